@@ -1,0 +1,50 @@
+# make paper · make test · make lab · make notebooks      (see README.md)
+PYTHON ?= python3
+PROFILE ?= laptop
+SEED ?= 0
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: help setup paper test lint lab notebooks bench clean
+
+help:
+	@echo "make paper      run the whole paper (PROFILE=laptop SEED=0)"
+	@echo "make test       everything that must hold"
+	@echo "make lab        open notebook 01 in JupyterLab"
+	@echo "make notebooks  rebuild notebooks/*.ipynb from their .py sources"
+	@echo "make bench      speed, measured on this machine"
+	@echo "make clean      remove the environment and what runs have written"
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; try make PYTHON=python3.11 ..."; exit 2; }
+	@echo "setting up $(VENV) (a few minutes, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+paper: $(READY)
+	@$(BIN)/python -m paper_utils run --profile $(PROFILE) --seed $(SEED)
+
+test: $(READY) lint
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+lab: $(READY)
+	@$(BIN)/jupyter lab notebooks/01_data.ipynb
+
+notebooks: $(READY)
+	@$(BIN)/python -m paper_utils notebooks
+
+bench: $(READY)
+	@for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) runs
