@@ -1,0 +1,278 @@
+"""The validated form of a profile: everything a run may depend on, and nothing else.
+
+A profile is a YAML file in ``paper_utils/profiles`` (or a path to one).  Each field below is
+one key of that file; :meth:`Profile.load` turns a name plus overrides into a frozen object, or
+into one clear line saying what is wrong.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+PROFILES = Path(__file__).parent / "profiles"
+MAX_PROFILE_BYTES = 100_000
+
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+CountOrNone = Annotated[int, Field(ge=0, le=100_000_000)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+class ProfileError(ValueError):
+    """A profile, or an override of one, that cannot be used; the message is one line."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(Part):
+    """Room of notebook 01: demonstrations, instructions and the narrated world."""
+
+    demonstrations: dict[str, Count]
+    """Level name -> number of expert demonstrations to train on."""
+    validation: Count
+    """Held-out demonstrations per level, for early stopping and the loss curve."""
+    documents: Count
+    """Narrated scenes in the text corpus of the language models."""
+    pictured_episodes: Count
+    """Episodes that are pictured, two or three captioned pictures each, for CLIP and BLIP."""
+
+    @field_validator("demonstrations")
+    @classmethod
+    def known_levels(cls, value: dict[str, int]) -> dict[str, int]:
+        from paper_utils.data import levels
+
+        if not value:
+            raise ValueError("name at least one level")
+        for name in value:
+            levels.check(name)
+        return value
+
+    @property
+    def levels(self) -> list[str]:
+        return list(self.demonstrations)
+
+
+class Cloning(Part):
+    """Room of notebook 02: the policy and its training by behavioural cloning."""
+
+    agents: Count
+    """How many agents to train, each from its own seed."""
+    width: Annotated[int, Field(ge=8, le=2048, multiple_of=8)]
+    """Width of every vector in the policy; the sentence embedding has this dimension."""
+    heads: Annotated[int, Field(ge=1, le=32)]
+    """Attention heads, in the instruction encoder, over the cells and over time."""
+    instruction_layers: Annotated[int, Field(ge=1, le=12)]
+    """Transformer layers that read the instruction."""
+    queries: Annotated[int, Field(ge=1, le=32)]
+    """Query vectors with which the sentence embedding looks at the 49 visible cells."""
+    history_layers: Annotated[int, Field(ge=1, le=12)]
+    """Causal transformer layers over the steps of the episode."""
+    epochs: Count
+    """Passes over the demonstrations."""
+    batch_episodes: Count
+    """Episodes per optimiser step."""
+    learning_rate: Rate
+    """Peak learning rate of AdamW, after warm-up and before cosine decay."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    """Weight decay of AdamW on matrices (not on embeddings, gains or biases)."""
+    shuffled_epochs: Count
+    """Passes for the control agent, cloned with instructions shuffled across episodes."""
+    evaluation_episodes: Count
+    """Fresh episodes per level on which the trained agents are evaluated."""
+    baseline_episodes: Count
+    """The same for the random, untrained and shuffled players, whose episodes are long."""
+
+    @model_validator(mode="after")
+    def heads_divide_width(self) -> Cloning:
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        return self
+
+
+class Encoders(Part):
+    """Room of notebook 03: the reference models and the lexical controls."""
+
+    families: tuple[str, ...]
+    """Reference-model families to train from scratch."""
+    width: Annotated[int, Field(ge=8, le=8192, multiple_of=8)]
+    """Hidden size of the reference models."""
+    layers: Annotated[int, Field(ge=1, le=100)]
+    """Transformer layers of the reference models."""
+    heads: Annotated[int, Field(ge=1, le=128)]
+    """Attention heads of the reference models."""
+    steps: Count
+    """Optimiser steps of each reference model."""
+    batch_size: Count
+    """Documents per optimiser step."""
+    learning_rate: Rate
+    """Peak learning rate of AdamW."""
+
+    @model_validator(mode="after")
+    def heads_divide_width(self) -> Encoders:
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        return self
+
+
+class Alignment(Part):
+    """Room of notebook 04: what is compared, and against which nulls."""
+
+    k: Count
+    """Neighbourhood size of precision@k and mutual k-NN; the paper reports k = 15."""
+    dimension: Count
+    """PCA dimension before Procrustes: min(dimension, widths, training rows)."""
+    folds: Annotated[int, Field(ge=2, le=100)]
+    """Folds of the random split: each instruction is held out exactly once."""
+    permutations: Annotated[int, Field(ge=1, le=100_000)]
+    """Permutations of each null; the smallest p-value is 1 / (permutations + 1)."""
+    bootstrap: Annotated[int, Field(ge=10, le=100_000)]
+    """Bootstrap draws of each interval, over instructions, stratified by template."""
+
+
+class Profile(Part):
+    """Everything a run depends on.  ``seed`` offsets every random stream of the run."""
+
+    name: str
+    seed: CountOrNone = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    data: Data
+    cloning: Cloning
+    encoders: Encoders
+    alignment: Alignment
+
+    @classmethod
+    def load(
+        cls, name: str | Path, overrides: dict[str, Any] | None = None, seed: int | None = None
+    ) -> Profile:
+        """Reads a profile by name (``"laptop"``) or path, and applies dotted overrides.
+
+        ``Profile.load("laptop", overrides={"cloning.epochs": 3})``.
+
+        Raises:
+            ProfileError: unknown profile or key, or a value of the wrong type or range.
+        """
+        values = _read(name)
+        for key, value in _checked_overrides(overrides).items():
+            _override(values, key, value)
+        if seed is not None:
+            values["seed"] = seed
+        try:
+            text = json.dumps(values, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ProfileError(f"profile {name}: a value is not plain data ({error})") from None
+        try:
+            return cls.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            raise ProfileError(f"profile {name}: {_first_problem(error)}") from None
+
+    def part(self, *keys: str) -> dict[str, Any]:
+        """The values under dotted ``keys``: the part of the profile that a stage reads."""
+        values = self.model_dump(mode="json")
+        found = {}
+        for key in keys:
+            node: Any = values
+            for word in key.split("."):
+                node = node[word]
+            found[key] = node
+        return found
+
+
+def available() -> list[str]:
+    """Names of the profiles that come with the package."""
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: a profile is a page of numbers, and aliases can explode."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed in a profile")
+        return super().compose_node(parent, index)
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain data from YAML text; no tags, no aliases.  Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader
+
+
+def _read(name: str | Path) -> dict[str, Any]:
+    if not isinstance(name, (str, Path)) or not str(name):
+        raise ProfileError(f"a profile is a name or a path, not {name!r}")
+    path = Path(name)
+    if not path.suffix:
+        if str(name) not in available():
+            raise ProfileError(f"unknown profile {str(name)!r}{_hint(str(name), available())}")
+        path = PROFILES / f"{name}.yaml"
+    try:
+        if path.stat().st_size > MAX_PROFILE_BYTES:
+            raise ProfileError(f"profile {name}: larger than {MAX_PROFILE_BYTES} bytes")
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProfileError(f"profile {name}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        if isinstance(error, ProfileError):
+            raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ProfileError(f"profile {name}: not readable as YAML: {reason}") from None
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise ProfileError(f"profile {name}: expected keys and values")
+    values.setdefault("name", path.stem)
+    return values
+
+
+def _checked_overrides(overrides: Any) -> dict[str, Any]:
+    if overrides is None:
+        return {}
+    if not isinstance(overrides, dict) or not all(isinstance(key, str) for key in overrides):
+        raise ProfileError(
+            "overrides must be a dictionary of dotted keys, as {'cloning.epochs': 3}"
+        )
+    return overrides
+
+
+def _override(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    model: Any = Profile
+    node: Any = values
+    for depth, word in enumerate([*parents, last]):
+        fields = getattr(model, "model_fields", None)
+        if fields is None:  # inside a plain dictionary, such as data.demonstrations
+            known: list[str] = []
+        else:
+            known = list(fields)
+            if word not in known:
+                raise ProfileError(f"unknown key {key!r}{_hint(word, known)}")
+        if depth < len(parents):
+            if known:
+                model = fields[word].annotation
+            node = node.setdefault(word, {})
+            if not isinstance(node, dict):
+                raise ProfileError(f"unknown key {key!r}: {word!r} has no parts")
+    node[last] = value
+
+
+def _hint(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
+
+
+def _first_problem(error: ValidationError) -> str:
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    where = ".".join(str(word) for word in first["loc"]) or "profile"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "unknown key"
+    elif first["type"] not in ("missing", "value_error"):
+        message += f" (got {first['input']!r})"[:120]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{where}: {message}{more}"

@@ -1,0 +1,344 @@
+"""Every plot of the paper, in one style: a fixed colour per modality, intervals and references."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from minigrid.core.constants import COLORS
+
+# Okabe and Ito's palette, readable with any colour vision.
+MODALITY = {
+    "action": "#D55E00",
+    "language": "#0072B2",
+    "vision-language": "#009E73",
+    "lexical": "#7F7F7F",
+}
+ACCENTS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+GREY = "#7F7F7F"
+PLAYER = {
+    "expert": "#000000",
+    "trained": "#D55E00",
+    "shuffled": "#E69F00",
+    "untrained": "#56B4E9",
+    "random": "#7F7F7F",
+}
+WORLD = {name: tuple(rgb / 255 * 0.9) for name, rgb in COLORS.items()}  # BabyAI's own six colours
+
+sns.set_theme(
+    style="ticks",
+    context="paper",
+    font_scale=1.1,
+    rc={
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titleweight": "bold",
+        "axes.titlesize": "medium",
+        "axes.titlelocation": "left",
+        "figure.constrained_layout.use": True,
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "paper",
+    },
+)
+matplotlib.rcParams["axes.prop_cycle"] = matplotlib.cycler(color=ACCENTS)
+
+
+# Notebook 01 ----------------------------------------------------------------------------------
+
+
+def pictures(
+    frames: Sequence[np.ndarray], titles: Sequence[str], columns: int = 4, size: float = 2.0
+) -> Figure:
+    """A grid of pictures, each under its caption."""
+    columns = min(columns, len(frames))
+    rows = -(-len(frames) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, (size + 0.45) * rows))
+    for axis in np.atleast_1d(axes).flat:
+        axis.set_axis_off()
+    for axis, frame, title in zip(np.atleast_1d(axes).flat, frames, titles):
+        axis.imshow(frame, interpolation="nearest")
+        lines = "\n".join(textwrap.fill(line, int(13 * size)) for line in title.splitlines())
+        axis.set_title(lines, fontsize=8.5, fontweight="normal", loc="center")
+    return figure
+
+
+def filmstrip(film, most: int = 14) -> Figure:
+    """An episode frame by frame, each frame under the action that follows it."""
+    shown = np.unique(np.linspace(0, len(film.frames) - 1, min(most, len(film.frames))).astype(int))
+    end = "done" if film.success else "not done"
+    captions = [*film.actions, end][: len(film.frames)]
+    titles = [f"{step}: {captions[step]}" for step in shown]
+    columns = -(-len(shown) // -(-len(shown) // 7))  # rows of equal length, at most seven
+    figure = pictures([film.frames[i] for i in shown], titles, columns, size=1.5)
+    figure.suptitle(f"“{film.instruction}”", fontsize=10, fontweight="bold")
+    return figure
+
+
+def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
+    """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom)."""
+    figure, axes = plt.subplots(1, 4, figsize=(10, 3.0), width_ratios=[1.15, 1, 1, 1])
+    axes[0].imshow(frame, interpolation="nearest")
+    axes[0].set_title("scene (agent: red; lit: its view)")
+    axes[0].set_axis_off()
+    for channel, (axis, name) in enumerate(zip(axes[1:], ("object", "colour", "door state"))):
+        values = view[:, :, channel].T  # the array is (x, y); a picture is (row, column)
+        sns.heatmap(
+            values, annot=True, fmt="d", cbar=False, square=True, cmap="crest", ax=axis,
+            linewidths=0.5, annot_kws={"fontsize": 8}, xticklabels=False, yticklabels=False,
+        )  # fmt: skip
+        axis.add_patch(plt.Rectangle((3, 6), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2))
+        axis.set_title(f"channel {channel}: {name}")
+    return figure
+
+
+def episode_lengths(steps: pd.DataFrame) -> Figure:
+    """Distribution of episode lengths per level (columns ``level`` and ``steps``)."""
+    figure, axis = plt.subplots(figsize=(6.5, 3.0))
+    order = steps.groupby("level")["steps"].mean().sort_values().index
+    sns.ecdfplot(
+        steps, x="steps", hue="level", hue_order=order, palette=ACCENTS[: len(order)], ax=axis
+    )
+    for level, colour in zip(order, ACCENTS):
+        mean = steps.loc[steps["level"] == level, "steps"].mean()
+        axis.axvline(mean, color=colour, linestyle=":", linewidth=1)
+    sns.move_legend(axis, "lower right", title=None, frameon=False)
+    axis.set(xlabel="steps of the expert (dotted: mean)", ylabel="share of demonstrations")
+    return figure
+
+
+def factor_counts(table: pd.DataFrame) -> Figure:
+    """How many instructions say each verb, colour, type and location."""
+    names = {"verb": "verb", "colour": "colour", "type": "type", "location": "location"}
+    figure, axes = plt.subplots(1, len(names), figsize=(10, 2.6))
+    for axis, (column, title) in zip(axes, names.items()):
+        counts = table[column].replace("", "(none)").value_counts()
+        axis.barh(counts.index, counts, color=MODALITY["language"])
+        axis.bar_label(axis.containers[0], padding=2, fontsize=8)
+        axis.invert_yaxis()
+        axis.set(title=title, xlim=(0, counts.max() * 1.25))
+        axis.tick_params(axis="y", length=0)
+        axis.xaxis.set_visible(False)
+        axis.spines[["bottom"]].set_visible(False)
+    return figure
+
+
+# Notebook 02 ----------------------------------------------------------------------------------
+
+
+def training_curves(curves: pd.DataFrame) -> Figure:
+    """Loss and held-out action accuracy by epoch (columns ``agent``, ``condition``, losses…)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
+    for (condition, _), curve in curves.groupby(["condition", "agent"], sort=False):
+        colour = PLAYER[condition]
+        left.plot(curve["step"], curve["validation_loss"], color=colour, marker=".")
+        left.plot(curve["step"], curve["train_loss"], color=colour, linestyle=":", linewidth=1)
+    for condition, curve in curves.groupby("condition", sort=False):
+        end = curve.iloc[-1]
+        left.annotate(condition, (end["step"], end["validation_loss"]), xytext=(4, 0),
+                      textcoords="offset points", color=PLAYER[condition], va="center")  # fmt: skip
+    left.set(title="loss: held-out (solid), training (dotted)", xlabel="optimiser step",
+             ylabel="cross-entropy (nats)", ylim=(0, None))  # fmt: skip
+    trained = curves[curves["condition"] == "trained"]
+    for column, colour in zip([c for c in curves if c.startswith("accuracy ")], ACCENTS):
+        mean = trained.groupby("step")[column].mean()
+        right.plot(
+            mean.index, mean, color=colour, marker=".", label=column.removeprefix("accuracy ")
+        )
+    right.legend(frameon=False)
+    right.set(title="held-out action accuracy, trained agents", xlabel="optimiser step")
+    return figure
+
+
+def success(summary: pd.DataFrame) -> Figure:
+    """Success per level and player, with Wilson intervals (columns level, player, success…)."""
+    levels = list(dict.fromkeys(summary["level"]))
+    players = [name for name in PLAYER if name in set(summary["player"])]
+    figure, axis = plt.subplots(figsize=(8.5, 3.2))
+    width = 0.8 / len(players)
+    for number, player in enumerate(players):
+        rows = summary[summary["player"] == player].set_index("level").loc[levels]
+        x = np.arange(len(levels)) + (number - (len(players) - 1) / 2) * width
+        error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
+        axis.errorbar(x, rows["success"], yerr=error, fmt="o", color=PLAYER[player],
+                      capsize=2.5, markersize=4.5, label=player)  # fmt: skip
+    axis.set_xticks(range(len(levels)), levels)
+    axis.set(ylabel="success on fresh episodes", ylim=(-0.03, 1.05))
+    axis.grid(axis="y", linewidth=0.4)
+    axis.legend(frameon=False, ncols=len(players), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def attention(film, steps: Sequence[int]) -> Figure:
+    """Where the policy looks: mean attention of its queries over the view, step by step."""
+    from minigrid.core.grid import Grid
+
+    figure, axes = plt.subplots(1, len(steps), figsize=(1.9 * len(steps), 2.5))
+    for axis, step in zip(np.atleast_1d(axes), steps):
+        grid, visible = Grid.decode(film.views[step])
+        picture = grid.render(16, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
+        axis.imshow(picture, interpolation="nearest")
+        weight = film.attention[step].mean(0).T  # (y, x)
+        axis.imshow(weight, cmap="magma", alpha=0.55, extent=(0, 112, 112, 0), vmin=0, vmax=0.6)
+        axis.set_title(
+            f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal", loc="center"
+        )
+        axis.set_axis_off()
+    figure.suptitle(f"“{film.instruction}”", fontsize=10, fontweight="bold")
+    return figure
+
+
+def success_by_factor(episodes: pd.DataFrame, factors: Sequence[str]) -> Figure:
+    """Success by word of the instruction, with Wilson intervals."""
+    from paper_utils.cloning.rollout import summarize
+
+    figure, axes = plt.subplots(1, len(factors), figsize=(10, 2.8), sharex=True)
+    for axis, factor in zip(np.atleast_1d(axes), factors):
+        rows = summarize(episodes[episodes[factor] != ""], [factor]).sort_values("success")
+        error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
+        axis.errorbar(rows["success"], rows[factor], xerr=error, fmt="o", capsize=2.5,
+                      color=PLAYER["trained"], markersize=4.5)  # fmt: skip
+        axis.set(title=factor, xlabel="success", xlim=(None, 1.02))
+        axis.grid(axis="x", linewidth=0.4)
+    return figure
+
+
+# Notebook 03 ----------------------------------------------------------------------------------
+
+
+def maps(spaces: dict[str, np.ndarray], labels: pd.Series, columns: int = 3) -> Figure:
+    """Two principal components of each space, a point per instruction, coloured by a factor."""
+    from sklearn.decomposition import PCA
+
+    columns = min(columns, len(spaces))
+    rows = -(-len(spaces) // columns)
+    values = list(dict.fromkeys(labels.replace("", "(none)")))
+    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 2.9 * rows + 0.4))
+    for axis in np.atleast_1d(axes).flat:
+        axis.set_axis_off()
+    for axis, (name, space) in zip(np.atleast_1d(axes).flat, spaces.items()):
+        axis.set_axis_on()
+        components = PCA(2, svd_solver="full")
+        points = components.fit_transform(space)
+        sns.scatterplot(
+            x=points[:, 0], y=points[:, 1], hue=labels.replace("", "(none)").to_numpy(),
+            hue_order=values, palette=ACCENTS[: len(values)], s=16, linewidth=0, alpha=0.8,
+            legend=axis is np.atleast_1d(axes).flat[0], ax=axis,
+        )  # fmt: skip
+        share = components.explained_variance_ratio_
+        axis.set(title=name, xticks=[], yticks=[])
+        axis.set_xlabel(f"{share[0]:.0%} of variance", fontsize=8)
+        axis.set_ylabel(f"{share[1]:.0%}", fontsize=8)
+    first = np.atleast_1d(axes).flat[0]
+    handles, texts = first.get_legend_handles_labels()
+    first.get_legend().remove()
+    figure.legend(handles, texts, loc="outside upper center", ncols=len(values), frameon=False)
+    return figure
+
+
+# Notebook 04 ----------------------------------------------------------------------------------
+
+
+def heat(square: pd.DataFrame, k: int, chance: float) -> Figure:
+    """The symmetric table of precision@k, every pair of encoders; names in their modality's colour."""
+    from paper_utils.encoders.embeddings import encoder_of
+
+    size = 0.46 * len(square) + 2.2
+    figure, axis = plt.subplots(figsize=(size, size * 0.86))
+    hidden = np.triu(np.ones(square.shape, bool))
+    sns.heatmap(
+        square, mask=hidden, vmin=0, vmax=1, cmap="crest", annot=True, fmt=".2f", square=True,
+        linewidths=0.5, annot_kws={"fontsize": 6.5}, ax=axis, cbar_kws={"shrink": 0.6},
+    )  # fmt: skip
+    for label in [*axis.get_xticklabels(), *axis.get_yticklabels()]:
+        label.set_color(MODALITY[encoder_of(label.get_text()).modality])
+    bar = axis.collections[0].colorbar
+    bar.ax.axhline(chance, color="#D55E00", linewidth=2)
+    bar.ax.set_title(f"chance\n{chance:.2f}", fontsize=8, color="#D55E00", fontweight="normal")
+    axis.set_title(f"held-out precision@{k} after Procrustes alignment")
+    return figure
+
+
+def beside_controls(headline: pd.DataFrame, k: int) -> Figure:
+    """The agent's precision@k with each reference, beside what cannot know the meaning."""
+    controls = {
+        "lexical": ("best lexical control", "D", GREY),
+        "bag_of_words": ("bag of words", "s", GREY),
+        "untrained_agent": ("untrained agent", "o", PLAYER["untrained"]),
+        "shuffled_agent": ("shuffled agent", "o", PLAYER["shuffled"]),
+    }
+    figure, axis = plt.subplots(figsize=(7.5, 0.75 * len(headline) + 1.5))
+    y = np.arange(len(headline))[::-1]
+    for number, (column, (label, marker, colour)) in enumerate(controls.items()):
+        axis.plot(headline[column], y - 0.08 * (number + 1), marker, color=colour, label=label,
+                  markersize=5, linestyle="none", fillstyle="none" if column == "lexical" else "full")  # fmt: skip
+    error = np.clip(
+        [headline["value"] - headline["low"], headline["high"] - headline["value"]], 0, None
+    )
+    axis.errorbar(headline["value"], y + 0.1, xerr=error, fmt="o", color=MODALITY["action"],
+                  capsize=3, label="trained agents")  # fmt: skip
+    axis.axvline(headline["chance"].iloc[0], color="black", linestyle=":", linewidth=1)
+    axis.text(headline["chance"].iloc[0], len(headline) - 0.45, " chance", fontsize=8)
+    axis.set_yticks(y, headline["pair"])
+    axis.set(xlim=(0, 1.02), ylim=(-0.6, len(headline) - 0.3), xlabel=f"held-out precision@{k}")
+    axis.grid(axis="x", linewidth=0.4)
+    axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
+    return figure
+
+
+def by_split(splits: pd.DataFrame, chance: float) -> Figure:
+    """Precision@k under every split: agents, bag of words and untrained agent, one panel each."""
+    pairs = list(dict.fromkeys(splits["pair"]))
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(3.6 * columns + 0.8, 2.9 * rows), sharey=True, squeeze=False
+    )
+    for axis in axes.flat[len(pairs) :]:
+        axis.set_axis_off()
+    for axis, pair in zip(axes.flat, pairs):
+        part = splits[splits["pair"] == pair]
+        x = np.arange(len(part))
+        error = np.clip([part["value"] - part["low"], part["high"] - part["value"]], 0, None)
+        axis.plot(x, part["bag_of_words"], "s", color=GREY, markersize=4.5, label="bag of words")
+        axis.plot(x, part["untrained_agent"], "o", color=PLAYER["untrained"], markersize=4.5,
+                  label="untrained agent")  # fmt: skip
+        axis.errorbar(x, part["value"], yerr=error, fmt="o", color=MODALITY["action"], capsize=2.5,
+                      markersize=4.5, label="trained agents")  # fmt: skip
+        axis.axhline(chance, color="black", linestyle=":", linewidth=1)
+        axis.set_xticks(x, part["split"].str.replace("_", " "), rotation=40, ha="right")
+        axis.set(title=pair, ylim=(-0.02, 1.05))
+    axes[0, 0].set_ylabel("precision@k (dotted: chance)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def beyond_words(beyond: pd.DataFrame) -> Figure:
+    """What is left of two metrics without the bag of words, by kind of agent."""
+    metrics = {
+        "partial_rsa": "partial RSA given bag of words",
+        "precision_at_k_residual": "precision@k of lexical residuals",
+    }
+    pairs = list(dict.fromkeys(beyond["pair"]))
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.55 * len(pairs) + 1.6), sharey=True)
+    for axis, (metric, title) in zip(axes, metrics.items()):
+        for number, player in enumerate(("trained", "shuffled", "untrained")):
+            part = beyond[(beyond["metric"] == metric) & (beyond["player"] == player)]
+            y = np.arange(len(part))[::-1] + 0.15 * (1 - number)
+            error = np.clip([part["value"] - part["low"], part["high"] - part["value"]], 0, None)
+            axis.errorbar(part["value"], y, xerr=error, fmt="o", color=PLAYER[player], capsize=2.5,
+                          markersize=4.5, label=f"{player} agent")  # fmt: skip
+        reference = 0 if metric == "partial_rsa" else beyond["chance"].max()
+        axis.axvline(reference, color="black", linestyle=":", linewidth=1)
+        axis.set(title=title)
+        axis.grid(axis="x", linewidth=0.4)
+    axes[0].set_yticks(np.arange(len(pairs))[::-1], pairs)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    return figure

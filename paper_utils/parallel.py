@@ -1,0 +1,103 @@
+"""One ``map`` for everything that fans out: single-threaded processes here, a cluster elsewhere.
+
+Two workers with one thread each do as much as one with two on a quiet machine, and several times
+more on a busy one; so tasks never share cores, and results never depend on how many workers run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def workers() -> int:
+    """How many tasks run at once: ``PAPER_WORKERS``, or one per core that this process may use."""
+    wanted = os.environ.get("PAPER_WORKERS", "")
+    if wanted:
+        if not wanted.isdigit() or int(wanted) < 1:
+            raise ValueError(f"PAPER_WORKERS must be a positive number, not {wanted!r}")
+        return int(wanted)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def progress(total: float, describe: str, unit: str = "task"):
+    """A tqdm bar with an estimate: on the terminal during a run, in the cell of a live notebook.
+
+    Under Papermill the kernel's own stderr is the terminal, so a bar there leaves no trace in the
+    executed notebook.
+    """
+    from tqdm import auto, std
+
+    bar = auto.tqdm
+    options: dict[str, Any] = {}
+    if os.environ.get("PAPER_TERMINAL") or "ipykernel" not in sys.modules:
+        bar = std.tqdm
+        options = {"file": sys.__stderr__, "disable": not sys.__stderr__.isatty()}
+    form = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
+    return bar(
+        total=total,
+        desc=describe,
+        unit=unit,
+        leave=False,
+        bar_format=form,
+        mininterval=1,
+        **options,
+    )
+
+
+def _alone(function: Callable, task: Any) -> Any:
+    """Runs one task in a worker: on one thread, printing nothing into a reader's notebook."""
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    for name in THREAD_VARIABLES:  # read by libraries that this worker has yet to load
+        os.environ[name] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    return function(task)
+
+
+def map(  # noqa: A001  (this module's name makes it parallel.map)
+    function: Callable[[Any], Any], tasks: Iterable[Any], describe: str = "", bar: bool = True
+) -> list[Any]:
+    """``[function(task) for task in tasks]``, side by side, in the order of the tasks.
+
+    ``function`` must be importable (a module's function) and tasks picklable.  With
+    ``PAPER_CLUSTER=tcp://scheduler:8786`` the same tasks go to a Dask cluster
+    (``pip install .[cluster]``).  The first error stops the map and is raised here.
+    """
+    tasks = list(tasks)
+    if not tasks:
+        return []
+    cluster = os.environ.get("PAPER_CLUSTER")
+    if cluster:
+        return _on_cluster(cluster, function, tasks)
+    from joblib import Parallel, delayed, parallel_config
+
+    count = min(workers(), len(tasks))
+    steps = progress(len(tasks), describe or function.__name__) if bar else None
+    results = []
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        # One worker is a process too: the same code path, threads and random streams everywhere.
+        for result in Parallel(n_jobs=count, return_as="generator", batch_size=1)(
+            delayed(_alone)(function, task) for task in tasks
+        ):
+            results.append(result)
+            if steps is not None:
+                steps.update(1)
+    if steps is not None:
+        steps.close()
+    return results
+
+
+def _on_cluster(address: str, function: Callable, tasks: list[Any]) -> list[Any]:
+    from dask.distributed import Client
+
+    with Client(address) as client:
+        return client.gather([client.submit(_alone, function, task, pure=False) for task in tasks])

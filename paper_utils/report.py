@@ -1,0 +1,126 @@
+"""The report of a run: four notebooks as pages, an index that opens from disk, the headline."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from paper_utils.artifacts import write_atomically
+
+STYLE = """
+body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
+h1{line-height:1.2} table{border-collapse:collapse;display:block;overflow-x:auto}
+td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}
+td:first-child,th:first-child{text-align:left}
+figure{margin:1.5rem 0} img{max-width:100%} a{color:#0072B2} small{color:#666}
+.pages{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:1rem;padding:0}
+.pages li{list-style:none;border:1px solid #ddd;border-radius:.5rem;padding:.8rem}
+"""
+
+
+def bind(folder: Path) -> Path:
+    """Writes ``NN_name.html`` for each notebook and ``index.html``; returns the index."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="lab")
+    pages = []
+    for notebook in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        body, _ = exporter.from_filename(str(notebook))
+        write_atomically(notebook.with_suffix(".html"), body)
+        first = json.loads(notebook.read_text())["cells"][0]["source"]
+        pages.append((notebook.stem, "".join(first).splitlines()[0].lstrip("# ")))
+    write_atomically(folder / "index.html", _index(folder, pages))
+    return folder / "index.html"
+
+
+def headline_table(results: dict) -> pd.DataFrame:
+    """Precision@k of the agent with each reference, beside what it takes to read the number."""
+    rows = pd.DataFrame(results["alignment"])
+    rows = rows[(rows["metric"] == "precision_at_k") & (rows["split"] == "random")]
+    return pd.DataFrame(
+        {
+            "pair": rows["pair"],
+            "precision@k": rows["value"].round(3),
+            "95 % interval": [f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])],
+            "chance": rows["chance"].round(3),
+            "bag of words": rows["bag_of_words"].round(3),
+            "untrained agent": rows["untrained_agent"].round(3),
+        }
+    )
+
+
+def success_table(results: dict) -> pd.DataFrame:
+    """Success of every player on every level, with its interval."""
+    rows = pd.DataFrame(results["success"])
+    rows["text"] = [
+        f"{s:.3f} ({a:.3f} to {b:.3f})"
+        for s, a, b in zip(rows["success"], rows["low"], rows["high"])
+    ]
+    table = rows.pivot(index="player", columns="level", values="text")
+    order = dict.fromkeys(rows["player"]), dict.fromkeys(rows["level"])
+    return table.loc[list(order[0]), list(order[1])].reset_index()
+
+
+def headline(folder: Path) -> str:
+    """What a run prints when it is done."""
+    results = json.loads((folder / "results.json").read_text())
+    return "\n".join(
+        [
+            "",
+            "Success of the agents on fresh episodes (95 % interval)",
+            success_table(results).to_string(index=False),
+            "",
+            f"Alignment with the trained agent: held-out precision@{results['k']}, "
+            f"N = {results['instructions']}",
+            headline_table(results).to_string(index=False),
+            "",
+            f"report   {folder / 'index.html'}",
+            f"figures  {folder / 'figures'}",
+            f"results  {folder / 'results.json'}",
+        ]
+    )
+
+
+def _index(folder: Path, pages: list[tuple[str, str]]) -> str:
+    results = json.loads((folder / "results.json").read_text())
+    facts = json.loads((folder / "provenance.json").read_text())
+    links = "".join(
+        f'<li><a href="{stem}.html">{html.escape(title)}</a><br>'
+        f'<small><a href="{stem}.ipynb">notebook</a></small></li>'
+        for stem, title in pages
+    )
+    figures = "".join(
+        f'<figure><a href="figures/{path.stem}.pdf">'
+        f'<img src="figures/{path.name}" alt="{path.stem}" loading="lazy"></a>'
+        f"<figcaption><small>{path.stem} (click: PDF)</small></figcaption></figure>"
+        for path in sorted((folder / "figures").glob("*.png"))
+    )
+    tables = "".join(
+        f'<li><a href="tables/{path.name}">{path.name}</a></li>'
+        for path in sorted((folder / "tables").glob("*.csv"))
+    )
+    commit = facts["code"].get("commit", "not a clone")[:12]
+    dirty = " with changes" if facts["code"].get("dirty") else ""
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Alignment among language, vision and action</title><style>{STYLE}</style></head><body>
+<h1>Alignment among language, vision and action representations</h1>
+<p>Profile <b>{html.escape(results["profile"])}</b>, seed {results["seed"]},
+{results["instructions"]} instructions. All reference models here were trained from scratch on this
+world; none is a public checkpoint.</p>
+<ul class="pages">{links}</ul>
+<h2>Success on fresh episodes</h2>{success_table(results).to_html(index=False, border=0)}
+<h2>Alignment with the trained agent (held-out precision@{results["k"]})</h2>
+{headline_table(results).to_html(index=False, border=0)}
+<h2>Figures</h2>{figures}
+<h2>Tables and files</h2><ul>{tables}
+<li><a href="results.json">results.json</a></li><li><a href="provenance.json">provenance.json</a></li>
+<li><a href="manifest.json">manifest.json</a></li></ul>
+<p><small>{facts["time"]} · commit {commit}{dirty} ·
+{" · ".join(f"{name} {version}" for name, version in facts["versions"].items())}</small></p>
+</body></html>
+"""

@@ -1,0 +1,113 @@
+"""One run of the paper as a notebook sees it: a profile, the store, and a folder to write to."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paper_utils import provenance
+from paper_utils.artifacts import MANIFEST, Stage, Store, write_atomically, write_json
+from paper_utils.config import Profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import Image
+    from matplotlib.figure import Figure
+
+RUNS = provenance.ROOT / "runs"
+PARTS = "parts"  # one file per notebook, gathered into results.json
+
+
+def folder_of(profile: Profile, out: str | Path = "") -> Path:
+    """Where a run writes unless it is told: ``runs/<profile>-seed<seed>`` in the project."""
+    return Path(out) if out else RUNS / f"{profile.name}-seed{profile.seed}"
+
+
+@dataclass
+class Run:
+    """What a notebook needs from the house: train-or-load, and where results go."""
+
+    notebook: str
+    profile: Profile
+    folder: Path
+    store: Store
+    used: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def start(
+        cls,
+        notebook: str,
+        profile: str,
+        seed: int = 0,
+        overrides: dict[str, Any] | None = None,
+        out: str = "",
+    ) -> Run:
+        """Validates a notebook's parameters.  Raises ProfileError, one line, on a bad one."""
+        loaded = Profile.load(profile, overrides=overrides, seed=seed)
+        return cls(
+            notebook,
+            loaded,
+            folder_of(loaded, out),
+            Store(os.environ.get("PAPER_STORE") or RUNS / "store"),
+        )
+
+    def get(self, stage: Stage, **parameters: Any) -> Any:
+        """Loads a stage's product, or makes it first: the one line of train-or-load."""
+        return self.get_many(stage, [parameters])[0]
+
+    def get_many(self, stage: Stage, each: Sequence[dict[str, Any]]) -> list[Any]:
+        """Like :meth:`get` for several parameters; what is missing is made side by side."""
+        paths = self.store.paths(stage, self.profile, each)
+        for path in paths:
+            manifest = json.loads((path / MANIFEST).read_text())
+            self.used[path.parent.name] = {
+                key: manifest[key] for key in ("key", "files", "wall_seconds")
+            }
+        return [stage.load(path) for path in paths]
+
+    def figure(self, figure: Figure, name: str) -> Image:
+        """Saves a figure as PDF and PNG, with the same bytes each time, and shows the PNG."""
+        import matplotlib.pyplot as plt
+        from IPython.display import Image
+
+        pictures = {}
+        for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", dpi=160)
+            pictures[kind] = buffer.getvalue()
+            write_atomically(self.folder / "figures" / f"{name}.{kind}", pictures[kind])
+        plt.close(figure)
+        return Image(data=pictures["png"], width=int(figure.get_figwidth() * 100))
+
+    def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
+        """Saves a table as CSV and gives it back to be shown."""
+        write_atomically(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+        return table
+
+    def record(self, **results: Any) -> None:
+        """Adds plain data, or a table as a list of rows, to this notebook's part of results.json."""
+        for name, value in results.items():
+            if hasattr(value, "to_json"):
+                value = json.loads(value.to_json(orient="records", double_precision=12))
+            self.results[name] = value
+
+    def finish(self) -> pd.DataFrame:
+        """Writes this notebook's part of the results; returns what it used, with hashes."""
+        import pandas as pd
+
+        write_json(
+            self.folder / PARTS / f"{self.notebook}.json",
+            {"results": self.results, "artifacts": self.used},
+        )
+        facts = provenance.versions() | {
+            "profile": f"{self.profile.name}, seed {self.profile.seed}"
+        }
+        rows = [{"what": name, "which": value} for name, value in facts.items()]
+        rows += [{"what": n, "which": f"sha256 {e['key'][:16]}"} for n, e in self.used.items()]
+        return pd.DataFrame(rows).set_index("what")
