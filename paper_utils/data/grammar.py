@@ -1,0 +1,201 @@
+"""What the levels can say: every instruction, with its semantic factors.
+
+The grammar is read off the levels' mission generators (Minigrid, ``envs/babyai``): a level chooses
+one *clause* and fills its noun phrases.  The article is "a" where several objects in the scene
+match and "the" where one does, so it describes the scene and not the goal; instructions are
+embedded with the canonical article "the", and the variants are reported apart.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from minigrid.core.constants import COLOR_NAMES
+
+from paper_utils.data import levels as offered_levels
+
+COLOURS = tuple(COLOR_NAMES)
+OBJECTS = ("box", "ball", "key")
+ANY_TYPE = (*OBJECTS, "door")
+LOCATIONS = {
+    "front": "in front of you",
+    "behind": "behind you",
+    "left": "on your left",
+    "right": "on your right",
+}
+FACTORS = ("verb", "colour", "type", "location", "second_colour", "second_type", "second_location")
+COLUMNS = ("id", "text", "template", *FACTORS, "article", "words", "levels")
+
+
+class GrammarError(ValueError):
+    """A level whose instructions cannot be listed; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Noun:
+    """One noun phrase; an empty string stands for an absent word."""
+
+    colour: str
+    type: str
+    location: str
+    articles: tuple[str, ...] = ("the",)
+
+    def words(self, article: str) -> str:
+        place = LOCATIONS.get(self.location, "")
+        return " ".join(filter(None, (article, self.colour, self.type or "object", place)))
+
+    def shape(self) -> str:
+        slots = (
+            "{colour}" if self.colour else "",
+            "{type}" if self.type else "object",
+            "{location}" if self.location else "",
+        )
+        return " ".join(filter(None, ("the", *slots)))
+
+
+EITHER = ("the", "a")
+
+
+def _nouns(types=OBJECTS, colours=COLOURS, locations=("",), articles=("the",)) -> list[Noun]:
+    return [
+        Noun(colour, kind, place, articles)
+        for colour, kind, place in itertools.product(colours, types, locations)
+    ]
+
+
+_ANY_COLOUR = (*COLOURS, "")
+_ANY_PLACE = ("", *LOCATIONS)
+
+
+def _described(types, locations) -> list[Noun]:
+    """The phrases of the synthetic levels: any words may be missing, several objects may match."""
+    return _nouns(types, _ANY_COLOUR, locations, EITHER)
+
+
+def _synthetic(locations) -> dict[str, list]:
+    things, anything = _described(OBJECTS, locations), _described(ANY_TYPE, locations)
+    return {
+        "go to": [anything],
+        "pick up": [things],
+        "open": [_described(("door",), locations)],
+        "put": [things, anything],
+    }
+
+
+_DOORS = _nouns(("door",), articles=EITHER)
+_LOCAL = {"go to": [_nouns(articles=EITHER)]}
+
+# Level -> verb -> the noun phrases it takes.
+GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
+    "GoToObj": {"go to": [_nouns()]},
+    "GoToLocal": _LOCAL,
+    "GoTo": _LOCAL,
+    "PickupLoc": {"pick up": [_described(OBJECTS, _ANY_PLACE)]},
+    "PickupDist": {
+        "pick up": [
+            _nouns()
+            + _nouns(OBJECTS, ("",), articles=EITHER)
+            + _nouns(("",), COLOURS, articles=EITHER)
+        ]
+    },
+    "Pickup": {"pick up": [_nouns(articles=EITHER)]},
+    "Open": {"open": [_DOORS]},
+    "OpenDoor": {"open": [_nouns(("door",)) + _nouns(("door",), ("",), tuple(LOCATIONS), EITHER)]},
+    "ActionObjDoor": {
+        "go to": [_nouns() + _DOORS],
+        "pick up": [_nouns()],
+        "open": [_DOORS],
+    },
+    "PutNextLocal": {"put": [_nouns(), _nouns()]},
+    "Synth": _synthetic(("",)),
+    "SynthLoc": _synthetic(_ANY_PLACE),
+}
+# Levels that name each object once: their two noun phrases differ.
+_DISTINCT = {"PutNextLocal"}
+
+
+def instructions(levels: Iterable[str], articles: bool = False) -> pd.DataFrame:
+    """Every distinct instruction of ``levels``, one row each, in a fixed order.
+
+    Columns: ``id`` (int, 0..N-1), ``text``, ``template`` (the text with its words replaced by
+    slots), ``verb`` (go to / pick up / open / put), ``colour``, ``type``, ``location`` and the same
+    for the second object (empty where absent; ``type`` "object" where only the colour is said),
+    ``article`` ("the"; with ``articles=True`` every variant, as "a" or "a/the"), ``words`` (count)
+    and ``levels`` that say it.
+
+    Raises:
+        GrammarError: a level whose instructions cannot be listed (those that chain clauses).
+        LevelError: an unknown level.
+    """
+    rows: dict[str, dict] = {}
+    for level in levels:
+        offered_levels.check(level)
+        if level not in GRAMMARS:
+            raise GrammarError(
+                f"the instructions of {level!r} are not listed; "
+                f"levels with a grammar are {', '.join(GRAMMARS)}"
+            )
+        for row in _of_level(level, articles):
+            known = rows.setdefault(row["text"], {**row, "levels": ()})
+            known["levels"] = (*known["levels"], level)
+    table = pd.DataFrame(rows.values())
+    table["levels"] = table["levels"].map(" ".join)
+    table.insert(0, "id", range(len(table)))
+    return table[list(COLUMNS)]
+
+
+def _of_level(level: str, articles: bool) -> Iterator[dict]:
+    for verb, slots in GRAMMARS[level].items():
+        for nouns in itertools.product(*slots):
+            if level in _DISTINCT and nouns[0] == nouns[-1]:
+                continue
+            choices = [noun.articles if articles else ("the",) for noun in nouns]
+            for chosen in itertools.product(*choices):
+                yield _row(verb, nouns, chosen)
+
+
+def _row(verb: str, nouns: tuple[Noun, ...], articles: tuple[str, ...]) -> dict:
+    phrases = [noun.words(article) for noun, article in zip(nouns, articles)]
+    text = f"{verb} " + " next to ".join(phrases)
+    row = {
+        "text": text,
+        "template": f"{verb} " + " next to ".join(noun.shape() for noun in nouns),
+        "verb": verb,
+        "article": "/".join(articles),
+        "words": len(text.split()),
+    }
+    for prefix, noun in itertools.zip_longest(("", "second_"), nouns):
+        row[f"{prefix}colour"] = noun.colour if noun else ""
+        row[f"{prefix}type"] = (noun.type or "object") if noun else ""
+        row[f"{prefix}location"] = noun.location if noun else ""
+    return row
+
+
+def canonical(mission: str) -> str:
+    """A mission with every article made "the", as instructions are embedded."""
+    return " ".join("the" if word == "a" else word for word in mission.split())
+
+
+def minimal_pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of instructions that differ in one thing: ``kind``, ``first`` and ``second`` (ids).
+
+    Kinds: ``argument swap`` ("put A next to B" / "put B next to A"), and ``colour``, ``type`` or
+    ``verb`` (one word changed, all other factors equal).
+    """
+    rows = []
+    index = {tuple(row[1:]): row[0] for row in table[["id", *FACTORS]].itertuples(index=False)}
+    for key, first in index.items():
+        verb, *words = key
+        if words[3:] != ["", "", ""]:
+            swapped = (verb, *words[3:], *words[:3])
+            rows.append(("argument swap", first, index.get(swapped)))
+        for position, kind in ((0, "verb"), (1, "colour"), (2, "type")):
+            for value in dict.fromkeys(table[FACTORS[position]]):
+                other = (*key[:position], value, *key[position + 1 :])
+                rows.append((kind, first, index.get(other)))
+    frame = pd.DataFrame(rows, columns=["kind", "first", "second"]).dropna()
+    frame["second"] = frame["second"].astype(int)
+    return frame[frame["first"] < frame["second"]].drop_duplicates().reset_index(drop=True)
