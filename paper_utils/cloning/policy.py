@@ -1,0 +1,256 @@
+"""The policy: an instruction, what is seen and what was done, to the next action."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from paper_utils.artifacts import write_json
+
+ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
+START = len(ACTIONS)  # "previous action" of the first step
+CELLS = 49
+
+# Every word of the baby language, so that a policy's vocabulary does not depend on its levels.
+WORDS = (
+    "<pad>", "a", "the", "go", "to", "pick", "up", "open", "put", "next", "red", "green", "blue",
+    "purple", "yellow", "grey", "box", "ball", "key", "door", "object", "in", "front", "of", "you",
+    "behind", "on", "your", "left", "right", "and", "then", "after", ",",
+)  # fmt: skip
+_WORD_ID = {word: index for index, word in enumerate(WORDS)}
+MAX_WORDS = 64
+
+
+def _cell_table() -> tuple[list[tuple[int, int, int]], np.ndarray]:
+    """All that a BabyAI cell can show, and its index from object + 16 colour + 128 state."""
+    kinds = [(OBJECT_TO_IDX["unseen"], 0, 0), (OBJECT_TO_IDX["empty"], 0, 0)]
+    kinds += [(OBJECT_TO_IDX["wall"], COLOR_TO_IDX["grey"], 0)]
+    for colour in COLOR_TO_IDX.values():
+        kinds += [(OBJECT_TO_IDX[name], colour, 0) for name in ("key", "ball", "box")]
+        kinds += [(OBJECT_TO_IDX["door"], colour, state) for state in range(3)]
+    index = np.full(512, -1, np.int64)
+    for number, (kind, colour, state) in enumerate(kinds):
+        index[kind + 16 * colour + 128 * state] = number
+    return kinds, index
+
+
+CELL_KINDS, _CELL_INDEX = _cell_table()
+
+
+def tokenize(instructions: Iterable[str]) -> Tensor:
+    """int64[B, L] word ids, right-padded with 0.  Raises ValueError on an unknown word."""
+    rows = []
+    for text in instructions:
+        words = text.replace(",", " ,").split()
+        unknown = [word for word in words if word not in _WORD_ID]
+        if unknown or not 0 < len(words) <= MAX_WORDS:
+            reason = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
+            raise ValueError(f"not an instruction of the baby language ({reason}): {text!r}")
+        rows.append(torch.tensor([_WORD_ID[word] for word in words]))
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+def cell_kinds(observations: np.ndarray) -> np.ndarray:
+    """uint8[..., 7, 7, 3] views -> uint8[..., 49] indices into CELL_KINDS.
+
+    Raises ValueError if a cell shows what no BabyAI level contains.
+    """
+    o = observations.astype(np.int64)
+    code = (o[..., 0] + 16 * o[..., 1] + 128 * o[..., 2]).reshape(*o.shape[:-3], CELLS)
+    if code.size and code.max() >= len(_CELL_INDEX):
+        raise ValueError("an observation holds a cell that no BabyAI level contains")
+    kinds = _CELL_INDEX[code]
+    if (kinds < 0).any():
+        raise ValueError("an observation holds a cell that no BabyAI level contains")
+    return kinds.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a policy; see ``paper_utils.config.Cloning``."""
+
+    width: int
+    heads: int
+    instruction_layers: int
+    queries: int
+    history_layers: int
+
+    @classmethod
+    def of(cls, cloning: Any) -> Sizes:
+        return cls(**{field.name: getattr(cloning, field.name) for field in fields(cls)})
+
+
+class InstructionEncoder(nn.Module):
+    """Words -> one sentence embedding: a pre-norm transformer, then the mean over words."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        self.words = nn.Embedding(len(WORDS), sizes.width, padding_idx=0)
+        self.places = nn.Embedding(MAX_WORDS, sizes.width)
+        nn.init.normal_(self.words.weight, std=0.5)
+        nn.init.normal_(self.places.weight, std=0.1)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                sizes.width, sizes.heads, 2 * sizes.width, dropout=0.0, activation="gelu",
+                batch_first=True, norm_first=True,
+            )
+            for _ in range(sizes.instruction_layers)
+        )  # fmt: skip
+        self.norm = nn.LayerNorm(sizes.width)
+
+    def states(self, tokens: Tensor) -> Tensor:
+        """Every layer's word states: float[layers + 1, B, L, width]; layer 0 is the embeddings."""
+        x = self.words(tokens) + self.places.weight[: tokens.shape[1]]  # (B, L, C)
+        kept = [x]
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=tokens == 0)
+            kept.append(x)
+        return torch.stack(kept)
+
+    def pool(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """Mean over the words of each sentence, padding excluded: (..., B, L, C) -> (..., B, C)."""
+        mask = (tokens != 0).unsqueeze(-1).to(states.dtype)  # (B, L, 1)
+        return (states * mask).sum(-2) / mask.sum(-2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.norm(self.pool(self.states(tokens)[-1], tokens))  # (B, C)
+
+
+class Look(nn.Module):
+    """Query vectors attend over the 49 visible cells; each query is one head of full width.
+
+    A cell's key and value are sums of embedding rows (object + colour + state + position), so a
+    score is a sum of two small tables looked up, and a read-out is attention gathered per kind of
+    cell: the same numbers as with 49 keys and values written out, for a fraction of the work.
+    """
+
+    def __init__(self, width: int, queries: int):
+        super().__init__()
+        self.width, self.queries = width, queries
+        self.ask = nn.Linear(width, queries * width)
+        self.object = nn.Embedding(len(OBJECT_TO_IDX), 2 * width)
+        self.colour = nn.Embedding(len(COLOR_TO_IDX), 2 * width)
+        self.state = nn.Embedding(3, 2 * width)
+        self.position = nn.Embedding(CELLS, 2 * width)
+        for table in (self.object, self.colour, self.state, self.position):
+            nn.init.normal_(table.weight, std=0.5)
+        self.answer = nn.Linear(queries * width, width)
+        self.register_buffer("kinds", torch.tensor(CELL_KINDS), persistent=False)
+
+    def forward(self, x: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """x (N, C), cells int64 (N, 49) -> read-out (N, C), attention (N, Q, 49)."""
+        queries = self.ask(x).view(-1, self.queries, self.width) * self.width**-0.5  # (N, Q, C)
+        o, c, s = self.kinds.unbind(1)
+        key, value = (self.object(o) + self.colour(c) + self.state(s)).chunk(2, dim=1)  # (K, C)
+        key_at, value_at = self.position.weight.chunk(2, dim=1)  # (49, C)
+        index = cells.unsqueeze(1).expand(-1, self.queries, -1)  # (N, Q, 49)
+        by_kind = queries @ key.T  # (N, Q, K)
+        attention = (by_kind.gather(2, index) + queries @ key_at.T).softmax(-1)  # (N, Q, 49)
+        on_kind = torch.zeros_like(by_kind).scatter_add(2, index, attention)  # (N, Q, K)
+        read = on_kind @ value + attention @ value_at  # (N, Q, C)
+        return self.answer(read.flatten(1)), attention
+
+
+class History(nn.Module):
+    """A pre-norm causal transformer layer over the steps of an episode.
+
+    Recency enters as a fixed linear penalty per head (ALiBi: Press et al., 2022), so an episode may
+    be longer than any demonstration.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+        slopes = torch.tensor([2.0 ** (-8 * (head + 1) / heads) for head in range(heads)])
+        self.register_buffer("slopes", slopes.view(1, heads, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, T, C), after ``past`` (2, B, H, P, C/H) -> (B, T, C), and the past including x."""
+        batch, steps, width = x.shape
+        q, k, v = (
+            part.view(batch, steps, self.heads, -1).transpose(1, 2)
+            for part in self.project(self.norm_attention(x)).chunk(3, dim=-1)
+        )  # (B, H, T, C/H)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        total = k.shape[2]
+        ago = torch.arange(total - steps, total, device=x.device).unsqueeze(1) - torch.arange(
+            total, device=x.device
+        )  # (T, P + T): how many steps ago
+        bias = (-self.slopes * ago).masked_fill(ago < 0, float("-inf"))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = x + self.merge(mixed.transpose(1, 2).flatten(2))
+        return x + self.mlp(self.norm_mlp(x)), torch.stack([k, v])
+
+
+class Policy(nn.Module):
+    """Instruction-following policy for BabyAI, cloned from scratch.
+
+    ============  ==================================================================================
+    inputs        instruction (words); per step the 7 x 7 view and the previous action
+    language      words -> transformer -> mean -> **one sentence embedding** (width); nothing else
+                  of the instruction reaches the rest, so this is the vector that is compared
+    seeing        sentence + previous action -> ``queries`` vectors that attend over the 49 cells
+    memory        causal transformer over the steps so far; no padding, no future is attended
+    output        logits over 7 actions (the seventh, "done", is never demonstrated)
+    not given     absolute position, compass, the whole grid, reward, pretrained weights
+    ============  ==================================================================================
+    """
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        self.sizes = sizes
+        width = sizes.width
+        self.instruction = InstructionEncoder(sizes)
+        self.previous = nn.Embedding(START + 1, width)
+        self.look = Look(width, sizes.queries)
+        self.history = nn.ModuleList(
+            History(width, sizes.heads) for _ in range(sizes.history_layers)
+        )
+        self.decide = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(),
+            nn.Linear(2 * width, len(ACTIONS)),
+        )  # fmt: skip
+
+    def forward(
+        self, sentence: Tensor, cells: Tensor, previous: Tensor, past: list | None = None
+    ) -> tuple[Tensor, list, Tensor]:
+        """sentence (B, C), cells int64 (B, T, 49), previous int64 (B, T).
+
+        Returns logits (B, T, 7), the past to hand in with the next steps, and the attention over
+        the cells (B, T, Q, 49).
+        """
+        batch, steps = previous.shape
+        x = sentence.unsqueeze(1) + self.previous(previous)  # (B, T, C)
+        seen, attention = self.look(x.flatten(0, 1), cells.flatten(0, 1))
+        x = x + seen.view(batch, steps, -1)
+        kept = []
+        for depth, layer in enumerate(self.history):
+            x, memory = layer(x, past[depth] if past else None)
+            kept.append(memory)
+        return self.decide(x), kept, attention.view(batch, steps, -1, CELLS)
+
+    def save(self, folder: Path) -> None:
+        save_file(self.state_dict(), folder / "policy.safetensors")
+        write_json(folder / "policy.json", asdict(self.sizes))
+
+    @classmethod
+    def load(cls, folder: Path) -> Policy:
+        policy = cls(Sizes(**json.loads((folder / "policy.json").read_text())))
+        policy.load_state_dict(load_file(folder / "policy.safetensors"))
+        return policy.eval()
