@@ -47,12 +47,12 @@ class Data(Part):
     @field_validator("demonstrations")
     @classmethod
     def known_levels(cls, value: dict[str, int]) -> dict[str, int]:
-        from paper_utils.data import levels
+        from paper_utils.data import grammar
 
         if not value:
             raise ValueError("name at least one level")
         for name in value:
-            levels.check(name)
+            grammar.check(name)
         return value
 
     @property
@@ -114,6 +114,18 @@ class Encoders(Part):
     """Documents per optimiser step."""
     learning_rate: Rate
     """Peak learning rate of AdamW."""
+
+    @field_validator("families")
+    @classmethod
+    def known_families(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from paper_utils.encoders.families import FAMILIES
+
+        if not value or len(set(value)) < len(value):
+            raise ValueError("name at least one family, and each once")
+        for name in value:
+            if name not in FAMILIES:
+                raise ValueError(f"unknown family {name!r}{_hint(name, list(FAMILIES))}")
+        return value
 
     @model_validator(mode="after")
     def heads_divide_width(self) -> Encoders:

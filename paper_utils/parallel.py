@@ -63,7 +63,7 @@ def _alone(function: Callable, task: Any) -> Any:
     return function(task)
 
 
-def map(  # noqa: A001  (this module's name makes it parallel.map)
+def map(
     function: Callable[[Any], Any], tasks: Iterable[Any], describe: str = "", bar: bool = True
 ) -> list[Any]:
     """``[function(task) for task in tasks]``, side by side, in the order of the tasks.

@@ -117,6 +117,16 @@ GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
 _DISTINCT = {"PutNextLocal"}
 
 
+def check(level: str) -> None:
+    """Raises LevelError or GrammarError, one line, if a level's instructions cannot be listed."""
+    offered_levels.check(level)
+    if level not in GRAMMARS:
+        raise GrammarError(
+            f"the instructions of {level!r} are not listed; "
+            f"levels with a grammar are {', '.join(GRAMMARS)}"
+        )
+
+
 def instructions(levels: Iterable[str], articles: bool = False) -> pd.DataFrame:
     """Every distinct instruction of ``levels``, one row each, in a fixed order.
 
@@ -132,12 +142,7 @@ def instructions(levels: Iterable[str], articles: bool = False) -> pd.DataFrame:
     """
     rows: dict[str, dict] = {}
     for level in levels:
-        offered_levels.check(level)
-        if level not in GRAMMARS:
-            raise GrammarError(
-                f"the instructions of {level!r} are not listed; "
-                f"levels with a grammar are {', '.join(GRAMMARS)}"
-            )
+        check(level)
         for row in _of_level(level, articles):
             known = rows.setdefault(row["text"], {**row, "levels": ()})
             known["levels"] = (*known["levels"], level)

@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import binomtest
+
+from paper_utils.cloning import rollout
+from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds, tokenize
+from paper_utils.data import expert, levels
+
+
+@pytest.fixture(scope="module")
+def policy():
+    torch.manual_seed(3)
+    return Policy(Sizes(32, 2, 1, 2, 1)).eval()
+
+
+def one_at_a_time(policy, level, seed):
+    """The plain loop: one episode, the whole history at every step."""
+    env = levels.make(level)
+    observation, _ = env.reset(seed=int(seed))
+    sentence = policy.instruction(tokenize([env.mission]))
+    views, previous = [], [START]
+    while True:
+        views.append(cell_kinds(observation["image"]))
+        cells = torch.from_numpy(np.array(views)).long()[None]
+        logits, _, _ = policy(sentence, cells, torch.tensor([previous]))
+        previous.append(int(logits[0, -1].argmax()))
+        observation, reward, terminated, truncated, _ = env.step(previous[-1])
+        if terminated or truncated:
+            return env.mission, reward > 0, len(views)
+
+
+@torch.inference_mode()
+def test_side_by_side_equals_one_at_a_time(policy):
+    seeds = levels.seeds("evaluation", 24)
+    table = rollout.evaluate(policy, "GoToLocal", seeds)
+    for row, seed in zip(table.itertuples(), seeds, strict=True):
+        assert (row.instruction, row.success, row.steps) == one_at_a_time(policy, "GoToLocal", seed)
+
+
+def test_the_expert_always_succeeds_and_chance_does_not():
+    seeds = levels.seeds("evaluation", 40)
+    best = rollout.evaluate_expert("PutNextLocal", seeds)
+    worst = rollout.evaluate_random("PutNextLocal", seeds)
+    assert best["success"].all() and worst["success"].mean() < 0.3
+    assert (worst["steps"] <= 128).all()
+    assert best["instruction"].tolist() == worst["instruction"].tolist()
+    pd.testing.assert_frame_equal(worst, rollout.evaluate_random("PutNextLocal", seeds))
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 10), (3, 10), (10, 10), (505, 512)])
+def test_wilson(hits, trials):
+    expected = binomtest(hits, trials).proportion_ci(method="wilson")
+    assert rollout.wilson(hits, trials) == pytest.approx(tuple(expected), abs=1e-6)
+
+
+def test_summary_counts_by_group():
+    table = pd.DataFrame({"level": ["a", "a", "b"], "success": [True, False, True], "steps": [1, 3, 5]})
+    found = rollout.summarize(table, ["level"])
+    assert found["success"].tolist() == [0.5, 1.0] and found["episodes"].tolist() == [2, 1]
+    assert (found["low"] <= found["success"]).all() and (found["success"] <= found["high"]).all()
+
+
+def test_a_film_shows_what_was_played(policy):
+    film = rollout.film(policy, "GoToLocal", 5, max_steps=6)
+    assert len(film.frames) == len(film.actions) + 1
+    assert film.attention.shape == (len(film.actions), 2, 7, 7)
+    first = expert.rollouts("GoToLocal", [5])[0]
+    assert film.instruction == first.instruction
+    np.testing.assert_array_equal(film.views[0], first.observations[0])

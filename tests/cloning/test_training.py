@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+
+from paper_utils import Profile
+from paper_utils.cloning import training
+from paper_utils.cloning.policy import START, Policy, Sizes
+from paper_utils.cloning.training import CHECKPOINT, Episodes, device, train, validate
+from paper_utils.data.demonstrations import play_all
+from paper_utils.data.levels import seeds
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def demonstrations():
+    return {
+        use: play_all({"GoToLocal": seeds(use, count), "OpenDoor": seeds(use, count // 2)})
+        for use, count in (("train", 120), ("validation", 30))
+    }
+
+
+@pytest.fixture
+def settings():
+    return Profile.load("smoke", overrides={"cloning.batch_episodes": 16}).cloning
+
+
+def learn(demonstrations, settings, folder, report=lambda fraction: None, epochs=3):
+    torch.manual_seed(5)
+    policy = Policy(Sizes.of(settings))
+    curve = train(
+        policy,
+        Episodes.of(demonstrations["train"]),
+        Episodes.of(demonstrations["validation"]),
+        settings,
+        epochs,
+        seed=5,
+        folder=folder,
+        report=report,
+    )
+    return policy, curve
+
+
+@pytest.mark.parametrize("stops", [[2], [3, 4, 9], [12, 30]])
+def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
+    demonstrations, settings, tmp_path, monkeypatch, stops
+):
+    monkeypatch.setattr(training, "CHECKPOINT_STEPS", 3)
+    torch.set_num_threads(1)
+    (tmp_path / "whole").mkdir()
+    whole, curve = learn(demonstrations, settings, tmp_path / "whole")
+
+    calls = [0]
+    for stop in stops:
+
+        def report(fraction, stop=stop):
+            calls[0] += 1
+            if calls[0] >= stop:
+                raise Killed
+
+        with pytest.raises(Killed):
+            learn(demonstrations, settings, tmp_path, report)
+    resumed, again = learn(demonstrations, settings, tmp_path)
+    for name, weights in whole.state_dict().items():
+        assert torch.equal(weights, resumed.state_dict()[name]), name
+    assert curve.equals(again)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_damaged_checkpoint_is_no_checkpoint(demonstrations, settings, tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"\x08\x00\x00\x00garbage")
+    _, curve = learn(demonstrations, settings, tmp_path, epochs=1)
+    assert len(curve) == 1
+
+
+def test_it_learns_and_keeps_the_best_epoch(demonstrations, settings, tmp_path):
+    policy, curve = learn(demonstrations, settings, tmp_path, epochs=12)
+    assert curve["validation_loss"].iloc[-1] < curve["validation_loss"].iloc[0] - 0.2
+    scores = validate(policy, Episodes.of(demonstrations["validation"]), torch.device("cpu"))
+    assert scores["validation_loss"] == pytest.approx(curve["validation_loss"].min(), rel=1e-5)
+    assert 0 < scores["accuracy GoToLocal"] < 1
+
+
+def test_batches_cover_each_episode_once_and_pad_little(demonstrations):
+    episodes = Episodes.of(demonstrations["train"])
+    batches = episodes.batches(16, seed=1, epoch=2)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(episodes)))
+    assert all((a == b).all() for a, b in zip(batches, episodes.batches(16, seed=1, epoch=2)))
+    assert not np.array_equal(batches[0], episodes.batches(16, seed=1, epoch=3)[0])
+    lengths = episodes.lengths.numpy()
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert padded < 1.35 * lengths.sum()
+
+
+def test_a_batch_is_the_demonstrations(demonstrations):
+    episodes = Episodes.of(demonstrations["train"])
+    chosen = np.array([3, 130])
+    tokens, cells, previous, actions, mask = episodes.batch(chosen, torch.device("cpu"))
+    demos = demonstrations["train"]["OpenDoor"]
+    start, length = demos.starts[10], demos.lengths[10]
+    assert mask[1].sum() == length and previous[1, 0] == START
+    np.testing.assert_array_equal(actions[1, :length], demos.actions[start : start + length])
+    assert torch.equal(previous[:, 1:], actions[:, :-1])
+
+
+def test_shuffling_exchanges_instructions_within_a_level_only(demonstrations):
+    plain, shuffled = (Episodes.of(demonstrations["train"], s) for s in (None, 3))
+    assert torch.equal(plain.cells, shuffled.cells) and torch.equal(plain.actions, shuffled.actions)
+    assert not torch.equal(plain.tokens, shuffled.tokens)
+    for level in (0, 1):
+        rows = plain.level == level
+        one, two = (sorted(map(tuple, e.tokens[rows].tolist())) for e in (plain, shuffled))
+        assert one == two
+    again = Episodes.of(demonstrations["train"], 3)
+    assert torch.equal(shuffled.tokens, again.tokens)
+
+
+def test_devices():
+    assert device("cpu").type == "cpu"
+    assert device("auto").type in ("cpu", "cuda", "mps")
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="device 'cuda' is not available"):
+            device("cuda")

@@ -1,0 +1,68 @@
+import pytest
+
+from paper_utils.data import grammar, levels
+
+# Level: (with a/the, canonical). Counted by hand from the mission generators.
+COUNTS = {
+    "GoToObj": (18, 18),
+    "GoToLocal": (36, 18),
+    "PickupDist": (36, 27),
+    "PickupLoc": (210, 105),
+    "OpenDoor": (14, 10),
+    "ActionObjDoor": (60, 48),
+    "PutNextLocal": (306, 306),
+    "Synth": (2464, 644),
+    "SynthLoc": (59360, 14980),
+}
+
+
+@pytest.mark.parametrize(("level", "counts"), COUNTS.items())
+def test_counts(level, counts):
+    found = tuple(len(grammar.instructions([level], articles=flag)) for flag in (True, False))
+    assert found == counts
+
+
+@pytest.mark.parametrize("level", grammar.GRAMMARS)
+def test_every_mission_is_in_the_table(level):
+    known = set(grammar.instructions([level], articles=True)["text"])
+    canonical = set(grammar.instructions([level])["text"])
+    env = levels.make(level)
+    for seed in range(60):
+        env.reset(seed=seed)
+        assert env.mission in known
+        assert grammar.canonical(env.mission) in canonical
+
+
+def test_factors_rebuild_the_text():
+    table = grammar.instructions(["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal"])
+    assert len(table) == 439 and table["id"].tolist() == list(range(439))
+    assert not table["text"].duplicated().any()
+    for row in table.itertuples():
+        slots = iter([row.colour, row.type, row.location])
+        assert row.template.startswith(row.verb)
+        assert all(word in row.text for word in slots if word not in ("", "front", "behind"))
+        assert row.words == len(row.text.split())
+    swap = table[table["text"] == "put the red ball next to the blue key"].iloc[0]
+    assert (swap["colour"], swap["type"]) == ("red", "ball")
+    assert (swap["second_colour"], swap["second_type"]) == ("blue", "key")
+
+
+def test_minimal_pairs_differ_in_one_thing():
+    table = grammar.instructions(["PickupLoc", "PutNextLocal", "GoToLocal"])
+    pairs = grammar.minimal_pairs(table)
+    factors = table.set_index("id")[list(grammar.FACTORS)]
+    swaps = pairs[pairs["kind"] == "argument swap"]
+    assert len(swaps) == 306 // 2
+    for pair in pairs.itertuples():
+        one, two = factors.loc[pair.first], factors.loc[pair.second]
+        changed = [name for name in grammar.FACTORS if one[name] != two[name]]
+        if pair.kind == "argument swap":
+            assert sorted(one[1:]) == sorted(two[1:]) and one["verb"] == two["verb"]
+        else:
+            assert changed == [pair.kind]
+    assert not pairs.duplicated().any()
+
+
+def test_levels_that_chain_clauses_are_refused():
+    with pytest.raises(grammar.GrammarError, match="not listed"):
+        grammar.instructions(["BossLevel"])

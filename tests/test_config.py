@@ -1,0 +1,79 @@
+import pytest
+
+from paper_utils import Profile, ProfileError
+from paper_utils.config import available
+
+
+@pytest.mark.parametrize("name", available())
+def test_profiles_are_valid(name):
+    profile = Profile.load(name)
+    assert profile.name == name
+    assert Profile.model_validate(profile.model_dump()) == profile
+
+
+def test_overrides_and_seed():
+    profile = Profile.load("smoke", overrides={"cloning.epochs": 3, "seed": 1}, seed=7)
+    assert profile.cloning.epochs == 3
+    assert profile.seed == 7
+    assert profile.part("cloning.epochs", "seed") == {"cloning.epochs": 3, "seed": 7}
+    one_level = Profile.load("smoke", overrides={"data.demonstrations": {"GoTo": 5}})
+    assert one_level.data.levels == ["GoTo"]
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "words"),
+    [
+        ("lptop", {}, "unknown profile 'lptop': did you mean 'laptop'?"),
+        ("", {}, "a profile is a name or a path"),
+        ("missing.yaml", {}, "No such file"),
+        ("smoke", {"cloning.epoch": 3}, "unknown key 'cloning.epoch': did you mean 'epochs'?"),
+        ("smoke", {"clonin.epochs": 3}, "did you mean 'cloning'?"),
+        ("smoke", {"cloning.epochs.x": 3}, "unknown key"),
+        ("smoke", {"": 3}, "unknown key ''"),
+        ("smoke", {"cloning.epochs": "three"}, "cloning.epochs: Input should be a valid integer"),
+        ("smoke", {"cloning.epochs": "3"}, "valid integer (got '3')"),
+        ("smoke", {"cloning.epochs": 2.5}, "cloning.epochs"),
+        ("smoke", {"cloning.epochs": True}, "cloning.epochs"),
+        ("smoke", {"cloning.epochs": None}, "cloning.epochs"),
+        ("smoke", {"cloning.epochs": -1}, "greater than or equal to 1"),
+        ("smoke", {"cloning.epochs": 10**12}, "less than or equal"),
+        ("smoke", {"cloning.learning_rate": float("nan")}, "not plain data"),
+        ("smoke", {"cloning.learning_rate": 0}, "greater than 0"),
+        ("smoke", {"cloning.heads": 3}, "heads (3) must divide width"),
+        ("smoke", {"cloning": 3}, "cloning"),
+        ("smoke", {"device": "tpu"}, "device"),
+        ("smoke", {"seed": -1}, "seed"),
+        ("smoke", {"data.demonstrations": {}}, "name at least one level"),
+        ("smoke", {"data.demonstrations": {"GoToLocl": 3}}, "did you mean 'GoToLocal'?"),
+        ("smoke", {"data.demonstrations": {"GoToLocal": -3}}, "greater than or equal"),
+        ("smoke", {"data.demonstrations": {"KeyInBox": 3}}, "not offered: the key is hidden"),
+        ("smoke", {"encoders.families": ["lama"]}, "did you mean 'llama'?"),
+        ("smoke", {"data.demonstrations": {"BossLevel": 3}}, "instructions of 'BossLevel'"),
+        ("smoke", [("cloning.epochs", 3)], "overrides must be a dictionary"),
+    ],
+)
+def test_bad_input_is_one_clear_line(name, overrides, words):
+    with pytest.raises(ProfileError) as caught:
+        Profile.load(name, overrides=overrides)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: &x [1]\nb: *x", "aliases are not allowed"),
+        ("!!python/object/apply:os.system ['true']", "not readable as YAML"),
+        ("just words", "expected keys and values"),
+        ("data: {", "not readable as YAML"),
+        ("x: 1", "data: Field required"),
+        ("#" * 200_000, "larger than"),
+    ],
+)
+def test_bad_files_are_one_clear_line(tmp_path, text, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ProfileError) as caught:
+        Profile.load(path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

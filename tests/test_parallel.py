@@ -1,0 +1,38 @@
+import os
+import warnings
+
+import pytest
+
+from paper_utils import parallel
+
+
+def _square(number):
+    warnings.warn("a worker's warning must not reach a reader", stacklevel=1)
+    return number * number, os.environ["OMP_NUM_THREADS"]
+
+
+def _fail(number):
+    raise KeyError(f"task {number}")
+
+
+@pytest.mark.parametrize("workers", ["1", "2", "4"])
+def test_order_and_threads_do_not_depend_on_the_workers(monkeypatch, workers):
+    monkeypatch.setenv("PAPER_WORKERS", workers)
+    assert parallel.map(_square, range(7), bar=False) == [(n * n, "1") for n in range(7)]
+
+
+def test_nothing_to_do():
+    assert parallel.map(_square, []) == []
+
+
+def test_an_error_in_a_worker_is_raised_here(monkeypatch):
+    monkeypatch.setenv("PAPER_WORKERS", "2")
+    with pytest.raises(KeyError, match="task"):
+        parallel.map(_fail, range(3), bar=False)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two"])
+def test_a_bad_number_of_workers_is_one_line(monkeypatch, value):
+    monkeypatch.setenv("PAPER_WORKERS", value)
+    with pytest.raises(ValueError, match="PAPER_WORKERS must be a positive number"):
+        parallel.workers()
