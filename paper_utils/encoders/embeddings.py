@@ -1,0 +1,117 @@
+"""The stages of notebook 03: reference models from scratch, and every encoder's embeddings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paper_utils.artifacts import Report, Stage
+from paper_utils.cloning.training import AGENT
+from paper_utils.config import Profile
+from paper_utils.data import grammar
+from paper_utils.data.narration import NARRATION, Documents
+from paper_utils.data.pictures import PICTURES, Pictures
+from paper_utils.encoders.families import ENCODERS, Encoder
+from paper_utils.encoders.scratch import Corpus, train
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference model trained here: a folder in the Hub's format, and its held-out scores."""
+
+    folder: Path
+    scores: dict[str, Any]
+
+
+def _train_reference(
+    profile: Profile, folder: Path, report: Report, told: Documents, shown: Pictures,
+    family: str, trained: bool,
+) -> None:  # fmt: skip
+    settings = profile.encoders
+    corpus = Corpus(
+        train_texts=told.train,
+        valid_texts=told.validation,
+        train_images=shown.train_images,
+        train_captions=shown.train_captions,
+        valid_images=shown.validation_images,
+        valid_captions=shown.validation_captions,
+    )
+    train(
+        family, folder, corpus, width=settings.width, layers=settings.layers, heads=settings.heads,
+        steps=settings.steps if trained else 0, batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate, seed=profile.seed, progress=report,
+    )  # fmt: skip
+
+
+REFERENCE = Stage(
+    name="reference",
+    version=1,
+    make=_train_reference,
+    load=lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
+    reads=("seed", "encoders"),
+    needs=lambda profile, **_: [(NARRATION, {}), (PICTURES, {})],
+)
+
+
+def encoder_of(name: str) -> Encoder:
+    """The registry's entry for a row of the comparison: ``action-1`` is an ``action``."""
+    return ENCODERS[name.rsplit("-", 1)[0] if name.rsplit("-", 1)[-1].isdigit() else name]
+
+
+def names(profile: Profile) -> list[str]:
+    """Rows of the comparison: agents by seed, reference models and their twins, controls."""
+    agents = [f"action-{agent}" for agent in range(profile.cloning.agents)]
+    families = profile.encoders.families
+    return [
+        *agents,
+        "action-shuffled",
+        "action-untrained",
+        *families,
+        *(f"{family}-untrained" for family in families),
+        *(name for name, encoder in ENCODERS.items() if encoder.source == "control"),
+    ]
+
+
+def _source(encoder: str) -> list[tuple[Stage, dict[str, Any]]]:
+    entry = encoder_of(encoder)
+    if entry.source == "cloning":
+        condition = encoder.removeprefix("action-")
+        if condition.isdigit():
+            return [(AGENT, {"agent": int(condition), "condition": "trained"})]
+        return [(AGENT, {"agent": 0, "condition": condition})]
+    if entry.source == "scratch":
+        return [(REFERENCE, {"family": entry.family, "trained": entry.trained})]
+    return []
+
+
+def _embed(profile: Profile, folder: Path, report: Report, *inputs, encoder: str) -> None:
+    table = grammar.instructions(profile.data.levels)
+    texts, entry = table["text"].tolist(), encoder_of(encoder)
+    if entry.source == "cloning":
+        vectors = entry.embed(texts, checkpoint=inputs[0].policy)
+    elif entry.source == "scratch":
+        vectors = entry.embed(texts, checkpoint=inputs[0].folder, device=profile.device)
+    else:
+        vectors = entry.embed(texts, seed=profile.seed)
+    np.savez_compressed(folder / "vectors.npz", ids=table["id"].to_numpy(), vectors=vectors)
+
+
+def _load(folder: Path) -> pd.DataFrame:
+    """Embeddings, one row per instruction, indexed by instruction id."""
+    with np.load(folder / "vectors.npz", allow_pickle=False) as file:
+        return pd.DataFrame(file["vectors"], index=file["ids"])
+
+
+EMBEDDING = Stage(
+    name="embedding",
+    version=1,
+    make=_embed,
+    load=_load,
+    reads=("seed", "data.demonstrations"),
+    needs=lambda profile, encoder: _source(encoder),
+)

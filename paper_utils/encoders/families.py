@@ -1,0 +1,290 @@
+"""The registry of encoders: the one place where an encoder is declared.
+
+An *encoder* is a row of the comparison: a named way to turn texts into vectors.  A *family* is a
+transformer architecture, and gives three encoders: trained here from scratch, the same model
+before training, and a public checkpoint.
+
+To add a lexical control: one function in ``lexical.py``, one ``_control`` entry in ``ENCODERS``.
+To add a family: one function that configures it small, one entry in ``FAMILIES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from paper_utils.encoders import lexical
+
+Modality = Literal["action", "language", "vision-language", "lexical"]
+COLOURS: dict[Modality, str] = {  # of Okabe and Ito, safe for colour-blind readers
+    "action": "#D55E00",
+    "language": "#0072B2",
+    "vision-language": "#009E73",
+    "lexical": "#7F7F7F",
+}
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]")
+"""Special tokens of the tokenizer trained here; the position of a token is its id."""
+PAD, UNK, CLS, SEP, MASK, BOS, EOS = range(len(SPECIAL))  # CLIP would misread an EOS with id 2
+CONTEXT = 128
+"""Tokens that a model trained from scratch can read at once."""
+PATCH = 8
+"""Pixels along the side of a vision patch: one cell of a rendered view."""
+
+
+class Size(NamedTuple):
+    """What a profile decides about a model trained from scratch."""
+
+    vocab_size: int
+    width: int
+    layers: int
+    heads: int
+    image_size: int
+
+
+def _transformer(size: Size) -> dict[str, Any]:
+    return {
+        "hidden_size": size.width,
+        "intermediate_size": 4 * size.width,
+        "num_hidden_layers": size.layers,
+        "num_attention_heads": size.heads,
+        # The customary 0.02 suits widths near 1,000; narrow models hear nothing through it.
+        "initializer_range": size.width**-0.5,
+    }
+
+
+def _text(size: Size, first: int = BOS, last: int = EOS) -> dict[str, Any]:
+    tokens = {"pad_token_id": PAD, "bos_token_id": first, "eos_token_id": last}
+    shape = {"vocab_size": size.vocab_size, "max_position_embeddings": CONTEXT}
+    return _transformer(size) | shape | tokens
+
+
+def _vision(size: Size) -> dict[str, Any]:
+    # Half as deep: a picture has more tokens than its caption, and simpler ones.
+    shallow = _transformer(size._replace(layers=max(1, size.layers // 2)))
+    return shallow | {"image_size": size.image_size, "patch_size": PATCH}
+
+
+def _llama(size: Size) -> dict[str, Any]:
+    return _text(size) | {"tie_word_embeddings": True}
+
+
+def _qwen(size: Size) -> dict[str, Any]:
+    grouped = size.heads // 2 if size.heads % 2 == 0 else size.heads
+    return _llama(size) | {"num_key_value_heads": grouped, "head_dim": size.width // size.heads}
+
+
+def _deepseek(size: Size) -> dict[str, Any]:
+    head = size.width // size.heads
+    # Queries, keys and values pass through a latent bottleneck of half the width.
+    latent = {"q_lora_rank": size.width // 2, "kv_lora_rank": size.width // 2, "v_head_dim": head}
+    halves = {"qk_rope_head_dim": head // 2, "qk_nope_head_dim": head // 2}
+    # A dense first layer, then one shared and four routed experts, two of these at a time.
+    experts = {"first_k_dense_replace": 1, "n_routed_experts": 4, "num_experts_per_tok": 2}
+    routing = {"n_group": 1, "topk_group": 1, "routed_scaling_factor": 1.0, "num_mtp_layers": 0}
+    heads = {"num_key_value_heads": size.heads, "moe_intermediate_size": 2 * size.width}
+    return _llama(size) | latent | halves | experts | routing | heads
+
+
+def _bert(size: Size) -> dict[str, Any]:
+    # No dropout: the corpus is seen about once, there is nothing to overfit.
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return _text(size, CLS, SEP) | dropout
+
+
+def _clip(size: Size) -> dict[str, Any]:
+    shared = {"projection_dim": size.width}
+    return {"text_config": _text(size) | shared, "vision_config": _vision(size) | shared} | shared
+
+
+def _blip(size: Size) -> dict[str, Any]:
+    text = _text(size, CLS, SEP) | {"encoder_hidden_size": size.width}
+    configs = {"text_config": text, "vision_config": _vision(size)}
+    return configs | {"image_text_hidden_size": size.width, "initializer_range": size.width**-0.5}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A transformer architecture: how to build it small, and how to read text with it."""
+
+    name: str
+    label: str
+    modality: Modality
+    objective: str
+    """What it learns from scratch; a key of ``objectives.OBJECTIVES``."""
+    configure: Callable[[Size], dict[str, Any]] = field(repr=False)
+    """Fields of the configuration of the small model."""
+    model: str
+    """Class of ``transformers`` that is trained."""
+    tower: str
+    """Class of ``transformers`` that loads the text path of a checkpoint."""
+    poolings: tuple[str, ...]
+    """Ways to make one vector of a text; the first was fixed before looking at alignment."""
+    template: tuple[int, int | None]
+    """Special tokens before and after a text, in the tokenizer trained here."""
+    model_types: tuple[str, ...]
+    """``model_type`` in config.json of checkpoints of this family."""
+    checkpoints: dict[str, str]
+    """Public checkpoint of the profiles ``hub`` and ``paper``."""
+    unused: str
+    """Regular expression: weights of a checkpoint that reading text does not need."""
+    text_path: str = ""
+    """Regular expression: weights of the tower that reading text does need."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the tower's ``from_pretrained``."""
+    encoder: str | None = None
+    """Attribute of the tower that gives hidden states; None is the tower itself."""
+    projection: str | None = None
+    """Attribute of the tower that maps the pooled state to the space shared with images."""
+
+
+_DECODER: dict[str, Any] = {
+    "modality": "language", "objective": "next token", "tower": "AutoModel",
+    "poolings": ("mean", "last"), "template": (BOS, None), "unused": r"^lm_head\.",
+}
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "llama", "LLaMA", configure=_llama, model="LlamaForCausalLM", model_types=("llama",),
+            checkpoints={
+                "hub": "TinyLlama/TinyLlama_v1.1", "paper": "meta-llama/Llama-3.1-8B",
+            }, **_DECODER,
+        ),
+        Family(
+            "qwen", "Qwen", configure=_qwen, model="Qwen3ForCausalLM",
+            model_types=("qwen3", "qwen2"),
+            checkpoints={"hub": "Qwen/Qwen2.5-0.5B", "paper": "Qwen/Qwen2.5-7B"}, **_DECODER,
+        ),
+        Family(
+            "deepseek", "DeepSeek", configure=_deepseek, model="DeepseekV3ForCausalLM",
+            model_types=("deepseek_v3", "deepseek_v2"),
+            checkpoints={
+                "hub": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
+                "paper": "deepseek-ai/deepseek-llm-7b-base",
+            }, **_DECODER,
+        ),
+        Family(
+            "bert", "BERT", "language", "masked token", _bert, "BertForMaskedLM", "BertModel",
+            poolings=("mean", "cls"), template=(CLS, SEP), model_types=("bert",),
+            checkpoints={
+                "hub": "google-bert/bert-base-uncased", "paper": "google-bert/bert-large-uncased",
+            },
+            unused=r"^cls\.|(^|\.)pooler\.", options={"add_pooling_layer": False},
+        ),
+        Family(
+            "clip", "CLIP", "vision-language", "contrastive", _clip, "CLIPModel",
+            "CLIPTextModelWithProjection",
+            poolings=("pooled", "projected"), template=(BOS, EOS), model_types=("clip",),
+            checkpoints={
+                "hub": "openai/clip-vit-base-patch32", "paper": "openai/clip-vit-large-patch14",
+            },
+            unused=r"^vision_model\.|^visual_projection\.|^logit_scale$",
+            encoder="text_model", projection="text_projection",
+        ),
+        Family(
+            # Not BlipModel: it names its text weights otherwise, and would leave them random.
+            "blip", "BLIP", "vision-language", "contrastive and matching", _blip,
+            "BlipForImageTextRetrieval", "BlipForImageTextRetrieval",
+            poolings=("cls", "projected"), template=(CLS, SEP), model_types=("blip",),
+            checkpoints={
+                "hub": "Salesforce/blip-itm-base-coco", "paper": "Salesforce/blip-itm-large-coco",
+            },
+            unused=r"^(?!text_encoder\.|text_proj\.)|^text_encoder\.pooler\.",
+            text_path=r"^text_encoder\.|^text_proj\.",
+            encoder="text_encoder", projection="text_proj",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A row of the comparison: a named way to turn texts into vectors."""
+
+    name: str
+    label: str
+    """How tables and figures call it."""
+    modality: Modality
+    """What it learned from; decides its colour."""
+    source: Literal["cloning", "scratch", "hub", "control"]
+    pooling: str
+    """How token states, or words, become one vector."""
+    function: Callable[..., np.ndarray] = field(repr=False)
+    family: str | None = None
+    """Name of the :class:`Family` of a reference model."""
+    trained: bool = True
+
+    @property
+    def colour(self) -> str:
+        return COLOURS[self.modality]
+
+    def embed(
+        self, texts: list[str], *, checkpoint: Any = None, seed: int = 0, **options: Any
+    ) -> np.ndarray:
+        """Texts -> float32[N, D], row i for ``texts[i]``.
+
+        Models need a ``checkpoint``, a folder or a Hub id, and pass ``options`` to ``hub.embed``
+        or ``agent.embed``; ``seed`` draws the random tables of the controls.
+        """
+        if self.source == "control":
+            return self.function(texts, seed=seed)
+        if checkpoint is None:
+            raise ValueError(f"encoder {self.name!r} needs a checkpoint")
+        if self.family:
+            options = {"family": self.family, "pooling": self.pooling} | options
+        return self.function(texts, checkpoint, **options)
+
+
+def _hub(texts: list[str], checkpoint: Any, **options: Any) -> np.ndarray:
+    from paper_utils.encoders import hub
+
+    return hub.embed(texts, checkpoint, **options)
+
+
+def _agent(texts: list[str], checkpoint: Any, **options: Any) -> np.ndarray:
+    from paper_utils.encoders import agent
+
+    return agent.embed(texts, checkpoint, **options)
+
+
+def _cloned(name: str, label: str, trained: bool = True) -> Encoder:
+    return Encoder(name, label, "action", "cloning", "sentence", _agent, None, trained)
+
+
+def _references(family: Family) -> list[Encoder]:
+    return [
+        Encoder(
+            family.name + suffix, family.label + note, family.modality, source,
+            family.poolings[0], _hub, family.name, suffix != "-untrained",
+        )
+        for suffix, note, source in (
+            ("", "", "scratch"),
+            ("-untrained", ", untrained", "scratch"),
+            ("-hub", ", public", "hub"),
+        )
+    ]
+
+
+def _control(function: Callable[..., np.ndarray], label: str, pooling: str) -> Encoder:
+    return Encoder(function.__name__, label, "lexical", "control", pooling, function)
+
+
+ENCODERS: dict[str, Encoder] = {
+    encoder.name: encoder
+    for encoder in (
+        _cloned("action", "agent"),
+        _cloned("action-untrained", "agent, untrained", trained=False),
+        _cloned("action-shuffled", "agent, shuffled instructions"),
+        *(encoder for family in FAMILIES.values() for encoder in _references(family)),
+        _control(lexical.bag_of_words, "bag of words", "sum"),
+        _control(lexical.tf_idf, "tf-idf", "sum"),
+        _control(lexical.random_tokens, "random tokens", "mean"),
+        _control(lexical.random_tokens_positional, "random tokens, ordered", "mean"),
+        _control(lexical.edit_distance, "edit distance", "none"),
+        _control(lexical.length, "length", "none"),
+    )
+}

@@ -1,0 +1,353 @@
+"""Embeds texts with any checkpoint in the Hub's format: a public one, or one trained here.
+
+Only the text path of a model is used, and only weights that the checkpoint really holds:
+safetensors, never pickles, never code from the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from paper_utils.encoders.families import FAMILIES, Family
+from paper_utils.encoders.lexical import checked
+
+if TYPE_CHECKING:
+    import torch
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+BUFFERS = r"position_ids$|rotary_emb\.inv_freq$"
+"""Constants that old checkpoints store and the library computes."""
+LARGE = 8 * 2**30
+"""Bytes of weights above which a model on CPU keeps the precision of its checkpoint."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be used; the message is one line that names it and the remedy."""
+
+
+class Snapshot(NamedTuple):
+    """A checkpoint on disk: its folder, and the commit it is (``"local"`` for a local folder)."""
+
+    folder: Path
+    revision: str
+
+
+def embed(
+    texts: list[str],
+    checkpoint: str | os.PathLike[str],
+    family: str | None = None,
+    pooling: str | None = None,
+    layer: int | None = None,
+    batch_size: int = 64,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    all_layers: bool = False,
+) -> np.ndarray:
+    """One vector per text, in the order of ``texts``.
+
+    Texts are sorted by length, padded on the right within a batch, and read in inference mode;
+    a row does not depend on its neighbours.  The model is loaded for this call only.
+
+    Arguments:
+        texts: N non-empty strings, each within the model's context.
+        checkpoint: Hub id (fetched if not in the cache; ``HF_TOKEN`` opens gated ones) or folder.
+        family: a key of ``families.FAMILIES``; None reads it from config.json.
+        pooling: decoders ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` (of all
+            tokens, as sentence-transformers does) or ``cls``; CLIP ``pooled`` (state at EOS) or
+            ``projected``; BLIP ``cls`` or ``projected``.  None: the first of these.
+        layer: 0 (token embeddings) to L; negative counts from L.  None: the model's output.
+        device: ``auto`` takes CUDA, then MPS, then CPU.
+        dtype: one of ``PRECISIONS``; ``auto`` is float32 on CPU, else (and for more than 8 GiB of
+            weights) the checkpoint's own.
+        revision: branch, tag or commit on the Hub.
+        all_layers: return every layer; the last is the model's output, final norm included.
+
+    Returns:
+        float32[N, D], or float32[L + 1, N, D] with ``all_layers``.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, gated, unreachable, damaged or of another kind.
+        ValueError: wrong arguments, or a text that is empty or too long.
+    """
+    import torch
+
+    if isinstance(texts, str) or batch_size < 1:
+        raise ValueError("embed takes a list of texts, and a batch_size of at least 1")
+    texts = checked(texts)
+    if family is not None and family not in FAMILIES:
+        raise ValueError(f"unknown family {family!r}: known are {', '.join(FAMILIES)}")
+    if dtype not in PRECISIONS:
+        raise ValueError(f"unknown dtype {dtype!r}: known are {', '.join(PRECISIONS)}")
+    snapshot = resolve(checkpoint, revision)
+    with _one_line(checkpoint):
+        spec = _family(snapshot.folder, family)
+    pooling = pooling or spec.poolings[0]
+    if pooling not in spec.poolings:
+        raise ValueError(f"{spec.label} is pooled by {' or '.join(spec.poolings)}, not {pooling!r}")
+    if pooling == "projected" and (all_layers or layer is not None):
+        raise ValueError("the projection reads the last layer only")
+    device = _device(device)
+    with _one_line(checkpoint), quiet():
+        tokenizer = _tokenizer(snapshot.folder)
+        tower = _tower(snapshot.folder, spec, _dtype(dtype, device, snapshot.folder))
+    encoder = getattr(tower, spec.encoder) if spec.encoder else tower
+    with quiet():
+        tokens = _tokens(texts, tokenizer, encoder, checkpoint)
+    tower.to(device).eval()
+
+    read = spec.poolings[0] if pooling == "projected" else pooling
+    order = sorted(range(len(texts)), key=lambda row: -len(tokens[row]))  # largest batch first
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            batch = [tokens[row] for row in order[start : start + batch_size]]
+            ids, mask = (tensor.to(device) for tensor in _padded(batch, tokenizer))  # (B, T)
+            states = _states(encoder, ids, mask, layer, all_layers)  # (K, B, T, D)
+            vectors = _pooled(states, ids, mask, read, tokenizer.bos_token_id)  # (K, B, D)
+            if pooling == "projected":
+                vectors = getattr(tower, spec.projection)(vectors.to(tower.dtype))
+            found.append(vectors.float().cpu())
+    embeddings = torch.cat(found, dim=1)[:, np.argsort(order)].numpy()  # (K, N, D)
+    if not np.isfinite(embeddings).all():
+        raise CheckpointError(f"checkpoint {checkpoint}: gives embeddings that are not finite")
+    return embeddings if all_layers else embeddings[0]
+
+
+def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> Snapshot:
+    """Finds a checkpoint on disk, and fetches it from the Hub if it is not there.
+
+    Raises:
+        CheckpointError: no such folder, not on the Hub, gated, or the Hub cannot be reached.
+    """
+    folder = Path(checkpoint)
+    if folder.is_dir():
+        return Snapshot(folder, "local")
+    name = str(checkpoint)
+    if not HUB_ID.fullmatch(name):
+        raise CheckpointError(f"checkpoint {name}: no such folder")
+
+    from huggingface_hub import errors, snapshot_download
+
+    version = f" --revision {revision}" if revision else ""
+    fetch = f"hf download {name}{version}"
+    try:
+        with quiet():
+            found = snapshot_download(
+                name, revision=revision, allow_patterns=FILES, ignore_patterns=["*/*"]
+            )
+    except errors.GatedRepoError:
+        reason = f"gated: accept its terms at https://huggingface.co/{name}, then set HF_TOKEN and"
+    except errors.RevisionNotFoundError:
+        reason = f"has no revision {revision!r}; list them on https://huggingface.co/{name}, then"
+    except errors.RepositoryNotFoundError:
+        reason = "no such folder, and not on the Hub (or private: set HF_TOKEN); check with"
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
+        reason = "no such folder, not in the cache, and the Hub cannot be reached; once it can"
+    except (OSError, ValueError, errors.HfHubHTTPError) as error:
+        reason = f"cannot be fetched ({_line(error)}); try"
+    else:
+        return Snapshot(Path(found), Path(found).name)
+    raise CheckpointError(f"checkpoint {name}: {reason}: {fetch}")
+
+
+def _family(folder: Path, family: str | None) -> Family:
+    """The family of a checkpoint: the one given, if config.json agrees, or the one found there."""
+    if not (folder / "config.json").is_file():
+        raise CheckpointError("has no config.json")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = config.get("model_type")
+    found = next((spec for spec in FAMILIES.values() if kind in spec.model_types), None)
+    if found is None and family is None:
+        raise CheckpointError(f"is of unknown type {kind!r}; name the family to read it as")
+    spec = FAMILIES[family] if family else found
+    # Decoders share a class: DeepSeek's distilled models, for one, are of Qwen's or LLaMA's type.
+    if found is not None and found.tower != spec.tower:
+        raise CheckpointError(f"is of type {kind!r}, not of the family {family!r}")
+    if not list(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            "has no safetensors weights, and pickled ones are not loaded;"
+            " save it again with save_pretrained, or name a revision that has them"
+        )
+    return spec
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    # Without a vocabulary the library would make an empty one and read every word as unknown.
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise CheckpointError("has no tokenizer")
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _tower(folder: Path, spec: Family, dtype: Any) -> Any:
+    """The model, refusing any doubt about which weights make the embeddings."""
+    import transformers
+
+    tower, report = getattr(transformers, spec.tower).from_pretrained(
+        folder,
+        **spec.options,
+        dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported, and refused below, in one line instead of many
+    )
+    missing = [key for key in report["missing_keys"] if re.search(spec.text_path, key)]
+    strange = [
+        key for key in report["unexpected_keys"] if not re.search(f"{spec.unused}|{BUFFERS}", key)
+    ]
+    for keys, problem in (
+        ([key for key, *_ in report["mismatched_keys"]], "holds weights of another shape"),
+        (missing, "lacks weights of the text path, which would be random"),
+        (strange, "holds weights that the model does not use"),
+    ):
+        if keys:
+            raise CheckpointError(f"{problem}: {min(keys)} ({len(keys)} in all)")
+    return tower
+
+
+def _tokens(texts: list[str], tokenizer: Any, encoder: Any, checkpoint: Any) -> list[list[int]]:
+    """Token ids of each text, checked against what the model can read."""
+    tokens = tokenizer(texts, add_special_tokens=True, truncation=False)["input_ids"]
+    context = getattr(encoder.config, "max_position_embeddings", None)
+    rows = encoder.get_input_embeddings().num_embeddings
+    for row, ids in enumerate(tokens):
+        if context and len(ids) > context:
+            raise ValueError(f"text {row} has {len(ids)} tokens; {checkpoint} reads {context}")
+        if not set(ids) - {tokenizer.bos_token_id}:
+            raise ValueError(f"text {row} has no tokens for {checkpoint}: {texts[row]!r}")
+        if max(ids) >= rows:
+            raise CheckpointError(
+                f"checkpoint {checkpoint}: tokenizer and weights do not belong together"
+                f" (token {max(ids)} of {rows})"
+            )
+    return tokens
+
+
+def _padded(tokens: list[list[int]], tokenizer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, int64[B, T] each.
+
+    Padding on the right leaves absolute positions as they were in training, and the mask hides
+    what it is made of: EOS will do where a tokenizer has no padding token.
+    """
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    choices = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    padding = next(token for token in choices if token is not None)
+    rows = [torch.tensor(ids) for ids in tokens]
+    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+    return pad_sequence(rows, batch_first=True, padding_value=padding), mask
+
+
+def _states(
+    encoder: Any, ids: torch.Tensor, mask: torch.Tensor, layer: int | None, all_layers: bool
+) -> torch.Tensor:
+    """Hidden states (K, B, T, D): of one layer, K = 1, or of all, K = L + 1."""
+    import torch
+
+    deep = all_layers or layer is not None
+    options = {"use_cache": False} if hasattr(encoder.config, "use_cache") else {}
+    output = encoder(
+        input_ids=ids, attention_mask=mask, output_hidden_states=deep, return_dict=True, **options
+    )
+    if not deep:
+        return output.last_hidden_state[None]
+    # CLIP lists its last layer before the final norm, other models after it.
+    layers = [*output.hidden_states[:-1], output.last_hidden_state]
+    if all_layers:
+        return torch.stack(layers)
+    if not -len(layers) <= layer < len(layers):
+        raise ValueError(f"layer {layer} is not among 0 to {len(layers) - 1}")
+    return layers[layer][None]
+
+
+def _pooled(
+    states: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, pooling: str, bos: int | None
+) -> torch.Tensor:
+    """Token states (K, B, T, D) -> float32 vectors (K, B, D)."""
+    import torch
+
+    states = states.float()
+    if pooling == "mean":
+        # Most decoders put one huge constant vector on BOS, which would drown the words.
+        words = mask if bos is None else mask * (ids != bos)
+        weights = words.float()[..., None]  # (B, T, 1)
+        return (states * weights).sum(2) / weights.sum(1)
+    if pooling == "cls":
+        return states[:, :, 0]
+    last = mask.sum(1) - 1  # a decoder's last word; the EOS with which CLIP ends every text
+    return states[:, torch.arange(len(ids)), last]
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device != "auto":
+        return device
+    cpu = "mps" if torch.backends.mps.is_available() else "cpu"
+    return "cuda" if torch.cuda.is_available() else cpu
+
+
+def _dtype(dtype: str, device: str, folder: Path) -> Any:
+    import torch
+
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    small = "float32" if device == "cpu" and size <= LARGE else "auto"
+    dtype = small if dtype == "auto" else dtype
+    return dtype if dtype == "auto" else getattr(torch, dtype)
+
+
+@contextmanager
+def _one_line(checkpoint: Any) -> Iterator[None]:
+    """Turns whatever a damaged checkpoint provokes in the libraries into one line."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {checkpoint}: {error}") from None
+    except Exception as error:  # every parser and validator has its own
+        line = f"checkpoint {checkpoint}: cannot be loaded: {_line(error)}"
+        raise CheckpointError(line) from None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no advice from the libraries, here only."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_bars = not are_progress_bars_disabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+        if hub_bars:
+            enable_progress_bars()

@@ -1,0 +1,125 @@
+"""Lexical controls: embeddings that know which words a text has, and nothing of their meaning.
+
+Every function takes N texts and returns float32[N, D], row i for ``texts[i]``, and depends on
+nothing but its arguments.  What aligns with these aligns through shared words.  Words are
+lower-cased and separated by white space.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+_WORDS = {"token_pattern": r"\S+", "lowercase": True, "dtype": np.float32}
+
+
+def checked(texts: list[str]) -> list[str]:
+    """The texts as a list, or ValueError for one that is empty or no string."""
+    texts = list(texts)
+    if not texts:
+        raise ValueError("no texts to embed")
+    for row, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"text {row} is empty or not a string: {text!r}")
+    return texts
+
+
+def bag_of_words(texts: list[str], seed: int = 0) -> np.ndarray:
+    """Sum of the one-hot vectors of the words: D is the number of distinct words."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    return CountVectorizer(**_WORDS).fit_transform(checked(texts)).toarray()
+
+
+def tf_idf(texts: list[str], seed: int = 0) -> np.ndarray:
+    """Bag of words, weighted by smoothed inverse document frequency, rows of unit length."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(**_WORDS).fit_transform(checked(texts)).toarray()
+
+
+def random_tokens(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
+    """Mean over the words of a random vector per word, standard normal: D = ``width``.
+
+    A word's vector depends on the word and the seed alone, not on the other texts.
+    """
+    return _pooled(texts, seed, width, gate=lambda position: 1.0)
+
+
+def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
+    """:func:`random_tokens` where each position scales every dimension by its own random gate.
+
+    Gates are uniform on (0, 1), so the same word at two positions stays similar (cosine 0.75).
+    """
+    gate = lambda position: _generator(seed, f"position {position}").random(width)  # noqa: E731
+    return _pooled(texts, seed, width, gate)
+
+
+def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
+    """Classical multidimensional scaling of word-level Levenshtein distances.
+
+    Coordinates whose distances are nearest to the number of words to insert, delete or
+    substitute (Torgerson 1952), on the D <= ``width`` axes of positive variance.
+    """
+    squares = levenshtein(texts) ** 2
+    squares -= squares.mean(0)
+    values, vectors = np.linalg.eigh((squares - squares.mean(1, keepdims=True)) / -2)
+    kept = np.flatnonzero(values > 1e-9 * len(texts))[::-1][:width]  # edits are not quite Euclidean
+    axes = vectors[:, kept]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(len(kept))])  # one sign of two
+    return (axes * np.sqrt(values[kept])).astype(np.float32)
+
+
+def length(texts: list[str], seed: int = 0) -> np.ndarray:
+    """Number of words and number of characters: D = 2."""
+    counts = [(len(words), len(text)) for text, words in zip(texts, _words(texts), strict=True)]
+    return np.array(counts, dtype=np.float32)
+
+
+def levenshtein(texts: list[str]) -> np.ndarray:
+    """Word-level edit distances float64[N, N]: Wagner and Fischer (1974), one row at a time."""
+    rows = _words(texts)
+    index = {word: i for i, word in enumerate(sorted({word for row in rows for word in row}))}
+    lengths = np.array([len(row) for row in rows])
+    padded = np.full((lengths.max(), len(rows)), -1)
+    for column, row in enumerate(rows):
+        padded[: len(row), column] = [index[word] for word in row]
+    start = np.repeat(np.arange(len(padded) + 1)[:, None], len(rows), axis=1)  # (L + 1, N)
+    distances = np.empty((len(rows), len(rows)))
+    for column, row in enumerate(rows):
+        previous = start
+        for word in row:
+            current = np.empty_like(start)
+            current[0] = previous[0] + 1
+            # Substitute or delete at once; insertions depend on the entry before.
+            np.minimum(previous[:-1] + (padded != index[word]), previous[1:] + 1, out=current[1:])
+            for position in range(1, len(current)):
+                np.minimum(
+                    current[position], current[position - 1] + 1, out=current[position]
+                )
+            previous = current
+        distances[column] = previous[lengths, np.arange(len(rows))]
+    return distances
+
+
+def _pooled(texts: list[str], seed: int, width: int, gate) -> np.ndarray:
+    rows = _words(texts)
+    table = {
+        word: _generator(seed, word).standard_normal(width)
+        for word in sorted({word for row in rows for word in row})
+    }
+    gates = [gate(position) for position in range(max(map(len, rows)))]
+    means = [
+        np.mean([table[word] * gates[position] for position, word in enumerate(row)], axis=0)
+        for row in rows
+    ]
+    return np.array(means, dtype=np.float32)
+
+
+def _generator(seed: int, key: str) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(key.encode())])
+
+
+def _words(texts: list[str]) -> list[list[str]]:
+    return [text.lower().split() for text in checked(texts)]

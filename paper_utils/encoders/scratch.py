@@ -1,0 +1,163 @@
+"""Trains a small reference model from scratch, in its family's own architecture.
+
+The folder that results is in the Hub's format (config.json, model.safetensors, tokenizer.json),
+so that ``hub.embed`` reads it like any public checkpoint, and holds ``scores.json`` beside.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, Size
+from paper_utils.encoders.hub import quiet
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The narrated world: text for the language models, pictures with captions for the others."""
+
+    train_texts: list[str]
+    valid_texts: list[str]
+    train_images: np.ndarray
+    """uint8[M, H, H, 3]; H is a multiple of ``families.PATCH``."""
+    train_captions: list[str]
+    """M captions; ``train_captions[i]`` describes ``train_images[i]``."""
+    valid_images: np.ndarray
+    valid_captions: list[str]
+
+
+def train(
+    family: str,
+    folder: str | os.PathLike[str],
+    corpus: Corpus,
+    *,
+    width: int = 64,
+    layers: int = 2,
+    heads: int = 4,
+    steps: int = 1000,
+    batch_size: int = 16,
+    learning_rate: float = 5e-3,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Trains one family and saves it to ``folder``; returns the content of its scores.json.
+
+    AdamW with linear warm-up over the first tenth of the steps and cosine decay to zero.  On one
+    thread, the same arguments give the same bytes.
+
+    Arguments:
+        family: a key of ``families.FAMILIES``.
+        batch_size: image-caption pairs per step, or as many times 64 tokens of text.
+        learning_rate: at the end of the warm-up; a fifth of it for image-caption pairs.
+        progress: called with the fraction done, about a hundred times.
+
+    Raises:
+        ValueError: unknown family, or a corpus too small or misaligned.
+    """
+    import torch
+    import transformers
+
+    from paper_utils.encoders.objectives import OBJECTIVES
+
+    if family not in FAMILIES:
+        raise ValueError(f"unknown family {family!r}: known are {', '.join(FAMILIES)}")
+    for images, captions in (
+        (corpus.train_images, corpus.train_captions),
+        (corpus.valid_images, corpus.valid_captions),
+    ):
+        if len(images) != len(captions):
+            raise ValueError(f"{len(images)} images with {len(captions)} captions")
+    spec = FAMILIES[family]
+    tokenizer = train_tokenizer(corpus, spec.template)
+    generator = np.random.default_rng(seed)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        kind = getattr(transformers, spec.model)
+        image_size = corpus.train_images.shape[1]
+        size = Size(len(tokenizer), width, layers, heads, image_size)
+        model = kind(kind.config_class(**spec.configure(size))).train()
+        objective = OBJECTIVES[spec.objective](corpus, tokenizer, batch_size)
+        rate = learning_rate * objective.rate
+        optimiser = torch.optim.AdamW(_decayed(model), lr=rate, betas=(0.9, 0.98))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+        for step in range(steps):
+            loss = objective.loss(model, generator)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            if progress and step % max(1, steps // 100) == 0:
+                progress(step / steps)
+        model.eval()
+        with torch.inference_mode():
+            scores = objective.scores(model)
+        tokenizer.save_pretrained(folder)
+        model.save_pretrained(folder)
+    report = {
+        "family": family,
+        "objective": spec.objective,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "steps": steps,
+        "batch_size": batch_size,
+        "scores": scores,
+    }
+    Path(folder, "scores.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if progress:
+        progress(1.0)
+    return report
+
+
+def untrained(
+    family: str, folder: str | os.PathLike[str], corpus: Corpus, **options: Any
+) -> dict[str, Any]:
+    """The twin that :func:`train` with the same ``options`` starts from: random weights."""
+    return train(family, folder, corpus, **(options | {"steps": 0}))
+
+
+def train_tokenizer(corpus: Corpus, template: tuple[int | None, int | None]) -> Any:
+    """A word-level tokenizer of the corpus, lower case: the same vocabulary for every family.
+
+    ``template`` gives the ids of the special tokens before and after a text.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordLevel(unk_token=SPECIAL[UNK]))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.WordLevelTrainer(special_tokens=list(SPECIAL), show_progress=False)
+    tokenizer.train_from_iterator([*corpus.train_texts, *corpus.train_captions], trainer)
+    before, after = ("" if token is None else SPECIAL[token] for token in template)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{before} $A {after}".strip(),
+        special_tokens=[(SPECIAL[token], token) for token in template if token is not None],
+    )
+    names = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **{f"{name}_token": f"[{name.upper()}]" for name in names},
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _decayed(model: Any) -> list[dict[str, Any]]:
+    """Parameter groups: weight decay on matrices, none on gains and biases."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.01},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = max(1, steps // 10)
+    return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / max(1, steps))))

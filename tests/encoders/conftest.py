@@ -1,0 +1,69 @@
+"""A toy world, and one small checkpoint of each family trained in it for a moment."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from paper_utils.encoders import scratch
+from paper_utils.encoders.families import FAMILIES
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (99, 99, 99)}
+THINGS = ("ball", "box", "key")
+SMALL = {"width": 32, "layers": 2, "heads": 4, "seed": 1}
+TEXTS = [  # lengths out of order, on purpose
+    "go to the red ball",
+    "put the green box next to the grey key on your left",
+    "open it",
+    "pick up the blue key behind you",
+    "you see the grey ball and the red box and the green key and the blue ball in front of you",
+    "go to the red box",
+    "put the grey key next to the green box on your left",
+]
+
+
+def _document(random: np.random.Generator) -> str:
+    kinds = list(itertools.product(COLOURS, THINGS))
+    first, second = (f"{c} {t}" for c, t in (kinds[i] for i in random.choice(12, 2, replace=False)))
+    return (
+        f"you see the {first} in front of you and the {second} on your left . "
+        f"put the {first} next to the {second} . you go to the {first} and pick up the {first} . "
+        f"you go to the {second} . now the {first} is next to the {second} . open it behind you ."
+    )
+
+
+def _picture(random: np.random.Generator) -> tuple[np.ndarray, str]:
+    """Two colours, one above the other, and their caption."""
+    image = np.zeros((16, 16, 3), np.uint8)
+    names = random.choice(list(COLOURS), 2)
+    image[:8], image[8:] = COLOURS[names[0]], COLOURS[names[1]]
+    return image, f"the {names[0]} ball is behind the {names[1]} box"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> scratch.Corpus:
+    random = np.random.default_rng(7)
+    texts = [_document(random) for _ in range(460)]
+    pictures, captions = zip(*(_picture(random) for _ in range(460)))
+    images = np.stack(pictures)
+    return scratch.Corpus(
+        texts[:400], texts[400:], images[:400], list(captions[:400]), images[400:],
+        list(captions[400:]),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory, corpus):
+    """Family -> folder of a checkpoint that has moved away from its random weights."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    for family in FAMILIES:
+        scratch.train(family, root / family, corpus, steps=3, batch_size=8, **SMALL)
+    return {family: root / family for family in FAMILIES}

@@ -1,0 +1,125 @@
+"""Reference models learn something, the same thing each time, and are saved in the Hub's format."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from paper_utils.encoders import hub, scratch
+from paper_utils.encoders.families import FAMILIES, SPECIAL
+from paper_utils.encoders.objectives import ngram_perplexity
+from tests.encoders.conftest import SMALL, TEXTS
+
+BUDGET = {
+    "llama": {"steps": 120, "batch_size": 8, "learning_rate": 6e-3},
+    "bert": {"steps": 350, "batch_size": 8, "learning_rate": 6e-3},
+    "clip": {"steps": 100, "batch_size": 32, "learning_rate": 0.015},
+    "blip": {"steps": 100, "batch_size": 32, "learning_rate": 0.015},
+}
+
+
+@pytest.mark.parametrize("family", BUDGET)
+def test_training_beats_the_trivial_baselines(tmp_path, corpus, family):
+    report = scratch.train(family, tmp_path, corpus, **SMALL, **BUDGET[family])
+    assert report == json.loads((tmp_path / "scores.json").read_text())
+    for score in report["scores"]:
+        assert score["n"] >= 50
+        for name, baseline in score["baselines"].items():
+            if score["better"] == "lower":
+                assert score["value"] < baseline, (score["name"], name)
+            else:
+                # A margin that luck does not reach: four standard errors of the baseline.
+                luck = 4 * np.sqrt(baseline * (1 - baseline) / score["n"])
+                assert score["value"] > baseline + luck, (score["name"], name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_seed_gives_the_same_bytes(folders, tmp_path, corpus, family):
+    scratch.train(family, tmp_path, corpus, steps=3, batch_size=8, **SMALL)
+    first = {path.name: path.read_bytes() for path in folders[family].iterdir()}
+    again = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert first == again
+    assert {"config.json", "model.safetensors", "tokenizer.json", "scores.json"} <= set(first)
+
+
+def test_seeds_differ_and_global_randomness_is_left_alone(folders, tmp_path, corpus):
+    import torch
+
+    before = torch.random.get_rng_state()
+    options = SMALL | {"seed": 2}
+    scratch.train("bert", tmp_path, corpus, steps=3, batch_size=8, **options)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert np.abs(hub.embed(TEXTS, tmp_path) - hub.embed(TEXTS, folders["bert"])).max() > 0.1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_untrained_twin_is_where_training_starts(folders, tmp_path, corpus, family):
+    twin, zero = tmp_path / "twin", tmp_path / "zero"
+    report = scratch.untrained(family, twin, corpus, steps=3, batch_size=8, **SMALL)
+    scratch.train(family, zero, corpus, steps=0, batch_size=8, **SMALL)
+    assert report["steps"] == 0 and report["scores"]
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (twin / name).read_bytes() == (zero / name).read_bytes()
+    assert (twin / "tokenizer.json").read_bytes() == (
+        folders[family] / "tokenizer.json"
+    ).read_bytes()
+    assert np.abs(hub.embed(TEXTS, twin) - hub.embed(TEXTS, folders[family])).max() > 1e-3
+
+
+def test_language_models_see_no_pictures(folders, tmp_path, corpus):
+    blind = dataclasses.replace(corpus, train_images=np.zeros_like(corpus.train_images))
+    scratch.train("llama", tmp_path, blind, steps=3, batch_size=8, **SMALL)
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    assert weights == (folders["llama"] / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_vocabulary_for_all_and_each_family_s_special_tokens(folders, corpus, family):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folders[family])
+    assert tuple(tokenizer.convert_ids_to_tokens(range(len(SPECIAL)))) == SPECIAL
+    vocabulary = AutoTokenizer.from_pretrained(folders["llama"]).get_vocab()
+    assert tokenizer.get_vocab() == vocabulary
+    words = tokenizer.convert_ids_to_tokens(tokenizer("Go to the RED ball!")["input_ids"])
+    first, last = (SPECIAL[t] if t else None for t in FAMILIES[family].template)
+    middle = ["go", "to", "the", "red", "ball", "[UNK]"]
+    assert words == [first, *middle, *([last] if last else [])]
+
+
+def test_progress_is_told_in_about_a_hundred_parts(tmp_path, corpus):
+    told = []
+    scratch.train(
+        "bert", tmp_path, corpus, steps=150, batch_size=1, progress=told.append,
+        **(SMALL | {"width": 8, "layers": 1}),
+    )  # fmt: skip
+    assert 90 <= len(told) <= 160
+    assert told[0] == 0 and told[-1] == 1 and told == sorted(told)
+
+
+def test_n_gram_perplexity_by_hand():
+    """One word after another, always the same: an n-gram model is never surprised."""
+    certain = [[0, 1, 2, 3]] * 40
+    assert ngram_perplexity(certain, certain, 3, 4) == pytest.approx(1, abs=0.01)
+    # A unigram model sees three words of probability 1/3, and hardly uses the uniform part.
+    assert ngram_perplexity(certain, certain, 1, 4) == pytest.approx(3, abs=0.01)
+
+
+def test_n_grams_know_what_is_random():
+    random = np.random.default_rng(0)
+    rows = [[0, *row] for row in random.integers(1, 9, (400, 30)).tolist()]
+    for order in (1, 3):
+        assert ngram_perplexity(rows[:300], rows[300:], order, 9) == pytest.approx(8, rel=0.03)
+
+
+def test_a_corpus_that_cannot_teach_is_refused(tmp_path, corpus):
+    with pytest.raises(ValueError, match="unknown family 'gpt'"):
+        scratch.train("gpt", tmp_path, corpus)
+    with pytest.raises(ValueError, match="400 images with 399 captions"):
+        fewer = dataclasses.replace(corpus, train_captions=corpus.train_captions[:-1])
+        scratch.train("clip", tmp_path, fewer)
+    with pytest.raises(ValueError, match="fewer than 128 tokens"):
+        scratch.train("llama", tmp_path, dataclasses.replace(corpus, train_texts=["go"]))
