@@ -1,0 +1,54 @@
+"""The stage of notebook 04: every encoder of a profile compared with every other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from paper_utils.alignment.compare import compare
+from paper_utils.alignment.splits import SPLITS
+from paper_utils.artifacts import Report, Stage
+from paper_utils.config import Profile
+from paper_utils.data import grammar
+from paper_utils.encoders import embeddings
+from paper_utils.encoders.families import ENCODERS
+
+LEXICAL = [name for name, encoder in ENCODERS.items() if encoder.source == "control"]
+
+
+def _make(profile: Profile, folder: Path, report: Report, *vectors: pd.DataFrame) -> None:
+    names = embeddings.names(profile)
+    settings = profile.alignment
+    controls = [name for name in LEXICAL if name in names]
+    same = {
+        "factors": grammar.instructions(profile.data.levels),
+        "k": settings.k,
+        "dimension": settings.dimension,
+        "folds": settings.folds,
+        "permutations": settings.permutations,
+        "bootstrap": settings.bootstrap,
+        "seed": profile.seed,
+    }
+    spaces = dict(zip(names, vectors))
+    everything = compare(spaces, **same, splits=["random"], lexical=controls)
+    # The other splits ask the headline's question only: agents and their rivals with references.
+    ones = [name for name in names if name.startswith("action-")] + ["bag_of_words"]
+    pairs = [(one, reference) for one in ones for reference in profile.encoders.families]
+    harder = [name for name in SPLITS if name != "random"]
+    split = compare(spaces, **same, pairs=pairs, metrics=["precision_at_k"], splits=harder)
+    frame = pd.concat([everything, split], ignore_index=True)
+    frame.to_csv(folder / "comparison.csv", index=False)
+
+
+COMPARISON = Stage(
+    name="comparison",
+    version=1,
+    make=_make,
+    load=lambda folder: pd.read_csv(folder / "comparison.csv"),
+    reads=("seed", "data.demonstrations", "alignment"),
+    needs=lambda profile: [
+        (embeddings.EMBEDDING, {"encoder": name}) for name in embeddings.names(profile)
+    ],
+    fans_out=True,
+)

@@ -1,0 +1,248 @@
+"""The one call: its columns, its refusals, and the same numbers as the functions it replaces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from paper_utils import alignment
+from paper_utils.alignment import nulls, splits
+
+FAST = {"permutations": 9, "bootstrap": 200, "workers": 1}
+
+
+@pytest.fixture(scope="module")
+def world(bags, factors):
+    random = np.random.default_rng(0)
+    noisy = bags["ordered"] @ random.normal(size=(48, 30)) + random.normal(size=(len(factors), 30))
+    noise = random.normal(size=(len(factors), 12))
+    return {**bags, "agent": noisy, "noise": noise}
+
+
+@pytest.fixture(scope="module")
+def frame(world, factors):
+    return alignment.compare(
+        world, factors, splits=("in_sample", "random", "verb"), lexical=("bag", "other_bag"),
+        ceilings={("agent", "*"): [("ordered", "other_ordered")], "*": [("bag", "other_bag")]},
+        **FAST,
+    )  # fmt: skip
+
+
+def pick(frame, first, second, metric, split="random", direction="forward"):
+    symmetric = metric in alignment.METRICS[4:]
+    split, direction = ("all", "symmetric") if symmetric else (split, direction)
+    rows = frame.query(
+        "first == @first and second == @second and metric == @metric"
+        " and split == @split and direction == @direction"
+    )
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_a_row_per_pair_metric_split_and_direction(frame):
+    keys = ["first", "second", "metric", "split", "direction"]
+    assert not frame.duplicated(keys).any()
+    assert len(frame) == 15 * (3 * 3 * 2 + 5) + 10 * (3 * 2 + 1)
+    columns = "value low high null_mean null_q05 null_q95 p p_adjusted calibrated lexical ceiling"
+    assert {*columns.split(), "normalised", "N", "k", "chance"} <= set(frame)
+    assert (frame["kind"] == "distance").equals(frame["metric"].str.endswith("_distance"))
+    assert (frame["low"] <= frame["value"] + 1e-9).all()
+    assert (frame["high"] >= frame["value"] - 1e-9).all()
+    assert frame["calibrated"].between(0, 1).all() and frame["p"].between(0.1, 1).all()
+    assert (frame["p_adjusted"] >= frame["p"]).all()
+
+
+def test_values_are_those_of_the_functions(frame, world, factors):
+    X, Y, words = world["ordered"], world["agent"], world["bag"]
+    for split in ("in_sample", "random", "verb"):
+        for direction in ("forward", "backward"):
+            options = {"split": split, "direction": direction, "factors": factors}
+            for metric, value in (
+                ("precision_at_k", alignment.precision_at_k(X, Y, **options)),
+                ("mean_reciprocal_rank", alignment.mean_reciprocal_rank(X, Y, **options)),
+                ("precision_at_k_csls",
+                 alignment.precision_at_k(X, Y, similarity="csls", **options)),
+            ):  # fmt: skip
+                row = pick(frame, "ordered", "agent", metric, split, direction)
+                assert row["value"] == pytest.approx(value, abs=1e-12)
+    for metric, value in (
+        ("mutual_knn", alignment.mutual_knn(X, Y)),
+        ("linear_cka", alignment.linear_cka(X, Y)),
+        ("rsa", alignment.rsa(X, Y)),
+        ("partial_rsa", alignment.partial_rsa(X, Y, words)),
+        ("svcca", alignment.svcca(X, Y, dimension=32)),
+        ("angular_procrustes_distance", alignment.angular_procrustes_distance(X, Y, 32)),
+    ):
+        assert pick(frame, "ordered", "agent", metric)["value"] == pytest.approx(value, abs=1e-9)
+
+
+def test_null_draws_are_those_of_a_plain_loop(world, factors):
+    X, Y = world["agent"], world["other_ordered"]
+    for split in ("random", "in_sample"):
+        scores = alignment.evaluate(
+            {"x": X, "y": Y}, factors, splits=[split], permutations=4, workers=1
+        )
+        made = splits.make(split, len(X))
+        inside = nulls.permutations(len(X), 4, [0, 1], made.blocks)
+        free = nulls.permutations(len(X), 4, [0, 1])
+        for score in scores:
+            if score.metric == "precision_at_k":
+                loop = [
+                    alignment.precision_at_k(X, Y[d], split=split, direction=score.direction)
+                    for d in inside
+                ]
+            elif score.metric in ("rsa", "linear_cka", "mutual_knn"):
+                loop = [getattr(alignment, score.metric)(X, Y[draw]) for draw in free]
+            elif score.metric == "svcca":
+                loop = [alignment.svcca(X, Y[draw], dimension=32) for draw in free]
+            else:
+                continue
+            np.testing.assert_allclose(score.null, loop, atol=1e-9)
+
+
+def test_baselines_ceilings_and_normalisation(frame):
+    for metric in ("precision_at_k", "angular_procrustes_distance"):
+        row = pick(frame, "ordered", "agent", metric)
+        candidates = [
+            pick(frame, *ends, metric, direction=way)["value"]
+            for ends, way in ((("bag", "agent"), "forward"), (("other_bag", "agent"), "forward"),
+                              (("bag", "ordered"), "backward"),
+                              (("other_bag", "ordered"), "backward"))
+        ]  # fmt: skip
+        best = min(candidates) if "distance" in metric else max(candidates)
+        assert row["lexical"] == best and row["lexical_name"] in ("bag", "other_bag")
+        better = best - row["value"] if "distance" in metric else row["value"] - best
+        assert row["increment"] == pytest.approx(better)
+        assert row["ceiling"] == pick(frame, "ordered", "other_ordered", metric)["value"]
+        share = (row["value"] - row["null_mean"]) / (row["ceiling"] - row["null_mean"])
+        assert row["normalised"] == pytest.approx(share)
+    other = pick(frame, "ordered", "noise", "rsa")
+    assert other["ceiling"] == pick(frame, "bag", "other_bag", "rsa")["value"]
+
+
+def test_the_facts_that_a_bare_number_hides(frame):
+    noise = [pick(frame, "ordered", "noise", "precision_at_k", s) for s in ("in_sample", "random")]
+    assert noise[0]["value"] > 2 * noise[1]["value"] and noise[0]["calibrated"] == 0
+    bags = pick(frame, "bag", "other_bag", "precision_at_k")
+    assert bags["value"] > 0.95 and bags["null_mean"] < 0.3  # a row permutation is a straw man
+    left = pick(frame, "ordered", "noise", "partial_rsa")
+    assert abs(left["value"]) < 0.1
+
+
+def test_permuting_within_a_template_is_a_harder_null(world, factors):
+    pair = {"pairs": [("bag", "ordered")], "metrics": ["rsa"], **FAST}
+    free = alignment.compare(world, factors, **pair).iloc[0]
+    within = alignment.compare(world, factors, within="template", **pair).iloc[0]
+    assert within["null_mean"] > free["null_mean"] + 0.1
+    assert (free["null"], within["null"]) == ("rows", "rows within template")
+
+
+def test_chosen_pairs_bring_their_baselines_along(world, factors, frame):
+    few = alignment.compare(
+        world, factors, pairs=[("ordered", "agent")], metrics=["precision_at_k", "rsa"],
+        lexical=("bag", "other_bag"), ceilings={"*": [("ordered", "other_ordered")]}, **FAST,
+    )  # fmt: skip
+    assert len(few) == 3 and few["ceiling"].notna().all()
+    for _, row in few.iterrows():
+        same = pick(frame, "ordered", "agent", row["metric"], direction=row["direction"])
+        columns = ["value", "low", "high", "null_mean", "p", "lexical", "lexical_name", "ceiling"]
+        assert (row[columns] == same[columns]).all()
+
+
+def test_results_do_not_depend_on_the_run_or_its_workers(world, factors):
+    pytest.importorskip("paper_utils.parallel")
+    some = {name: world[name] for name in ("bag", "ordered", "agent")}
+    options = {**FAST, "lexical": ("bag",), "permutations": 60}
+    here = alignment.compare(some, factors, **options)
+    pd.testing.assert_frame_equal(here, alignment.compare(some, factors, **options))
+    there = alignment.compare(some, factors, **{**options, "workers": 2})
+    pd.testing.assert_frame_equal(here, there, check_exact=True)
+
+
+def test_ids_are_checked(world, factors):
+    ids = factors["id"].to_numpy()
+    tables = {"a": pd.DataFrame(world["bag"], index=ids), "b": (ids, world["agent"])}
+    metrics = {"metrics": ["linear_cka"], **FAST}
+    good = alignment.compare(tables, factors, **metrics)
+    assert good["value"].iloc[0] == pytest.approx(
+        alignment.linear_cka(world["bag"], world["agent"])
+    )
+    for bad in (pd.DataFrame(world["bag"], index=ids[::-1]), (ids + 1, world["bag"])):
+        with pytest.raises(ValueError, match="a is misordered: its ids differ from factors.id"):
+            alignment.compare({**tables, "a": bad}, factors, **metrics)
+    with pytest.raises(ValueError, match="no column 'id'"):
+        alignment.compare(tables, factors.drop(columns="id"), **metrics)
+    with pytest.raises(ValueError, match="duplicated ids"):
+        alignment.compare(tables, factors.assign(id=1), **metrics)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 168 * 2}, "too few for k"),
+        ({"k": 0}, "at least 1"),
+        ({"metrics": ["rho"]}, "unknown metric 'rho'"),
+        ({"metrics": ["partial_rsa"]}, "needs a lexical control"),
+        ({"splits": ["letters"]}, "unknown split"),
+        ({"pairs": [("bag", "nobody")]}, "unknown embedding 'nobody'"),
+        ({"lexical": ("nothing",)}, "unknown embedding 'nothing'"),
+        ({"within": "mood"}, "no column 'mood'"),
+        ({"preprocess": "magic"}, "unknown preprocessing"),
+        ({"pairs": []}, "nothing to compare"),
+        ({"pairs": [("bag", "agent")], "lexical": ("bag",), "metrics": ["partial_rsa"]},
+         "only pairs with a control"),
+        ({"permutations": 0}, "permutations must be at least 1"),
+    ],
+)  # fmt: skip
+def test_refused_arguments(world, factors, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        alignment.compare(world, factors, **{**FAST, **change})
+    assert "\n" not in str(caught.value)
+
+
+def test_refused_embeddings(world, factors):
+    with pytest.raises(ValueError, match="agent has NaN"):
+        alignment.compare({**world, "agent": world["agent"] * np.nan}, factors, **FAST)
+    with pytest.raises(ValueError, match="agent has 10 rows, but"):
+        alignment.compare({**world, "agent": world["agent"][:10]}, factors, **FAST)
+    with pytest.raises(ValueError, match="at least two"):
+        alignment.compare({"agent": world["agent"]}, factors, **FAST)
+    few = np.repeat(np.random.default_rng(0).normal(size=(3, 4)), len(factors) // 3, axis=0)
+    tables = {"few": few, "agent": world["agent"][: len(few)]}
+    rows = factors.head(len(few))
+    with pytest.raises(ValueError, match="few has .* rows equal to an earlier row"):
+        alignment.compare(tables, rows, **FAST)
+    line = {"line": np.arange(1.0, 181)[:, None], "agent": world["agent"]}
+    with pytest.raises(ValueError, match="line: all pairs of rows are equally far apart"):
+        alignment.compare(line, factors, metrics=["rsa"], **FAST)
+    allowed = alignment.compare(tables, rows, lexical=("few",), metrics=["rsa"], **FAST)
+    assert len(allowed) == 1  # a control may be as coarse as it likes
+
+
+def test_paired_difference(world, factors):
+    X = world["ordered"]
+    near = X + 0.3 * np.random.default_rng(1).normal(size=X.shape)
+    far = X + 3 * np.random.default_rng(2).normal(size=X.shape)
+    for metric in ("precision_at_k", "mutual_knn", "linear_cka"):
+        found = alignment.paired_difference((X, near), (X, far), metric, factors)
+        assert found["low"] > 0 and found["p"] < 0.01 and found["N"] == len(X)
+        value = {"precision_at_k": None, "mutual_knn": alignment.mutual_knn,
+                 "linear_cka": alignment.linear_cka}[metric]  # fmt: skip
+        if value is not None:
+            assert found["difference"] == pytest.approx(value(X, near) - value(X, far))
+    same = alignment.paired_difference((X, near), (X, near), factors=factors)
+    assert same["difference"] == 0 and same["p"] == 1
+
+
+@pytest.mark.parametrize("metric", ["linear_cka", "rsa", "svcca", "angular_procrustes_distance"])
+def test_pseudo_values_give_the_jackknife_standard_error(metric):
+    random = np.random.default_rng(0)
+    X = random.normal(size=(120, 6))
+    Y = X @ random.normal(size=(6, 5)) + 2 * random.normal(size=(120, 5))
+    (score,) = alignment.evaluate({"x": X, "y": Y}, metrics=[metric], permutations=1, workers=1)
+    assert np.mean(score.items) == pytest.approx(score.value)
+    plain = getattr(alignment, metric)
+    left = [plain(np.delete(X, i, axis=0), np.delete(Y, i, axis=0)) for i in range(120)]
+    jackknife = np.sqrt(119 / 120 * np.sum((left - np.mean(left)) ** 2))
+    assert np.std(score.items) / np.sqrt(120) == pytest.approx(jackknife, rel=0.25)

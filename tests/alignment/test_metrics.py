@@ -1,0 +1,332 @@
+"""Each metric against an independent implementation, on its traps, and for its invariances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial import procrustes
+from scipy.spatial.distance import cosine, pdist
+from scipy.stats import ortho_group, spearmanr
+from sklearn.cross_decomposition import CCA
+from sklearn.decomposition import PCA
+from sklearn.model_selection import KFold
+from sklearn.neighbors import NearestNeighbors
+
+from paper_utils import alignment
+from paper_utils.alignment import mapping, metrics, retrieval, splits
+
+SYMMETRIC = {
+    "mutual_knn": lambda X, Y: alignment.mutual_knn(X, Y, 5),
+    "linear_cka": alignment.linear_cka,
+    "rsa": alignment.rsa,
+    "svcca": lambda X, Y: alignment.svcca(X, Y, dimension=8),
+    "precision_at_k": lambda X, Y: alignment.precision_at_k(X, Y, 5, dimension=8),
+    "mean_reciprocal_rank": lambda X, Y: alignment.mean_reciprocal_rank(X, Y, dimension=8),
+}
+TRANSLATION = {name: SYMMETRIC[name] for name in SYMMETRIC if name not in ("mutual_knn", "rsa")}
+TRANSLATION["mutual_knn, centred"] = lambda X, Y: alignment.mutual_knn(X, Y, 5, centre=True)
+TRANSLATION["rsa, centred"] = lambda X, Y: alignment.rsa(X, Y, centre=True)
+
+
+def gaussians(items=60, widths=(10, 14), seed=0, shared=0.0):
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(items, widths[0]))
+    Y = random.normal(size=(items, widths[1]))
+    return X, Y + shared * X @ random.normal(size=widths)
+
+
+# --- against independent implementations -----------------------------------------------------
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_precision_is_held_out_procrustes_retrieval(shared, direction):
+    X, Y = gaussians(75, (12, 20), shared=shared)
+    first, second = (X, Y) if direction == "forward" else (Y, X)
+    hits, reciprocal = [], []
+    for train, test in KFold(5, shuffle=True, random_state=3).split(X):
+        a, b = (PCA(12, svd_solver="full").fit(side[train]) for side in (first, second))
+        a, b = a.transform(first), b.transform(second)
+        W, _ = orthogonal_procrustes(a[train], b[train])
+        for i in test:
+            distances = [cosine(a[i] @ W, target) for target in b]
+            rank = 1 + np.sum(np.array(distances) < distances[i])
+            hits.append(rank <= 4)
+            reciprocal.append(1 / rank)
+    options = {"seed": 3, "direction": direction}
+    assert alignment.precision_at_k(X, Y, 4, **options) == pytest.approx(np.mean(hits))
+    assert alignment.mean_reciprocal_rank(X, Y, **options) == pytest.approx(np.mean(reciprocal))
+
+
+def test_csls_is_its_definition():
+    X, Y = gaussians(80, (6, 6), shared=0.5)
+    train, test = np.arange(50), np.arange(50, 80)
+    split = splits.Split("one", ((train, test),), np.zeros(80))
+    fitted = mapping.ProcrustesMap.fit(X[train], Y[train])
+    queries, pool = fitted.forward(X)[test], fitted.target.transform(Y)
+    queries, pool = (side / np.linalg.norm(side, axis=1)[:, None] for side in (queries, pool))
+    cos = queries @ pool.T
+    r_query = np.sort(cos, axis=1)[:, -10:].mean(axis=1)
+    r_target = np.sort(cos, axis=0)[-10:].mean(axis=0)
+    csls = 2 * cos - r_query[:, None] - r_target
+    expected = 1 + np.sum(csls > csls[np.arange(30), test][:, None], axis=1)
+    ranks, _ = alignment.retrieval_ranks(X, Y, split=split, similarity="csls")
+    np.testing.assert_array_equal(ranks, expected)
+    backward = fitted.backward(Y)[test] @ fitted.source.transform(X).T
+    assert np.isfinite(backward).all() and fitted.rotation.shape == (6, 6)
+
+
+def test_mutual_knn_against_scikit_learn():
+    X, Y = gaussians(90, (7, 5), shared=0.5)
+    for k in (1, 5, 15, 89):
+        neighbours = []
+        for side in (X, Y):
+            search = NearestNeighbors(n_neighbors=k, metric="cosine").fit(side)
+            neighbours.append(search.kneighbors(return_distance=False))  # without self
+        shared = [len(set(a) & set(b)) / k for a, b in zip(*neighbours, strict=True)]
+        assert alignment.mutual_knn(X, Y, k) == pytest.approx(np.mean(shared))
+
+
+@pytest.mark.parametrize("widths", [(4, 9), (200, 150)])
+def test_linear_cka_against_both_definitions(widths):
+    X, Y = gaussians(32, widths, shared=0.1)
+
+    def hsic(K, L):  # Song et al. (2012), equation 5
+        K, L = K - np.diag(np.diag(K)), L - np.diag(np.diag(L))
+        n, one = len(K), np.ones(len(K))
+        first = np.trace(K @ L) + (one @ K @ one) * (one @ L @ one) / ((n - 1) * (n - 2))
+        return (first - 2 * one @ K @ L @ one / (n - 2)) / (n * (n - 3))
+
+    K, L = X @ X.T, Y @ Y.T
+    expected = hsic(K, L) / np.sqrt(hsic(K, K) * hsic(L, L))
+    assert alignment.linear_cka(X, Y) == pytest.approx(expected, abs=1e-10)
+    H = np.eye(32) - 1 / 32
+    K, L = H @ K @ H, H @ L @ H
+    biased = np.sum(K * L) / np.linalg.norm(K) / np.linalg.norm(L)
+    assert alignment.linear_cka(X, Y, unbiased=False) == pytest.approx(biased, abs=1e-10)
+
+
+def test_rsa_against_scipy_and_partial_rsa_against_the_formula():
+    X, Y = gaussians(40, shared=0.5)
+    Z = np.random.default_rng(5).normal(size=(40, 3)) + X[:, :3]
+
+    def rho(A, B):
+        return spearmanr(pdist(A, "cosine"), pdist(B, "cosine")).statistic
+
+    assert alignment.rsa(X, Y) == pytest.approx(rho(X, Y), abs=1e-10)
+    xy, xz, yz = rho(X, Y), rho(X, Z), rho(Y, Z)
+    expected = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
+    assert alignment.partial_rsa(X, Y, Z) == pytest.approx(expected, abs=1e-10)
+
+
+def test_angular_procrustes_against_scipy():
+    X, Y = gaussians(50, (8, 8), shared=0.4)
+    _, _, disparity = procrustes(X, Y)  # 1 - (nuclear norm of the normalised product)^2
+    distance = alignment.angular_procrustes_distance(X, Y)
+    assert np.sin(distance) ** 2 == pytest.approx(disparity, abs=1e-10)
+
+
+def test_svcca_against_scikit_learn():
+    X, Y = gaussians(120, (6, 5), shared=0.5)
+    a, b = CCA(5, scale=False, max_iter=10_000, tol=1e-12).fit_transform(X, Y)
+    expected = np.mean([np.corrcoef(a[:, c], b[:, c])[0, 1] for c in range(5)])
+    assert alignment.svcca(X, Y, variance=1.0) == pytest.approx(expected, abs=1e-6)
+    assert alignment.svcca(X, Y, ridge=0.5) < alignment.svcca(X, Y)
+
+
+def test_the_polar_factor_is_that_of_the_svd():
+    random = np.random.default_rng(0)
+    M = random.normal(size=(40, 9, 9)) * np.logspace(0, -5, 9)
+    M[0], M[1] = 0, np.diag([1.0, 1e-12] + [0.5] * 7)
+    U, _, V = np.linalg.svd(M)
+    np.testing.assert_allclose(mapping.polar(M)[1:], (U @ V)[1:], atol=1e-8)
+    Q = mapping.polar(M)
+    np.testing.assert_allclose(Q @ Q.swapaxes(1, 2), np.tile(np.eye(9), (40, 1, 1)), atol=1e-10)
+    np.testing.assert_allclose(mapping.polar(M[5]), Q[5])
+
+
+@pytest.mark.parametrize("metric", ["mutual_knn", "linear_cka", "rsa", "partial_rsa"])
+def test_tables_have_the_metric_as_inner_product(metric, bags):
+    X, Y, lexicon = bags["ordered"], bags["other_bag"], bags["bag"]
+    tables = [metrics.relation(metric, side, 15, [lexicon]) for side in (X, Y)]
+    plain = getattr(alignment, metric)
+    expected = plain(X, Y, lexicon) if metric == "partial_rsa" else plain(X, Y)
+    assert np.sum(tables[0] * tables[1]) == pytest.approx(expected, abs=1e-12)
+
+
+# --- identical, rotated, scaled, shifted, shuffled, wide ------------------------------------
+
+
+@pytest.mark.parametrize("name", [*SYMMETRIC, "csls"])
+@pytest.mark.parametrize("width", [9, 300])
+def test_identical_inputs_score_one(name, width):
+    X = np.random.default_rng(1).normal(size=(60, width))
+    csls = {"csls": lambda X, Y: alignment.precision_at_k(X, Y, similarity="csls")}
+    assert (SYMMETRIC | csls)[name](X, X) == pytest.approx(1)
+    assert alignment.angular_procrustes_distance(X, X) == pytest.approx(0, abs=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.floats(1e-3, 1e3), st.sampled_from(sorted(SYMMETRIC)))
+def test_rotation_and_scale_do_not_matter(seed, scale, name):
+    X, Y = gaussians(40, seed=seed, shared=0.3)
+    turned = scale * X @ ortho_group.rvs(X.shape[1], random_state=seed % 2**32)
+    assert SYMMETRIC[name](turned, Y) == pytest.approx(SYMMETRIC[name](X, Y), abs=1e-7)
+    assert alignment.angular_procrustes_distance(turned, Y) == pytest.approx(
+        alignment.angular_procrustes_distance(X, Y), abs=1e-7
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.floats(-100, 100), st.sampled_from(sorted(TRANSLATION)))
+def test_translation_does_not_matter_where_claimed(seed, shift, name):
+    X, Y = gaussians(40, seed=seed, shared=0.3)
+    moved = X + shift * np.random.default_rng(seed).normal(size=X.shape[1])
+    assert TRANSLATION[name](moved, Y) == pytest.approx(TRANSLATION[name](X, Y), abs=1e-7)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from(["mutual_knn", "linear_cka", "rsa", "svcca"]))
+def test_symmetry_and_common_order_of_rows(seed, name):
+    X, Y = gaussians(40, seed=seed, shared=0.3)
+    order = np.random.default_rng(seed).permutation(40)
+    value = SYMMETRIC[name](X, Y)
+    assert SYMMETRIC[name](Y, X) == pytest.approx(value, abs=1e-9)
+    assert SYMMETRIC[name](X[order], Y[order]) == pytest.approx(value, abs=1e-9)
+
+
+def test_shuffled_rows_score_as_chance():
+    X, _ = gaussians(300, (8, 8))
+    Y = X[np.random.default_rng(0).permutation(300)]
+    assert alignment.precision_at_k(X, Y) == pytest.approx(15 / 300, abs=0.04)
+    assert alignment.mutual_knn(X, Y) == pytest.approx(15 / 299, abs=0.02)
+    assert abs(alignment.linear_cka(X, Y)) < 0.02 and abs(alignment.rsa(X, Y)) < 0.02
+
+
+# --- facts: what a bare number hides --------------------------------------------------------
+
+
+def test_in_sample_procrustes_fits_noise():
+    X, Y = gaussians(200, (32, 32))
+    assert alignment.precision_at_k(X, Y, in_sample=True) > 0.6  # chance is 0.075
+    assert alignment.precision_at_k(X, Y) < 0.15
+    X, Y = gaussians(500, (64, 64))
+    assert alignment.precision_at_k(X, Y, in_sample=True, dimension=None) > 0.6
+    assert alignment.precision_at_k(X, Y, dimension=None) < 0.08  # chance is 0.03
+
+
+def test_shared_words_saturate_retrieval(bags, factors):
+    assert alignment.precision_at_k(bags["bag"], bags["other_bag"]) > 0.97
+    left_out = alignment.precision_at_k(
+        bags["bag"], bags["other_bag"], split="colour", factors=factors
+    )
+    assert 0.3 < left_out < 0.97
+    assert alignment.mutual_knn(bags["bag"], bags["other_bag"]) > 0.5
+
+
+def test_biased_cka_is_inflated_and_the_unbiased_is_not():
+    values = [
+        [alignment.linear_cka(*gaussians(32, (8, 8), seed), unbiased=u) for seed in range(40)]
+        for u in (False, True)
+    ]
+    biased, unbiased = np.mean(values, axis=1)
+    assert biased > 0.15 and abs(unbiased) < 0.03
+
+
+# --- duplicates and ties ---------------------------------------------------------------------
+
+
+def test_ties_are_not_hits():
+    X = np.random.default_rng(0).normal(size=(100, 1))  # one dimension: every cosine is 1 or -1
+    side = np.sign(X[:, 0] - X.mean())
+    ranks, split = alignment.retrieval_ranks(X, X, dimension=1, in_sample=True)
+    for value in (-1, 1):
+        assert (ranks[side == value] == (np.sum(side == value) + 1) / 2).all()
+    assert alignment.precision_at_k(X, X, 15) == 0
+
+
+def test_tied_neighbours_share_their_places():
+    X = np.abs(np.random.default_rng(0).normal(size=(50, 1)))  # all cosines are equal
+    graph = metrics.neighbour_graph(X, 7).toarray()
+    np.testing.assert_allclose(graph, 7 / 49 * (1 - np.eye(50)))
+    assert alignment.mutual_knn(X, X, 7) == pytest.approx(7 / 49)  # chance, not 1
+
+
+def test_duplicates_drop_self_by_index():
+    X, Y = (np.repeat(side, 2, axis=0) for side in gaussians(40, (6, 6), shared=1.0))
+    graph = metrics.neighbour_graph(X, 1).toarray()
+    twin = np.arange(80) ^ 1
+    np.testing.assert_array_equal(graph, np.eye(80)[twin])
+    assert alignment.mutual_knn(X, Y, 1) == 1
+    assert alignment.mutual_knn(X, X, 15) == 1
+    ranks, _ = alignment.retrieval_ranks(X, X, in_sample=True)
+    assert (ranks == 1.5).all()
+
+
+def test_blocks_do_not_change_anything(monkeypatch):
+    X, Y = gaussians(120, shared=0.3)
+    options = {"similarity": "csls", "seed": 1}
+    whole = alignment.mutual_knn(X, Y), alignment.retrieval_ranks(X, Y, **options)[0]
+    monkeypatch.setattr(retrieval, "BLOCK", 700)
+    assert alignment.mutual_knn(X, Y) == pytest.approx(whole[0])
+    np.testing.assert_array_equal(alignment.retrieval_ranks(X, Y, **options)[0], whole[1])
+
+
+# --- refusals --------------------------------------------------------------------------------
+
+
+def broken(change) -> np.ndarray:
+    X = np.random.default_rng(0).normal(size=(30, 5))
+    return change(X)
+
+
+def put(X, rows, value):
+    X[rows] = value
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (broken(lambda X: put(X, 3, np.nan)), "NaN or infinity in 1 rows, first row 3"),
+        (broken(lambda X: put(X, 7, np.inf)), "NaN or infinity"),
+        (broken(lambda X: put(X, slice(None), X[0])), "is constant: all 30 rows are equal"),
+        (broken(lambda X: put(X, 4, 2.0)), "1 constant rows, first row 4"),
+        (broken(lambda X: put(X, slice(12, 30), X[0])), "18 of 30 rows equal to an earlier row"),
+        (broken(lambda X: X[:29]), "X has 29 rows and Y has 30"),
+        (broken(lambda X: X[:3]), "at least 4"),
+        (broken(lambda X: X[0]), r"must have shape \(N, d\)"),
+        ([["a", "b"]] * 30, "not an array of numbers"),
+    ],
+)
+@pytest.mark.parametrize("name", ["mutual_knn", "precision_at_k", "linear_cka", "rsa", "svcca"])
+def test_refusals_are_one_clear_line(X, message, name):
+    Y = np.random.default_rng(1).normal(size=(30, 5))
+    with pytest.raises(ValueError, match=message) as caught:
+        getattr(alignment, name)(X, Y)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3", True, None])
+@pytest.mark.parametrize("metric", [alignment.mutual_knn, alignment.precision_at_k])
+def test_k_must_be_a_positive_integer(k, metric):
+    with pytest.raises(ValueError, match="k must be an integer of at least 1"):
+        metric(*gaussians(), k)
+
+
+def test_k_below_n_and_known_names():
+    X, Y = gaussians(15)
+    for metric in (alignment.mutual_knn, alignment.precision_at_k):
+        with pytest.raises(ValueError, match="N = 15 items are too few for k = 15"):
+            metric(X, Y, 15)
+    for options in ({"similarity": "dot"}, {"direction": "up"}, {"split": "colours"}):
+        with pytest.raises(ValueError, match="choose from"):
+            alignment.precision_at_k(X, Y, 3, **options)
+    with pytest.raises(ValueError, match="dimension must be at least 1"):
+        alignment.precision_at_k(X, Y, 3, dimension=0)
+    with pytest.raises(ValueError, match="folds must lie between"):
+        alignment.precision_at_k(X, Y, 3, folds=1)
+    assert alignment.precision_at_k(X, Y, 3, dimension=500) >= 0  # clipped to the training rank

@@ -1,0 +1,124 @@
+"""How fast is `alignment.compare`, and does it give a plain loop's numbers?  (Not a test.)
+
+    python tests/benchmarks/alignment_speed.py [--quick]
+
+Prints the time of 16 encoders (120 pairs), N = 450, all metrics, 5 folds, 200 permutations; the
+ratio to a loop that recomputes each metric per permutation, on a sample of it; the largest
+difference of the two; and the cost of the neighbour searches against N, with peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import time
+
+import numpy as np
+import pandas as pd
+
+from paper_utils import alignment
+from paper_utils.alignment import nulls, splits
+
+WIDTHS = (64, 96, 128, 256, 384, 768)
+
+
+def world(encoders: int, items: int, seed: int = 0) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Encoders of mixed widths that share a weak signal; the first is a small lexicon."""
+    random = np.random.default_rng(seed)
+    shared = random.normal(size=(items, 12))
+    arrays = {"lexicon": random.integers(0, 2, size=(items, 20)) + np.arange(20) % 3}
+    for number in range(1, encoders):
+        width = WIDTHS[number % len(WIDTHS)]
+        signal = shared @ random.normal(size=(12, width)) * 0.5
+        arrays[f"encoder{number}"] = signal + random.normal(size=(items, width)) + 1
+    template = random.choice(["go to", "pick up", "put next to"], items)
+    return arrays, pd.DataFrame({"id": np.arange(items), "template": template})
+
+
+def loop(X, Y, lexicon, draw, folds_draw) -> dict[tuple[str, str], float]:
+    """Every metric of one permuted pair from scratch; ``folds_draw`` keeps the random folds."""
+    both, inside = Y[draw], Y[folds_draw]
+    scores = {
+        ("mutual_knn", "symmetric"): alignment.mutual_knn(X, both),
+        ("linear_cka", "symmetric"): alignment.linear_cka(X, both),
+        ("rsa", "symmetric"): alignment.rsa(X, both),
+        ("svcca", "symmetric"): alignment.svcca(X, both, dimension=32),
+        ("angular_procrustes_distance", "symmetric"): alignment.angular_procrustes_distance(
+            X, both, 32
+        ),
+    }
+    for way in ("forward", "backward"):
+        scores["precision_at_k", way] = alignment.precision_at_k(X, inside, direction=way)
+        scores["mean_reciprocal_rank", way] = alignment.mean_reciprocal_rank(
+            X, inside, direction=way
+        )
+        scores["precision_at_k_csls", way] = alignment.precision_at_k(
+            X, inside, direction=way, similarity="csls"
+        )
+    return scores
+
+
+def against_the_loop(arrays, factors, permutations: int) -> tuple[float, float]:
+    """Seconds per pair and permutation of the loop, and the largest difference from evaluate."""
+    pairs, items = [("encoder1", "encoder2"), ("encoder3", "encoder5")], len(factors)
+    metrics = [m for m in alignment.METRICS if m not in ("partial_rsa", "precision_at_k_residual")]
+    scores = alignment.evaluate(
+        arrays, factors, pairs=pairs, metrics=metrics, permutations=permutations, workers=1
+    )
+    folds = splits.make("random", items).blocks
+    draws = nulls.permutations(items, permutations, [0, 1])
+    inside = nulls.permutations(items, permutations, [0, 1], folds)
+    worst, start = 0.0, time.perf_counter()
+    for first, second in pairs:
+        for p in range(permutations):
+            plain = loop(arrays[first], arrays[second], arrays["lexicon"], draws[p], inside[p])
+            for score in scores:
+                if (score.first, score.second) == (first, second):
+                    gap = abs(score.null[p] - plain[score.metric, score.direction])
+                    worst = max(worst, gap)
+    return (time.perf_counter() - start) / (len(pairs) * permutations), worst
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="6 encoders, 20 permutations")
+    parser.add_argument("--workers", type=int, default=None, help="1: in this process")
+    given = parser.parse_args()
+    encoders, permutations = (6, 20) if given.quick else (16, 200)
+    arrays, factors = world(encoders, 450)
+    pairs = encoders * (encoders - 1) // 2
+
+    for label, metrics in (
+        ("all metrics", None),
+        ("all but lexical residuals", [m for m in alignment.METRICS if "residual" not in m]),
+    ):
+        start = time.perf_counter()
+        frame = alignment.compare(
+            arrays, factors, metrics=metrics, permutations=permutations, lexical=("lexicon",),
+            workers=given.workers,
+        )  # fmt: skip
+        fast = time.perf_counter() - start
+        print(f"compare, {pairs} pairs, {permutations} permutations, {label}: {fast:.1f} s, "
+              f"{len(frame)} rows (load average {os.getloadavg()[0]:.1f})", flush=True)  # fmt: skip
+    each, worst = against_the_loop(arrays, factors, 3)
+    slow = each * pairs * permutations
+    print(f"plain loop: {each:.2f} s per pair and permutation, {slow / 3600:.2f} h in all, "
+          f"{slow / fast:.0f} times as long; largest difference {worst:.1e}")  # fmt: skip
+
+    print("     N   mutual_knn   precision_at_k   linear_cka   peak memory")
+    for items in (450, 2000, 5000) if given.quick else (450, 2000, 5000, 10_000, 20_000):
+        random = np.random.default_rng(0)
+        X, Y = random.normal(size=(2, items, 64))
+        seconds = []
+        for metric in (alignment.mutual_knn, alignment.precision_at_k, alignment.linear_cka):
+            start = time.perf_counter()
+            metric(X, Y)
+            seconds.append(time.perf_counter() - start)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{items:6d} {seconds[0]:10.2f} s {seconds[1]:13.2f} s {seconds[2]:11.3f} s"
+              f" {peak:9.2f} GiB", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
