@@ -48,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check a finished run against its manifest")
     verify.add_argument("folder", type=Path)
 
+    publish = commands.add_parser(
+        "publish", help="copy a run's figures and results to figures/ and the README"
+    )
+    publish.add_argument("folder", type=Path)
+
     build = commands.add_parser("notebooks", help="build notebooks/*.ipynb from their sources")
     build.add_argument("--check", action="store_true", help="only tell which are out of date")
     return parser
@@ -92,6 +97,13 @@ def main(arguments: list[str] | None = None) -> int:
             problems = pipeline.verify(options.folder)
             print("\n".join(problems) or f"{options.folder}: every file matches its hash")
             return 1 if problems else 0
+        elif options.command == "publish":
+            from paper_utils import report
+
+            problems = pipeline.verify(options.folder)
+            if problems:
+                raise pipeline.RunError(f"{options.folder}: {problems[0]}")
+            report.publish(options.folder)
         elif options.command == "notebooks":
             stale = pipeline.build(check=options.check)
             for name in stale:

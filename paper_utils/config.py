@@ -111,7 +111,7 @@ class Encoders(Part):
     steps: Count
     """Optimiser steps of each reference model."""
     batch_size: Count
-    """Documents per optimiser step."""
+    """Image-caption pairs per optimiser step; for language models, units of 64 tokens."""
     learning_rate: Rate
     """Peak learning rate of AdamW."""
 
@@ -143,10 +143,24 @@ class Alignment(Part):
     """PCA dimension before Procrustes: min(dimension, widths, training rows)."""
     folds: Annotated[int, Field(ge=2, le=100)]
     """Folds of the random split: each instruction is held out exactly once."""
+    metrics: tuple[str, ...]
+    """Metrics of the comparison; see ``paper_utils.alignment.METRICS``."""
     permutations: Annotated[int, Field(ge=1, le=100_000)]
     """Permutations of each null; the smallest p-value is 1 / (permutations + 1)."""
     bootstrap: Annotated[int, Field(ge=10, le=100_000)]
     """Bootstrap draws of each interval, over instructions, stratified by template."""
+
+    @field_validator("metrics")
+    @classmethod
+    def known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from paper_utils.alignment import METRICS
+
+        for name in value:
+            if name not in METRICS:
+                raise ValueError(f"unknown metric {name!r}{_hint(name, list(METRICS))}")
+        if "precision_at_k" not in value:
+            raise ValueError("precision_at_k is the headline and must be among the metrics")
+        return value
 
 
 class Profile(Part):
@@ -213,7 +227,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 def parse_yaml(text: str) -> Any:
     """Plain data from YAML text; no tags, no aliases.  Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader
+    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
 
 
 def _read(name: str | Path) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def success(summary: pd.DataFrame) -> Figure:
 
 
 def attention(film, steps: Sequence[int]) -> Figure:
-    """Where the policy looks: mean attention of its queries over the view, step by step."""
+    """Where the policy looks (orange): mean attention of its queries over the view, by step."""
     from minigrid.core.grid import Grid
 
     figure, axes = plt.subplots(1, len(steps), figsize=(1.9 * len(steps), 2.5))
@@ -184,7 +184,9 @@ def attention(film, steps: Sequence[int]) -> Figure:
         picture = grid.render(16, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
         axis.imshow(picture, interpolation="nearest")
         weight = film.attention[step].mean(0).T  # (y, x)
-        axis.imshow(weight, cmap="magma", alpha=0.55, extent=(0, 112, 112, 0), vmin=0, vmax=0.6)
+        light = np.zeros((7, 7, 4)) + matplotlib.colors.to_rgba(ACCENTS[4])
+        light[..., 3] = np.clip(1.5 * weight, 0, 0.75)
+        axis.imshow(light, extent=(0, 112, 112, 0), interpolation="nearest")
         axis.set_title(
             f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal", loc="center"
         )
@@ -197,13 +199,17 @@ def success_by_factor(episodes: pd.DataFrame, factors: Sequence[str]) -> Figure:
     """Success by word of the instruction, with Wilson intervals."""
     from paper_utils.cloning.rollout import summarize
 
-    figure, axes = plt.subplots(1, len(factors), figsize=(10, 2.8), sharex=True)
-    for axis, factor in zip(np.atleast_1d(axes), factors):
-        rows = summarize(episodes[episodes[factor] != ""], [factor]).sort_values("success")
+    tables = {
+        factor: summarize(episodes[episodes[factor] != ""], [factor]).sort_values("success")
+        for factor in factors
+    }
+    least = min(table["low"].min() for table in tables.values())
+    figure, axes = plt.subplots(1, len(factors), figsize=(10, 2.8))
+    for axis, (factor, rows) in zip(np.atleast_1d(axes), tables.items()):
         error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
         axis.errorbar(rows["success"], rows[factor], xerr=error, fmt="o", capsize=2.5,
                       color=PLAYER["trained"], markersize=4.5)  # fmt: skip
-        axis.set(title=factor, xlabel="success", xlim=(None, 1.02))
+        axis.set(title=factor, xlabel="success", xlim=(least - 0.02, 1.01), ylim=(-0.6, None))
         axis.grid(axis="x", linewidth=0.4)
     return figure
 
@@ -245,7 +251,7 @@ def maps(spaces: dict[str, np.ndarray], labels: pd.Series, columns: int = 3) -> 
 
 
 def heat(square: pd.DataFrame, k: int, chance: float) -> Figure:
-    """The symmetric table of precision@k, every pair of encoders; names in their modality's colour."""
+    """The symmetric table of precision@k; names in their modality's colour."""
     from paper_utils.encoders.embeddings import encoder_of
 
     size = 0.46 * len(square) + 2.2
@@ -275,8 +281,9 @@ def beside_controls(headline: pd.DataFrame, k: int) -> Figure:
     figure, axis = plt.subplots(figsize=(7.5, 0.75 * len(headline) + 1.5))
     y = np.arange(len(headline))[::-1]
     for number, (column, (label, marker, colour)) in enumerate(controls.items()):
+        fill = "none" if column == "lexical" else "full"
         axis.plot(headline[column], y - 0.08 * (number + 1), marker, color=colour, label=label,
-                  markersize=5, linestyle="none", fillstyle="none" if column == "lexical" else "full")  # fmt: skip
+                  markersize=5, linestyle="none", fillstyle=fill)  # fmt: skip
     error = np.clip(
         [headline["value"] - headline["low"], headline["high"] - headline["value"]], 0, None
     )

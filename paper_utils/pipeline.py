@@ -122,7 +122,7 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
             papermill.execute_notebook(
                 notebook, str(temporary), parameters=parameters, kernel_name=KERNEL,
                 progress_bar=False, execution_timeout=CELL_SECONDS, start_timeout=120,
-                cwd=str(NOTEBOOKS), log_output=False, extra_arguments=["--log-level=ERROR"],
+                cwd=str(NOTEBOOKS), log_output=False, extra_arguments=["--log-level=CRITICAL"],
             )  # fmt: skip
     except PapermillExecutionError as error:
         line = " ".join(str(error.evalue).split())[:500]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 
+from paper_utils import provenance
 from paper_utils.artifacts import write_atomically
 
 STYLE = """
@@ -47,6 +49,7 @@ def headline_table(results: dict) -> pd.DataFrame:
             "95 % interval": [f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])],
             "chance": rows["chance"].round(3),
             "bag of words": rows["bag_of_words"].round(3),
+            "best lexical": rows["lexical"].round(3),
             "untrained agent": rows["untrained_agent"].round(3),
         }
     )
@@ -80,6 +83,63 @@ def headline(folder: Path) -> str:
             f"report   {folder / 'index.html'}",
             f"figures  {folder / 'figures'}",
             f"results  {folder / 'results.json'}",
+        ]
+    )
+
+
+PUBLISHED = provenance.ROOT / "figures"
+README = provenance.ROOT / "README.md"
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+def publish(folder: Path) -> None:
+    """Copies a run's figures and results.json to ``figures/``, and its numbers into the README."""
+    PUBLISHED.mkdir(exist_ok=True)
+    for old in [*PUBLISHED.glob("*.png"), *PUBLISHED.glob("*.pdf")]:
+        old.unlink()
+    for path in sorted((folder / "figures").glob("*.p??")):
+        shutil.copyfile(path, PUBLISHED / path.name)
+    shutil.copyfile(folder / "results.json", PUBLISHED / "results.json")
+    write_atomically(README, with_results(README.read_text(encoding="utf-8")))
+
+
+def with_results(readme: str) -> str:
+    """The README with the numbers of ``figures/results.json`` between its markers."""
+    results = json.loads((PUBLISHED / "results.json").read_text())
+    before, rest = readme.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{_markdown(results)}\n{END}{after}"
+
+
+def _markdown(results: dict) -> str:
+    def table(frame: pd.DataFrame) -> str:
+        lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy()]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+    seconds = results["wall_seconds"]
+    minutes = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items())
+    verdicts = pd.DataFrame(results["verdicts"])
+    return "\n".join(
+        [
+            f"From `figures/results.json`: profile `{results['profile']}`, seed {results['seed']}, "
+            f"N = {results['instructions']} instructions, k = {results['k']}. Every reference "
+            "model was trained from scratch on this world; none is the public checkpoint.",
+            "",
+            f"**Held-out precision@{results['k']} with the trained agents**, beside what cannot "
+            "know the meaning of an instruction",
+            "",
+            table(headline_table(results)),
+            "",
+            "**Success of the agents** on fresh episodes, 95 % Wilson interval",
+            "",
+            table(success_table(results)),
+            "",
+            "**The paper's claims, judged by rule** (notebook 04)",
+            "",
+            table(verdicts[["claim", "verdict"]]),
+            "",
+            f"Minutes that this run took on two cores: {minutes}; "
+            f"{sum(seconds.values()) / 60:.1f} in all.",
         ]
     )
 
@@ -118,7 +178,8 @@ world; none is a public checkpoint.</p>
 {headline_table(results).to_html(index=False, border=0)}
 <h2>Figures</h2>{figures}
 <h2>Tables and files</h2><ul>{tables}
-<li><a href="results.json">results.json</a></li><li><a href="provenance.json">provenance.json</a></li>
+<li><a href="results.json">results.json</a></li>
+<li><a href="provenance.json">provenance.json</a></li>
 <li><a href="manifest.json">manifest.json</a></li></ul>
 <p><small>{facts["time"]} · commit {commit}{dirty} ·
 {" · ".join(f"{name} {version}" for name, version in facts["versions"].items())}</small></p>

@@ -91,7 +91,7 @@ class Run:
         return table
 
     def record(self, **results: Any) -> None:
-        """Adds plain data, or a table as a list of rows, to this notebook's part of results.json."""
+        """Adds plain data, or a table as rows, to this notebook's part of results.json."""
         for name, value in results.items():
             if hasattr(value, "to_json"):
                 value = json.loads(value.to_json(orient="records", double_precision=12))

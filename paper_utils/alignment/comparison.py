@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from paper_utils.alignment.compare import compare
@@ -12,6 +14,7 @@ from paper_utils.artifacts import Report, Stage
 from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.encoders import embeddings
+from paper_utils.encoders.embeddings import encoder_of
 from paper_utils.encoders.families import ENCODERS
 
 LEXICAL = [name for name, encoder in ENCODERS.items() if encoder.source == "control"]
@@ -28,15 +31,25 @@ def _make(profile: Profile, folder: Path, report: Report, *vectors: pd.DataFrame
         "folds": settings.folds,
         "permutations": settings.permutations,
         "bootstrap": settings.bootstrap,
+        "preprocess": "centred",  # cosines of language models are dominated by their mean
         "seed": profile.seed,
     }
     spaces = dict(zip(names, vectors))
-    everything = compare(spaces, **same, splits=["random"], lexical=controls)
+    known = [name for name in names if encoder_of(name).trained and name not in controls]
+    wanted = [pair for pair in combinations(names, 2) if set(pair) & set(known)]
+    everything = compare(
+        spaces, **same, pairs=wanted, metrics=settings.metrics, splits=["random"], lexical=controls
+    )
     # The other splits ask the headline's question only: agents and their rivals with references.
     ones = [name for name in names if name.startswith("action-")] + ["bag_of_words"]
     pairs = [(one, reference) for one in ones for reference in profile.encoders.families]
+    asked = {name: spaces[name] for name in [*ones, *profile.encoders.families]}
     harder = [name for name in SPLITS if name != "random"]
-    split = compare(spaces, **same, pairs=pairs, metrics=["precision_at_k"], splits=harder)
+    split = compare(
+        asked, **(same | {"permutations": 1}), pairs=pairs, metrics=["precision_at_k"],
+        splits=harder, lexical=["bag_of_words"],
+    )  # fmt: skip
+    split[["p", "p_adjusted", "calibrated"]] = np.nan  # nothing is claimed from one permutation
     frame = pd.concat([everything, split], ignore_index=True)
     frame.to_csv(folder / "comparison.csv", index=False)
 

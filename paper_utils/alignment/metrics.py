@@ -197,9 +197,7 @@ def svcca(X, Y, variance: float = 0.99, dimension: int | None = None, ridge: flo
 # What `evaluate` computes once per encoder, so that a pair costs one product.
 
 
-def relation(
-    metric: str, X: np.ndarray, k: int, controls: Sequence[np.ndarray] = ()
-) -> np.ndarray:
+def relation(metric: str, X: np.ndarray, k: int, controls: Sequence[np.ndarray] = ()) -> np.ndarray:
     """An (N, N) table R(X) with metric(X, Y) = sum of R(X) * R(Y), for the metrics of tables.
 
     For CKA it is the U-centred Gram matrix (Szekely and Rizzo, 2014), whose inner product is the

@@ -62,10 +62,12 @@ def ranks(
         a, b = a[:, :shared], b[:, :shared]
         partners = induced(permutations, test)  # (P, m)
         paired = induced(permutations, train)  # (P, n)
-        rotations = np.concatenate([
-            polar(a[train].T @ b[paired[start : start + GATHERED]])
-            for start in range(0, len(paired), GATHERED)
-        ])  # (P, c, c)
+        rotations = np.concatenate(
+            [
+                polar(a[train].T @ b[paired[start : start + GATHERED]])
+                for start in range(0, len(paired), GATHERED)
+            ]
+        )  # (P, c, c)
         units = {kind: tuple(_unit(side).astype(kind) for side in (a, b)) for kind in TIE}
         fold = {kind: np.empty(partners.shape) for kind in kinds}
         step = max(1, TOGETHER // (len(a) * len(test)))

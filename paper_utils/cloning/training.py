@@ -21,6 +21,9 @@ from paper_utils.config import Cloning, Profile
 from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
 
 CONDITIONS = ("trained", "shuffled", "untrained")
+# What of the profile an agent depends on: not how many there are, nor how they are evaluated.
+TRAINED_WITH = ("width", "heads", "instruction_layers", "queries", "history_layers", "epochs",
+                "shuffled_epochs", "batch_episodes", "learning_rate", "weight_decay")  # fmt: skip
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_STEPS = 400
 WARMUP_STEPS = 100
@@ -59,7 +62,7 @@ class Episodes:
 
     @classmethod
     def of(cls, demonstrations: dict[str, Demonstrations], shuffle: int | None = None) -> Episodes:
-        """Lays levels end to end.  ``shuffle``: a seed to permute instructions within each level."""
+        """Lays levels end to end; ``shuffle``: a seed to permute instructions in each level."""
         parts = list(demonstrations.values())
         texts: list[str] = []
         for number, part in enumerate(parts):
@@ -96,7 +99,7 @@ class Episodes:
         return tuple(part.to(to, non_blocking=True) for part in made)
 
     def batches(self, size: int, seed: int, epoch: int) -> list[np.ndarray]:
-        """One epoch's batches: a fixed function of seed and epoch, so a run can resume inside it."""
+        """One epoch's batches, a function of seed and epoch: a run can resume inside it."""
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(self))
         lengths = self.lengths.numpy()
@@ -309,7 +312,7 @@ AGENT = Stage(
     version=1,
     make=_make,
     load=_load,
-    reads=("seed", "cloning"),
+    reads=("seed", *(f"cloning.{name}" for name in TRAINED_WITH)),
     needs=lambda profile, agent, condition: (
         [] if condition == "untrained" else [(DEMONSTRATIONS, {})]
     ),

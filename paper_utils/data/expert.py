@@ -1,4 +1,4 @@
-"""Demonstrations by the BabyAI expert: bit-identical to Minigrid's own bot, several times faster."""
+"""Demonstrations by the BabyAI expert: bit-identical to Minigrid's own bot, but faster."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ Levels are those of Chevalier-Boisvert et al., *BabyAI* (ICLR 2019), as kept in 
 from __future__ import annotations
 
 import difflib
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import gymnasium
 import minigrid  # noqa: F401  (importing it registers the levels)
@@ -61,7 +61,7 @@ def check(name: str) -> str:
     return offered()[name]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fast_class(name: str):
     spec = gymnasium.spec(check(name))
     level = gymnasium.envs.registration.load_env_creator(spec.entry_point)

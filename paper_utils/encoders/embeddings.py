@@ -19,6 +19,9 @@ from paper_utils.data.pictures import PICTURES, Pictures
 from paper_utils.encoders.families import ENCODERS, Encoder
 from paper_utils.encoders.scratch import Corpus, train
 
+# What of the profile a reference model depends on: not which others are trained.
+TRAINED_WITH = ("width", "layers", "heads", "steps", "batch_size", "learning_rate")
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -53,7 +56,7 @@ REFERENCE = Stage(
     version=1,
     make=_train_reference,
     load=lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
-    reads=("seed", "encoders"),
+    reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
     needs=lambda profile, **_: [(NARRATION, {}), (PICTURES, {})],
 )
 

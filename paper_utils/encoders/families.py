@@ -142,60 +142,106 @@ class Family:
 
 
 _DECODER: dict[str, Any] = {
-    "modality": "language", "objective": "next token", "tower": "AutoModel",
-    "poolings": ("mean", "last"), "template": (BOS, None), "unused": r"^lm_head\.",
+    "modality": "language",
+    "objective": "next token",
+    "tower": "AutoModel",
+    "poolings": ("mean", "last"),
+    "template": (BOS, None),
+    "unused": r"^lm_head\.",
 }
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Family(
-            "llama", "LLaMA", configure=_llama, model="LlamaForCausalLM", model_types=("llama",),
+            "llama",
+            "LLaMA",
+            configure=_llama,
+            model="LlamaForCausalLM",
+            model_types=("llama",),
             checkpoints={
-                "hub": "TinyLlama/TinyLlama_v1.1", "paper": "meta-llama/Llama-3.1-8B",
-            }, **_DECODER,
+                "hub": "TinyLlama/TinyLlama_v1.1",
+                "paper": "meta-llama/Llama-3.1-8B",
+            },
+            **_DECODER,
         ),
         Family(
-            "qwen", "Qwen", configure=_qwen, model="Qwen3ForCausalLM",
+            "qwen",
+            "Qwen",
+            configure=_qwen,
+            model="Qwen3ForCausalLM",
             model_types=("qwen3", "qwen2"),
-            checkpoints={"hub": "Qwen/Qwen2.5-0.5B", "paper": "Qwen/Qwen2.5-7B"}, **_DECODER,
+            checkpoints={"hub": "Qwen/Qwen2.5-0.5B", "paper": "Qwen/Qwen2.5-7B"},
+            **_DECODER,
         ),
         Family(
-            "deepseek", "DeepSeek", configure=_deepseek, model="DeepseekV3ForCausalLM",
+            "deepseek",
+            "DeepSeek",
+            configure=_deepseek,
+            model="DeepseekV3ForCausalLM",
             model_types=("deepseek_v3", "deepseek_v2"),
             checkpoints={
                 "hub": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
                 "paper": "deepseek-ai/deepseek-llm-7b-base",
-            }, **_DECODER,
-        ),
-        Family(
-            "bert", "BERT", "language", "masked token", _bert, "BertForMaskedLM", "BertModel",
-            poolings=("mean", "cls"), template=(CLS, SEP), model_types=("bert",),
-            checkpoints={
-                "hub": "google-bert/bert-base-uncased", "paper": "google-bert/bert-large-uncased",
             },
-            unused=r"^cls\.|(^|\.)pooler\.", options={"add_pooling_layer": False},
+            **_DECODER,
         ),
         Family(
-            "clip", "CLIP", "vision-language", "contrastive", _clip, "CLIPModel",
-            "CLIPTextModelWithProjection",
-            poolings=("pooled", "projected"), template=(BOS, EOS), model_types=("clip",),
+            "bert",
+            "BERT",
+            "language",
+            "masked token",
+            _bert,
+            "BertForMaskedLM",
+            "BertModel",
+            poolings=("mean", "cls"),
+            template=(CLS, SEP),
+            model_types=("bert",),
             checkpoints={
-                "hub": "openai/clip-vit-base-patch32", "paper": "openai/clip-vit-large-patch14",
+                "hub": "google-bert/bert-base-uncased",
+                "paper": "google-bert/bert-large-uncased",
+            },
+            unused=r"^cls\.|(^|\.)pooler\.",
+            options={"add_pooling_layer": False},
+        ),
+        Family(
+            "clip",
+            "CLIP",
+            "vision-language",
+            "contrastive",
+            _clip,
+            "CLIPModel",
+            "CLIPTextModelWithProjection",
+            poolings=("pooled", "projected"),
+            template=(BOS, EOS),
+            model_types=("clip",),
+            checkpoints={
+                "hub": "openai/clip-vit-base-patch32",
+                "paper": "openai/clip-vit-large-patch14",
             },
             unused=r"^vision_model\.|^visual_projection\.|^logit_scale$",
-            encoder="text_model", projection="text_projection",
+            encoder="text_model",
+            projection="text_projection",
         ),
         Family(
             # Not BlipModel: it names its text weights otherwise, and would leave them random.
-            "blip", "BLIP", "vision-language", "contrastive and matching", _blip,
-            "BlipForImageTextRetrieval", "BlipForImageTextRetrieval",
-            poolings=("cls", "projected"), template=(CLS, SEP), model_types=("blip",),
+            "blip",
+            "BLIP",
+            "vision-language",
+            "contrastive and matching",
+            _blip,
+            "BlipForImageTextRetrieval",
+            "BlipForImageTextRetrieval",
+            poolings=("cls", "projected"),
+            template=(CLS, SEP),
+            model_types=("blip",),
             checkpoints={
-                "hub": "Salesforce/blip-itm-base-coco", "paper": "Salesforce/blip-itm-large-coco",
+                "hub": "Salesforce/blip-itm-base-coco",
+                "paper": "Salesforce/blip-itm-large-coco",
             },
             unused=r"^(?!text_encoder\.|text_proj\.)|^text_encoder\.pooler\.",
             text_path=r"^text_encoder\.|^text_proj\.",
-            encoder="text_encoder", projection="text_proj",
+            encoder="text_encoder",
+            projection="text_proj",
         ),
     )
 }
@@ -258,8 +304,14 @@ def _cloned(name: str, label: str, trained: bool = True) -> Encoder:
 def _references(family: Family) -> list[Encoder]:
     return [
         Encoder(
-            family.name + suffix, family.label + note, family.modality, source,
-            family.poolings[0], _hub, family.name, suffix != "-untrained",
+            family.name + suffix,
+            family.label + note,
+            family.modality,
+            source,
+            family.poolings[0],
+            _hub,
+            family.name,
+            suffix != "-untrained",
         )
         for suffix, note, source in (
             ("", "", "scratch"),

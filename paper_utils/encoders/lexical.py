@@ -95,9 +95,7 @@ def levenshtein(texts: list[str]) -> np.ndarray:
             # Substitute or delete at once; insertions depend on the entry before.
             np.minimum(previous[:-1] + (padded != index[word]), previous[1:] + 1, out=current[1:])
             for position in range(1, len(current)):
-                np.minimum(
-                    current[position], current[position - 1] + 1, out=current[position]
-                )
+                np.minimum(current[position], current[position - 1] + 1, out=current[position])
             previous = current
         distances[column] = previous[lengths, np.arange(len(rows))]
     return distances

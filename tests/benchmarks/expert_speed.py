@@ -1,6 +1,6 @@
 """Demonstrations per second: Minigrid's own loop against ours, in one process, same episodes.
 
-    python tests/benchmarks/expert_speed.py
+python tests/benchmarks/expert_speed.py
 """
 
 from __future__ import annotations

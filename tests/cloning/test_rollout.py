@@ -56,7 +56,9 @@ def test_wilson(hits, trials):
 
 
 def test_summary_counts_by_group():
-    table = pd.DataFrame({"level": ["a", "a", "b"], "success": [True, False, True], "steps": [1, 3, 5]})
+    table = pd.DataFrame(
+        {"level": ["a", "a", "b"], "success": [True, False, True], "steps": [1, 3, 5]}
+    )
     found = rollout.summarize(table, ["level"])
     assert found["success"].tolist() == [0.5, 1.0] and found["episodes"].tolist() == [2, 1]
     assert (found["low"] <= found["success"]).all() and (found["success"] <= found["high"]).all()

@@ -19,7 +19,9 @@ def test_what_is_told_is_what_happens():
     env = levels.make("PutNextLocal")
     for seed in range(20):
         text = narration.document(env, "PutNextLocal", seed)
-        moved, fixed = (part.removeprefix("put the ") for part in env.mission.split(" next to the "))
+        moved, fixed = (
+            part.removeprefix("put the ") for part in env.mission.split(" next to the ")
+        )
         assert env.mission in text
         after = text[text.index(env.mission) :]
         assert f"the {moved}" in after and "pick" in after
@@ -70,4 +72,6 @@ def test_a_picture_looks_up():
         assert red[y, x] > 0
         ahead = env.grid.get(*env.front_pos)
         cell = shown[8 * (y - 1) : 8 * y, 8 * x : 8 * x + 8]
-        assert (ahead is not None and ahead.type == "wall") == bool((cell == 100).all(-1).mean() > 0.8)
+        assert (ahead is not None and ahead.type == "wall") == bool(
+            (cell == 100).all(-1).mean() > 0.8
+        )

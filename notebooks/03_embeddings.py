@@ -1,0 +1,222 @@
+# %% [markdown]
+# # 3 · Turn instructions into vectors, in as many ways as there are models
+#
+# The agent of notebook 02 has a vector for each instruction. So do language models, vision-language
+# models, and — this is easily forgotten — a mere count of words. Here they all embed the same
+# instructions, in the same order.
+#
+# **What you'll do** — train small reference models on the narrated world, check that they learned
+# something, extract every encoder's embeddings, and look at them before any alignment is computed.
+#
+# **What you'll learn** — what each encoder is and has seen; why controls that know nothing of meaning
+# belong in the comparison; what pooling, anisotropy and sentence length do to similarities.
+#
+# **What you'll need** — the products of notebooks 01 and 02 (made here if missing). `laptop` takes about two
+# minutes on two cores. Nothing is downloaded: every model here is **trained from scratch on our
+# little world**, and none is the public checkpoint whose architecture it shares.
+#
+# > This copy shows the quick `smoke` profile: it proves that everything runs, and its numbers mean nothing.
+# > The prose reads the `laptop` profile, whose figures are in `figures/` and in the run's own report.
+
+# %% tags=["parameters"]
+profile = "smoke"  # quick, numbers mean nothing; "laptop" for the real thing
+seed = 0
+overrides = {}  # for example {"encoders.families": ["llama", "bert"]}
+out = ""  # where to write; empty: runs/<profile>-seed<seed>
+
+# %%
+import numpy as np
+import pandas as pd
+from sklearn.metrics.pairwise import cosine_similarity
+
+from paper_utils import figures
+from paper_utils.data import grammar
+from paper_utils.encoders.embeddings import EMBEDDING, REFERENCE, encoder_of, names
+from paper_utils.run import Run
+
+run = Run.start("03_embeddings", profile, seed, overrides, out)
+table = grammar.instructions(run.profile.data.levels)
+len(table)
+
+# %% [markdown]
+# ## Who is compared
+#
+# One registry declares every encoder: what it learned from, and how its word states become one vector
+# (*pooling*). The pooling of each was fixed before any alignment was looked at: decoders are averaged over
+# words without the begin-of-sentence token, which otherwise dominates; BERT is averaged; CLIP and BLIP use
+# the state that their own training objective reads.
+
+# %%
+rows = [
+    {
+        "encoder": name,
+        "is": encoder.label,
+        "modality": encoder.modality,
+        "source": {"scratch": "from scratch, here", "cloning": "cloned, here"}.get(
+            encoder.source, "control"
+        ),
+        "pooling": encoder.pooling,
+    }
+    for name in names(run.profile)
+    for encoder in [encoder_of(name)]
+]
+run.table(pd.DataFrame(rows), "03_encoders").set_index("encoder")
+
+# %% [markdown]
+# Three kinds of row deserve a word. The **untrained** twins have their architecture, their tokenizer and
+# random weights: what aligns with them aligns through words. The **shuffled** agent saw everything except
+# which instruction belongs to which episode. And the **lexical controls** are no models at all.
+#
+# ## Train the reference models
+#
+# Language models read the stories of notebook 01; vision-language models see pictures with captions from
+# other episodes of the same world. Same world, different modality, different objective: that is the
+# controlled form of the paper's question. The next line loads them, or trains them now.
+
+# %%
+families = run.profile.encoders.families
+references = run.get_many(REFERENCE, [{"family": f, "trained": True} for f in families])
+scores = pd.DataFrame(
+    {
+        "family": reference.scores["family"],
+        "score": score["name"],
+        "value": score["value"],
+        "baseline": name,
+        "baseline value": baseline,
+        "better": score["better"],
+        "n": score["n"],
+    }
+    for reference in references
+    for score in reference.scores["scores"]
+    for name, baseline in score["baselines"].items()
+)
+run.table(scores, "03_scores").set_index("family").round(3)
+
+# %% [markdown]
+# Each row is a score on documents or pictures of *held-out worlds*, beside the score of a trivial rival
+# that has no model of the sentence at all. A model that does not beat its rival has learned nothing that
+# an embedding could show; read its alignment accordingly.
+#
+# ## Embed
+#
+# Every encoder embeds the same instructions. Rows are indexed by instruction id, so that a wrong
+# order cannot go unnoticed later.
+
+# %%
+labels = names(run.profile)
+vectors = dict(zip(labels, run.get_many(EMBEDDING, [{"encoder": name} for name in labels])))
+assert all((frame.index == table["id"]).all() for frame in vectors.values())
+shape = pd.DataFrame(
+    {
+        "encoder": name,
+        "width": frame.shape[1],
+        "distinct rows": len(frame.round(5).drop_duplicates()),
+        "finite": bool(np.isfinite(frame.to_numpy()).all()),
+    }
+    for name, frame in vectors.items()
+)
+shape.set_index("encoder").T
+
+# %% [markdown]
+# *Distinct rows* is the first thing to check. An encoder with fewer distinct rows than instructions
+# cannot tell some of them apart — a bag of words cannot tell "put A next to B" from "put B next to A" — and
+# ties in its neighbourhoods must be counted fairly rather than by luck.
+#
+# ## Look at the maps
+#
+# Two principal components of each space, one point per instruction, coloured by verb.
+
+# %%
+shown = ["action-0", "action-untrained", *families, "bag_of_words"]
+run.figure(
+    figures.maps({name: vectors[name].to_numpy() for name in shown}, table["verb"]), "03_maps_verb"
+)
+
+# %% [markdown]
+# Every space separates the verbs, the bag of words as well: "put" sentences share words and are longer.
+# That is why a high alignment score, by itself, proves little. The same maps, coloured by the first
+# object's type:
+
+# %%
+run.figure(
+    figures.maps({name: vectors[name].to_numpy() for name in shown}, table["type"]), "03_maps_type"
+)
+
+# %% [markdown]
+# ## Nearest neighbours
+#
+# Maps flatten. Neighbours do not: for one instruction, the three nearest others in each space (cosine
+# after centring).
+
+# %%
+asked = table.index[table["text"] == "put the red ball next to the blue key"][0]
+near = {}
+for name in shown:
+    centred = vectors[name].to_numpy() - vectors[name].to_numpy().mean(0)
+    similarity = cosine_similarity(centred[[asked]], centred)[0]
+    similarity[asked] = -np.inf
+    near[name] = [table.loc[i, "text"] for i in np.argsort(-similarity, kind="stable")[:3]]
+with pd.option_context("display.max_colwidth", None):
+    display(pd.DataFrame(near, index=["1st", "2nd", "3rd"]).T)  # noqa: F821
+
+# %% [markdown]
+# A useful habit: before believing any number of notebook 04, look here at *what kind of* instruction counts
+# as near. Sharing the first object, sharing the second, or being the same two objects in the other order
+# are three different ideas of similarity, and only the last is blind to what must be done.
+#
+# ## The shape of each space
+#
+# *Anisotropy* is the mean cosine between two instructions before centring: near 1, all vectors point the
+# same way and cosine comparisons say little. *Effective dimension* is how many directions carry the
+# variance (participation ratio). *Length* is how far one direction explains the number of words.
+
+
+# %%
+def describe(frame):
+    x = frame.to_numpy()
+    centred = x - x.mean(0)
+    variance = np.linalg.svd(centred, compute_uv=False) ** 2
+    cosine = cosine_similarity(x)
+    first = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+    return {
+        "anisotropy": cosine[np.triu_indices(len(x), 1)].mean(),
+        "effective dimension": variance.sum() ** 2 / (variance**2).sum(),
+        "length": np.corrcoef(first, table["words"])[0, 1] ** 2,
+    }
+
+
+geometry = pd.DataFrame({name: describe(frame) for name, frame in vectors.items()}).T
+run.table(geometry.rename_axis("encoder").reset_index(), "03_geometry")
+geometry.round(2)
+
+# %% [markdown]
+# Spaces whose first direction is mostly sentence length will look alike for that reason alone. We centre
+# everything before comparing, and notebook 04 repeats the comparison within templates, where length is
+# constant.
+
+# %% tags=["nbval-check-output"]
+print(f"{len(table)} instructions, {len(labels)} encoders, all finite: {shape['finite'].all()}")
+print(
+    "bag of words, distinct rows:",
+    int(shape.set_index("encoder").at["bag_of_words", "distinct rows"]),
+)
+
+# %% [markdown]
+# ## On your own
+#
+# 1. Add an encoder: write a function from texts to vectors in `paper_utils/encoders/lexical.py`, for example
+#    the last word only, and one entry in `families.py`. Where will it land on the map?
+# 2. Average the decoder over all tokens *including* the first (`hub.embed`, with the checkpoint folder of
+#    `references[0]`). What happens to anisotropy?
+# 3. Embed the a/the variants of some instructions with the agent and with a language model. Which of them
+#    moves more, and should it?
+#
+# **Further reading** — Ethayarajh, *How contextual are contextualized word representations?* (arXiv
+# 1909.00512) on anisotropy; Sun et al., *Massive activations in large language models* (arXiv 2402.17762)
+# on the first token.
+#
+# ## Provenance
+
+# %%
+run.record(encoder_scores=scores, encoder_geometry=geometry.rename_axis("encoder").reset_index())
+run.finish()

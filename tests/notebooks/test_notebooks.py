@@ -1,0 +1,157 @@
+"""The committed notebooks: in step with their sources, executed, and still true."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from conftest import ROOT, command
+
+from paper_utils import pipeline
+
+SOURCES = pipeline.sources()
+BUILT = [source.with_suffix(".ipynb") for source in SOURCES]
+TAG = "nbval-check-output"
+
+
+def test_there_are_four():
+    assert [s.stem for s in SOURCES] == [
+        "01_data",
+        "02_bc_training",
+        "03_embeddings",
+        "04_alignment",
+    ]
+
+
+def test_built_from_their_sources():
+    assert pipeline.build(check=True) == []
+
+
+@pytest.mark.parametrize("path", BUILT, ids=lambda path: path.stem)
+def test_executed_in_order_without_errors_and_with_checked_cells(path):
+    """nbval passes a cell that was never executed: so such a notebook must not exist."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    checked = [cell for cell in code if TAG in cell.metadata.get("tags", [])]
+    assert checked and all(cell.outputs for cell in checked)
+    assert "papermill" not in notebook.metadata
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_a_readers_notebook(path):
+    """More prose than code, 20 to 40 cells, a parameters cell of literals, the same frame."""
+    notebook = pipeline.read(path)
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert 20 <= len(kinds) <= 40
+    assert kinds.count("markdown") >= 0.75 * kinds.count("code")
+    assert kinds[0] == "markdown" and notebook.cells[0].source.startswith("# ")
+    for promise in ("What you'll do", "What you'll learn", "What you'll need"):
+        assert promise in notebook.cells[0].source
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert "## On your own" in text and "## Provenance" in text
+    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    names = {}
+    exec(cell.source, names)  # literals only, so this is harmless
+    assert {"profile", "seed", "overrides", "out"} <= set(names)
+
+
+@pytest.mark.xdist_group("smoke")
+def test_nbval_compares_the_checked_cells(smoke, tmp_path):
+    """Executes all four again; then a changed result must make it fail."""
+    _, store, _ = smoke
+    words = ["pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider",
+             "-W", "default", "-c", "/dev/null", "--rootdir", str(ROOT)]  # fmt: skip
+    quiet = {"PAPER_TERMINAL": "1"}
+    done = command(*words, *map(str, BUILT), store=store, **quiet)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "passed" in done.stdout and "failed" not in done.stdout
+
+    notebook = nbformat.read(BUILT[0], as_version=4)
+    (cell,) = [c for c in notebook.cells if TAG in c.metadata.get("tags", [])]
+    cell.outputs[0]["text"] = cell.outputs[0]["text"].replace("N = 439", "N = 440")
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    done = command(*words, str(tmp_path / "changed.ipynb"), store=store, **quiet)
+    assert done.returncode == 1 and "1 failed" in done.stdout
+
+
+@pytest.mark.xdist_group("smoke")
+def test_plain_papermill_from_another_folder(smoke, tmp_path):
+    _, store, _ = smoke
+    done = command(
+        "papermill", str(BUILT[0]), "out.ipynb", "-p", "profile", "smoke",
+        "-p", "out", str(tmp_path / "run"), store=store, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
+    assert all(cell["execution_count"] for cell in cells if cell["cell_type"] == "code")
+    assert (tmp_path / "run" / "figures" / "01_gallery.png").is_file()
+
+
+@pytest.mark.xdist_group("smoke")
+def test_jupyter_execute(smoke, tmp_path):
+    _, store, _ = smoke
+    copy = tmp_path / "mine.ipynb"
+    copy.write_bytes(BUILT[0].read_bytes())
+    done = command("nbclient.cli", str(copy), "--inplace", store=store, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.xdist_group("smoke")
+def test_a_bad_parameter_is_one_clear_line(smoke, tmp_path):
+    _, store, _ = smoke
+    done = command(
+        "papermill", str(BUILT[0]), "out.ipynb", "-p", "profile", "lptop", store=store, cwd=tmp_path
+    )
+    assert done.returncode != 0
+    assert "unknown profile 'lptop': did you mean 'laptop'?" in done.stderr
+
+
+def test_environment_agrees_with_pyproject():
+    import tomllib
+
+    import yaml
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
+    nbval = [d for d in project["optional-dependencies"]["test"] if d.startswith("nbval")]
+    assert sorted(pip) == sorted(["-e .", *project["dependencies"], *nbval])
+    assert f"python{project['requires-python']}" in listed
+
+
+def test_the_lock_pins_every_dependency():
+    import re
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
+    for text in wanted:
+        requirement = Requirement(text)
+        pin = pins[re.sub(r"[-_.]+", "-", requirement.name).lower()]
+        assert requirement.specifier.contains(pin), text
+    assert not [line for line in lines if "://" in line or "@" in line or "+" in line]
+
+
+def test_installed_versions_are_the_locked_ones():
+    """What the tests say holds for the lock, not for whatever happens to be installed."""
+    found = subprocess.run(
+        [sys.executable, "-m", "pip", "freeze", "--exclude-editable"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    installed = dict(line.split("==") for line in found.splitlines() if "==" in line)
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split("==")
+            assert installed[name].split("+")[0] == version, name
