@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import command
 
-ROOT = Path(__file__).parent.parent
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # as in a worker: two tests run side by side
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -23,15 +21,6 @@ def shared(tmp_path_factory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-def command(*words: str, store: Path, cwd: Path = ROOT, **environment: str):
-    """Runs a command of this environment and captures what it prints."""
-    variables = os.environ | {"PAPER_STORE": str(store), "PYTHONPATH": ""} | environment
-    return subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=cwd, env=variables, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

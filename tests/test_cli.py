@@ -7,7 +7,7 @@ import os
 import shutil
 
 import pytest
-from conftest import ROOT, command
+from commands import ROOT, command
 
 from paper_utils import pipeline
 
@@ -27,7 +27,7 @@ def test_help_is_worth_reading(tmp_path):
         (["run", "--set", "cloning.epochs=-2"], "greater than or equal to 1"),
         (["run", "--set", "cloning.epochs"], "--set wants KEY=VALUE"),
         (["run", "--set", "cloning.epochs=[1"], "is not a YAML value"),
-        (["run", "--set", "data.demonstrations={GoToMoon: 5}"], "unknown level 'GoToMoon'"),
+        (["run", "--set", "data.demonstrations={{GoToMoon: 5}}"], "unknown level 'GoToMoon'"),
         (["run", "--seed", "-1"], "seed: Input should be greater than or equal to 0"),
         (["run", "--out", "{foreign}"], "holds other files"),
         (["run", "--out", "{file}"], "is not a folder"),
@@ -157,7 +157,7 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(smoke, tmp_path, monkeypa
     monkeypatch.setenv("PAPER_STORE", str(store))
     plan = pipeline.Plan.check("smoke", out=str(tmp_path / "run"))
     with pytest.raises(
-        pipeline.RunError, match="01_data: cell 3 failed: ZeroDivisionError"
+        pipeline.RunError, match="01_data: cell 4 failed: ZeroDivisionError"
     ) as caught:
         pipeline.run(plan, say=lambda *_, **__: None)
     assert not caught.value.usage and "\n" not in str(caught.value)

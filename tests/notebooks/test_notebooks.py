@@ -8,7 +8,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import ROOT, command
+from commands import ROOT, command
 
 from paper_utils import pipeline
 
@@ -97,10 +97,15 @@ def test_plain_papermill_from_another_folder(smoke, tmp_path):
 @pytest.mark.xdist_group("smoke")
 def test_jupyter_execute(smoke, tmp_path):
     _, store, _ = smoke
-    copy = tmp_path / "mine.ipynb"
-    copy.write_bytes(BUILT[0].read_bytes())
-    done = command("nbclient.cli", str(copy), "--inplace", store=store, cwd=tmp_path)
+    notebook = nbformat.read(BUILT[0], as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, tmp_path / "mine.ipynb")
+    done = command("jupyter", "execute", "mine.ipynb", "--inplace", store=store, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
+    cells = nbformat.read(tmp_path / "mine.ipynb", as_version=4).cells
+    assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
 
 
 @pytest.mark.xdist_group("smoke")
