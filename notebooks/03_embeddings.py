@@ -133,9 +133,10 @@ run.figure(
 )
 
 # %% [markdown]
-# Every space separates the verbs, the bag of words as well: "put" sentences share words and are longer.
-# That is why a high alignment score, by itself, proves little. The same maps, coloured by the first
-# object's type:
+# The language models separate the verbs, and so do the untrained agent and the bag of words: "put" sentences
+# share words and are longer. That is why a high alignment score, by itself, proves little. The *trained* agent
+# is the exception, and it is worth a thought: what to do with a thing can often be read off the scene, and
+# its space is laid out by *which* things are meant. The same maps, coloured by the first object's type:
 
 # %%
 run.figure(
@@ -190,9 +191,9 @@ run.table(geometry.rename_axis("encoder").reset_index(), "03_geometry")
 geometry.round(2)
 
 # %% [markdown]
-# Spaces whose first direction is mostly sentence length will look alike for that reason alone. We centre
-# everything before comparing, and notebook 04 repeats the comparison within templates, where length is
-# constant.
+# Spaces whose first direction is mostly sentence length will look alike for that reason alone; compare the
+# trained agent with its untrained self. We centre everything before comparing, and a control that knows
+# nothing but the *length* is part of the comparison.
 
 # %% tags=["nbval-check-output"]
 print(f"{len(table)} instructions, {len(labels)} encoders, all finite: {shape['finite'].all()}")

@@ -31,6 +31,7 @@ from paper_utils import figures
 from paper_utils.alignment import reading
 from paper_utils.alignment.comparison import COMPARISON
 from paper_utils.data import grammar
+from paper_utils.encoders.embeddings import names
 from paper_utils.run import Run
 
 run = Run.start("04_alignment", profile, seed, overrides, out)
@@ -60,16 +61,17 @@ comparison[["first", "second", "metric", "split", "value", "low", "high", "null_
 # %% [markdown]
 # ## The paper's table
 #
-# Held-out precision@k for all pairs, the mean of both directions.
+# Held-out precision@k, the mean of both directions: every encoder (rows) with the trained ones (columns).
 
 # %%
-precision = reading.symmetric(comparison, "precision_at_k", "random")
+precision = reading.symmetric(comparison, "precision_at_k", "random", names(run.profile))
 run.figure(figures.heat(precision, k, k / len(table)), "04_heat")
 
 # %% [markdown]
-# Taken alone, the row of the agent looks like a finding: it agrees with language models far above chance.
-# Now look at the rows below it. *Untrained* models, which have never seen a sentence, and *random tokens*,
-# which are random numbers per word, agree as well. They share words with everything else — and nothing more.
+# Taken alone, the columns of the agents look like a finding: they agree with every reference far above chance.
+# Now look at the rows further down. *Untrained* models, which have never seen a sentence, and *random tokens*,
+# which are random numbers per word, agree as well or better. They share words with everything else, and
+# nothing more.
 #
 # ## The number, with what it takes to read it
 #
@@ -111,9 +113,10 @@ run.table(splits, "04_splits")
 run.figure(figures.by_split(splits, k / len(table)), "04_splits")
 
 # %% [markdown]
-# Two things to see. In-sample values are the highest everywhere: that is what a rotation with many free
-# parameters does. And leaving out a *colour* is hard for everyone for a good reason — nothing that the map
-# was fitted on says where the new colour's vectors lie.
+# In-sample values are never far below the held-out ones, and usually above: a rotation with many free
+# parameters fits noise as well. The splits to the right are much harder, for everyone. Leaving out a *colour*
+# is hard for a good reason — nothing that the map was fitted on says where the new colour's vectors lie — so
+# compare the points within a column with each other, not with those of another column.
 #
 # ## Other ways to ask
 #
@@ -142,7 +145,11 @@ run.figure(figures.beyond_words(beyond), "04_beyond_words")
 
 # %% [markdown]
 # What remains cannot be the words themselves. It can still be their *order*, or the place of a word in the
-# sentence, which an untrained transformer also encodes — so the untrained agent is drawn here as well.
+# sentence, which an untrained transformer also encodes — so the untrained agent is drawn here as well. A
+# *negative* partial correlation is a finding, too: instructions that are alike for one are unlike for the
+# other, beyond what their words explain. And look at the shuffled agent. All that it could learn from its
+# instruction is the kind of task, and the kind of task is also what dominates a language model's space: so
+# high a correlation can come from so little.
 #
 # ## Ceilings
 #

@@ -254,12 +254,16 @@ def heat(square: pd.DataFrame, k: int, chance: float) -> Figure:
     """The symmetric table of precision@k; names in their modality's colour."""
     from paper_utils.encoders.embeddings import encoder_of
 
-    size = 0.46 * len(square) + 2.2
-    figure, axis = plt.subplots(figsize=(size, size * 0.86))
-    hidden = np.triu(np.ones(square.shape, bool))
+    hidden = pd.DataFrame(
+        np.triu(np.ones(square.shape, bool)), index=square.index, columns=square.columns
+    )
+    asked = square.columns[square.mask(hidden).notna().any()]
+    square, hidden = square.loc[square.index[1:], asked], hidden.loc[square.index[1:], asked]
+    height, width = square.shape
+    figure, axis = plt.subplots(figsize=(0.46 * width + 3.6, 0.4 * height + 1.6))
     sns.heatmap(
-        square, mask=hidden, vmin=0, vmax=1, cmap="crest", annot=True, fmt=".2f", square=True,
-        linewidths=0.5, annot_kws={"fontsize": 6.5}, ax=axis, cbar_kws={"shrink": 0.6},
+        square, mask=hidden, vmin=0, vmax=1, cmap="crest", annot=True, fmt=".2f",
+        linewidths=0.5, annot_kws={"fontsize": 7}, ax=axis, cbar_kws={"shrink": 0.6},
     )  # fmt: skip
     for label in [*axis.get_xticklabels(), *axis.get_yticklabels()]:
         label.set_color(MODALITY[encoder_of(label.get_text()).modality])
