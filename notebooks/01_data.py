@@ -25,17 +25,14 @@ seed = 0
 overrides = {}  # for example {"data.documents": 500}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
 
-# %% [markdown]
-# The next cell checks these values and opens the run. If a name or a number is wrong, it says which
-# in one line.
-
 # %%
 import pandas as pd
 
 from paper_utils import figures
-from paper_utils.data import expert, grammar, levels
+from paper_utils.data import expert, grammar, levels, narration
 from paper_utils.data.demonstrations import DEMONSTRATIONS
 from paper_utils.data.narration import NARRATION
+from paper_utils.data.pictures import Photographer
 from paper_utils.run import Run
 
 run = Run.start("01_data", profile, seed, overrides, out)
@@ -90,7 +87,13 @@ film = expert.film("PutNextLocal", levels.seeds("pictures", 4, run.profile.seed)
 run.figure(figures.filmstrip(film), "01_expert")
 
 # %% [markdown]
-# Each frame stands under the action that follows it. The bot turns, walks, picks the first thing up,
+# Each frame stands under the action that follows it. The same episode, playing:
+
+# %%
+run.animation(film.frames, "01_expert")
+
+# %% [markdown]
+# The bot turns, walks, picks the first thing up,
 # carries it, and drops it beside the second. That sequence of (view, action) pairs, with the
 # instruction, is one **demonstration**.
 #
@@ -140,9 +143,7 @@ run.figure(figures.episode_lengths(steps), "01_lengths")
 # %%
 table = run.table(grammar.instructions(names), "01_instructions")
 columns = ["text", "verb", "colour", "type", "location", "second_colour", "second_type", "words"]
-table.sample(8, random_state=1)[columns]
-
-# %%
+display(table.sample(8, random_state=1)[columns])  # noqa: F821
 run.figure(figures.factor_counts(table), "01_factors")
 
 # %% [markdown]
@@ -166,20 +167,17 @@ print(f"{'all together':14} N = {len(table):3}   chance of precision@{k} = {k / 
 #
 # One more trap: the article. "a" is said where several things match and "the" where only one does, so the
 # article describes the *scene*, not the goal. We embed every instruction with "the".
+#
+# From the same list come **minimal pairs**, which differ in exactly one thing. The most telling are the
+# argument swaps: they have the same words, so no bag of words can tell them apart, while the agent must.
 
 # %%
 variants = grammar.instructions(names, articles=True)
 pairs = grammar.minimal_pairs(table)
-print(f"{len(table)} instructions, {len(variants)} with their articles a/the")
-pairs["kind"].value_counts().rename("minimal pairs").to_frame()
-
-# %% [markdown]
-# **Minimal pairs** differ in exactly one thing. The most telling are the argument swaps — "put A next to B"
-# and "put B next to A" have the same words, so no bag of words can tell them apart, while the agent must.
-
-# %%
 swap = pairs[pairs["kind"] == "argument swap"].iloc[0]
-[table.loc[swap["first"], "text"], table.loc[swap["second"], "text"]]
+print(f"{len(table)} instructions, {len(variants)} with their articles a/the")
+print(f"{table.loc[swap['first'], 'text']}  |  {table.loc[swap['second'], 'text']}")
+pairs["kind"].value_counts().rename("minimal pairs").to_frame()
 
 # %% [markdown]
 # ## The same world in words
@@ -190,7 +188,8 @@ swap = pairs[pairs["kind"] == "argument swap"].iloc[0]
 
 # %%
 documents = run.get(NARRATION)
-print(documents.train[0].replace(" . ", ".\n"))
+scene = levels.seeds("pictures", 4, run.profile.seed)[3]  # the episode that was filmed above
+print(narration.document(levels.make("PutNextLocal"), "PutNextLocal", scene).replace(" . ", ".\n"))
 
 # %%
 words = pd.Series(" ".join(documents.train).split())
@@ -203,6 +202,23 @@ words.value_counts().head(12).rename("times").to_frame().T
 # Words are used as they are meant: what is picked up is carried afterwards, and a door that was opened is
 # open. A model that predicts the next word of such stories has a reason to learn what "next to" means —
 # whether it does is a question for notebook 04. Every word of every instruction occurs (asserted above).
+#
+# ## The same world in pictures with captions
+#
+# Vision-language models learn from pictures. The room is turned so that the agent looks up; a caption tells
+# what is being done, what is carried, and where some things are. From the episode above:
+
+# %%
+watch = Photographer(scene)
+expert.rollout(levels.make("PutNextLocal"), "PutNextLocal", scene, watch)
+shots = [shot for shot, _ in watch.shots]
+run.figure(
+    figures.pictures(shots, [caption for _, caption in watch.shots], size=2.4), "01_captions"
+)
+
+# %% [markdown]
+# Text and pictures come from worlds of their own, as the next section guarantees; this episode is shown here
+# only because you know it.
 #
 # ## What the seeds guarantee
 #

@@ -15,8 +15,9 @@ from paper_utils.artifacts import MANIFEST, Stage, Store, write_atomically, writ
 from paper_utils.config import Profile
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
-    from IPython.display import Image
+    from IPython.display import HTML, Image
     from matplotlib.figure import Figure
 
 RUNS = provenance.ROOT / "runs"
@@ -84,6 +85,23 @@ class Run:
             write_atomically(self.folder / "figures" / f"{name}.{kind}", pictures[kind])
         plt.close(figure)
         return Image(data=pictures["png"], width=int(figure.get_figwidth() * 100))
+
+    def animation(self, frames: Sequence[np.ndarray], name: str, seconds: float = 0.5) -> HTML:
+        """Saves frames as a GIF that plays for ever, and shows it."""
+        from base64 import b64encode
+
+        from IPython.display import HTML
+        from PIL import Image as Picture
+
+        pictures = [Picture.fromarray(frame).quantize(64) for frame in frames]
+        lasting = [int(1000 * seconds)] * (len(frames) - 1) + [2000]
+        buffer = io.BytesIO()
+        pictures[0].save(
+            buffer, "GIF", save_all=True, append_images=pictures[1:], duration=lasting, loop=0
+        )
+        write_atomically(self.folder / "figures" / f"{name}.gif", buffer.getvalue())
+        data = b64encode(buffer.getvalue()).decode()
+        return HTML(f'<img alt="{name}" src="data:image/gif;base64,{data}">')
 
     def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
         """Saves a table as CSV and gives it back to be shown."""

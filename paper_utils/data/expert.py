@@ -69,18 +69,37 @@ class FastBot(BabyAIBot):
 
     def replan(self, action_taken=None):
         self.searches = 0
+        self.visited = {False: [], True: []}  # by whether blockers are ignored: in order of visit
+        self.visiting = {}
         return super().replan(action_taken)
 
     def _process_obs(self):
         self.vis_mask.update(self.mission.seen_places())
 
     def _breadth_first_search(self, initial_states, accept_fn, ignore_blockers):
+        """Nothing changes while the bot plans a step, so its searches share one traversal."""
         self.searches += 1
         if self.searches > SEARCHES_PER_STEP or time.monotonic() > self.deadline:
             raise ExpertStuck(f"gave up after {self.searches} searches in one step")
+        if ignore_blockers not in self.visiting:
+            previous: dict = {}
+            visit = self._visit(initial_states, ignore_blockers, previous)
+            self.visiting[ignore_blockers] = visit, previous
+        visit, previous = self.visiting[ignore_blockers]
+        visited = self.visited[ignore_blockers]
+        for place, cell in visited:
+            if accept_fn(place, cell):
+                return _path(previous, place), place, previous
+        for place, cell in visit:
+            visited.append((place, cell))
+            if accept_fn(place, cell):
+                return _path(previous, place), place, previous
+        return None, None, previous
+
+    def _visit(self, initial_states, ignore_blockers, previous):
+        """Yields (place, cell) as the bot's search visits them, and notes where it came from."""
         queue = deque((*map(int, state), None) for state in initial_states)  # not numpy's integers
         cells, width, seen = self.mission.grid.grid, self.mission.width, self.vis_mask
-        previous = {}
         while queue:
             i, j, di, dj, came_from = queue.popleft()
             place = (i, j)
@@ -88,12 +107,7 @@ class FastBot(BabyAIBot):
                 continue
             previous[place] = came_from
             cell = cells[j * width + i]
-            if accept_fn(place, cell):
-                path, step = [], place
-                while step:
-                    path.append(step)
-                    step = previous[step]
-                return path, place, previous
+            yield place, cell
             if place not in seen:
                 continue
             if cell:
@@ -105,11 +119,22 @@ class FastBot(BabyAIBot):
                 elif not ignore_blockers:
                     continue
             # Straight on first, then the turns, then back: the order decides between equal paths.
-            for ahead in ((di, dj), (dj, di), (-dj, -di), (-di, -dj)):
-                step = (i + ahead[0], j + ahead[1])
-                if step not in previous:
-                    queue.append((*step, *ahead, place))
-        return None, None, previous
+            if (i + di, j + dj) not in previous:
+                queue.append((i + di, j + dj, di, dj, place))
+            if (i + dj, j + di) not in previous:
+                queue.append((i + dj, j + di, dj, di, place))
+            if (i - dj, j - di) not in previous:
+                queue.append((i - dj, j - di, -dj, -di, place))
+            if (i - di, j - dj) not in previous:
+                queue.append((i - di, j - dj, -di, -dj, place))
+
+
+def _path(previous: dict, place) -> list:
+    path = []
+    while place:
+        path.append(place)
+        place = previous[place]
+    return path
 
 
 def rollout(env, level: str, seed: int, watch: Callable | None = None) -> Episode:

@@ -27,16 +27,26 @@ _WALL = {c: OBJECT_TO_IDX["wall"] + 16 * index for c, index in COLOR_TO_IDX.item
 _BITS = [1 << (SIZE * (cell % SIZE) + cell // SIZE) for cell in range(SIZE * SIZE)]
 
 
+def _offsets(direction: int) -> list[tuple[int, int]]:
+    """Where each view cell lies from the agent, in image order: MiniGrid's slice and rotations."""
+    left, top = [(0, -3), (-3, 0), (-6, -3), (-3, -6)][direction]
+    xs, ys = np.meshgrid(np.arange(SIZE) + left, np.arange(SIZE) + top, indexing="ij")
+    turned = (np.rot90(a, -(direction + 1)).ravel().tolist() for a in (xs, ys))
+    return list(zip(*turned))
+
+
+_OFFSETS = [_offsets(direction) for direction in range(4)]
+
+
 @lru_cache(maxsize=65536)
 def _pose(width: int, height: int, x: int, y: int, direction: int):
     """For a pose: how to pick the 49 cells out of a grid's list, and where each cell lies."""
-    top_x, top_y = [(x, y - 3), (x - 3, y), (x - 6, y - 3), (x - 3, y - 6)][direction]
-    xs, ys = np.meshgrid(np.arange(SIZE) + top_x, np.arange(SIZE) + top_y, indexing="ij")
-    xs, ys = (np.rot90(a, -(direction + 1)).ravel() for a in (xs, ys))
-    inside = (xs >= 0) & (xs < width) & (ys >= 0) & (ys < height)
-    flat = np.where(inside, ys * width + xs, width * height)  # one wall is appended to the grid
-    places = [(i, j) if ok else None for i, j, ok in zip(xs.tolist(), ys.tolist(), inside)]
-    return itemgetter(*flat.tolist()), places
+    places = [
+        (x + dx, y + dy) if 0 <= x + dx < width and 0 <= y + dy < height else None
+        for dx, dy in _OFFSETS[direction]
+    ]
+    # One wall is appended to the grid, for the cells that lie outside.
+    return itemgetter(*(p[1] * width + p[0] if p else width * height for p in places)), places
 
 
 @lru_cache(maxsize=1 << 14)
@@ -87,7 +97,8 @@ class FastView:
         return codes, places, _visible(opaque)
 
     def gen_obs(self) -> dict:
-        codes, _, (_, mask) = self.look()
+        codes, places, (seen, mask) = self.look()
+        self._last_seen = places, seen
         if self.carrying:
             kind, colour, state = self.carrying.encode()
             codes[AGENT_CELL] = kind + 16 * colour + 128 * state
@@ -97,9 +108,25 @@ class FastView:
         return {"image": image, "direction": self.agent_dir, "mission": self.mission}
 
     def seen_places(self):
-        """Grid coordinates (x, y) of the visible cells; ``None`` where one lies outside."""
-        _, places, (mask, _) = self.look()
-        return compress(places, mask)
+        """Coordinates (x, y) of the cells in the last observation; None where one lies outside."""
+        return compress(*self._last_seen)
+
+    def check_objs_reachable(self, raise_exc: bool = True) -> bool:
+        """As RoomGridLevel's: the agent can get beside every thing without moving another."""
+        cells, width = self.grid.grid, self.width
+        stack, reached = [int(self.agent_pos[1]) * width + int(self.agent_pos[0])], set()
+        while stack:
+            at = stack.pop()
+            if at not in reached:
+                reached.add(at)
+                if cells[at] is None or cells[at].type == "door":  # walls all around stop the flood
+                    stack += (at + 1, at - 1, at + width, at - width)
+        for at, cell in enumerate(cells):
+            if cell is not None and cell.__class__ is not Wall and at not in reached:
+                if raise_exc:
+                    raise RejectSampling(f"unreachable object at {(at % width, at // width)}")
+                return False
+        return True
 
     def _gen_grid(self, width: int, height: int) -> None:
         while True:  # as RoomGridLevel does, but a rejected draw is not printed
