@@ -20,6 +20,10 @@ class ExpertStuck(RuntimeError):
     """The bot plans without end, as it does where the key it needs cannot be reached."""
 
 
+# How the bot ends where it has no plan; TypeError: it found nowhere to put a thing down.
+FAILURES = (ExpertStuck, AssertionError, DisappearedBoxError, TypeError)
+
+
 @dataclass(frozen=True)
 class Episode:
     """One demonstration of T steps.
@@ -158,7 +162,7 @@ def rollout(env, level: str, seed: int, watch: Callable | None = None) -> Episod
             observation, reward, terminated, truncated, _ = env.step(action)
             ended = terminated or truncated
         watch(env, None)
-    except (ExpertStuck, AssertionError, DisappearedBoxError):
+    except FAILURES:
         reward = 0.0
     return Episode(
         level=level,

@@ -20,11 +20,14 @@ PRESETS = {
 }
 
 _CARRYING = "the expert plans to pick up what the agent already carries, and cannot solve it"
+_STRICT = "opening another door first counts as failure there, and the expert often does"
 REFUSED = {
     "PutNextS5N2Carrying": _CARRYING,
     "PutNextS6N3Carrying": _CARRYING,
     "PutNextS7N4Carrying": _CARRYING,
     "KeyInBox": "the key is hidden in a box, which the expert never opens",
+    "OpenDoorsOrderN2Debug": _STRICT,
+    "OpenDoorsOrderN4Debug": _STRICT,
     "UnlockToUnlock": "the expert hangs on about a third of its episodes",
 }
 
