@@ -16,8 +16,8 @@
 # **What you'll need** — nothing but this folder. The `smoke` profile takes seconds, `laptop` about
 # one minute on two cores, either less than 1 GB of memory. Nothing is downloaded.
 #
-# > This copy shows the quick `smoke` profile: it proves that everything runs, and its numbers mean nothing.
-# > The prose reads the `laptop` profile, whose figures are in `figures/` and in the run's own report.
+# > As committed, this notebook shows the quick `smoke` profile: it proves that everything runs, and its
+# > numbers mean nothing. The prose reads the `laptop` profile, whose figures are in `figures/`.
 
 # %% tags=["parameters"]
 profile = "smoke"  # quick, numbers mean nothing; "laptop" for the real thing

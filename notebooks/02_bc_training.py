@@ -16,8 +16,8 @@
 # `laptop` about four minutes on two cores, 1 GB of memory. A GPU is used if there is one
 # (`device: auto`; that path has not been exercised by the published runs).
 #
-# > This copy shows the quick `smoke` profile: it proves that everything runs, and its numbers mean nothing.
-# > The prose reads the `laptop` profile, whose figures are in `figures/` and in the run's own report.
+# > As committed, this notebook shows the quick `smoke` profile: it proves that everything runs, and its
+# > numbers mean nothing. The prose reads the `laptop` profile, whose figures are in `figures/`.
 
 # %% tags=["parameters"]
 profile = "smoke"  # quick, numbers mean nothing; "laptop" for the real thing

@@ -15,8 +15,8 @@
 # minutes on two cores. Nothing is downloaded: every model here is **trained from scratch on our
 # little world**, and none is the public checkpoint whose architecture it shares.
 #
-# > This copy shows the quick `smoke` profile: it proves that everything runs, and its numbers mean nothing.
-# > The prose reads the `laptop` profile, whose figures are in `figures/` and in the run's own report.
+# > As committed, this notebook shows the quick `smoke` profile: it proves that everything runs, and its
+# > numbers mean nothing. The prose reads the `laptop` profile, whose figures are in `figures/`.
 
 # %% tags=["parameters"]
 profile = "smoke"  # quick, numbers mean nothing; "laptop" for the real thing

@@ -15,8 +15,8 @@
 # **What you'll need** — the products of notebooks 01 to 03 (made here if missing). `laptop` takes a minute or
 # two on two cores. All reference models here are trained from scratch on our world.
 #
-# > This copy shows the quick `smoke` profile: it proves that everything runs, and its numbers mean nothing.
-# > The prose reads the `laptop` profile, whose figures are in `figures/` and in the run's own report.
+# > As committed, this notebook shows the quick `smoke` profile: it proves that everything runs, and its
+# > numbers mean nothing. The prose reads the `laptop` profile, whose figures are in `figures/`.
 
 # %% tags=["parameters"]
 profile = "smoke"  # quick, numbers mean nothing; "laptop" for the real thing

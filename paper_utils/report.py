@@ -15,7 +15,7 @@ from paper_utils.artifacts import write_atomically
 STYLE = """
 body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1{line-height:1.2} table{border-collapse:collapse;display:block;overflow-x:auto}
-td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}
+td,th{white-space:nowrap;padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}
 td:first-child,th:first-child{text-align:left}
 figure{margin:1.5rem 0} img{max-width:100%} a{color:#0072B2} small{color:#666}
 .pages{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:1rem;padding:0}
@@ -64,7 +64,7 @@ def success_table(results: dict) -> pd.DataFrame:
     ]
     table = rows.pivot(index="player", columns="level", values="text")
     order = dict.fromkeys(rows["player"]), dict.fromkeys(rows["level"])
-    return table.loc[list(order[0]), list(order[1])].reset_index()
+    return table.loc[list(order[0]), list(order[1])].reset_index().rename_axis(columns=None)
 
 
 def headline(folder: Path) -> str:
