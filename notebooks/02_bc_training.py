@@ -8,9 +8,9 @@
 # **What you'll do** — train the policy by behavioural cloning, evaluate it on fresh episodes, look at
 # what it attends to, and build the control agents.
 #
-# **What you'll learn** — how the policy is wired so that *one* vector carries all the language; why a
-# high accuracy of single actions can still mean many failed episodes; and what an agent can do
-# that was trained with the wrong instructions.
+# **What you'll learn** — how the policy is wired so that *one* vector carries all the language; why the
+# accuracy of single actions does not predict success; and what an agent can do that was trained with
+# the wrong instructions.
 #
 # **What you'll need** — notebook 01's demonstrations (made here if missing). `smoke` takes seconds,
 # `laptop` about four minutes on two cores, 1 GB of memory. A GPU is used if there is one
@@ -90,7 +90,8 @@ assert torch.allclose(attention.sum(-1), torch.ones(1, 1, settings.queries), ato
 #
 # - **trained**: cloned from the demonstrations, one agent per seed;
 # - **shuffled**: cloned from the same episodes, but with instructions exchanged between episodes of the
-#   same level. It sees the same words, scenes and actions, only not together;
+#   same level, and for fewer epochs (`cloning.shuffled_epochs`). It sees the same words, scenes and actions,
+#   only not together;
 # - **untrained**: the first trained agent before its first step.
 #
 # The next line loads them, or trains them now, side by side, one thread each.
@@ -105,10 +106,11 @@ curves = pd.concat(
 run.figure(figures.training_curves(curves), "02_curves")
 
 # %% [markdown]
-# The held-out loss of the trained agents falls with the training loss, so there is little memorising. The
-# shuffled agent stays far above: its instruction tells it nothing about *this* episode, and what remains
-# is what can be guessed from the level and the scene. The weights kept are those of the epoch with the
-# lowest held-out loss.
+# The held-out loss of the trained agents falls and then flattens, while the training loss goes on falling: some
+# memorising, no harm yet. (Read each curve by itself: the held-out set has equally many episodes of each level,
+# the training set has not.) The shuffled agent stays far above: its instruction tells it nothing but the kind
+# of task, and what remains is what can be guessed from the scene. The weights kept are those of the epoch
+# with the lowest held-out loss.
 
 # %%
 trained = curves[curves["condition"] == "trained"]
@@ -117,10 +119,11 @@ run.table(trained.groupby("agent").tail(1).round(4), "02_last_epoch").set_index(
 # %% [markdown]
 # ## Does it do what it is told?
 #
-# Accuracy of single actions is not the goal. An agent that is right 95 times of 100 at each step completes
-# a twelve-step errand without a slip about half the time (0.95¹² ≈ 0.54) — unless it can recover. So we play
-# fresh episodes, with seeds that no demonstration used, taking the most probable action each time. The
-# intervals are Wilson's, 95 %.
+# Accuracy of single actions is not the goal. If every slip were fatal, an agent that is right 95 times of 100
+# would finish a twelve-step errand about half the time (0.95¹² ≈ 0.54); but many "wrong" actions are just
+# another good way, and others can be made good. So we play fresh episodes, with seeds that no demonstration
+# used, taking the most probable action each time. The intervals are Wilson's for a proportion, 95 %; where
+# agents are pooled they treat the agents' episodes as independent, which makes them somewhat too narrow.
 
 # %%
 players = [("expert", 0), *(("trained", n) for n in range(settings.agents))]
@@ -135,14 +138,15 @@ run.figure(figures.success(success), "02_success")
 
 # %% tags=["nbval-check-output"]
 shown = success.pivot(index="player", columns="level", values="success")
-shown.loc[list(dict.fromkeys(success["player"])), names].round(1)
+shown.loc[list(dict.fromkeys(success["player"])), names].round(2)
 
 # %% [markdown]
-# Read this figure from the bottom. The **random** player already succeeds sometimes — it stumbles into
-# "go to" — so success has a floor above zero. The **shuffled** agent does better than random although its
-# instruction is useless: it has learned to walk up to things, pick things up and open doors, and now
-# and then the thing is the right one. On `PutNextLocal`, where two particular things must be chosen, that
-# does not help at all. What lies between *shuffled* and *trained* is what the instruction is worth.
+# Read each group from the right. The **random** player already succeeds sometimes — it stumbles into "go to" — so
+# success has a floor above zero; the **untrained** agent does worse, because it always takes its most probable
+# action and so repeats itself. The **shuffled** agent does better than random although its instruction is
+# useless: it has learned to walk up to things, pick things up and open doors, and now and then the thing is
+# the right one. On `PutNextLocal`, where two particular things must be chosen, that does not help at all.
+# What lies between *shuffled* and *trained* is, roughly, what the instruction is worth.
 #
 # By agent, to see how much the seed matters:
 
@@ -165,10 +169,9 @@ said = said.join(factors[["verb", "colour", "type", "location"]], on="text")
 run.figure(figures.success_by_factor(said, ["verb", "colour", "type", "location"]), "02_factors")
 
 # %% [markdown]
-# The differences between colours should be noise, as nothing in the task makes one colour harder than
-# another; they show how wide honest intervals are. Differences between verbs are real: *put* needs two
-# errands. Whatever the agents' embeddings share with those of language models, colour *similarity* can
-# hardly be part of it.
+# Nothing in the task makes one colour harder than another, so the differences between colours show how wide
+# honest intervals are. Among verbs, *put* needs two errands and is the hardest. Look at the places as well: what
+# is on the *left* or *behind* must first be found.
 #
 # ## Where does it look?
 #
@@ -184,8 +187,8 @@ moments = sorted({round(i * (len(film.actions) - 1) / 5) for i in range(6)})
 run.figure(figures.attention(film, moments), "02_attention")
 
 # %% [markdown]
-# Bright cells are attended. With training, the bright cells come to be the things that the instruction
-# names, and the cells that decide whether the way is free. (In the `smoke` profile the agent has hardly
+# Orange cells are attended, the mean over queries, each frame scaled to its strongest. With training they are
+# often the things that the instruction names, and often the free cells beside them. (In the `smoke` profile the agent has hardly
 # been trained, and looks about.)
 #
 # ## The vector we came for

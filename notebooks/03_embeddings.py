@@ -54,7 +54,9 @@ rows = [
         "modality": encoder.modality,
         "source": {"scratch": "from scratch, here", "cloning": "cloned, here"}.get(
             encoder.source, "control"
-        ),
+        )
+        if encoder.trained
+        else "not trained",
         "pooling": encoder.pooling,
     }
     for name in names(run.profile)
@@ -64,8 +66,11 @@ run.table(pd.DataFrame(rows), "03_encoders").set_index("encoder")
 
 # %% [markdown]
 # Three kinds of row deserve a word. The **untrained** twins have their architecture, their tokenizer and
-# random weights: what aligns with them aligns through words. The **shuffled** agent saw everything except
-# which instruction belongs to which episode. And the **lexical controls** are no models at all.
+# random weights: what aligns with them aligns through words, their order and their number. The **shuffled** agent saw everything except
+# which instruction belongs to which episode. And the **lexical controls** are no models at all: *bag of words*
+# counts words, *tf-idf* weighs the counts, *random tokens* gives each word a random vector and averages them
+# (*ordered*: scaled by position), *edit distance* is coordinates for the number of words to change, and
+# *length* is the number of words and letters.
 #
 # ## Train the reference models
 #
@@ -93,9 +98,10 @@ scores = pd.DataFrame(
 run.table(scores, "03_scores").set_index("family").round(3)
 
 # %% [markdown]
-# Each row is a score on documents or pictures of *held-out worlds*, beside the score of a trivial rival
-# that has no model of the sentence at all. A model that does not beat its rival has learned nothing that
-# an embedding could show; read its alignment accordingly.
+# Each row is a score on documents or pictures of *held-out worlds*, beside a simple rival. The language models
+# are far better than theirs. The vision-language models are far above chance and far from perfect: they find
+# the picture of a caption among 512 about once in ten or twenty times, and BLIP's matching may be little
+# better than a coin. Read their alignment accordingly.
 #
 # ## Embed
 #
@@ -135,15 +141,18 @@ run.figure(
 # %% [markdown]
 # The language models separate the verbs, and so do the untrained agent and the bag of words: "put" sentences
 # share words and are longer. That is why a high alignment score, by itself, proves little. The *trained* agent
-# is the exception, and it is worth a thought: what to do with a thing can often be read off the scene, and
-# its space is laid out by *which* things are meant. The same maps, coloured by the first object's type:
+# is the clearest exception. What does it sort by? The same maps, coloured by the first object's colour:
 
 # %%
 run.figure(
-    figures.maps({name: vectors[name].to_numpy() for name in shown}, table["type"]), "03_maps_type"
+    figures.maps({name: vectors[name].to_numpy() for name in shown}, table["colour"]),
+    "03_maps_colour",
 )
 
 # %% [markdown]
+# The agent's first components follow the *colours* that are named, hardly the verb: what is to be done with a
+# thing can often be read off the scene, but which thing cannot.
+#
 # ## Nearest neighbours
 #
 # Maps flatten. Neighbours do not: for one instruction, the three nearest others in each space (cosine
@@ -162,8 +171,9 @@ with pd.option_context("display.max_colwidth", None):
 
 # %% [markdown]
 # A useful habit: before believing any number of notebook 04, look here at *what kind of* instruction counts
-# as near. Sharing the first object, sharing the second, or being the same two objects in the other order
-# are three different ideas of similarity, and only the last is blind to what must be done.
+# as near. Sharing the first object, sharing the second, or being the same two objects in the other order are
+# three different ideas of similarity, and none of them is "what must be done". A bag of words cannot tell the
+# swapped instruction from the one that was asked; see how near it is in the agent's space.
 #
 # ## The shape of each space
 #

@@ -48,7 +48,7 @@ print(f"N = {len(table)} instructions, k = {k}, chance of precision@k = {k / len
 # instruction's own vector among the k nearest, in the other space, of *all* N?
 #
 # Everything is fitted on training instructions and asked of **held-out** ones: centring, components and
-# rotation. Without that, two clouds of pure noise align well, as we shall see.
+# rotation. Without that, even pure noise scores well above chance.
 #
 # One line computes every pair, metric, split and null; each row carries its interval, its null and its
 # baselines.
@@ -61,7 +61,7 @@ comparison[["first", "second", "metric", "split", "value", "low", "high", "null_
 # %% [markdown]
 # ## The paper's table
 #
-# Held-out precision@k, the mean of both directions: every encoder (rows) with the trained ones (columns).
+# Held-out precision@k, the mean of both directions: every encoder (rows) with agents and references (columns).
 
 # %%
 precision = reading.symmetric(comparison, "precision_at_k", "random", names(run.profile))
@@ -70,14 +70,15 @@ run.figure(figures.heat(precision, k, k / len(table)), "04_heat")
 # %% [markdown]
 # Taken alone, the columns of the agents look like a finding: they agree with every reference far above chance.
 # Now look at the rows further down. *Untrained* models, which have never seen a sentence, and *random tokens*,
-# which are random numbers per word, agree as well or better. They share words with everything else, and
-# nothing more.
+# which are random numbers per word, agree as well or better. Untrained models share words, their order and
+# their number with everything else; random tokens only the words.
 #
 # ## The number, with what it takes to read it
 #
 # For each reference model: how well the trained agents align with it, and how well things do that cannot
-# know what the instruction means. The interval is the widest over agents and directions of the 95 %
-# bootstrap intervals over instructions.
+# know what the instruction means. The bar is an envelope, not an interval of the mean: from the lowest to the
+# highest end of the 95 % bootstrap intervals (over instructions), over agents and both directions. Most of its
+# width is the difference between the directions.
 
 # %%
 headline = run.table(reading.headline(comparison, families), "04_headline")
@@ -88,19 +89,23 @@ for row in headline.itertuples():
     print(f"{row.pair:20} above chance: {row.low > row.chance}")
 
 # %% [markdown]
-# If the trained agent's point does not lie clearly above the grey ones, then its precision@k is explained
-# by shared words. What matters is not the height of the coloured point but its distance from the controls.
+# What matters is not the height of the trained agents' point but its distance from the others. Where it does not
+# lie clearly above them, its precision@k is explained by shared words.
 
 # %%
 for row in headline.itertuples():
-    gap = row.value - max(row.bag_of_words, row.untrained_agent)
-    verdict = "above" if gap > 0 else "not above"
+    rival = max(row.lexical, row.untrained_agent)
+    verdict = "above" if row.low > rival else "not above"
     print(
-        f"{row.pair}: {row.value:.2f} ({row.low:.2f} to {row.high:.2f}), {verdict} the best of bag of "
-        f"words ({row.bag_of_words:.2f}) and untrained agent ({row.untrained_agent:.2f})"
+        f"{row.pair}: {row.value:.2f} ({row.low:.2f} to {row.high:.2f}), {verdict} the best of "
+        f"{row.lexical_name} ({row.lexical:.2f}) and untrained agent ({row.untrained_agent:.2f})"
     )
 
 # %% [markdown]
+# In the `laptop` run it never does. For every reference the best lexical control is far ahead of the trained
+# agents, and with the language models even the *untrained* and the *shuffled* agent do better than the trained
+# one. Learning to act has moved the space away from the words, not towards the language models.
+#
 # ## In-sample, held-out, compositional
 #
 # The same pairs under different splits. *In-sample* fits and tests on the same instructions. *Random* holds
@@ -113,10 +118,11 @@ run.table(splits, "04_splits")
 run.figure(figures.by_split(splits, k / len(table)), "04_splits")
 
 # %% [markdown]
-# In-sample values are never far below the held-out ones, and usually above: a rotation with many free
-# parameters fits noise as well. The splits to the right are much harder, for everyone. Leaving out a *colour*
-# is hard for a good reason — nothing that the map was fitted on says where the new colour's vectors lie — so
-# compare the points within a column with each other, not with those of another column.
+# In-sample values are the higher ones: a rotation with many free parameters fits noise as well. The splits to the
+# right are mostly much harder, for everyone; *verb type* leaves out one verb with one type, both of which were
+# seen apart. Leaving out a *colour* is hard for a good reason — nothing that the map was fitted on says where
+# the new colour's vectors lie — so compare the points within a column with each other, not with those of
+# another column.
 #
 # ## Other ways to ask
 #
@@ -131,7 +137,7 @@ others.set_index(["metric", "pair"]).round(3)
 
 # %% [markdown]
 # The permutation null is a weak opponent: it destroys *everything* that two spaces share, the words
-# included. Nearly all pairs beat it, so beating it means little. The next comparison asks a harder question.
+# included. Beating it means little. The next comparison asks a harder question.
 #
 # ## Beyond shared words
 #
@@ -144,17 +150,18 @@ run.table(beyond, "04_beyond_words")
 run.figure(figures.beyond_words(beyond), "04_beyond_words")
 
 # %% [markdown]
-# What remains cannot be the words themselves. It can still be their *order*, or the place of a word in the
-# sentence, which an untrained transformer also encodes — so the untrained agent is drawn here as well. A
-# *negative* partial correlation is a finding, too: instructions that are alike for one are unlike for the
-# other, beyond what their words explain. And look at the shuffled agent. All that it could learn from its
-# instruction is the kind of task, and the kind of task is also what dominates a language model's space: so
-# high a correlation can come from so little.
+# What remains is not linear in the word counts. It can still be combinations of words, their *order*, or the place
+# of a word in the sentence, which an untrained transformer also encodes — so the untrained agent is drawn as
+# well. A *negative* partial correlation is a finding, too, to which a one-sided p is blind: instructions that
+# are alike for one are unlike for the other, beyond what their words explain. And look at the shuffled agent.
+# All that it could learn from its instruction is the kind of task, and the kind of task is also what dominates
+# a language model's space: so high a correlation can come from so little.
 #
 # ## Ceilings
 #
-# How high could it be? Two agents that differ only in their seed, and two language models trained on the same
-# text, bound what one can hope for.
+# How high could it be? Two agents that differ only in their seed, or two models of the same modality, show what
+# *related training* gives. It is no upper bound: a lexical control can come closer to a model than its
+# relatives do. ("Language models" are the decoders and BERT.)
 
 # %%
 ceilings = reading.ceilings(comparison)
@@ -166,7 +173,8 @@ ceilings.set_index("pair").round(3)
 #
 # Each claim of the paper is judged from the table by code, with a rule fixed beforehand. A claim of
 # alignment counts as *supported here* only if the lower end of the interval lies above **both** the best
-# lexical control and the untrained agent. "Not testable here" means that the models needed are not part of
+# lexical control and the untrained agent. The rule is severe: the worst direction must beat the controls'
+# means, so "not supported" is no evidence of absence. "Not testable here" means that the models needed are not part of
 # this profile, or are not public checkpoints.
 
 # %%

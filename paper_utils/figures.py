@@ -185,7 +185,7 @@ def attention(film, steps: Sequence[int]) -> Figure:
         axis.imshow(picture, interpolation="nearest")
         weight = film.attention[step].mean(0).T  # (y, x)
         light = np.zeros((7, 7, 4)) + matplotlib.colors.to_rgba(ACCENTS[4])
-        light[..., 3] = np.clip(1.5 * weight, 0, 0.75)
+        light[..., 3] = 0.75 * weight / weight.max()
         axis.imshow(light, extent=(0, 112, 112, 0), interpolation="nearest")
         axis.set_title(
             f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal", loc="center"
@@ -257,7 +257,8 @@ def heat(square: pd.DataFrame, k: int, chance: float) -> Figure:
     hidden = pd.DataFrame(
         np.triu(np.ones(square.shape, bool)), index=square.index, columns=square.columns
     )
-    asked = square.columns[square.mask(hidden).notna().any()]
+    # Columns that were compared with everything below them.
+    asked = square.columns[(square.isna() <= hidden).all() & (~hidden).any()]
     square, hidden = square.loc[square.index[1:], asked], hidden.loc[square.index[1:], asked]
     height, width = square.shape
     figure, axis = plt.subplots(figsize=(0.46 * width + 3.6, 0.4 * height + 1.6))
@@ -316,8 +317,10 @@ def by_split(splits: pd.DataFrame, chance: float) -> Figure:
         part = splits[splits["pair"] == pair]
         x = np.arange(len(part))
         error = np.clip([part["value"] - part["low"], part["high"] - part["value"]], 0, None)
-        axis.plot(x, part["bag_of_words"], "s", color=GREY, markersize=4.5, label="bag of words")
-        axis.plot(x, part["untrained_agent"], "o", color=PLAYER["untrained"], markersize=4.5,
+        axis.plot(
+            x + 0.15, part["bag_of_words"], "s", color=GREY, markersize=4.5, label="bag of words"
+        )
+        axis.plot(x + 0.3, part["untrained_agent"], "o", color=PLAYER["untrained"], markersize=4.5,
                   label="untrained agent")  # fmt: skip
         axis.errorbar(x, part["value"], yerr=error, fmt="o", color=MODALITY["action"], capsize=2.5,
                       markersize=4.5, label="trained agents")  # fmt: skip
@@ -347,7 +350,7 @@ def beyond_words(beyond: pd.DataFrame) -> Figure:
                           markersize=4.5, label=f"{player} agent")  # fmt: skip
         reference = 0 if metric == "partial_rsa" else beyond["chance"].max()
         axis.axvline(reference, color="black", linestyle=":", linewidth=1)
-        axis.set(title=title)
+        axis.set(title=title, xlabel="dotted: " + ("zero" if reference == 0 else "chance"))
         axis.grid(axis="x", linewidth=0.4)
     axes[0].set_yticks(np.arange(len(pairs))[::-1], pairs)
     handles, labels = axes[0].get_legend_handles_labels()
