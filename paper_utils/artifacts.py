@@ -51,6 +51,8 @@ class Stage:
     needs: Callable[..., list[tuple[Stage, dict[str, Any]]]] = lambda *_, **__: []
     resumable: bool = False
     fans_out: bool = False
+    cost: Callable[..., float] = lambda **_: 0.0
+    """Of making one, from its parameters, in any unit: the costly are begun first."""
 
     def key(self, profile: Profile, parameters: dict[str, Any]) -> str:
         """SHA-256 (hex) of everything that the artifact depends on."""
@@ -116,6 +118,7 @@ class Store:
             for parameters in missing:
                 self.make(stage, profile, parameters)
             return
+        missing = sorted(missing, key=lambda parameters: -stage.cost(**parameters))
         folders = [self.path(stage, profile, **parameters) for parameters in missing]
         with _watch(folders, describe=stage.name):
             parallel.map(_make_task, [(self, stage, profile, p) for p in missing], bar=False)

@@ -58,6 +58,7 @@ REFERENCE = Stage(
     load=lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
     reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
     needs=lambda profile, **_: [(NARRATION, {}), (PICTURES, {})],
+    cost=lambda family, trained: trained * {"blip": 3, "deepseek": 2}.get(family, 1),
 )
 
 
