@@ -101,7 +101,7 @@ def run(plan: Plan, say=print) -> Path:
     if changed or not (plan.folder / "index.html").exists():
         from paper_utils import report
 
-        gather(plan, state)
+        gather(plan)
         report.bind(plan.folder)
     else:
         say("nothing to do: the run is complete and nothing has changed")
@@ -162,19 +162,24 @@ def tidy(path: Path) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
-def gather(plan: Plan, state: dict[str, Any]) -> dict[str, Any]:
+def gather(plan: Plan) -> dict[str, Any]:
     """Writes results.json, provenance.json and manifest.json from the notebooks' parts."""
     results: dict[str, Any] = {
         "version": RESULTS_VERSION,
         "profile": plan.profile.name,
         "seed": plan.profile.seed,
-        "wall_seconds": {name: entry["seconds"] for name, entry in state["notebooks"].items()},
     }
     artifacts: dict[str, Any] = {}
     for source in sources():
         part = json.loads((plan.folder / PARTS / f"{source.stem}.json").read_text())
         results |= part["results"]
         artifacts |= part["artifacts"]
+    # Seconds of one core per stage, as measured when each artifact was made.
+    seconds: dict[str, float] = {}
+    for name, entry in artifacts.items():
+        stage = name.split("-")[0]
+        seconds[stage] = round(seconds.get(stage, 0.0) + entry["wall_seconds"], 2)
+    results["wall_seconds"] = seconds
     write_json(plan.folder / "results.json", results)
     write_json(plan.folder / "provenance.json", provenance.record(plan.profile))
     files = {

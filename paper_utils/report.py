@@ -138,7 +138,7 @@ def _markdown(results: dict) -> str:
             "",
             table(verdicts[["claim", "verdict"]]),
             "",
-            f"Minutes that this run took on two cores: {minutes}; "
+            f"Work in this run, in minutes of one core, by stage: {minutes}; "
             f"{sum(seconds.values()) / 60:.1f} in all.",
         ]
     )

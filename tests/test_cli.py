@@ -100,7 +100,7 @@ def test_results_are_complete_and_flat(smoke):
         assert row["N"] == 439 and row["k"] == 15 and 0 < row["p"] <= 1
         for name in ("null_mean", "calibrated", "lexical", "untrained_agent", "bag_of_words"):
             assert row[name] is not None, name
-    assert set(results["wall_seconds"]) == {source.stem for source in pipeline.sources()}
+    assert {"agent", "reference", "comparison"} <= set(results["wall_seconds"])
 
 
 @pytest.mark.xdist_group("smoke")
@@ -137,9 +137,7 @@ def test_again_there_is_nothing_to_do_and_then_only_what_changed(smoke):
     assert (
         "04_alignment done" in mended.stdout and "01_data" not in mended.stdout.split("Success")[0]
     )
-    old, new = json.loads(before), json.loads((folder / "results.json").read_text())
-    assert old.pop("wall_seconds") and new.pop("wall_seconds")
-    assert old == new
+    assert (folder / "results.json").read_bytes() == before
 
 
 @pytest.mark.xdist_group("smoke")

@@ -160,3 +160,11 @@ def test_installed_versions_are_the_locked_ones():
         if line and not line.startswith("#"):
             name, version = line.split("==")
             assert installed[name].split("+")[0] == version, name
+
+
+def test_the_readme_shows_the_published_results():
+    from paper_utils import report
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert report.with_results(readme) == readme
+    assert "make paper" in readme and "make test" in readme
