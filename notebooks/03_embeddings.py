@@ -100,8 +100,8 @@ run.table(scores, "03_scores").set_index("family").round(3)
 # %% [markdown]
 # Each row is a score on documents or pictures of *held-out worlds*, beside a simple rival. The language models
 # are far better than theirs. The vision-language models are far above chance and far from perfect: they find
-# the picture of a caption among 512 about once in ten or twenty times, and BLIP's matching may be little
-# better than a coin. Read their alignment accordingly.
+# the picture of a caption among 512 less than once in ten times, and BLIP's matching is little better than a
+# coin. Read their alignment accordingly.
 #
 # ## Embed
 #

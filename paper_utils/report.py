@@ -46,7 +46,9 @@ def headline_table(results: dict) -> pd.DataFrame:
         {
             "pair": rows["pair"],
             "precision@k": rows["value"].round(3),
-            "95 % interval": [f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])],
+            "range of 95 % intervals": [
+                f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])
+            ],
             "chance": rows["chance"].round(3),
             "bag of words": rows["bag_of_words"].round(3),
             "best lexical": rows["lexical"].round(3),
