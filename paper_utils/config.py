@@ -20,7 +20,6 @@ MAX_PROFILE_BYTES = 100_000
 
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 CountOrNone = Annotated[int, Field(ge=0, le=100_000_000)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 

@@ -11,15 +11,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from minigrid.core.constants import COLORS
 
-# Okabe and Ito's palette, readable with any colour vision.
-MODALITY = {
-    "action": "#D55E00",
-    "language": "#0072B2",
-    "vision-language": "#009E73",
-    "lexical": "#7F7F7F",
-}
+from paper_utils.encoders.families import COLOURS as MODALITY
+
 ACCENTS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 GREY = "#7F7F7F"
 PLAYER = {
@@ -29,7 +23,6 @@ PLAYER = {
     "untrained": "#56B4E9",
     "random": "#7F7F7F",
 }
-WORLD = {name: tuple(rgb / 255 * 0.9) for name, rgb in COLORS.items()}  # BabyAI's own six colours
 
 sns.set_theme(
     style="ticks",

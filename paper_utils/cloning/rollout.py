@@ -16,7 +16,6 @@ from paper_utils.cloning.training import AGENT, CONDITIONS
 from paper_utils.data import expert, levels
 
 BATCH = 128  # episodes played side by side; fixed, so results do not depend on the machine
-PLAYERS = (*CONDITIONS, "random", "expert")
 
 # Given observations (uint8[B, 7, 7, 3]) and which episodes still run (int64[B]): an action each.
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
