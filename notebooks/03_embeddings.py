@@ -133,7 +133,7 @@ shape.set_index("encoder").T
 # Two principal components of each space, one point per instruction, coloured by verb.
 
 # %%
-shown = ["action-0", "action-untrained", *families, "bag_of_words"]
+shown = ["action-0", "action-untrained-0", *families, "bag_of_words"]
 run.figure(
     figures.maps({name: vectors[name].to_numpy() for name in shown}, table["verb"]), "03_maps_verb"
 )

@@ -84,10 +84,25 @@ class Cloning(Part):
     """Weight decay of AdamW on matrices (not on embeddings, gains or biases)."""
     shuffled_epochs: Count
     """Passes for the control agent, cloned with instructions shuffled across episodes."""
+    held_out: tuple[str, ...]
+    """Phrases, as "red ball", whose episodes the held-out agent is not shown."""
     evaluation_episodes: Count
     """Fresh episodes per level on which the trained agents are evaluated."""
     baseline_episodes: Count
     """The same for the random, untrained and shuffled players, whose episodes are long."""
+
+    @field_validator("held_out")
+    @classmethod
+    def compositions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from paper_utils.data.grammar import ANY_TYPE, COLOURS
+
+        known = [f"{colour} {kind}" for colour in COLOURS for kind in ANY_TYPE]
+        for phrase in value:
+            if phrase not in known:
+                raise ValueError(f"{phrase!r} is not a colour and a type{_hint(phrase, known[:3])}")
+        if not value:
+            raise ValueError("name at least one composition, as 'red ball'")
+        return value
 
     @model_validator(mode="after")
     def heads_divide_width(self) -> Cloning:

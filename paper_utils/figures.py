@@ -19,6 +19,7 @@ GREY = "#7F7F7F"
 PLAYER = {
     "expert": "#000000",
     "trained": "#D55E00",
+    "held-out": "#CC79A7",
     "shuffled": "#E69F00",
     "untrained": "#56B4E9",
     "random": "#7F7F7F",
@@ -129,12 +130,11 @@ def training_curves(curves: pd.DataFrame) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
     for (condition, _), curve in curves.groupby(["condition", "agent"], sort=False):
         colour = PLAYER[condition]
-        left.plot(curve["step"], curve["validation_loss"], color=colour, marker=".")
+        left.plot(curve["step"], curve["validation_loss"], color=colour, marker=".", markersize=4)
         left.plot(curve["step"], curve["train_loss"], color=colour, linestyle=":", linewidth=1)
-    for condition, curve in curves.groupby("condition", sort=False):
-        end = curve.iloc[-1]
-        left.annotate(condition, (end["step"], end["validation_loss"]), xytext=(4, 0),
-                      textcoords="offset points", color=PLAYER[condition], va="center")  # fmt: skip
+    for condition in dict.fromkeys(curves["condition"]):
+        left.plot([], [], color=PLAYER[condition], marker=".", label=condition)
+    left.legend(frameon=False)
     left.set(title="loss: held-out (solid), training (dotted)", xlabel="optimiser step",
              ylabel="cross-entropy (nats)", ylim=(0, None))  # fmt: skip
     trained = curves[curves["condition"] == "trained"]
@@ -164,6 +164,58 @@ def success(summary: pd.DataFrame) -> Figure:
     axis.set(ylabel="success on fresh episodes", ylim=(-0.03, 1.05))
     axis.grid(axis="y", linewidth=0.4)
     axis.legend(frameon=False, ncols=len(players), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def progress(summary: pd.DataFrame) -> Figure:
+    """Success of one agent per level, by the share of its training (columns share, level…)."""
+    figure, axis = plt.subplots(figsize=(5.5, 3.2))
+    shares = sorted(summary["share"].unique())
+    for number, (level, rows) in enumerate(summary.groupby("level", sort=False)):
+        rows = rows.sort_values("share")
+        error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
+        x = rows["share"].map(shares.index) + 0.06 * number
+        axis.errorbar(x, rows["success"], yerr=error, marker="o", capsize=2.5, markersize=4.5,
+                      color=ACCENTS[number], linewidth=1, label=level)  # fmt: skip
+    axis.set_xticks(range(len(shares)), [f"{share:.1%}" for share in shares])
+    axis.set(xlabel="share of the training done", ylabel="success", ylim=(-0.03, 1.05))
+    axis.grid(axis="y", linewidth=0.4)
+    axis.legend(frameon=False)
+    return figure
+
+
+def failures(counts: pd.DataFrame) -> Figure:
+    """How failed episodes ended: a row per level, a column per kind of ending, counts."""
+    figure, axis = plt.subplots(figsize=(8.5, 0.45 * len(counts) + 1.5))
+    left = np.zeros(len(counts))
+    for colour, (kind, number) in zip(ACCENTS, counts.items()):
+        axis.barh(counts.index, number, left=left, color=colour, label=kind, height=0.7)
+        left += number.to_numpy()
+    axis.bar_label(axis.containers[-1], [f"{n:.0f}" for n in left], padding=3, fontsize=8)
+    axis.invert_yaxis()
+    axis.set(xlabel="failed episodes", xlim=(0, max(1.0, left.max()) * 1.08))
+    axis.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
+    return figure
+
+
+def compositions(summary: pd.DataFrame) -> Figure:
+    """Success where the instruction has a held-out composition and where not, by player."""
+    levels = list(dict.fromkeys(summary["level"]))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.0), sharey=True)
+    for axis, said in zip(axes, ("without a held-out composition", "with one")):
+        for number, player in enumerate(("trained", "held-out")):
+            rows = summary[(summary["player"] == player) & (summary["instruction"] == said)]
+            error = np.clip(
+                [rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None
+            )
+            x = rows["level"].map(levels.index) + 0.2 * (number - 0.5)
+            axis.errorbar(x, rows["success"], yerr=error, fmt="o", color=PLAYER[player],
+                          capsize=2.5, markersize=4.5, label=f"{player} agent")  # fmt: skip
+        axis.set_xticks(range(len(levels)), levels)
+        axis.set(title=f"instructions {said}", ylim=(-0.03, 1.05), xlim=(-0.5, len(levels) - 0.5))
+        axis.grid(axis="y", linewidth=0.4)
+    axes[0].set_ylabel("success")
+    axes[0].legend(frameon=False, loc="lower left")
     return figure
 
 

@@ -6,6 +6,7 @@ Where there are several trained agents or two directions, ``value`` is their mea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -20,10 +21,10 @@ CONTROLS = [name for name, encoder in ENCODERS.items() if encoder.source == "con
 DECODERS = ("llama", "qwen", "deepseek")
 
 
-def agents(comparison: pd.DataFrame) -> list[str]:
-    """Names of the trained agents: ``action-0``, ``action-1``…"""
+def agents(comparison: pd.DataFrame, kind: str = "action") -> list[str]:
+    """Names of all agents of a kind: ``action-0``, ``action-1``…"""
     names = dict.fromkeys([*comparison["first"], *comparison["second"]])
-    return [name for name in names if name.startswith("action-") and name[7:].isdigit()]
+    return [name for name in names if re.fullmatch(rf"{kind}-\d+", name)]
 
 
 def rows_of(
@@ -62,7 +63,7 @@ def summary(
     comparison: pd.DataFrame, reference: str, metric: str, split: str = "", player: str = "trained"
 ) -> dict | None:
     """One row for a kind of agent (trained, shuffled, untrained) and a reference model."""
-    ones = agents(comparison) if player == "trained" else [f"action-{player}"]
+    ones = agents(comparison, "action" if player == "trained" else f"action-{player}")
     rows = rows_of(comparison, ones, [reference], metric, split)
     if rows.empty:
         return None
@@ -102,10 +103,18 @@ def headline(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFram
                 "lexical": controls[best],
                 "lexical_name": best,
                 "untrained_agent": _mean(
-                    comparison, ["action-untrained"], [reference], metric, split=split
+                    comparison,
+                    agents(comparison, "action-untrained"),
+                    [reference],
+                    metric,
+                    split=split,
                 ),
                 "shuffled_agent": _mean(
-                    comparison, ["action-shuffled"], [reference], metric, split=split
+                    comparison,
+                    agents(comparison, "action-shuffled"),
+                    [reference],
+                    metric,
+                    split=split,
                 ),
                 "untrained_reference": _mean(
                     comparison, agents(comparison), [other], metric, split=split
@@ -126,7 +135,7 @@ def by_split(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFram
                 comparison, ["bag_of_words"], [reference], metric, split=split
             )
             row["untrained_agent"] = _mean(
-                comparison, ["action-untrained"], [reference], metric, split=split
+                comparison, agents(comparison, "action-untrained"), [reference], metric, split=split
             )
             table.append(row)
     return pd.DataFrame(table)

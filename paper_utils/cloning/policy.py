@@ -250,7 +250,7 @@ class Policy(nn.Module):
         write_json(folder / "policy.json", asdict(self.sizes))
 
     @classmethod
-    def load(cls, folder: Path) -> Policy:
+    def load(cls, folder: Path, weights: str = "policy.safetensors") -> Policy:
         policy = cls(Sizes(**json.loads((folder / "policy.json").read_text())))
-        policy.load_state_dict(load_file(folder / "policy.safetensors"))
+        policy.load_state_dict(load_file(folder / weights))
         return policy.eval()

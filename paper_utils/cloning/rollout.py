@@ -12,9 +12,10 @@ from torch import Tensor
 
 from paper_utils.artifacts import Stage
 from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds, tokenize
-from paper_utils.cloning.training import AGENT, CONDITIONS
+from paper_utils.cloning.training import AGENT
 from paper_utils.data import expert, levels
 
+TOGGLE = ACTIONS.index("toggle")
 BATCH = 128  # episodes played side by side; fixed, so results do not depend on the machine
 
 # Given observations (uint8[B, 7, 7, 3]) and which episodes still run (int64[B]): an action each.
@@ -47,17 +48,26 @@ class Cloned:
 
 @torch.inference_mode()
 def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act]) -> pd.DataFrame:
-    """One row per seed: instruction, success, steps.  ``make_act`` gets the instructions."""
+    """One row per seed: instruction, success, steps, and what the agent did with things.
+
+    ``handled`` lists the things that it picked up or the doors that it opened, in order and
+    separated by commas; ``facing`` is what stood before it at the end (both may be empty).
+    ``make_act`` gets the instructions.
+    """
     envs = [levels.make(level) for _ in seeds]
     observations = [env.reset(seed=int(seed))[0]["image"] for env, seed in zip(envs, seeds)]
     act = make_act([env.mission for env in envs])
     success, steps = np.zeros(len(envs), bool), np.zeros(len(envs), int)
+    handled: list[list[str]] = [[] for _ in envs]
     running = np.arange(len(envs))
     while len(running):
         actions = act(np.stack([observations[i] for i in running]), running)
         still = []
         for i, action in zip(running, actions):
+            thing = _before(envs[i])
             observation, reward, terminated, truncated, _ = envs[i].step(int(action))
+            if thing and (thing is envs[i].carrying or action == TOGGLE and thing.type == "door"):
+                handled[i].append(_name(thing))
             observations[i], steps[i], success[i] = observation["image"], steps[i] + 1, reward > 0
             if not (terminated or truncated):
                 still.append(i)
@@ -69,8 +79,20 @@ def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act])
             "instruction": [env.mission for env in envs],
             "success": success,
             "steps": steps,
+            "handled": [",".join(things) for things in handled],
+            "facing": [_name(_before(env)) for env in envs],
         }
     )
+
+
+def _before(env):
+    """The thing in front of the agent, or None."""
+    thing = env.grid.get(*env.front_pos)
+    return None if thing is None or thing.type == "wall" else thing
+
+
+def _name(thing) -> str:
+    return f"{thing.color} {thing.type}" if thing else ""
 
 
 def evaluate(policy: Policy, level: str, seeds: Sequence[int]) -> pd.DataFrame:
@@ -96,6 +118,8 @@ def evaluate_expert(level: str, seeds: Sequence[int]) -> pd.DataFrame:
             "instruction": [episode.instruction for episode in episodes],
             "success": [episode.success for episode in episodes],
             "steps": [len(episode.actions) for episode in episodes],
+            "handled": "",
+            "facing": "",
         }
     )
 
@@ -155,7 +179,7 @@ def film(policy: Policy, level: str, seed: int, max_steps: int = 40) -> expert.F
 
 def _make(profile, folder: Path, report, *inputs, player: str, agent: int, level: str) -> None:
     settings = profile.cloning
-    full = player in ("trained", "expert")
+    full = player in ("trained", "held-out", "expert")
     count = settings.evaluation_episodes if full else settings.baseline_episodes
     seeds = levels.seeds("evaluation", count, profile.seed)
     if player == "random":
@@ -163,17 +187,24 @@ def _make(profile, folder: Path, report, *inputs, player: str, agent: int, level
     elif player == "expert":
         episodes = evaluate_expert(level, seeds)
     else:
-        episodes = evaluate(inputs[0].policy, level, seeds)
+        policy = inputs[0].after(int(player)) if player.isdigit() else inputs[0].policy
+        episodes = evaluate(policy, level, seeds)
     episodes.to_csv(folder / "episodes.csv", index=False)
 
 
 EVALUATION = Stage(
     name="evaluation",
-    version=1,
+    version=2,
     make=_make,
-    load=lambda folder: pd.read_csv(folder / "episodes.csv"),
+    load=lambda folder: pd.read_csv(folder / "episodes.csv", keep_default_na=False),
     reads=("seed", "cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=lambda profile, player, agent, level: (
-        [(AGENT, {"agent": agent, "condition": player})] if player in CONDITIONS else []
+        [] if player in ("random", "expert") else [(AGENT, _agent_of(player, agent))]
     ),
 )
+"""Episodes of one player on one level.  ``player``: random, expert, one of CONDITIONS, or a
+number of SNAPSHOTS for the trained agent as it was on the way."""
+
+
+def _agent_of(player: str, agent: int) -> dict:
+    return {"agent": agent, "condition": "trained" if player.isdigit() else player}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,12 @@ from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds, tokeniz
 from paper_utils.config import Cloning, Profile
 from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
 
-CONDITIONS = ("trained", "shuffled", "untrained")
+CONDITIONS = ("trained", "shuffled", "held-out", "untrained")
 # What of the profile an agent depends on: not how many there are, nor how they are evaluated.
 TRAINED_WITH = ("width", "heads", "instruction_layers", "queries", "history_layers", "epochs",
-                "shuffled_epochs", "batch_episodes", "learning_rate", "weight_decay")  # fmt: skip
+                "shuffled_epochs", "held_out", "batch_episodes", "learning_rate",
+                "weight_decay")  # fmt: skip
+SNAPSHOTS = (1, 4, 16)  # in 64ths of the training's steps: weights kept on the way
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_STEPS = 400
 WARMUP_STEPS = 100
@@ -61,8 +63,17 @@ class Episodes:
     levels: list[str]
 
     @classmethod
-    def of(cls, demonstrations: dict[str, Demonstrations], shuffle: int | None = None) -> Episodes:
-        """Lays levels end to end; ``shuffle``: a seed to permute instructions in each level."""
+    def of(
+        cls,
+        demonstrations: dict[str, Demonstrations],
+        shuffle: int | None = None,
+        without: Sequence[str] = (),
+    ) -> Episodes:
+        """Lays levels end to end.
+
+        ``shuffle``: a seed to permute instructions in each level.  ``without``: phrases such as
+        "red ball"; episodes whose instruction has one of them are left out.
+        """
         parts = list(demonstrations.values())
         texts: list[str] = []
         for number, part in enumerate(parts):
@@ -71,13 +82,16 @@ class Episodes:
                 said = np.random.default_rng([shuffle, number]).permutation(said)
             texts += said.tolist()
         lengths = torch.from_numpy(np.concatenate([part.lengths for part in parts])).long()
+        starts = torch.cumsum(lengths, 0) - lengths
+        level = torch.tensor([n for n, part in enumerate(parts) for _ in range(len(part))])
+        keep = torch.tensor([not any(phrase in text for phrase in without) for text in texts])
         return cls(
             cells=torch.from_numpy(np.concatenate([cell_kinds(p.observations) for p in parts])),
             actions=torch.from_numpy(np.concatenate([part.actions for part in parts])),
-            starts=torch.cumsum(lengths, 0) - lengths,
-            lengths=lengths,
-            tokens=tokenize(texts),
-            level=torch.tensor([n for n, part in enumerate(parts) for _ in range(len(part))]),
+            starts=starts[keep],
+            lengths=lengths[keep],
+            tokens=tokenize(texts)[keep],
+            level=level[keep],
             levels=list(demonstrations),
         )
 
@@ -154,6 +168,7 @@ def train(
 
     The best epoch is the one of lowest loss on held-out episodes (early stopping).  A checkpoint
     in ``folder`` is found and continued; on one thread the result is the same, bit for bit.
+    The weights after each of SNAPSHOTS are left in ``folder``.
     Returns one row per epoch: epoch, step, train_loss, validation_loss, accuracy per level.
     """
     to = device(wanted_device)
@@ -170,6 +185,10 @@ def train(
     )
     per_epoch = len(episodes.batches(settings.batch_episodes, seed, 0))
     total = epochs * per_epoch
+
+    snapshots: dict[int, list[int]] = {}
+    for part in SNAPSHOTS:
+        snapshots.setdefault(max(1, round(total * part / 64)), []).append(part)
 
     def rate(step: int) -> float:
         decay = 0.5 * (1 + np.cos(np.pi * min(1.0, step / total)))
@@ -190,6 +209,8 @@ def train(
             state.step += 1
             state.loss_sum += float(loss.detach())
             report(state.step / total)
+            for part in snapshots.get(state.step, ()):
+                save_file(policy.state_dict(), folder / f"after-{part:02d}-64ths.safetensors")
             if state.step % per_epoch == 0:
                 state.end_epoch(
                     epoch=epoch + 1,
@@ -271,6 +292,11 @@ class Agent:
 
     policy: Policy
     curve: pd.DataFrame
+    folder: Path
+
+    def after(self, part: int) -> Policy:
+        """The policy as it was after ``part`` 64ths of its training, ``part`` of SNAPSHOTS."""
+        return Policy.load(self.folder, f"after-{part:02d}-64ths.safetensors")
 
 
 def agent_seed(profile: Profile, agent: int) -> int:
@@ -285,11 +311,12 @@ def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, c
     curve = pd.DataFrame()
     if condition != "untrained":
         shuffled = condition == "shuffled"
+        without = settings.held_out if condition == "held-out" else ()
         (demonstrations,) = inputs
         curve = train(
             policy,
-            Episodes.of(demonstrations["train"], seed if shuffled else None),
-            Episodes.of(demonstrations["validation"], seed if shuffled else None),
+            Episodes.of(demonstrations["train"], seed if shuffled else None, without),
+            Episodes.of(demonstrations["validation"], seed if shuffled else None, without),
             settings,
             epochs=settings.shuffled_epochs if shuffled else settings.epochs,
             seed=seed,
@@ -304,12 +331,12 @@ def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, c
 def _load(folder: Path) -> Agent:
     text = (folder / "curve.csv").read_text().strip()
     curve = pd.read_csv(folder / "curve.csv") if text else pd.DataFrame()
-    return Agent(Policy.load(folder), curve)
+    return Agent(Policy.load(folder), curve, folder)
 
 
 AGENT = Stage(
     name="agent",
-    version=1,
+    version=2,
     make=_make,
     load=_load,
     reads=("seed", *(f"cloning.{name}" for name in TRAINED_WITH)),

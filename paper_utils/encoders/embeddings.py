@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.artifacts import Report, Stage
-from paper_utils.cloning.training import AGENT
+from paper_utils.cloning.training import AGENT, SNAPSHOTS
 from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.data.narration import NARRATION, Documents
@@ -63,31 +64,34 @@ REFERENCE = Stage(
 
 
 def encoder_of(name: str) -> Encoder:
-    """The registry's entry for a row of the comparison: ``action-1`` is an ``action``."""
-    return ENCODERS[name.rsplit("-", 1)[0] if name.rsplit("-", 1)[-1].isdigit() else name]
+    """The registry's entry for a row of the comparison: ``action-1@4`` is an ``action``."""
+    return ENCODERS[re.sub(r"-\d+(@\d+)?$", "", name)]
 
 
 def names(profile: Profile) -> list[str]:
     """Rows of the comparison: agents by seed, reference models and their twins, controls."""
-    agents = [f"action-{agent}" for agent in range(profile.cloning.agents)]
     families = profile.encoders.families
+    kinds = ("action", "action-shuffled", "action-untrained")
     return [
-        *agents,
-        "action-shuffled",
-        "action-untrained",
+        *(f"{kind}-{agent}" for kind in kinds for agent in range(profile.cloning.agents)),
         *families,
         *(f"{family}-untrained" for family in families),
         *(name for name, encoder in ENCODERS.items() if encoder.source == "control"),
     ]
 
 
+def along_training(profile: Profile) -> list[str]:
+    """The trained agents as they were on the way, ``action-0@4`` after 4 64ths of the training."""
+    agents = range(profile.cloning.agents)
+    return [f"action-{agent}@{part}" for agent in agents for part in SNAPSHOTS]
+
+
 def _source(encoder: str) -> list[tuple[Stage, dict[str, Any]]]:
     entry = encoder_of(encoder)
     if entry.source == "cloning":
-        condition = encoder.removeprefix("action-")
-        if condition.isdigit():
-            return [(AGENT, {"agent": int(condition), "condition": "trained"})]
-        return [(AGENT, {"agent": 0, "condition": condition})]
+        name, agent = encoder.split("@")[0].rsplit("-", 1)
+        condition = name.removeprefix("action").removeprefix("-") or "trained"
+        return [(AGENT, {"agent": int(agent), "condition": condition})]
     if entry.source == "scratch":
         return [(REFERENCE, {"family": entry.family, "trained": entry.trained})]
     return []
@@ -97,7 +101,9 @@ def _embed(profile: Profile, folder: Path, report: Report, *inputs, encoder: str
     table = grammar.instructions(profile.data.levels)
     texts, entry = table["text"].tolist(), encoder_of(encoder)
     if entry.source == "cloning":
-        vectors = entry.embed(texts, checkpoint=inputs[0].policy)
+        _, _, part = encoder.partition("@")
+        policy = inputs[0].after(int(part)) if part else inputs[0].policy
+        vectors = entry.embed(texts, checkpoint=policy)
     elif entry.source == "scratch":
         vectors = entry.embed(texts, checkpoint=inputs[0].folder, device=profile.device)
     else:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from paper_utils.cloning import rollout
+from paper_utils.cloning import attention, failures, rollout
 from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds, tokenize
-from paper_utils.data import expert, levels
+from paper_utils.data import expert, grammar, levels
+from paper_utils.data.demonstrations import collect
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,57 @@ def test_the_expert_always_succeeds_and_chance_does_not():
     assert (worst["steps"] <= 128).all()
     assert best["instruction"].tolist() == worst["instruction"].tolist()
     pd.testing.assert_frame_equal(worst, rollout.evaluate_random("PutNextLocal", seeds))
+
+
+def test_what_was_handled_and_faced_is_noted():
+    """The expert's own actions, played back: it takes what is named, and nothing else."""
+    seeds = levels.seeds("evaluation", 12)
+    factors = grammar.instructions(["PutNextLocal", "OpenDoor"])
+    said = factors.set_index("text")
+    for level in ("PutNextLocal", "OpenDoor"):
+        episodes = expert.rollouts(level, seeds)
+
+        def make_act(_, episodes=episodes):
+            step = [-1]
+
+            def act(seen, running):
+                step[0] += 1
+                return np.array([episodes[i].actions[step[0]] for i in running])
+
+            return act
+
+        table = rollout.play(level, seeds, make_act)
+        assert table["success"].all()
+        assert (failures.classify(table, factors) == "succeeded").all()
+        for row in table.itertuples():
+            fields = said.loc[grammar.canonical(row.instruction)]
+            named = f"{fields['colour']} {fields['type']}".strip()
+            assert named in row.handled.split(",")[-1]
+            # The door opened is faced; the thing put down is faced.
+            assert row.facing == row.handled.split(",")[-1]
+    endings = failures.classify(table.assign(success=False), factors)  # had they been lost
+    assert set(endings) == {"handled the named thing, not as told"}
+    row = table.iloc[[0]].assign(success=False)
+    for handled, facing, ending in (
+        ("grey box", "", "handled a thing not named"),
+        ("", "", "ended before nothing"),
+        ("", "grey ball", "ended before a thing not named"),
+        ("", table["facing"][0], "ended before the named thing"),
+    ):
+        lost = row.assign(handled=handled, facing=facing)
+        assert failures.classify(lost, factors).tolist() == [ending]
+
+
+def test_attention_counts_the_named_thing():
+    """A policy that attends evenly gives every cell 1/49."""
+    policy = Policy(Sizes(32, 2, 1, 2, 1)).eval()
+    with torch.no_grad():
+        policy.look.ask.weight.zero_()
+        policy.look.ask.bias.zero_()
+    shown = {"GoToLocal": collect(expert.rollouts("GoToLocal", range(20)))}
+    found = attention.on_named_things(policy, shown, grammar.instructions(["GoToLocal"]))
+    assert found["steps"].item() > 20
+    assert found[["named", "other", "uniform"]].to_numpy() == pytest.approx(1 / 49)
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (3, 10), (10, 10), (505, 512)])

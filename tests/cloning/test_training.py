@@ -4,8 +4,8 @@ import torch
 
 from paper_utils import Profile
 from paper_utils.cloning import training
-from paper_utils.cloning.policy import START, Policy, Sizes
-from paper_utils.cloning.training import CHECKPOINT, Episodes, device, train, validate
+from paper_utils.cloning.policy import START, WORDS, Policy, Sizes
+from paper_utils.cloning.training import CHECKPOINT, SNAPSHOTS, Episodes, device, train, validate
 from paper_utils.data.demonstrations import play_all
 from paper_utils.data.levels import seeds
 
@@ -67,6 +67,10 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
         assert torch.equal(weights, resumed.state_dict()[name]), name
     assert curve.equals(again)
     assert not (tmp_path / CHECKPOINT).exists()
+    kept = sorted(path.name for path in tmp_path.glob("after-*.safetensors"))
+    assert kept == [f"after-{part:02d}-64ths.safetensors" for part in SNAPSHOTS]
+    for name in kept:
+        assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_a_damaged_checkpoint_is_no_checkpoint(demonstrations, settings, tmp_path):
@@ -115,6 +119,28 @@ def test_shuffling_exchanges_instructions_within_a_level_only(demonstrations):
         assert one == two
     again = Episodes.of(demonstrations["train"], 3)
     assert torch.equal(shuffled.tokens, again.tokens)
+
+
+def test_held_out_compositions_are_never_shown(demonstrations):
+    train = demonstrations["train"]
+    held_out = ("red ball", "yellow door")
+    kept = Episodes.of(train, without=held_out)
+    texts = [text for part in train.values() for text in part.instructions]
+    stay = [not any(phrase in text for phrase in held_out) for text in texts]
+    assert 0 < len(kept) == sum(stay) < len(texts)
+    red, ball, green = (WORDS.index(word) for word in ("red", "ball", "green"))
+    shown = [row.tolist() for row in kept.tokens]
+    assert any(red in row for row in shown) and any(ball in row for row in shown)
+    assert not any((red, ball) in zip(row, row[1:]) for row in shown)
+    assert any((green, ball) in zip(row, row[1:]) for row in shown)
+    # What is kept is what it was: the same views and actions belong to the same words.
+    whole = Episodes.of(train)
+    row = int(np.flatnonzero(stay)[-1])
+    for one, two in zip(
+        kept.batch(np.array([len(kept) - 1]), torch.device("cpu")),
+        whole.batch(np.array([row]), torch.device("cpu")),
+    ):
+        assert torch.equal(one, two)
 
 
 def test_devices():
