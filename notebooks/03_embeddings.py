@@ -13,7 +13,8 @@
 #
 # **What you'll need** — the products of notebooks 01 and 02 (made here if missing). `laptop` takes about two
 # minutes on two cores. Nothing is downloaded: every model here is **trained from scratch on our
-# little world**, and none is the public checkpoint whose architecture it shares.
+# little world**, and none is the public checkpoint whose architecture it shares. (The profiles `hub` and
+# `paper` put public checkpoints beside them, in rows of their own called *public*.)
 #
 # > As committed, this notebook shows the quick `smoke` profile: it proves that everything runs, and its
 # > numbers mean nothing. The prose reads the `laptop` profile, whose figures are in `figures/`.
@@ -31,12 +32,17 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from paper_utils import figures
 from paper_utils.data import grammar
-from paper_utils.encoders.embeddings import EMBEDDING, REFERENCE, encoder_of, names
+from paper_utils.encoders import embeddings, hub
+from paper_utils.encoders.embeddings import EMBEDDING, REFERENCE, encoder_of
+from paper_utils.encoders.families import FAMILIES
 from paper_utils.run import Run
 
 run = Run.start("03_embeddings", profile, seed, overrides, out)
 table = grammar.instructions(run.profile.data.levels)
-len(table)
+public, run.missing = embeddings.public(run.profile)
+for name, reason in run.missing.items():
+    print(f"without {name}: {reason}")
+print(f"{len(table)} instructions, {len(public)} public checkpoints")
 
 # %% [markdown]
 # ## Who is compared
@@ -47,20 +53,21 @@ len(table)
 # the state that their own training objective reads.
 
 # %%
+everyone = [{"encoder": name} for name in embeddings.names(run.profile)] + public
+sources = {"scratch": "from scratch, here", "cloning": "cloned, here", "hub": "public"}
+sources["control"] = "control"
 rows = [
     {
-        "encoder": name,
+        "encoder": which["encoder"],
         "is": encoder.label,
         "modality": encoder.modality,
-        "source": {"scratch": "from scratch, here", "cloning": "cloned, here"}.get(
-            encoder.source, "control"
-        )
-        if encoder.trained
-        else "not trained",
+        "source": sources[encoder.source] if encoder.trained else "not trained",
         "pooling": encoder.pooling,
+        "checkpoint": which.get("checkpoint", ""),
+        "revision": which.get("revision", ""),
     }
-    for name in names(run.profile)
-    for encoder in [encoder_of(name)]
+    for which in everyone
+    for encoder in [encoder_of(which["encoder"])]
 ]
 run.table(pd.DataFrame(rows), "03_encoders").set_index("encoder")
 
@@ -109,8 +116,8 @@ run.table(scores, "03_scores").set_index("family").round(3)
 # order cannot go unnoticed later.
 
 # %%
-labels = names(run.profile)
-vectors = dict(zip(labels, run.get_many(EMBEDDING, [{"encoder": name} for name in labels])))
+labels = [which["encoder"] for which in everyone]
+vectors = dict(zip(labels, run.get_many(EMBEDDING, everyone)))
 assert all((frame.index == table["id"]).all() for frame in vectors.values())
 shape = pd.DataFrame(
     {
@@ -133,10 +140,10 @@ shape.set_index("encoder").T
 # Two principal components of each space, one point per instruction, coloured by verb.
 
 # %%
-shown = ["action-0", "action-untrained-0", *families, "bag_of_words"]
-run.figure(
-    figures.maps({name: vectors[name].to_numpy() for name in shown}, table["verb"]), "03_maps_verb"
-)
+shown = ["action-0", "action-shuffled-0", "action-untrained-0", *families]
+shown += [which["encoder"] for which in public] + ["bag_of_words", "random_tokens_positional"]
+spaces = {encoder_of(name).label: vectors[name].to_numpy() for name in shown}
+run.figure(figures.maps(spaces, table["verb"]), "03_maps_verb")
 
 # %% [markdown]
 # The language models separate the verbs, and so do the untrained agent and the bag of words: "put" sentences
@@ -144,14 +151,21 @@ run.figure(
 # is the clearest exception. What does it sort by? The same maps, coloured by the first object's colour:
 
 # %%
-run.figure(
-    figures.maps({name: vectors[name].to_numpy() for name in shown}, table["colour"]),
-    "03_maps_colour",
-)
+run.figure(figures.maps(spaces, table["colour"], named=True), "03_maps_colour")
 
 # %% [markdown]
 # The agent's first components follow the *colours* that are named, hardly the verb: what is to be done with a
 # thing can often be read off the scene, but which thing cannot.
+#
+# Two components can hide what lies in the others. A *neighbour-preserving* map (t-SNE) keeps neighbours near
+# and says little about long distances and sizes. Coloured by the type of the first object:
+
+# %%
+run.figure(figures.maps(spaces, table["type"], neighbours=True), "03_maps_type")
+
+# %% [markdown]
+# Where a map falls into islands, ask what an island has in common. Types that mix in every island do not order
+# that space; islands of one type each do.
 #
 # ## Nearest neighbours
 #
@@ -166,8 +180,9 @@ for name in shown:
     similarity = cosine_similarity(centred[[asked]], centred)[0]
     similarity[asked] = -np.inf
     near[name] = [table.loc[i, "text"] for i in np.argsort(-similarity, kind="stable")[:3]]
+nearest = pd.DataFrame(near, index=["1st", "2nd", "3rd"]).T.rename(lambda n: encoder_of(n).label)
 with pd.option_context("display.max_colwidth", None):
-    display(pd.DataFrame(near, index=["1st", "2nd", "3rd"]).T)  # noqa: F821
+    display(nearest)  # noqa: F821
 
 # %% [markdown]
 # A useful habit: before believing any number of notebook 04, look here at *what kind of* instruction counts
@@ -204,6 +219,24 @@ geometry.round(2)
 # Spaces whose first direction is mostly sentence length will look alike for that reason alone; compare the
 # trained agent with its untrained self. We centre everything before comparing, and a control that knows
 # nothing but the *length* is part of the comparison.
+#
+# The choice of pooling is a choice of space, and one that could be made so that the result looks good. The
+# table shows what another choice would have given; what is compared is what was fixed beforehand.
+
+# %%
+pooled = {
+    f"{reference.scores['family']}, {pooling}": describe(
+        pd.DataFrame(hub.embed(table["text"].tolist(), reference.folder, pooling=pooling))
+    )
+    for reference in references
+    for pooling in FAMILIES[reference.scores["family"]].poolings
+}
+run.table(pd.DataFrame(pooled).T.rename_axis("encoder").reset_index(), "03_poolings")
+pd.DataFrame(pooled).T.round(2)
+
+# %% [markdown]
+# The first pooling of each family is the one that is compared. The last token of a decoder, or the first of BERT,
+# stands for one word's prediction more than for the sentence.
 
 # %% tags=["nbval-check-output"]
 print(f"{len(table)} instructions, {len(labels)} encoders, all finite: {shape['finite'].all()}")
@@ -215,8 +248,8 @@ print(
 # %% [markdown]
 # ## On your own
 #
-# 1. Add an encoder: write a function from texts to vectors in `paper_utils/encoders/lexical.py`, for example
-#    the last word only, and one entry in `families.py`. Where will it land on the map?
+# 1. Add an encoder, for example the last word only: the README shows how, in ten lines. Where will it land on
+#    the map?
 # 2. Average the decoder over all tokens *including* the first (`hub.embed`, with the checkpoint folder of
 #    `references[0]`). What happens to anisotropy?
 # 3. Embed the a/the variants of some instructions with the agent and with a language model. Which of them

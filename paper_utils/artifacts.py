@@ -84,7 +84,8 @@ class Store:
     def path(self, stage: Stage, profile: Profile, root: Path | None = None, **parameters) -> Path:
         """Where the artifact lies, or will lie."""
         key = stage.key(profile, parameters)
-        label = "-".join([stage.name, *(_plain(value) for value in parameters.values())])
+        plain = [value for value in parameters.values() if isinstance(value, (str, int))]
+        label = "-".join([stage.name, *map(_plain, plain)])
         return (root or self.root) / label / key[:20]
 
     def get(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:

@@ -128,17 +128,26 @@ class Encoders(Part):
     """Image-caption pairs per optimiser step; for language models, units of 64 tokens."""
     learning_rate: Rate
     """Peak learning rate of AdamW."""
+    checkpoints: dict[str, Annotated[str, Field(min_length=1, max_length=500)]]
+    """Family -> public checkpoint that is compared, too: a folder, a Hub id, or id@revision."""
+    strict: bool
+    """Whether a checkpoint that cannot be had stops the run; else it is left out, and named."""
 
-    @field_validator("families")
+    @field_validator("families", "checkpoints")
     @classmethod
-    def known_families(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def known_families(cls, value: Any) -> Any:
         from paper_utils.encoders.families import FAMILIES
 
-        if not value or len(set(value)) < len(value):
-            raise ValueError("name at least one family, and each once")
         for name in value:
             if name not in FAMILIES:
                 raise ValueError(f"unknown family {name!r}{_hint(name, list(FAMILIES))}")
+        return value
+
+    @field_validator("families")
+    @classmethod
+    def each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("name at least one family, and each once")
         return value
 
     @model_validator(mode="after")

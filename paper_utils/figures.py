@@ -169,7 +169,7 @@ def success(summary: pd.DataFrame) -> Figure:
 
 def progress(summary: pd.DataFrame) -> Figure:
     """Success of one agent per level, by the share of its training (columns share, level…)."""
-    figure, axis = plt.subplots(figsize=(5.5, 3.2))
+    figure, axis = plt.subplots(figsize=(7, 3.2))
     shares = sorted(summary["share"].unique())
     for number, (level, rows) in enumerate(summary.groupby("level", sort=False)):
         rows = rows.sort_values("share")
@@ -180,7 +180,7 @@ def progress(summary: pd.DataFrame) -> Figure:
     axis.set_xticks(range(len(shares)), [f"{share:.1%}" for share in shares])
     axis.set(xlabel="share of the training done", ylabel="success", ylim=(-0.03, 1.05))
     axis.grid(axis="y", linewidth=0.4)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -215,7 +215,8 @@ def compositions(summary: pd.DataFrame) -> Figure:
         axis.set(title=f"instructions {said}", ylim=(-0.03, 1.05), xlim=(-0.5, len(levels) - 0.5))
         axis.grid(axis="y", linewidth=0.4)
     axes[0].set_ylabel("success")
-    axes[0].legend(frameon=False, loc="lower left")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
@@ -262,33 +263,63 @@ def success_by_factor(episodes: pd.DataFrame, factors: Sequence[str]) -> Figure:
 # Notebook 03 ----------------------------------------------------------------------------------
 
 
-def maps(spaces: dict[str, np.ndarray], labels: pd.Series, columns: int = 3) -> Figure:
-    """Two principal components of each space, a point per instruction, coloured by a factor."""
+NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B3FA0",
+         "yellow": "#E6C200", "grey": "#7F7F7F", "(none)": "#000000"}  # fmt: skip
+
+
+def maps(
+    spaces: dict[str, np.ndarray],
+    labels: pd.Series,
+    columns: int = 4,
+    named: bool = False,
+    neighbours: bool = False,
+) -> Figure:
+    """Each space in two dimensions, a point per instruction, coloured by a factor.
+
+    Two principal components, or with ``neighbours`` t-SNE; ``named`` draws colours as they are
+    called.
+    """
     from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
 
     columns = min(columns, len(spaces))
     rows = -(-len(spaces) // columns)
-    values = list(dict.fromkeys(labels.replace("", "(none)")))
-    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 2.9 * rows + 0.4))
+    values = sorted(dict.fromkeys(labels.replace("", "(none)")))
+    colours = [NAMED[value] for value in values] if named else [*ACCENTS, GREY][: len(values)]
+    shuffled = np.random.default_rng(0).permutation(len(labels))  # no colour always on top
+    labels = labels.replace("", "(none)").iloc[shuffled]
+    figure, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.3 * rows + 0.4))
     for axis in np.atleast_1d(axes).flat:
         axis.set_axis_off()
     for axis, (name, space) in zip(np.atleast_1d(axes).flat, spaces.items()):
         axis.set_axis_on()
         components = PCA(2, svd_solver="full")
-        points = components.fit_transform(space)
+        if neighbours:
+            # Equal rows would lie on one point: t-SNE spreads them as one clump instead.
+            points = TSNE(init="pca", random_state=0, perplexity=20, max_iter=500).fit_transform(
+                space.astype(np.float64)
+            )
+        else:
+            points = components.fit_transform(space)
+        points = points[shuffled]
         sns.scatterplot(
-            x=points[:, 0], y=points[:, 1], hue=labels.replace("", "(none)").to_numpy(),
-            hue_order=values, palette=ACCENTS[: len(values)], s=16, linewidth=0, alpha=0.8,
+            x=points[:, 0], y=points[:, 1], hue=labels.to_numpy(), hue_order=values,
+            palette=colours, s=9, linewidth=0, alpha=0.65,
             legend=axis is np.atleast_1d(axes).flat[0], ax=axis,
         )  # fmt: skip
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(name, fontsize=9)
+        if neighbours:
+            continue
         share = components.explained_variance_ratio_
-        axis.set(title=name, xticks=[], yticks=[])
         axis.set_xlabel(f"{share[0]:.0%} of variance", fontsize=8)
         axis.set_ylabel(f"{share[1]:.0%}", fontsize=8)
     first = np.atleast_1d(axes).flat[0]
     handles, texts = first.get_legend_handles_labels()
     first.get_legend().remove()
-    figure.legend(handles, texts, loc="outside upper center", ncols=len(values), frameon=False)
+    figure.legend(
+        handles, texts, loc="outside upper center", ncols=len(values), frameon=False, markerscale=2
+    )
     return figure
 
 
@@ -297,22 +328,29 @@ def maps(spaces: dict[str, np.ndarray], labels: pd.Series, columns: int = 3) -> 
 
 def heat(square: pd.DataFrame, k: int, chance: float) -> Figure:
     """The symmetric table of precision@k; names in their modality's colour."""
-    from paper_utils.encoders.embeddings import encoder_of
+    from paper_utils.encoders.families import ENCODERS
 
     hidden = pd.DataFrame(
-        np.triu(np.ones(square.shape, bool)), index=square.index, columns=square.columns
+        np.triu(np.ones(square.shape, bool), 1), index=square.index, columns=square.columns
     )
     # Columns that were compared with everything below them.
-    asked = square.columns[(square.isna() <= hidden).all() & (~hidden).any()]
-    square, hidden = square.loc[square.index[1:], asked], hidden.loc[square.index[1:], asked]
+    below = ~(hidden | np.eye(len(square), dtype=bool))
+    asked = square.columns[(square.notna() | ~below).all() & below.any()]
+    square, hidden = square[asked], hidden[asked] | square[asked].isna()
     height, width = square.shape
     figure, axis = plt.subplots(figsize=(0.46 * width + 3.6, 0.4 * height + 1.6))
     sns.heatmap(
         square, mask=hidden, vmin=0, vmax=1, cmap="crest", annot=True, fmt=".2f",
         linewidths=0.5, annot_kws={"fontsize": 7}, ax=axis, cbar_kws={"shrink": 0.6},
     )  # fmt: skip
-    for label in [*axis.get_xticklabels(), *axis.get_yticklabels()]:
-        label.set_color(MODALITY[encoder_of(label.get_text()).modality])
+    axis.set_xticklabels([ENCODERS[name].label for name in square.columns], rotation=90)
+    axis.set_yticklabels([ENCODERS[name].label for name in square.index], rotation=0)
+    for names, labels in (
+        (square.columns, axis.get_xticklabels()),
+        (square.index, axis.get_yticklabels()),
+    ):
+        for name, label in zip(names, labels):
+            label.set_color(MODALITY[ENCODERS[name].modality])
     bar = axis.collections[0].colorbar
     bar.ax.axhline(chance, color="#D55E00", linewidth=2)
     bar.ax.set_title(f"chance\n{chance:.2f}", fontsize=8, color="#D55E00", fontweight="normal")
@@ -400,4 +438,91 @@ def beyond_words(beyond: pd.DataFrame) -> Figure:
     axes[0].set_yticks(np.arange(len(pairs))[::-1], pairs)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+CONTROL_LABELS = {
+    "bag_of_words": "bag of words",
+    "random_tokens_positional": "random tokens, ordered",
+}
+
+
+def bends(curves: pd.DataFrame) -> Figure:
+    """Precision@k against k, and against the number of instructions, mean over references."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+    names = list(dict.fromkeys(curves["first"]))
+    colours = dict(zip(names, (MODALITY["action"], GREY, "#000000")))
+    for axis, along, label in (
+        (axes[0], "k", "k (all instructions)"),
+        (axes[1], "N", "instructions drawn at random"),
+    ):
+        part = curves[curves["along"] == along]
+        for name in names:
+            rows = part[part["first"] == name].groupby("at")["value"].agg(["mean", "min", "max"])
+            shown = CONTROL_LABELS.get(name, "a trained agent")
+            axis.plot(rows.index, rows["mean"], marker="o", markersize=4, color=colours[name],
+                      label=shown)  # fmt: skip
+            axis.fill_between(
+                rows.index, rows["min"], rows["max"], color=colours[name], alpha=0.12, linewidth=0
+            )
+        chance = part.groupby("at")["chance"].first()
+        axis.plot(chance.index, chance, color="black", linestyle=":", linewidth=1, label="chance")
+        axis.set(xlabel=label, ylim=(0, 1.02), xscale="log")
+        ticks = sorted(part["at"].unique())
+        axis.set_xticks(ticks, ticks)
+        axis.minorticks_off()
+        axis.grid(axis="y", linewidth=0.4)
+    axes[0].set_ylabel("precision@k with the references")
+    axes[0].legend(frameon=False, fontsize=8.5)
+    return figure
+
+
+def shared(layout: pd.DataFrame, order: pd.DataFrame) -> Figure:
+    """What lays out each space (share of its distances by factor), and who knows word order."""
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(11, 0.36 * len(layout) + 1.6), width_ratios=[1.25, 1]
+    )
+    sns.heatmap(
+        layout.rename(columns=lambda name: name.replace("_", " ")), vmin=0, vmax=1, cmap="crest",
+        annot=True, fmt=".2f", linewidths=0.5, annot_kws={"fontsize": 7.5}, cbar=False, ax=left,
+    )  # fmt: skip
+    left.set(title="share of the distances explained", xlabel="", ylabel="")
+    left.set_xticklabels(left.get_xticklabels(), rotation=40, ha="right")
+    kinds = list(dict.fromkeys(order["encoder"]))
+    references = list(dict.fromkeys(order["reference"]))
+    colours = dict(zip(references, [*ACCENTS, *ACCENTS]))
+    for number, reference in enumerate(references):
+        rows = order[order["reference"] == reference].set_index("encoder").loc[kinds]
+        y = np.arange(len(kinds))[::-1] + 0.09 * ((len(references) - 1) / 2 - number)
+        error = np.clip([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]], 0, None)
+        right.errorbar(rows["accuracy"], y, xerr=error, fmt="o", markersize=3.5, linewidth=1,
+                       color=colours[reference], label=reference)  # fmt: skip
+    right.axvline(0.5, color="black", linestyle=":", linewidth=1)
+    right.set_yticks(np.arange(len(kinds))[::-1], kinds)
+    right.set(title="“put A next to B” or “put B next to A”?", xlabel="accuracy (dotted: chance)")
+    right.grid(axis="x", linewidth=0.4)
+    right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def along_training(rows: pd.DataFrame) -> Figure:
+    """Alignment by the share of the agents' training: mean and range over agents."""
+    titles = {
+        "precision_at_k": "held-out precision@k",
+        "partial_rsa": "partial RSA given bag of words",
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.3))
+    shares = sorted(rows["share"].unique())
+    for axis, (metric, title) in zip(axes, titles.items()):
+        part = rows[rows["metric"] == metric]
+        for colour, (pair, line) in zip([*ACCENTS, *ACCENTS], part.groupby("pair", sort=False)):
+            x = line["share"].map(shares.index)
+            axis.plot(x, line["value"], marker="o", markersize=4, color=colour,
+                      label=pair.removeprefix("agent ~ "))  # fmt: skip
+            axis.fill_between(x, line["least"], line["most"], color=colour, alpha=0.12, linewidth=0)
+        axis.set_xticks(range(len(shares)), [f"{share:.1%}" for share in shares])
+        axis.set(title=title, xlabel="share of the training done")
+        axis.grid(axis="y", linewidth=0.4)
+    axes[1].axhline(0, color="black", linestyle=":", linewidth=1)
+    axes[1].legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -51,15 +51,23 @@ def progress(total: float, describe: str, unit: str = "task"):
     )
 
 
+def one_thread() -> None:
+    """Keeps this process to one thread: on a busy machine a second one makes it slower by far."""
+    from threadpoolctl import threadpool_limits
+
+    for name in THREAD_VARIABLES:  # read by libraries that are yet to be loaded
+        os.environ[name] = "1"
+    threadpool_limits(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def _alone(function: Callable, task: Any) -> Any:
     """Runs one task in a worker: on one thread, printing nothing into a reader's notebook."""
     import warnings
 
     warnings.filterwarnings("ignore")
-    for name in THREAD_VARIABLES:  # read by libraries that this worker has yet to load
-        os.environ[name] = "1"
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    one_thread()
     return function(task)
 
 

@@ -46,15 +46,23 @@ def headline_table(results: dict) -> pd.DataFrame:
         {
             "pair": rows["pair"],
             "precision@k": rows["value"].round(3),
-            "range of 95 % intervals": [
-                f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])
-            ],
+            "95 % interval": [f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])],
             "chance": rows["chance"].round(3),
             "bag of words": rows["bag_of_words"].round(3),
             "best lexical": rows["lexical"].round(3),
             "untrained agent": rows["untrained_agent"].round(3),
+            "gap to the best control": [
+                f"{d:+.3f} ({a:+.3f} to {b:+.3f})"
+                for d, a, b in zip(rows["gap"], rows["gap_low"], rows["gap_high"])
+            ],
         }
     )
+
+
+def without(results: dict) -> str:
+    """A sentence about what the run had to do without; empty if nothing."""
+    names = ", ".join(results["missing"])
+    return f"Without {names}, which could not be had." if names else ""
 
 
 def success_table(results: dict) -> pd.DataFrame:
@@ -81,7 +89,7 @@ def headline(folder: Path) -> str:
             f"Alignment with the trained agent: held-out precision@{results['k']}, "
             f"N = {results['instructions']}",
             headline_table(results).to_string(index=False),
-            "",
+            without(results),
             f"report   {folder / 'index.html'}",
             f"figures  {folder / 'figures'}",
             f"results  {folder / 'results.json'}",
@@ -124,8 +132,7 @@ def _markdown(results: dict) -> str:
     return "\n".join(
         [
             f"From `figures/results.json`: profile `{results['profile']}`, seed {results['seed']}, "
-            f"N = {results['instructions']} instructions, k = {results['k']}. Every reference "
-            "model was trained from scratch on this world; none is the public checkpoint.",
+            f"N = {results['instructions']} instructions, k = {results['k']}. {_models(results)}",
             "",
             f"**Held-out precision@{results['k']} with the trained agents**, beside what cannot "
             "know the meaning of an instruction",
@@ -138,12 +145,30 @@ def _markdown(results: dict) -> str:
             "",
             "**The paper's claims, judged by rule** (notebook 04)",
             "",
-            table(verdicts[["claim", "verdict"]]),
+            table(
+                verdicts.pivot(index="claim", columns="models", values="verdict")
+                .loc[list(dict.fromkeys(verdicts["claim"]))]
+                .reset_index()
+                .rename(
+                    columns={"from scratch": "models from scratch", "public": "public checkpoints"}
+                )
+            ),
             "",
             f"Work in this run, in minutes of one core, by stage: {minutes}; "
             f"{sum(seconds.values()) / 60:.1f} in all.",
         ]
     )
+
+
+def _models(results: dict) -> str:
+    if any(row["reference"].endswith("-hub") for row in results["alignment"]):
+        said = "Reference models are from scratch, on this world, unless they are called public."
+    else:
+        said = (
+            "Every reference model was trained from scratch on this world; none is the public "
+            "checkpoint."
+        )
+    return f"{said} {without(results)}".strip()
 
 
 def _index(folder: Path, pages: list[tuple[str, str]]) -> str:
@@ -172,8 +197,7 @@ def _index(folder: Path, pages: list[tuple[str, str]]) -> str:
 <title>Alignment among language, vision and action</title><style>{STYLE}</style></head><body>
 <h1>Alignment among language, vision and action representations</h1>
 <p>Profile <b>{html.escape(results["profile"])}</b>, seed {results["seed"]},
-{results["instructions"]} instructions. All reference models here were trained from scratch on this
-world; none is a public checkpoint.</p>
+{results["instructions"]} instructions. {html.escape(_models(results))}</p>
 <ul class="pages">{links}</ul>
 <h2>Success on fresh episodes</h2>{success_table(results).to_html(index=False, border=0)}
 <h2>Alignment with the trained agent (held-out precision@{results["k"]})</h2>

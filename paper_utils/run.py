@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paper_utils import provenance
+from paper_utils import parallel, provenance
 from paper_utils.artifacts import MANIFEST, Stage, Store, write_atomically, write_json
 from paper_utils.config import Profile
 
@@ -37,6 +37,8 @@ class Run:
     profile: Profile
     folder: Path
     store: Store
+    missing: dict[str, str] = field(default_factory=dict)
+    """Encoders that this run has to do without, and why; every table says so."""
     used: dict[str, dict[str, Any]] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
 
@@ -51,6 +53,7 @@ class Run:
     ) -> Run:
         """Validates a notebook's parameters.  Raises ProfileError, one line, on a bad one."""
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
+        parallel.one_thread()  # what is worth more than one is spread over workers
         return cls(
             notebook,
             loaded,
@@ -106,6 +109,8 @@ class Run:
     def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
         """Saves a table as CSV and gives it back to be shown."""
         write_atomically(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+        if self.missing:
+            print(f"without {', '.join(self.missing)}, which could not be had here")
         return table
 
     def record(self, **results: Any) -> None:
@@ -121,7 +126,7 @@ class Run:
 
         write_json(
             self.folder / PARTS / f"{self.notebook}.json",
-            {"results": self.results, "artifacts": self.used},
+            {"results": {"missing": self.missing, **self.results}, "artifacts": self.used},
         )
         facts = provenance.versions() | {
             "profile": f"{self.profile.name}, seed {self.profile.seed}"

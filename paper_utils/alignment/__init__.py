@@ -3,7 +3,8 @@
 `compare` is the one call; the metrics, splits and nulls it uses are here by name, too.
 """
 
-from paper_utils.alignment.compare import best_layer, compare, paired_difference
+from paper_utils.alignment.compare import best_layer, compare
+from paper_utils.alignment.contrasts import Resampling, contrast, item_scores
 from paper_utils.alignment.curves import k_curve, size_curve
 from paper_utils.alignment.engine import METRICS, Score, evaluate
 from paper_utils.alignment.mapping import ProcrustesMap, Reduction, lexical_residuals, preprocess
@@ -27,6 +28,7 @@ __all__ = [
     "SPLITS",
     "ProcrustesMap",
     "Reduction",
+    "Resampling",
     "Score",
     "Split",
     "angular_procrustes_distance",
@@ -35,7 +37,9 @@ __all__ = [
     "calibrate",
     "calibrate_maximum",
     "compare",
+    "contrast",
     "evaluate",
+    "item_scores",
     "k_curve",
     "lexical_residuals",
     "linear_cka",
@@ -43,7 +47,6 @@ __all__ = [
     "mutual_knn",
     "order_accuracy",
     "p_value",
-    "paired_difference",
     "partial_rsa",
     "precision_at_k",
     "preprocess",

@@ -133,39 +133,6 @@ def compare(
     return frame
 
 
-def paired_difference(
-    one: tuple,
-    other: tuple,
-    metric: str = "precision_at_k",
-    factors: pd.DataFrame | None = None,
-    *,
-    bootstrap: int = 5000,
-    seed: int = 0,
-    **options,
-) -> dict[str, float]:
-    """Is the score of pair ``one`` = (X, Y) different from that of ``other`` = (X', Y')?
-
-    Both are tested on the same items, for instance (action, BLIP) and (action, CLIP).  Returns
-    ``difference`` (one - other; both directions averaged), ``low`` and ``high`` (95 % bootstrap,
-    stratified by template), ``p`` (two-sided, signs of the items' differences flipped at random:
-    under the null, which pair an item favours is a coin toss) and ``N``.  Options as for `compare`.
-    """
-    parts = []
-    for pair in (one, other):
-        names = dict(zip(("first", "second"), pair, strict=True))
-        options = {"workers": 1, **options, "metrics": [metric], "permutations": 1, "seed": seed}
-        scores = evaluate(names, factors, **options)
-        parts.append(np.mean([score.items for score in scores], axis=0))
-    if len(parts[0]) != len(parts[1]):
-        raise ValueError("the two pairs must be about the same items")
-    gaps = parts[0] - parts[1]
-    (low,), (high,) = _intervals(gaps[None], _resamples(len(gaps), factors, bootstrap, seed))
-    gaps = gaps[~np.isnan(gaps)]
-    signs = np.random.default_rng([seed, 3]).choice((-1.0, 1.0), size=(bootstrap, len(gaps)))
-    p = nulls.p_value(abs(gaps.mean()), np.abs(signs @ gaps) / len(gaps))
-    return {"difference": float(gaps.mean()), "low": low, "high": high, "p": p, "N": len(gaps)}
-
-
 def best_layer(
     layers: Mapping[str, object],
     target: object,

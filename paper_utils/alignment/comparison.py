@@ -1,13 +1,17 @@
-"""The stage of notebook 04: every encoder of a profile compared with every other."""
+"""The stages of notebook 04: every encoder of a profile compared, contrasted and taken apart."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from paper_utils import parallel
+from paper_utils.alignment import contrasts, curves, structure
 from paper_utils.alignment.compare import compare
 from paper_utils.alignment.splits import SPLITS
 from paper_utils.artifacts import Report, Stage
@@ -18,50 +22,176 @@ from paper_utils.encoders.embeddings import encoder_of
 from paper_utils.encoders.families import ENCODERS
 
 LEXICAL = [name for name, encoder in ENCODERS.items() if encoder.source == "control"]
+WITHIN = ("verb", "template")
 
 
-def _make(profile: Profile, folder: Path, report: Report, *vectors: pd.DataFrame) -> None:
-    names = embeddings.names(profile)
-    settings = profile.alignment
-    controls = [name for name in LEXICAL if name in names]
-    same = {
-        "factors": grammar.instructions(profile.data.levels),
-        "k": settings.k,
-        "dimension": settings.dimension,
-        "folds": settings.folds,
-        "permutations": settings.permutations,
-        "bootstrap": settings.bootstrap,
-        "preprocess": "centred",  # cosines of language models are dominated by their mean
-        "seed": profile.seed,
-    }
-    spaces = dict(zip(names, vectors))
-    known = [name for name in names if encoder_of(name).trained and name not in controls]
-    wanted = [pair for pair in combinations(names, 2) if set(pair) & set(known)]
+class _World:
+    """What the three stages share: vectors by name, groups of names, and options."""
+
+    def __init__(self, profile: Profile, public: list, vectors: tuple[pd.DataFrame, ...]):
+        names = _names(profile, public)
+        settings, agents = profile.alignment, range(profile.cloning.agents)
+        self.spaces = dict(zip(names, vectors, strict=True))
+        self.factors = grammar.instructions(profile.data.levels)
+        self.references = [*profile.encoders.families, *(entry["encoder"] for entry in public)]
+        self.players = {
+            kind: [f"action{suffix}-{agent}" for agent in agents]
+            for kind, suffix in (("trained", ""), ("untrained", "-untrained"),
+                                 ("shuffled", "-shuffled"))
+        }  # fmt: skip
+        self.maps = {
+            "k": settings.k,
+            "dimension": settings.dimension,
+            "folds": settings.folds,
+            "preprocess": "centred",  # cosines of language models are dominated by their mean
+            "seed": profile.seed,
+        }
+        self.compared = self.maps | {
+            "factors": self.factors,
+            "permutations": settings.permutations,
+            "bootstrap": settings.bootstrap,
+        }
+
+    def some(self, *groups: list[str]) -> dict[str, pd.DataFrame]:
+        return {name: self.spaces[name] for group in groups for name in group}
+
+    @property
+    def agents(self) -> list[str]:
+        return [name for names in self.players.values() for name in names]
+
+    def pairs(self, ones: list[str]) -> list[tuple[str, str]]:
+        return [(one, reference) for one in ones for reference in self.references]
+
+
+def _names(profile: Profile, public: list) -> list[str]:
+    return embeddings.names(profile) + [entry["encoder"] for entry in public]
+
+
+def _needs(profile: Profile, public: list) -> list[tuple[Stage, dict[str, Any]]]:
+    wanted = [{"encoder": name} for name in embeddings.names(profile)] + public
+    return [(embeddings.EMBEDDING, parameters) for parameters in wanted]
+
+
+def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: list) -> None:
+    world = _World(profile, public, vectors)
+    trained, families = world.players["trained"], world.references
+    known = [n for n in world.spaces if encoder_of(n).trained and n not in LEXICAL]
+    wanted = [pair for pair in combinations(world.spaces, 2) if set(pair) & set(known)]
+    seeds = list(combinations(trained, 2))
     everything = compare(
-        spaces, **same, pairs=wanted, metrics=settings.metrics, splits=["random"], lexical=controls
-    )
-    # The other splits ask the headline's question only: agents and their rivals with references.
-    ones = [name for name in names if name.startswith("action-")] + ["bag_of_words"]
-    pairs = [(one, reference) for one in ones for reference in profile.encoders.families]
-    asked = {name: spaces[name] for name in [*ones, *profile.encoders.families]}
-    harder = [name for name in SPLITS if name != "random"]
-    split = compare(
-        asked, **(same | {"permutations": 1}), pairs=pairs, metrics=["precision_at_k"],
-        splits=harder, lexical=["bag_of_words"],
+        world.spaces, **world.compared, pairs=wanted, metrics=profile.alignment.metrics,
+        splits=["random"], lexical=LEXICAL, ceilings={"*": seeds} if seeds else None,
     )  # fmt: skip
-    split[["p", "p_adjusted", "calibrated"]] = np.nan  # nothing is claimed from one permutation
-    frame = pd.concat([everything, split], ignore_index=True)
+    # Harder splits, other ways to search, and other nulls: of agents with references only.
+    ones = [*world.agents, "bag_of_words"]
+    few = world.some(ones, families)
+    split = compare(
+        few, **(world.compared | {"permutations": 1}), pairs=world.pairs(ones),
+        metrics=["precision_at_k"], splits=[name for name in SPLITS if name != "random"],
+        lexical=["bag_of_words"],
+    )  # fmt: skip
+    other = compare(
+        few, **(world.compared | {"permutations": 1}), pairs=world.pairs(ones),
+        metrics=["precision_at_k_csls", "mean_reciprocal_rank", "angular_procrustes_distance",
+                 "svcca"],
+        lexical=["bag_of_words"],
+    )  # fmt: skip
+    unknown = ["p", "p_adjusted", "calibrated"]  # nothing is claimed from one permutation
+    split[unknown] = other[unknown] = np.nan
+    within = [
+        compare(
+            few, **world.compared, pairs=world.pairs(trained), metrics=["precision_at_k", "rsa"],
+            within=column,
+        )
+        for column in WITHIN
+    ]  # fmt: skip
+    frame = pd.concat([everything, split, other, *within], ignore_index=True)
     frame.to_csv(folder / "comparison.csv", index=False)
 
 
-COMPARISON = Stage(
-    name="comparison",
-    version=1,
-    make=_make,
-    load=lambda folder: pd.read_csv(folder / "comparison.csv"),
-    reads=("seed", "data.demonstrations", "alignment"),
-    needs=lambda profile: [
-        (embeddings.EMBEDDING, {"encoder": name}) for name in embeddings.names(profile)
-    ],
-    fans_out=True,
+def _contrast(profile: Profile, folder: Path, report: Report, *vectors, public: list) -> None:
+    world = _World(profile, public, vectors)
+    ones = [*world.agents, *LEXICAL]
+    scores = contrasts.item_scores(
+        world.some(ones, world.references), world.factors, world.pairs(ones), lexical=LEXICAL,
+        **world.maps,
+    )  # fmt: skip
+    table = contrasts.table(
+        scores, world.players, world.references, LEXICAL, world.factors,
+        bootstrap=profile.alignment.bootstrap, seed=profile.seed,
+    )  # fmt: skip
+    table.to_csv(folder / "contrasts.csv", index=False)
+
+
+def _take_apart(profile: Profile, folder: Path, report: Report, *vectors, public: list) -> None:
+    """Which factor lays out each space, whether order counts, and how P@k moves with k, N, time."""
+    along = embeddings.along_training(profile)
+    count = len(_names(profile, public))
+    world = _World(profile, public, vectors[:count])
+    world.spaces |= dict(zip(along, vectors[count:], strict=True))
+    agents, references, factors = world.agents, world.references, world.factors
+    apart = ["bag_of_words", "random_tokens_positional"]
+    world_of = {name: world.spaces[name].to_numpy() for name in world.spaces}
+    shape = [
+        structure.variance_explained(world_of[name], factors).assign(encoder=name)
+        for name in [*agents, *references, *apart]
+    ]
+    pd.concat(shape).to_csv(folder / "variance.csv", index=False)
+
+    same = {key: world.maps[key] for key in ("dimension", "folds", "seed")}
+    order = [
+        {"first": one, "second": two}
+        | structure.order_accuracy(world_of[one], world_of[two], factors, **same)
+        for one, two in world.pairs([*agents, *apart])
+    ]
+    pd.DataFrame(order).to_csv(folder / "order.csv", index=False)
+
+    bend = [
+        (one, two, world_of[one], world_of[two], profile.alignment.k, same)
+        for one, two in world.pairs([world.players["trained"][0], *apart])
+    ]
+    pd.concat(parallel.map(_curves, bend)).to_csv(folder / "curves.csv", index=False)
+
+    progress = compare(
+        world.some(along, agents, references, ["bag_of_words"]),
+        **(world.compared | {"permutations": 1}), pairs=world.pairs([*along, *agents]),
+        metrics=["precision_at_k", "partial_rsa"], lexical=["bag_of_words"],
+    )  # fmt: skip
+    kept = ["first", "second", "metric", "direction", "value"]
+    progress[kept].to_csv(folder / "progress.csv", index=False)
+
+
+def _curves(task: tuple) -> pd.DataFrame:
+    """Precision@k of one pair against k and against N: columns along, at, value, chance."""
+    first, second, X, Y, k, options = task
+    X, Y = X - X.mean(0), Y - Y.mean(0)
+    sizes = [size for size in (30, 60, 120, 240, len(X)) if k < size <= len(X)]
+    by_size = curves.size_curve(X, Y, sizes, k=k, repeats=5, **options)
+    by_k = curves.k_curve(X, Y, **options).query("metric == 'precision_at_k'")
+    both = [
+        frame.rename(columns={along: "at"}).assign(along=along)
+        for along, frame in (("N", by_size), ("k", by_k))
+    ]
+    kept = ["along", "first", "second", "at", "value", "chance"]
+    return pd.concat(both).assign(first=first, second=second)[kept]
+
+
+def _stage(name: str, make: Callable, load: Callable, needs: Callable = _needs) -> Stage:
+    """``public`` is what ``embeddings.public`` found: the key knows which models there were."""
+    return Stage(
+        name=name, version=2, make=make, load=load, needs=needs, fans_out=True,
+        reads=("seed", "data.demonstrations", "cloning.agents", "encoders.families", "alignment"),
+    )  # fmt: skip
+
+
+COMPARISON = _stage("comparison", _compare, lambda folder: pd.read_csv(folder / "comparison.csv"))
+CONTRASTS = _stage("contrasts", _contrast, lambda folder: pd.read_csv(folder / "contrasts.csv"))
+STRUCTURE = _stage(
+    "structure",
+    _take_apart,
+    lambda folder: {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))},
+    lambda profile, public: (
+        _needs(profile, public)
+        + [(embeddings.EMBEDDING, {"encoder": name}) for name in embeddings.along_training(profile)]
+    ),
 )

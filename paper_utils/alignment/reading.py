@@ -1,7 +1,8 @@
-"""Reading the comparison: the tables that notebook 04 shows, and its verdicts by rule.
+"""Reading the comparison: the tables that notebook 04 shows.
 
-Where there are several trained agents or two directions, ``value`` is their mean, and ``low`` to
-``high`` is the widest of their intervals, so that no agent or direction is chosen by its score.
+Where there are several agents or two directions, ``value`` is their mean.  In the headline its
+interval is a bootstrap over instructions and agents; in the other tables ``low`` to ``high`` is
+the widest of their intervals, so that no agent or direction is chosen by its score.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ def rows_of(
     others: Iterable[str],
     metric: str,
     split: str = "",
+    null: str = "rows",
 ) -> pd.DataFrame:
     """Rows between any of ``ones`` and any of ``others``, in either order and both directions."""
     ones, others = set(ones), set(others)
     first, second = comparison["first"], comparison["second"]
     between = (first.isin(ones) & second.isin(others)) | (first.isin(others) & second.isin(ones))
-    chosen = between & (comparison["metric"] == metric)
+    chosen = between & (comparison["metric"] == metric) & (comparison["null"] == null)
     return comparison[chosen & (comparison["split"] == split)] if split else comparison[chosen]
 
 
@@ -50,21 +52,31 @@ def _mean(*where, **which) -> float:
 def symmetric(
     comparison: pd.DataFrame, metric: str, split: str, order: Sequence[str]
 ) -> pd.DataFrame:
-    """Square table of a metric, encoder by encoder, the mean of both directions; NaN: not asked."""
+    """Square table of a metric by kind of encoder (names of ENCODERS, in the order of ``order``).
+
+    Means over seeds and both directions; the diagonal is between seeds; NaN: not asked.
+    """
     rows = comparison[(comparison["metric"] == metric) & (comparison["split"] == split)]
-    means = rows.groupby(["first", "second"])["value"].mean()
-    square = pd.DataFrame(np.nan, index=list(order), columns=list(order))
+    ends = [rows[end].map(lambda name: encoder_of(name).name) for end in ("first", "second")]
+    means = rows.groupby([ends[0], ends[1]])["value"].mean()
+    kinds = list(dict.fromkeys(encoder_of(name).name for name in order))
+    square = pd.DataFrame(np.nan, index=kinds, columns=kinds)
     for (one, other), value in means.items():
         square.loc[one, other] = square.loc[other, one] = value
     return square
 
 
 def summary(
-    comparison: pd.DataFrame, reference: str, metric: str, split: str = "", player: str = "trained"
+    comparison: pd.DataFrame,
+    reference: str,
+    metric: str,
+    split: str = "",
+    player: str = "trained",
+    null: str = "rows",
 ) -> dict | None:
     """One row for a kind of agent (trained, shuffled, untrained) and a reference model."""
     ones = agents(comparison, "action" if player == "trained" else f"action-{player}")
-    rows = rows_of(comparison, ones, [reference], metric, split)
+    rows = rows_of(comparison, ones, [reference], metric, split, null)
     if rows.empty:
         return None
     return {
@@ -85,8 +97,14 @@ def summary(
     }
 
 
-def headline(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
-    """Held-out precision@k of the trained agents with each reference, beside every control."""
+def headline(
+    comparison: pd.DataFrame, contrasts: pd.DataFrame, references: Sequence[str]
+) -> pd.DataFrame:
+    """Held-out precision@k of the trained agents with each reference, beside every control.
+
+    ``gap`` is its distance from the best of all lexical controls and the untrained agents, with
+    gap_low, gap_high and gap_p (adjusted) from the paired bootstrap of ``contrasts.table``.
+    """
     metric, split = HEADLINE
     table = []
     for reference in references:
@@ -95,30 +113,33 @@ def headline(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFram
             name: _mean(comparison, [name], [reference], metric, split=split) for name in CONTROLS
         }
         best = max(controls, key=lambda name: controls[name])
-        other = f"{reference}-untrained"
+        rows = contrasts[contrasts["reference"] == reference].set_index("rival")
+        paired = rows.loc["any control"]
+        trained = agents(comparison)
+        others = {
+            "untrained_agent": (agents(comparison, "action-untrained"), reference),
+            "shuffled_agent": (agents(comparison, "action-shuffled"), reference),
+            "untrained_reference": (trained, f"{reference}-untrained"),
+        }
+        found = rows_of(comparison, trained, [reference], metric, split)
         table.append(
             row
             | {
+                "low": paired["value_low"],
+                "high": paired["value_high"],
                 "bag_of_words": controls["bag_of_words"],
                 "lexical": controls[best],
                 "lexical_name": best,
-                "untrained_agent": _mean(
-                    comparison,
-                    agents(comparison, "action-untrained"),
-                    [reference],
-                    metric,
-                    split=split,
-                ),
-                "shuffled_agent": _mean(
-                    comparison,
-                    agents(comparison, "action-shuffled"),
-                    [reference],
-                    metric,
-                    split=split,
-                ),
-                "untrained_reference": _mean(
-                    comparison, agents(comparison), [other], metric, split=split
-                ),
+                "gap": paired["difference"],
+                "gap_low": paired["low"],
+                "gap_high": paired["high"],
+                "gap_p": paired["p_adjusted"],
+                "ceiling": found["ceiling"].mean(),
+                "normalised": found["normalised"].mean(),
+            }
+            | {
+                name: _mean(comparison, ones, [other], metric, split=split)
+                for name, (ones, other) in others.items()
             }
         )
     return pd.DataFrame(table)
@@ -154,6 +175,83 @@ def against_null(
     return pd.DataFrame(rows)[columns]
 
 
+def stricter_nulls(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
+    """The trained agents' scores against nulls that permute all rows, or within verb or template.
+
+    Columns: metric, pair, null, value, null_mean, p (the largest over agents and directions).
+    """
+    rows = []
+    for metric in ("precision_at_k", "rsa"):
+        for null in ("rows", "rows within verb", "rows within template"):
+            for reference in references:
+                split = HEADLINE[1] if metric == "precision_at_k" else "all"
+                found = summary(comparison, reference, metric, split, null=null)
+                rows.append({"null": null, **found})
+    return pd.DataFrame(rows)[["metric", "pair", "null", "value", "null_mean", "p"]]
+
+
+def other_ways(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
+    """Other scores of the same maps and subspaces: agents by kind and bag of words, a row each."""
+    rows = []
+    for metric in ("precision_at_k", "precision_at_k_csls", "mean_reciprocal_rank", "svcca",
+                   "angular_procrustes_distance"):  # fmt: skip
+        split = "all" if metric in ("svcca", "angular_procrustes_distance") else HEADLINE[1]
+        for reference in references:
+            row = {"metric": metric, "pair": f"agent ~ {encoder_of(reference).label}"}
+            for player in ("trained", "untrained", "shuffled"):
+                row[player] = summary(comparison, reference, metric, split, player)["value"]
+            row["bag of words"] = _mean(
+                comparison, ["bag_of_words"], [reference], metric, split=split
+            )
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def kind_of(name: str) -> str:
+    """What an encoder is called where seeds are averaged: ``action-1`` is an "agent"."""
+    return encoder_of(name).label
+
+
+def what_lays_out(variance: pd.DataFrame) -> pd.DataFrame:
+    """Share of each encoder's distances that each factor explains alone: mean over seeds.
+
+    A row per kind of encoder, a column per factor, and ``all`` of them together.
+    """
+    named = variance.assign(encoder=variance["encoder"].map(kind_of))
+    order = list(dict.fromkeys(named["encoder"])), list(dict.fromkeys(named["factor"]))
+    square = named.pivot_table(index="encoder", columns="factor", values="alone")
+    square = square.loc[order[0], order[1]]
+    return square.assign(all=named.groupby("encoder")["total"].mean())
+
+
+def word_order(order: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy on minimal pairs by kind of encoder and reference, mean over seeds; chance: 0.5."""
+    named = order.assign(
+        encoder=order["first"].map(kind_of), reference=order["second"].map(kind_of)
+    )
+    rows = named.groupby(["encoder", "reference"], sort=False)
+    return rows[["accuracy", "low", "high"]].mean().reset_index()
+
+
+def along_training(progress: pd.DataFrame) -> pd.DataFrame:
+    """Scores by share of the training done: mean, least and most over agents, both directions.
+
+    Columns: metric, pair, share, value, least, most.
+    """
+    from paper_utils.cloning.training import SNAPSHOTS
+
+    shares = {f"action-{{}}@{part}": part / 64 for part in SNAPSHOTS}
+    shares |= {"action-untrained-{}": 0.0, "action-{}": 1.0}
+    named = progress.assign(
+        share=progress["first"].map(lambda n: shares.get(re.sub(r"-\d+", "-{}", n))),
+        pair=progress["second"].map(lambda name: f"agent ~ {kind_of(name)}"),
+    ).dropna(subset="share")
+    each = named.groupby(["metric", "pair", "share", "first"], sort=False)["value"].mean()
+    rows = each.groupby(["metric", "pair", "share"], sort=False).agg(["mean", "min", "max"])
+    rows.columns = ["value", "least", "most"]
+    return rows.reset_index().sort_values("share", kind="stable", ignore_index=True)
+
+
 def beyond_words(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
     """What remains without the bag of words, for trained, shuffled and untrained agents."""
     rows = []
@@ -167,90 +265,32 @@ def beyond_words(comparison: pd.DataFrame, references: Sequence[str]) -> pd.Data
 
 
 def ceilings(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Held-out precision@k between agents of different seeds, and between reference models."""
+    """Held-out precision@k between agents of different seeds, and between reference models.
+
+    Columns: pair, models (from scratch or public), value, low, high, pairs.
+    """
     metric, split = HEADLINE
     names = set(comparison["first"]) | set(comparison["second"])
-    texts = [n for n, f in FAMILIES.items() if f.modality == "language" and n in names]
-    images = [n for n, f in FAMILIES.items() if f.modality == "vision-language" and n in names]
+    groups = [("agent ~ agent (other seed)", "from scratch", agents(comparison))]
+    for models, suffix in (("from scratch", ""), ("public", "-hub")):
+        for pair, modality in (
+            ("language model ~ language model", "language"),
+            ("vision-language ~ vision-language", "vision-language"),
+        ):
+            alike = [n + suffix for n, family in FAMILIES.items() if family.modality == modality]
+            groups.append((pair, models, [name for name in alike if name in names]))
     rows = []
-    for pair, ones in (
-        ("agent ~ agent (other seed)", agents(comparison)),
-        ("language model ~ language model", texts),
-        ("vision-language ~ vision-language", images),
-    ):
+    for pair, models, ones in groups:
         found = rows_of(comparison, ones, ones, metric, split)
         if len(found):
             rows.append(
                 {
                     "pair": pair,
+                    "models": models,
                     "value": found["value"].mean(),
                     "low": found["low"].min(),
                     "high": found["high"].max(),
                     "pairs": len(found.drop_duplicates(["first", "second"])),
                 }
             )
-    return pd.DataFrame(rows, columns=["pair", "value", "low", "high", "pairs"])
-
-
-SUPPORTED, NOT_SUPPORTED = "supported here", "not supported here"
-NOT_TESTABLE = "not testable here"
-
-
-def verdicts(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
-    """Each claim of the paper judged from the table, by a rule fixed beforehand, with its numbers.
-
-    Alignment is supported if the interval lies above both the best lexical control and the
-    untrained agent.  "Weaker" is supported if the interval lies below those of the models that it
-    is compared with.  "Approaching" is supported if it reaches nine tenths of the other mean.
-    """
-    rows = headline(comparison, references).set_index("reference")
-    bounds = ceilings(comparison).set_index("pair")
-    decoders = [name for name in DECODERS if name in rows.index]
-    strong = [*decoders, *(["blip"] if "blip" in rows.index else [])]
-    table = [
-        _aligned("action aligns with decoder-only language models", rows.loc[decoders]),
-        _aligned("action aligns with BLIP", rows.loc[rows.index.isin(["blip"])]),
-        _weaker("CLIP aligns less with action", rows, "clip", strong),
-        _weaker("BERT aligns less with action", rows, "bert", strong),
-        _approaching(rows.loc[decoders], bounds),
-    ]
-    return pd.DataFrame(table, columns=["claim", "verdict", "because"])
-
-
-def _aligned(claim: str, rows: pd.DataFrame) -> tuple[str, str, str]:
-    if rows.empty:
-        return claim, NOT_TESTABLE, "the model is not part of this profile"
-    rival = rows[["lexical", "untrained_agent"]].max(axis=1)
-    reasons = [
-        f"{name} {row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f}) against "
-        f"{row['lexical']:.2f} ({row['lexical_name']}) and {row['untrained_agent']:.2f} (untrained)"
-        for name, row in rows.iterrows()
-    ]
-    holds = bool((rows["low"] > rival).all())
-    return claim, SUPPORTED if holds else NOT_SUPPORTED, "; ".join(reasons)
-
-
-def _weaker(claim: str, rows: pd.DataFrame, name: str, strong: list[str]) -> tuple[str, str, str]:
-    if name not in rows.index or not strong:
-        return claim, NOT_TESTABLE, "the models are not part of this profile"
-    row, others = rows.loc[name], rows.loc[strong]
-    reason = f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f}) against " + ", ".join(
-        f"{other} {o['value']:.2f} ({o['low']:.2f} to {o['high']:.2f})"
-        for other, o in others.iterrows()
-    )
-    holds = bool((row["high"] < others["low"]).all())
-    return claim, SUPPORTED if holds else NOT_SUPPORTED, reason
-
-
-def _approaching(rows: pd.DataFrame, bounds: pd.DataFrame) -> tuple[str, str, str]:
-    claim = "action ~ language approaches language ~ language"
-    pair = "language model ~ language model"
-    if rows.empty or pair not in bounds.index:
-        return claim, NOT_TESTABLE, "it takes two language models"
-    value, bound = rows["value"].mean(), bounds.loc[pair]
-    reason = (
-        f"agent with decoders {value:.2f} ({rows['low'].min():.2f} to {rows['high'].max():.2f}); "
-        f"language models with each other {bound['value']:.2f} "
-        f"({bound['low']:.2f} to {bound['high']:.2f})"
-    )
-    return claim, SUPPORTED if value >= 0.9 * bound["value"] else NOT_SUPPORTED, reason
+    return pd.DataFrame(rows, columns=["pair", "models", "value", "low", "high", "pairs"])

@@ -17,6 +17,7 @@ from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.data.narration import NARRATION, Documents
 from paper_utils.data.pictures import PICTURES, Pictures
+from paper_utils.encoders import hub
 from paper_utils.encoders.families import ENCODERS, Encoder
 from paper_utils.encoders.scratch import Corpus, train
 
@@ -54,7 +55,7 @@ def _train_reference(
 
 REFERENCE = Stage(
     name="reference",
-    version=1,
+    version=2,
     make=_train_reference,
     load=lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
     reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
@@ -80,6 +81,26 @@ def names(profile: Profile) -> list[str]:
     ]
 
 
+def public(profile: Profile) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """The profile's public checkpoints: parameters of EMBEDDING for those that can be had, and the
+    reason, by name, for those that cannot.
+
+    Raises CheckpointError for the first of the latter if the profile is strict.
+    """
+    found, missing = [], {}
+    for family, checkpoint in profile.encoders.checkpoints.items():
+        encoder = f"{family}-hub"
+        try:
+            revision = hub.usable(checkpoint, family).revision
+        except hub.CheckpointError as error:
+            if profile.encoders.strict:
+                raise
+            missing[encoder] = str(error)
+        else:
+            found.append({"encoder": encoder, "checkpoint": checkpoint, "revision": revision})
+    return found, missing
+
+
 def along_training(profile: Profile) -> list[str]:
     """The trained agents as they were on the way, ``action-0@4`` after 4 64ths of the training."""
     agents = range(profile.cloning.agents)
@@ -97,7 +118,10 @@ def _source(encoder: str) -> list[tuple[Stage, dict[str, Any]]]:
     return []
 
 
-def _embed(profile: Profile, folder: Path, report: Report, *inputs, encoder: str) -> None:
+def _embed(
+    profile: Profile, folder: Path, report: Report, *inputs,
+    encoder: str, checkpoint: str = "", revision: str = "",
+) -> None:  # fmt: skip
     table = grammar.instructions(profile.data.levels)
     texts, entry = table["text"].tolist(), encoder_of(encoder)
     if entry.source == "cloning":
@@ -106,6 +130,10 @@ def _embed(profile: Profile, folder: Path, report: Report, *inputs, encoder: str
         vectors = entry.embed(texts, checkpoint=policy)
     elif entry.source == "scratch":
         vectors = entry.embed(texts, checkpoint=inputs[0].folder, device=profile.device)
+    elif entry.source == "hub":
+        name = checkpoint.partition("@")[0]
+        fixed = {} if Path(name).is_dir() else {"revision": revision}
+        vectors = entry.embed(texts, checkpoint=name, device=profile.device, **fixed)
     else:
         vectors = entry.embed(texts, seed=profile.seed)
     np.savez_compressed(folder / "vectors.npz", ids=table["id"].to_numpy(), vectors=vectors)
@@ -123,5 +151,7 @@ EMBEDDING = Stage(
     make=_embed,
     load=_load,
     reads=("seed", "data.demonstrations"),
-    needs=lambda profile, encoder: _source(encoder),
+    needs=lambda profile, encoder, **_: _source(encoder),
 )
+"""Vectors of one encoder: ``encoder`` is one of `names` or `along_training`, or the parameters are
+those that `public` gives."""

@@ -127,8 +127,6 @@ class Family:
     """Special tokens before and after a text, in the tokenizer trained here."""
     model_types: tuple[str, ...]
     """``model_type`` in config.json of checkpoints of this family."""
-    checkpoints: dict[str, str]
-    """Public checkpoint of the profiles ``hub`` and ``paper``."""
     unused: str
     """Regular expression: weights of a checkpoint that reading text does not need."""
     text_path: str = ""
@@ -158,10 +156,6 @@ FAMILIES: dict[str, Family] = {
             configure=_llama,
             model="LlamaForCausalLM",
             model_types=("llama",),
-            checkpoints={
-                "hub": "TinyLlama/TinyLlama_v1.1",
-                "paper": "meta-llama/Llama-3.1-8B",
-            },
             **_DECODER,
         ),
         Family(
@@ -170,7 +164,6 @@ FAMILIES: dict[str, Family] = {
             configure=_qwen,
             model="Qwen3ForCausalLM",
             model_types=("qwen3", "qwen2"),
-            checkpoints={"hub": "Qwen/Qwen2.5-0.5B", "paper": "Qwen/Qwen2.5-7B"},
             **_DECODER,
         ),
         Family(
@@ -179,10 +172,6 @@ FAMILIES: dict[str, Family] = {
             configure=_deepseek,
             model="DeepseekV3ForCausalLM",
             model_types=("deepseek_v3", "deepseek_v2"),
-            checkpoints={
-                "hub": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
-                "paper": "deepseek-ai/deepseek-llm-7b-base",
-            },
             **_DECODER,
         ),
         Family(
@@ -196,10 +185,6 @@ FAMILIES: dict[str, Family] = {
             poolings=("mean", "cls"),
             template=(CLS, SEP),
             model_types=("bert",),
-            checkpoints={
-                "hub": "google-bert/bert-base-uncased",
-                "paper": "google-bert/bert-large-uncased",
-            },
             unused=r"^cls\.|(^|\.)pooler\.",
             options={"add_pooling_layer": False},
         ),
@@ -214,10 +199,6 @@ FAMILIES: dict[str, Family] = {
             poolings=("pooled", "projected"),
             template=(BOS, EOS),
             model_types=("clip",),
-            checkpoints={
-                "hub": "openai/clip-vit-base-patch32",
-                "paper": "openai/clip-vit-large-patch14",
-            },
             unused=r"^vision_model\.|^visual_projection\.|^logit_scale$",
             encoder="text_model",
             projection="text_projection",
@@ -234,10 +215,6 @@ FAMILIES: dict[str, Family] = {
             poolings=("cls", "projected"),
             template=(CLS, SEP),
             model_types=("blip",),
-            checkpoints={
-                "hub": "Salesforce/blip-itm-base-coco",
-                "paper": "Salesforce/blip-itm-large-coco",
-            },
             unused=r"^(?!text_encoder\.|text_proj\.)|^text_encoder\.pooler\.",
             text_path=r"^text_encoder\.|^text_proj\.",
             encoder="text_encoder",
@@ -330,7 +307,7 @@ ENCODERS: dict[str, Encoder] = {
     for encoder in (
         _cloned("action", "agent"),
         _cloned("action-untrained", "agent, untrained", trained=False),
-        _cloned("action-shuffled", "agent, shuffled instructions"),
+        _cloned("action-shuffled", "agent, shuffled"),
         *(encoder for family in FAMILIES.values() for encoder in _references(family)),
         _control(lexical.bag_of_words, "bag of words", "sum"),
         _control(lexical.tf_idf, "tf-idf", "sum"),

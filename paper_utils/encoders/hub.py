@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from paper_utils.artifacts import files_of, hash_json
 from paper_utils.encoders.families import FAMILIES, Family
 from paper_utils.encoders.lexical import checked
 
@@ -123,6 +124,23 @@ def embed(
     if not np.isfinite(embeddings).all():
         raise CheckpointError(f"checkpoint {checkpoint}: gives embeddings that are not finite")
     return embeddings if all_layers else embeddings[0]
+
+
+def usable(checkpoint: str, family: str) -> Snapshot:
+    """Finds (or fetches) a checkpoint and checks that it is one of ``family``, without loading it.
+
+    ``checkpoint`` may be ``id@revision``.  The revision of a folder is a hash of its files.
+
+    Raises:
+        CheckpointError: it cannot be had, is of another family, or has no safetensors weights.
+    """
+    name, _, revision = checkpoint.partition("@")
+    snapshot = resolve(name, revision or None)
+    with _one_line(checkpoint):
+        _family(snapshot.folder, family)
+    if snapshot.revision == "local":
+        return Snapshot(snapshot.folder, hash_json(files_of(snapshot.folder))[:16])
+    return snapshot
 
 
 def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> Snapshot:

@@ -86,7 +86,7 @@ def train(
         model = kind(kind.config_class(**spec.configure(size))).train()
         objective = OBJECTIVES[spec.objective](corpus, tokenizer, batch_size)
         rate = learning_rate * objective.rate
-        optimiser = torch.optim.AdamW(_decayed(model), lr=rate, betas=(0.9, 0.98))
+        optimiser = torch.optim.AdamW(_decayed(model), lr=rate, betas=(0.9, 0.98), fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
         for step in range(steps):
             loss = objective.loss(model, generator)

@@ -220,21 +220,6 @@ def test_refused_embeddings(world, factors):
     assert len(allowed) == 1  # a control may be as coarse as it likes
 
 
-def test_paired_difference(world, factors):
-    X = world["ordered"]
-    near = X + 0.3 * np.random.default_rng(1).normal(size=X.shape)
-    far = X + 3 * np.random.default_rng(2).normal(size=X.shape)
-    for metric in ("precision_at_k", "mutual_knn", "linear_cka"):
-        found = alignment.paired_difference((X, near), (X, far), metric, factors)
-        assert found["low"] > 0 and found["p"] < 0.01 and found["N"] == len(X)
-        value = {"precision_at_k": None, "mutual_knn": alignment.mutual_knn,
-                 "linear_cka": alignment.linear_cka}[metric]  # fmt: skip
-        if value is not None:
-            assert found["difference"] == pytest.approx(value(X, near) - value(X, far))
-    same = alignment.paired_difference((X, near), (X, near), factors=factors)
-    assert same["difference"] == 0 and same["p"] == 1
-
-
 @pytest.mark.parametrize("metric", ["linear_cka", "rsa", "svcca", "angular_procrustes_distance"])
 def test_pseudo_values_give_the_jackknife_standard_error(metric):
     random = np.random.default_rng(0)
