@@ -89,7 +89,8 @@ assert torch.allclose(looks.sum(-1), torch.ones(1, 1, settings.queries), atol=1e
 #   same level, and for fewer epochs (`cloning.shuffled_epochs`). It sees the same words, scenes and actions,
 #   only not together;
 # - **held-out**: cloned from the episodes whose instruction names none of the compositions below, one for
-#   each of four colours. It hears *red*, and it hears *ball*, but never *red ball*;
+#   each of four colours. It hears *red*, and it hears *ball*, but never *red ball*. It has fewer episodes, and
+#   passes over them more often, so that it takes about as many steps;
 # - **untrained**: a trained agent before its first step.
 #
 # The next line loads them, or trains them now, side by side, one thread each.
@@ -159,7 +160,9 @@ published = {  # Chevalier-Boisvert et al., arXiv 1810.08272; Hui et al., arXiv 
 rows = {"our demonstrations": run.profile.data.demonstrations}
 rows |= {f"our agent {n}": ours.loc[n].to_dict() for n in ours.index} | published
 run.table(by_agent, "02_success_by_agent")
-pd.DataFrame(rows).T.reindex(columns=names).astype(object).fillna("–")
+pd.DataFrame(
+    {name: {level: str(row.get(level, "–")) for level in names} for name, row in rows.items()}
+).T
 
 # %% [markdown]
 # ## How fast does it learn?
@@ -192,9 +195,11 @@ compositions = run.table(
 run.figure(figures.compositions(compositions), "02_compositions")
 
 # %% [markdown]
-# What matters is the right panel: the distance between the two agents there is the price of never having heard
-# the words together. Where it is small, the agent has learned what *red* and *ball* mean apart from each other,
-# and puts them together by itself — on these levels, and for colours with types only.
+# Compare the panels, agent by agent. The held-out agent may be worse everywhere, because it has seen fewer
+# episodes; the price of never having heard the words *together* is how much more it loses, from left to right,
+# than the trained agent does on the same episodes. Where that is little, it has learned what *red* and *ball*
+# mean apart from each other, and puts them together by itself — on these levels, and for colours with types
+# only.
 #
 # ## Which words are hard?
 #

@@ -96,7 +96,10 @@ for row in headline.itertuples():
 # What matters is not the height of the trained agents' point but its distance from the others. Where it does not
 # lie clearly above them, its precision@k is explained by shared words. The table has that distance, the agents'
 # score minus the control's on the same instructions: paired, with instructions and agents drawn together.
-# *Any control* is the best of all lexical controls and the untrained agents, chosen anew in every draw.
+# *Any control* is the best of all lexical controls and the untrained agents, chosen anew in every draw. The second
+# table holds what else is asked of such a score: its p against permuted pairs, the score *calibrated* by that null
+# (zero: no more than chance reaches one time in twenty), the *ceiling* set by two agents of different seeds, and
+# how far between null and ceiling it lies (*normalised*).
 
 # %%
 against = contrasts[contrasts["kind"] == "control"].copy()
@@ -104,9 +107,10 @@ against["gap"] = [
     f"{d:+.2f} ({a:+.2f} to {b:+.2f})"
     for d, a, b in zip(against["difference"], against["low"], against["high"])
 ]
-against.pivot(index="reference", columns="rival", values="gap").loc[
-    references, list(dict.fromkeys(against["rival"]))
-]
+gaps = against.pivot(index="reference", columns="rival", values="gap")
+display(gaps.loc[references, list(dict.fromkeys(against["rival"]))])  # noqa: F821
+asked = ["value", "null_mean", "p", "calibrated", "ceiling", "normalised"]
+headline.set_index("pair")[asked].round(3)
 
 # %% [markdown]
 # A gap below zero means that the control aligns better with the reference than the trained agents do. In the
@@ -187,14 +191,16 @@ run.figure(figures.beyond_words(beyond), "04_beyond_words")
 #
 # ## What is shared
 #
-# Left: the share of each space's distances that a factor of the instruction explains by itself. Two spaces can
-# only share what lays out both. Right: minimal pairs that differ in *order* alone. After alignment, is the image
+# First table: the rank correlation of the agents' distances with each reference's, and how far it falls when a factor
+# of the instruction is partialled out: what falls most is what they share. Figure, left: the share of each
+# space's own distances that a factor explains; two spaces can only share what lays out both. Right: minimal pairs that differ in *order* alone. After alignment, is the image
 # of "put A next to B" nearer to its partner than to "put B next to A"? Whoever only counts words cannot know.
 
 # %%
 layout = reading.what_lays_out(structure["variance"])
 order = run.table(reading.word_order(structure["order"]), "04_word_order")
 run.table(layout.reset_index(), "04_layout")
+display(reading.what_is_shared(structure["shared"]).round(3))  # noqa: F821
 run.figure(figures.shared(layout, order), "04_shared")
 
 # %% [markdown]

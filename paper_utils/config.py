@@ -99,7 +99,7 @@ class Cloning(Part):
         known = [f"{colour} {kind}" for colour in COLOURS for kind in ANY_TYPE]
         for phrase in value:
             if phrase not in known:
-                raise ValueError(f"{phrase!r} is not a colour and a type{_hint(phrase, known[:3])}")
+                raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
         if not value:
             raise ValueError("name at least one composition, as 'red ball'")
         return value

@@ -138,6 +138,14 @@ def _take_apart(profile: Profile, folder: Path, report: Report, *vectors, public
     ]
     pd.concat(shape).to_csv(folder / "variance.csv", index=False)
 
+    both = [
+        structure.shared_factors(world_of[one], world_of[two], factors).assign(
+            first=one, second=two
+        )
+        for one, two in world.pairs(world.players["trained"])
+    ]
+    pd.concat(both).to_csv(folder / "shared.csv", index=False)
+
     same = {key: world.maps[key] for key in ("dimension", "folds", "seed")}
     order = [
         {"first": one, "second": two}

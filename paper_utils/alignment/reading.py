@@ -224,6 +224,18 @@ def what_lays_out(variance: pd.DataFrame) -> pd.DataFrame:
     return square.assign(all=named.groupby("encoder")["total"].mean())
 
 
+def what_is_shared(shared: pd.DataFrame) -> pd.DataFrame:
+    """RSA of the trained agents with each reference, and how far it falls without each factor.
+
+    A row per reference, columns rsa and one per factor (``all`` of them together): mean over seeds.
+    """
+    named = shared.assign(pair=shared["second"].map(lambda name: f"agent ~ {kind_of(name)}"))
+    order = list(dict.fromkeys(named["pair"])), list(dict.fromkeys(named["factor"]))
+    drops = named.pivot_table(index="pair", columns="factor", values="drop")
+    drops.insert(0, "rsa", named.groupby("pair")["rsa"].mean())
+    return drops.loc[order[0], ["rsa", *order[1]]].rename_axis(columns=None)
+
+
 def word_order(order: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on minimal pairs by kind of encoder and reference, mean over seeds; chance: 0.5."""
     named = order.assign(

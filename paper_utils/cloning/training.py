@@ -313,12 +313,17 @@ def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, c
         shuffled = condition == "shuffled"
         without = settings.held_out if condition == "held-out" else ()
         (demonstrations,) = inputs
+        episodes = Episodes.of(demonstrations["train"], seed if shuffled else None, without)
+        everything = sum(map(len, demonstrations["train"].values()))
         curve = train(
             policy,
-            Episodes.of(demonstrations["train"], seed if shuffled else None, without),
+            episodes,
             Episodes.of(demonstrations["validation"], seed if shuffled else None, without),
             settings,
-            epochs=settings.shuffled_epochs if shuffled else settings.epochs,
+            # With fewer episodes, more passes: about as many steps as the trained agents take.
+            epochs=settings.shuffled_epochs
+            if shuffled
+            else round(settings.epochs * everything / len(episodes)),
             seed=seed,
             folder=folder,
             report=report,

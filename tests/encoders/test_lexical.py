@@ -97,3 +97,21 @@ def test_length_is_words_and_characters():
 def test_what_is_no_text_is_refused(control, texts, reason):
     with pytest.raises(ValueError, match=reason):
         control(texts)
+
+
+def test_the_readmes_ten_lines_add_an_encoder():
+    """The two blocks, as they stand, in the modules that they name."""
+    from paper_utils import provenance
+    from paper_utils.encoders import families
+
+    readme = (provenance.ROOT / "README.md").read_text(encoding="utf-8")
+    part = readme.split("## Add an encoder in ten lines")[1].split("\n## ")[0]
+    function, entry = (block.split("```")[0] for block in part.split("```python\n")[1:])
+    assert len((function + entry).splitlines()) <= 10
+    inside = dict(vars(lexical))
+    exec(function, inside)
+    module = type("lexical", (), {"last_word": staticmethod(inside["last_word"])})
+    (encoder,) = eval(entry, {**vars(families), "lexical": module})
+    found = encoder.embed(["go to the ball", "open the ball", "a box"])
+    assert encoder.name == "last_word" and encoder.colour == families.COLOURS["lexical"]
+    assert (found[0] == found[1]).all() and (found[0] != found[2]).any()
