@@ -13,7 +13,7 @@ import pandas as pd
 from paper_utils import parallel
 from paper_utils.alignment import contrasts, curves, structure
 from paper_utils.alignment.compare import compare
-from paper_utils.alignment.splits import SPLITS
+from paper_utils.alignment.splits import possible
 from paper_utils.artifacts import Report, Stage
 from paper_utils.config import Profile
 from paper_utils.data import grammar
@@ -87,8 +87,8 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
     few = world.some(ones, families)
     split = compare(
         few, **(world.compared | {"permutations": 1}), pairs=world.pairs(ones),
-        metrics=["precision_at_k"], splits=[name for name in SPLITS if name != "random"],
-        lexical=["bag_of_words"],
+        metrics=["precision_at_k"], lexical=["bag_of_words"],
+        splits=[s for s in possible(len(world.factors), world.factors) if s != "random"],
     )  # fmt: skip
     other = compare(
         few, **(world.compared | {"permutations": 1}), pairs=world.pairs(ones),
@@ -147,12 +147,15 @@ def _take_apart(profile: Profile, folder: Path, report: Report, *vectors, public
     pd.concat(both).to_csv(folder / "shared.csv", index=False)
 
     same = {key: world.maps[key] for key in ("dimension", "folds", "seed")}
+    swapped = np.sum(structure.swapped(factors) >= 0)
     order = [
         {"first": one, "second": two}
         | structure.order_accuracy(world_of[one], world_of[two], factors, **same)
         for one, two in world.pairs([*agents, *apart])
+        if swapped >= 2 * same["folds"]  # else the levels name too few pairs of things
     ]
-    pd.DataFrame(order).to_csv(folder / "order.csv", index=False)
+    columns = ["first", "second", "accuracy", "low", "high", "pairs", "chance"]
+    pd.DataFrame(order, columns=columns).to_csv(folder / "order.csv", index=False)
 
     bend = [
         (one, two, world_of[one], world_of[two], profile.alignment.k, same)

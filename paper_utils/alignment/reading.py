@@ -152,6 +152,8 @@ def by_split(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFram
     for reference in references:
         for split in SPLITS:
             row = summary(comparison, reference, metric, split)
+            if row is None:  # these levels do not allow the split
+                continue
             row["bag_of_words"] = _mean(
                 comparison, ["bag_of_words"], [reference], metric, split=split
             )

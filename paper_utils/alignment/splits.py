@@ -83,6 +83,18 @@ def make(
     return Split(name, parts, np.zeros(items, dtype=int))
 
 
+def possible(items: int, factors: pd.DataFrame) -> list[str]:
+    """The names in SPLITS that these instructions allow: one verb alone cannot be left out."""
+    found = []
+    for name in SPLITS:
+        try:
+            make(name, items, factors, folds=2)
+        except ValueError:
+            continue
+        found.append(name)
+    return found
+
+
 def _mentions(factors: pd.DataFrame, columns: Sequence[str]) -> dict[str, np.ndarray]:
     """Level -> which rows (N,) have it in any of the columns; "" is the absence of a level."""
     missing = [column for column in columns if column not in factors]

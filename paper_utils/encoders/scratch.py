@@ -56,7 +56,8 @@ def train(
     Arguments:
         family: a key of ``families.FAMILIES``.
         batch_size: image-caption pairs per step, or as many times 64 tokens of text.
-        learning_rate: at the end of the warm-up; a fifth of it for image-caption pairs.
+        learning_rate: at the end of the warm-up, for text; image-caption pairs take a fifth (CLIP) or
+            a tenth (BLIP) of it.
         progress: called with the fraction done, about a hundred times.
 
     Raises:

@@ -108,3 +108,10 @@ def test_the_map_recovers_a_rotation():
     fitted = alignment.ProcrustesMap.fit(X[:40], Y[:40])
     np.testing.assert_allclose(3 * fitted.forward(X), fitted.target.transform(Y), atol=1e-9)
     np.testing.assert_allclose(fitted.backward(Y) / 3, fitted.source.transform(X), atol=1e-9)
+
+
+def test_only_splits_that_can_be_made_are_offered(factors):
+    assert splits.possible(len(factors), factors) == list(alignment.SPLITS)
+    alone = factors[factors["verb"] == "go to"].reset_index(drop=True)
+    found = splits.possible(len(alone), alone)
+    assert found == ["in_sample", "random", "colour", "type"]
