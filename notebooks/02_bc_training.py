@@ -107,11 +107,11 @@ curves = pd.concat(
 run.figure(figures.training_curves(curves), "02_curves")
 
 # %% [markdown]
-# The held-out loss of the trained agents falls and then flattens, while the training loss goes on falling: some
+# The validation loss of the trained agents falls and then flattens, while the training loss goes on falling: some
 # memorising, no harm yet. (Read each curve by itself: the validation set has equally many episodes of each level,
 # the training set has not.) The shuffled agent stays far above: its instruction tells it nothing but the kind
 # of task, and what remains is what can be guessed from the scene. The weights kept are those of the epoch
-# with the lowest held-out loss.
+# with the lowest validation loss.
 #
 # ## Does it do what it is told?
 #
@@ -141,16 +141,20 @@ shown.loc[list(dict.fromkeys(success["player"])), names].round(2)
 # Read each group from the right. The **random** player already succeeds sometimes — it stumbles into "go to" — so
 # success has a floor above zero; the **untrained** agent does worse, because it always takes its most probable
 # action and so repeats itself. The **shuffled** agent does better than random although its instruction is
-# useless: it has learned to walk up to things, pick things up and open doors, and now and then the thing is
-# the right one. On `PutNextLocal`, where two particular things must be chosen, that does not help at all.
-# What lies between *shuffled* and *trained* is, roughly, what the instruction is worth.
+# useless: it has learned to walk up to things, pick things up and open doors. Where a wrong try costs nothing but
+# time, trying one thing after another succeeds often, and slowly: see its steps below. On `PutNextLocal`, where
+# two particular things must be brought together, that does not help at all. So the distance between *shuffled*
+# and *trained* understates what the instruction is worth where there is time to try (and the shuffled agent was
+# trained for fewer epochs).
 #
-# By agent, to see how much the seed matters, and below them what others report for these levels. Their agents
-# (convolutions modulated by the instruction, and an LSTM) learned from 1,000,000 demonstrations per level, ours
-# from the few thousand shown in the first row; their rates are often the best of a running mean, ours are
-# those of the final agent. We quote them, and have not re-run them.
+# The second table goes by agent, to see how much the seed matters, and has below them what others report for
+# these levels. Their agents (convolutions modulated by the instruction, and an LSTM) learned from 1,000,000
+# demonstrations per level, ours from as many as its first row shows; their rates are often the best of a running
+# mean, ours are those of the weights with the lowest validation loss. We quote them, and have not re-run them.
 
 # %%
+steps = success.pivot(index="player", columns="level", values="steps")[names]
+display(steps.loc[list(dict.fromkeys(success["player"]))].rename_axis("median steps"))  # noqa: F821
 by_agent = rollout.summarize(episodes[episodes["player"] == "trained"], ["agent", "level"])
 ours = by_agent.pivot(index="agent", columns="level", values="success").round(3)
 published = {  # Chevalier-Boisvert et al., arXiv 1810.08272; Hui et al., arXiv 2007.12770
@@ -167,7 +171,8 @@ pd.DataFrame(
 # %% [markdown]
 # ## How fast does it learn?
 #
-# The same agent as it was on the way, played on the same episodes.
+# The first agent as it was on the way, from its random start to the weights that were kept (those of the epoch with
+# the lowest validation loss).
 
 # %%
 shares = {"untrained": 0.0, **{str(p): p / 64 for p in SNAPSHOTS}, "trained": 1.0}
@@ -177,8 +182,7 @@ progress = run.table(rollout.summarize(along, ["share", "level"]), "02_progress"
 run.figure(figures.progress(progress), "02_progress")
 
 # %% [markdown]
-# "Go to" comes first, then opening and picking up, and last the two-part errand. Notebook 04 asks how alignment
-# moves along the same path.
+# The two-part errand comes last. Notebook 04 asks how alignment moves along the same path.
 #
 # ## Words it was never told together
 #
@@ -188,18 +192,17 @@ run.figure(figures.progress(progress), "02_progress")
 # %%
 said = played[played["player"].isin(["held-out", "trained"]) & (played["agent"] == 0)]
 new = said["instruction"].map(lambda text: any(words in text for words in settings.held_out))
-said = said.assign(instruction=new.map({True: "with one", False: "without a held-out composition"}))
-compositions = run.table(
-    rollout.summarize(said, ["player", "instruction", "level"]), "02_compositions"
-)
+said = said.assign(composition=new.map({True: "with", False: "without"}))
+compositions = rollout.summarize(said, ["player", "composition", "level"])
+run.table(compositions, "02_compositions")
 run.figure(figures.compositions(compositions), "02_compositions")
 
 # %% [markdown]
-# Compare the panels, agent by agent. The held-out agent may be worse everywhere, because it has seen fewer
-# episodes; the price of never having heard the words *together* is how much more it loses, from left to right,
-# than the trained agent does on the same episodes. Where that is little, it has learned what *red* and *ball*
-# mean apart from each other, and puts them together by itself — on these levels, and for colours with types
-# only.
+# Each line joins an agent's success without a held-out composition (full) to that with one (hollow). The held-out
+# agent may be worse everywhere, because it has seen fewer episodes; the price of never having heard the words
+# *together* is how much more it loses along its line than the trained agent does on the same episodes. Where
+# that is little, it has learned what *red* and *ball* mean apart from each other, and puts them together by
+# itself — on these levels, and for colours with types only.
 #
 # ## Which words are hard?
 #
@@ -214,8 +217,8 @@ run.figure(figures.success_by_factor(told, ["verb", "colour", "type", "location"
 
 # %% [markdown]
 # Nothing in the task makes one colour harder than another, so the differences between colours show how wide
-# honest intervals are. Among verbs, *put* needs two errands and is the hardest. Look at the places as well: what
-# is on the *left* or *behind* must first be found.
+# honest intervals are. Among verbs, *put* needs two errands. Look at the places as well: what is *behind* the
+# agent when it starts must first be found, and the agent must remember which way it faced.
 #
 # ## What goes wrong?
 #
@@ -224,14 +227,15 @@ run.figure(figures.success_by_factor(told, ["verb", "colour", "type", "location"
 
 # %%
 told["ending"] = failures.classify(told, factors.reset_index())
-endings = told[~told["success"]].groupby(["level", "ending"], observed=False).size().unstack()
-endings = endings.reindex(names).drop(columns="succeeded").fillna(0).astype(int)
+endings = pd.crosstab(told["level"], told["ending"])
+endings = endings.reindex(index=names, columns=failures.KINDS[1:], fill_value=0)
 run.table(endings.reset_index(), "02_failures")
 run.figure(figures.failures(endings), "02_failures")
 
 # %% [markdown]
-# The agent seldom stands about helplessly. It mostly did something with a thing: another thing than the one named,
-# or the right one by name in the wrong place (where a location was said) or not brought to where it belongs.
+# Where things can be handled, the agent seldom stands about helplessly. It mostly did something with a thing: one
+# that was not named, or one that was, in the wrong place (where a location was said), or not brought to where it
+# belongs.
 #
 # ## Two films
 #
@@ -250,8 +254,8 @@ for film, name in zip(films, ("02_film", "02_film_failed")):
 # %% [markdown]
 # ## Where does it look?
 #
-# The first film again, through the agent's eyes. Orange cells are attended, the mean over queries, each frame
-# scaled to its strongest.
+# The first film again, through the agent's eyes. Orange frames are drawn around attended cells, the mean over
+# queries, each picture scaled to its strongest.
 
 # %%
 film = films[0]
@@ -259,8 +263,9 @@ moments = sorted({round(i * (len(film.actions) - 1) / 5) for i in range(6)})
 run.figure(figures.attention(film, moments), "02_attention")
 
 # %% [markdown]
-# One film proves little. Along all held-out demonstrations: how much attention falls on the thing that the
-# instruction names, and how much on another thing in view, per cell?
+# One film proves little. Along all validation demonstrations: how much attention falls on the thing that the
+# instruction names first, and how much on another thing in view, per cell? The last two columns are means over
+# levels: on other things, and what every cell would get if attention were even.
 
 # %%
 shown = run.get(DEMONSTRATIONS)["validation"]
@@ -276,8 +281,8 @@ looks.set_index(["agent", "level"])[["named", "other", "uniform"]].unstack("leve
 ).join(looks.groupby("agent")[["other", "uniform"]].mean().round(3))
 
 # %% [markdown]
-# The trained agents look at what is named, far more than at anything else; the untrained agent's instruction
-# makes no difference to where it looks, and the shuffled agent has learned not to care.
+# The trained agents look at what is named far more than at other things in view; the untrained agent's instruction
+# makes no difference to where it looks, and the shuffled agent has learned not to look at things for their names.
 #
 # ## The vector we came for
 #

@@ -107,8 +107,8 @@ run.table(scores, "03_scores").set_index("family").round(3)
 # %% [markdown]
 # Each row is a score on documents or pictures of *held-out worlds*, beside a simple rival. The language models
 # are far better than theirs. The vision-language models are far above chance and far from perfect: they find
-# the picture of a caption among 512 less than once in ten times, and BLIP's matching is little better than a
-# coin. Read their alignment accordingly.
+# the picture of a caption among the held-out ones seldom, and BLIP's matching is nearer to a coin than to
+# certainty. Read their alignment accordingly.
 #
 # ## Embed
 #
@@ -117,7 +117,9 @@ run.table(scores, "03_scores").set_index("family").round(3)
 
 # %%
 labels = [which["encoder"] for which in everyone]
-vectors = dict(zip(labels, run.get_many(EMBEDDING, everyone)))
+found = run.get_many(EMBEDDING, everyone[: len(everyone) - len(public)])
+found += [run.get(EMBEDDING, **which) for which in public]  # one large model in memory at a time
+vectors = dict(zip(labels, found))
 assert all((frame.index == table["id"]).all() for frame in vectors.values())
 shape = pd.DataFrame(
     {
@@ -128,7 +130,7 @@ shape = pd.DataFrame(
     }
     for name, frame in vectors.items()
 )
-shape.set_index("encoder").T
+shape.set_index("encoder")
 
 # %% [markdown]
 # *Distinct rows* is the first thing to check. An encoder with fewer distinct rows than instructions
@@ -164,8 +166,8 @@ run.figure(figures.maps(spaces, table["colour"], named=True), "03_maps_colour")
 run.figure(figures.maps(spaces, table["type"], neighbours=True), "03_maps_type")
 
 # %% [markdown]
-# Where a map falls into islands, ask what an island has in common. Types that mix in every island do not order
-# that space; islands of one type each do.
+# Where a map falls into islands, ask what the instructions of an island have in common. If every island mixes the
+# types, the type of the first object does not order that space; if each island has one type, it does.
 #
 # ## Nearest neighbours
 #
@@ -173,7 +175,8 @@ run.figure(figures.maps(spaces, table["type"], neighbours=True), "03_maps_type")
 # after centring).
 
 # %%
-asked = table.index[table["text"] == "put the red ball next to the blue key"][0]
+here = table.index[table["text"] == "put the red ball next to the blue key"]
+asked = here[0] if len(here) else table.index[-1]
 near = {}
 for name in shown:
     centred = vectors[name].to_numpy() - vectors[name].to_numpy().mean(0)
@@ -216,12 +219,13 @@ run.table(geometry.rename_axis("encoder").reset_index(), "03_geometry")
 geometry.round(2)
 
 # %% [markdown]
-# Spaces whose first direction is mostly sentence length will look alike for that reason alone; compare the
-# trained agent with its untrained self. We centre everything before comparing, and a control that knows
-# nothing but the *length* is part of the comparison.
+# Spaces whose first direction is mostly sentence length share at least that; compare the trained agent with its
+# untrained self. We centre everything before comparing, and a control that knows nothing but the *length* is
+# part of the comparison, to see how far that alone goes.
 #
 # The choice of pooling is a choice of space, and one that could be made so that the result looks good. The
-# table shows what another choice would have given; what is compared is what was fixed beforehand.
+# table shows how much the shape of a space depends on it. Alignment is computed for the first pooling of each
+# family only, which was fixed beforehand.
 
 # %%
 pooled = {
@@ -235,8 +239,7 @@ run.table(pd.DataFrame(pooled).T.rename_axis("encoder").reset_index(), "03_pooli
 pd.DataFrame(pooled).T.round(2)
 
 # %% [markdown]
-# The first pooling of each family is the one that is compared. The last token of a decoder, or the first of BERT,
-# stands for one word's prediction more than for the sentence.
+# The last token of a decoder, or the first of BERT, stands for one word's prediction more than for the sentence.
 
 # %% tags=["nbval-check-output"]
 print(f"{len(table)} instructions, {len(labels)} encoders, all finite: {shape['finite'].all()}")

@@ -1,8 +1,9 @@
 """The validated form of a profile: everything a run may depend on, and nothing else.
 
-A profile is a YAML file in ``paper_utils/profiles`` (or a path to one).  Each field below is
-one key of that file; :meth:`Profile.load` turns a name plus overrides into a frozen object, or
-into one clear line saying what is wrong.
+A profile is a YAML file in ``paper_utils/profiles`` (or a path to one).  Each field below is one
+key of that file, and ``extends: laptop`` takes the others from another profile.
+:meth:`Profile.load` turns a name plus overrides into a frozen object, or into one clear line saying
+what is wrong.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ class Cloning(Part):
     held_out: tuple[str, ...]
     """Phrases, as "red ball", whose episodes the held-out agent is not shown."""
     evaluation_episodes: Count
-    """Fresh episodes per level on which the trained agents are evaluated."""
+    """Fresh episodes per level for the trained and held-out agents, and the expert."""
     baseline_episodes: Count
-    """The same for the random, untrained and shuffled players, whose episodes are long."""
+    """The same for the others, whose episodes are long: random, untrained, shuffled, snapshots."""
 
     @field_validator("held_out")
     @classmethod
@@ -166,24 +167,10 @@ class Alignment(Part):
     """PCA dimension before Procrustes: min(dimension, widths, training rows)."""
     folds: Annotated[int, Field(ge=2, le=100)]
     """Folds of the random split: each instruction is held out exactly once."""
-    metrics: tuple[str, ...]
-    """Metrics of the comparison; see ``paper_utils.alignment.METRICS``."""
     permutations: Annotated[int, Field(ge=1, le=100_000)]
     """Permutations of each null; the smallest p-value is 1 / (permutations + 1)."""
     bootstrap: Annotated[int, Field(ge=10, le=100_000)]
     """Bootstrap draws of each interval, over instructions, stratified by template."""
-
-    @field_validator("metrics")
-    @classmethod
-    def known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        from paper_utils.alignment import METRICS
-
-        for name in value:
-            if name not in METRICS:
-                raise ValueError(f"unknown metric {name!r}{_hint(name, list(METRICS))}")
-        if "precision_at_k" not in value:
-            raise ValueError("precision_at_k is the headline and must be among the metrics")
-        return value
 
 
 class Profile(Part):
@@ -253,7 +240,9 @@ def parse_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
 
 
-def _read(name: str | Path) -> dict[str, Any]:
+def _read(name: str | Path, depth: int = 0) -> dict[str, Any]:
+    if depth > 1:
+        raise ProfileError(f"profile {name}: extends a profile that itself extends another")
     if not isinstance(name, (str, Path)) or not str(name):
         raise ProfileError(f"a profile is a name or a path, not {name!r}")
     path = Path(name)
@@ -275,6 +264,12 @@ def _read(name: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ProfileError(f"profile {name}: expected keys and values")
     values.setdefault("name", path.stem)
+    if "extends" in values:
+        base = _read(values.pop("extends"), depth + 1)
+        for key, value in values.items():  # part by part: data, cloning...
+            both = isinstance(value, dict) and isinstance(base.get(key), dict)
+            base[key] = {**base[key], **value} if both else value
+        return base
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import cycle
 
 import matplotlib
 import numpy as np
@@ -126,7 +127,7 @@ def factor_counts(table: pd.DataFrame) -> Figure:
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:
-    """Loss and held-out action accuracy by epoch (columns ``agent``, ``condition``, losses…)."""
+    """Losses and the accuracy of single actions by epoch (columns ``agent``, ``condition``…)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
     for (condition, _), curve in curves.groupby(["condition", "agent"], sort=False):
         colour = PLAYER[condition]
@@ -135,16 +136,17 @@ def training_curves(curves: pd.DataFrame) -> Figure:
     for condition in dict.fromkeys(curves["condition"]):
         left.plot([], [], color=PLAYER[condition], marker=".", label=condition)
     left.legend(frameon=False)
-    left.set(title="loss: held-out (solid), training (dotted)", xlabel="optimiser step",
+    left.set(title="loss: validation (solid), training (dotted)", xlabel="optimiser step",
              ylabel="cross-entropy (nats)", ylim=(0, None))  # fmt: skip
     trained = curves[curves["condition"] == "trained"]
-    for column, colour in zip([c for c in curves if c.startswith("accuracy ")], ACCENTS):
+    for column, colour in zip([c for c in curves if c.startswith("accuracy ")], cycle(ACCENTS)):
         mean = trained.groupby("step")[column].mean()
         right.plot(
             mean.index, mean, color=colour, marker=".", label=column.removeprefix("accuracy ")
         )
     right.legend(frameon=False)
-    right.set(title="held-out action accuracy, trained agents", xlabel="optimiser step")
+    right.set(title="single actions, trained agents", xlabel="optimiser step",
+              ylabel="validation accuracy")  # fmt: skip
     return figure
 
 
@@ -176,8 +178,8 @@ def progress(summary: pd.DataFrame) -> Figure:
         error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
         x = rows["share"].map(shares.index) + 0.06 * number
         axis.errorbar(x, rows["success"], yerr=error, marker="o", capsize=2.5, markersize=4.5,
-                      color=ACCENTS[number], linewidth=1, label=level)  # fmt: skip
-    axis.set_xticks(range(len(shares)), [f"{share:.1%}" for share in shares])
+                      color=ACCENTS[number % len(ACCENTS)], linewidth=1, label=level)  # fmt: skip
+    axis.set_xticks(range(len(shares)), [*(f"{share:.1%}" for share in shares[:-1]), "kept"])
     axis.set(xlabel="share of the training done", ylabel="success", ylim=(-0.03, 1.05))
     axis.grid(axis="y", linewidth=0.4)
     axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -188,10 +190,13 @@ def failures(counts: pd.DataFrame) -> Figure:
     """How failed episodes ended: a row per level, a column per kind of ending, counts."""
     figure, axis = plt.subplots(figsize=(8.5, 0.45 * len(counts) + 1.5))
     left = np.zeros(len(counts))
+    counts = counts.loc[:, counts.any()]
     for colour, (kind, number) in zip(ACCENTS, counts.items()):
         axis.barh(counts.index, number, left=left, color=colour, label=kind, height=0.7)
         left += number.to_numpy()
-    axis.bar_label(axis.containers[-1], [f"{n:.0f}" for n in left], padding=3, fontsize=8)
+    for row, total in enumerate(left):
+        axis.text(total, row, f" {total:.0f}", va="center", fontsize=8)
+    axis.set_yticks(range(len(counts)), counts.index)
     axis.invert_yaxis()
     axis.set(xlabel="failed episodes", xlim=(0, max(1.0, left.max()) * 1.08))
     axis.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
@@ -199,29 +204,32 @@ def failures(counts: pd.DataFrame) -> Figure:
 
 
 def compositions(summary: pd.DataFrame) -> Figure:
-    """Success where the instruction has a held-out composition and where not, by player."""
+    """Success with (hollow) and without (full) a held-out composition in the instruction."""
     levels = list(dict.fromkeys(summary["level"]))
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.0), sharey=True)
-    for axis, said in zip(axes, ("without a held-out composition", "with one")):
-        for number, player in enumerate(("trained", "held-out")):
-            rows = summary[(summary["player"] == player) & (summary["instruction"] == said)]
+    figure, axis = plt.subplots(figsize=(8, 3.2))
+    for number, player in enumerate(("trained", "held-out")):
+        ends = []
+        for place, (said, fill) in enumerate((("without", "full"), ("with", "none"))):
+            rows = summary[(summary["player"] == player) & (summary["composition"] == said)]
+            rows = rows.set_index("level").reindex(levels)
+            x = np.arange(len(levels)) + 0.4 * (number - 0.5) + 0.16 * (place - 0.5)
             error = np.clip(
                 [rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None
             )
-            x = rows["level"].map(levels.index) + 0.2 * (number - 0.5)
             axis.errorbar(x, rows["success"], yerr=error, fmt="o", color=PLAYER[player],
-                          capsize=2.5, markersize=4.5, label=f"{player} agent")  # fmt: skip
-        axis.set_xticks(range(len(levels)), levels)
-        axis.set(title=f"instructions {said}", ylim=(-0.03, 1.05), xlim=(-0.5, len(levels) - 0.5))
-        axis.grid(axis="y", linewidth=0.4)
-    axes[0].set_ylabel("success")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+                          capsize=2.5, markersize=5, fillstyle=fill,
+                          label=f"{player} agent, {said}")  # fmt: skip
+            ends.append((x, rows["success"]))
+        axis.plot(*zip(*ends), color=PLAYER[player], linewidth=1, alpha=0.5)
+    axis.set_xticks(range(len(levels)), levels)
+    axis.set(ylabel="success", ylim=(-0.03, 1.05))
+    axis.grid(axis="y", linewidth=0.4)
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
     return figure
 
 
 def attention(film, steps: Sequence[int]) -> Figure:
-    """Where the policy looks (orange): mean attention of its queries over the view, by step."""
+    """Where the policy looks (orange frames): mean attention over queries, by step."""
     from minigrid.core.grid import Grid
 
     figure, axes = plt.subplots(1, len(steps), figsize=(1.9 * len(steps), 2.5))
@@ -230,9 +238,11 @@ def attention(film, steps: Sequence[int]) -> Figure:
         picture = grid.render(16, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
         axis.imshow(picture, interpolation="nearest")
         weight = film.attention[step].mean(0).T  # (y, x)
-        light = np.zeros((7, 7, 4)) + matplotlib.colors.to_rgba(ACCENTS[4])
-        light[..., 3] = 0.75 * weight / weight.max()
-        axis.imshow(light, extent=(0, 112, 112, 0), interpolation="nearest")
+        for (y, x), share in np.ndenumerate(weight / weight.max()):
+            axis.add_patch(
+                plt.Rectangle((16 * x + 1, 16 * y + 1), 13, 13, fill=False, linewidth=3,
+                              edgecolor=ACCENTS[4], alpha=share)
+            )  # fmt: skip
         axis.set_title(
             f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal", loc="center"
         )
@@ -248,9 +258,10 @@ def success_by_factor(episodes: pd.DataFrame, factors: Sequence[str]) -> Figure:
     tables = {
         factor: summarize(episodes[episodes[factor] != ""], [factor]).sort_values("success")
         for factor in factors
+        if (episodes[factor] != "").any()
     }
     least = min(table["low"].min() for table in tables.values())
-    figure, axes = plt.subplots(1, len(factors), figsize=(10, 2.8))
+    figure, axes = plt.subplots(1, len(tables), figsize=(10, 2.8))
     for axis, (factor, rows) in zip(np.atleast_1d(axes), tables.items()):
         error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
         axis.errorbar(rows["success"], rows[factor], xerr=error, fmt="o", capsize=2.5,
@@ -368,6 +379,8 @@ def beside_controls(headline: pd.DataFrame, k: int) -> Figure:
     }
     figure, axis = plt.subplots(figsize=(7.5, 0.75 * len(headline) + 1.5))
     y = np.arange(len(headline))[::-1]
+    for row in y[::2]:
+        axis.axhspan(row - 0.5, row + 0.4, color="#F2F2F2", zorder=0)
     for number, (column, (label, marker, colour)) in enumerate(controls.items()):
         fill = "none" if column == "lexical" else "full"
         axis.plot(headline[column], y - 0.08 * (number + 1), marker, color=colour, label=label,
@@ -410,7 +423,8 @@ def by_split(splits: pd.DataFrame, chance: float) -> Figure:
         axis.axhline(chance, color="black", linestyle=":", linewidth=1)
         axis.set_xticks(x, part["split"].str.replace("_", " "), rotation=40, ha="right")
         axis.set(title=pair, ylim=(-0.02, 1.05))
-    axes[0, 0].set_ylabel("precision@k (dotted: chance)")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("precision@k (dotted: k/N)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
     return figure
@@ -441,17 +455,25 @@ def beyond_words(beyond: pd.DataFrame) -> Figure:
     return figure
 
 
-CONTROL_LABELS = {
-    "bag_of_words": "bag of words",
-    "random_tokens_positional": "random tokens, ordered",
-}
+REFERENCE = {  # of reference models, by family: blue and violet read, green also see
+    "LLaMA": "#08306B", "Qwen": "#2171B5", "DeepSeek": "#6BAED6", "BERT": "#756BB1",
+    "CLIP": "#74C476", "BLIP": "#006D2C",
+}  # fmt: skip
+
+
+def _reference(label: str) -> dict[str, str]:
+    """Colour of a reference by its label; public checkpoints are dashed."""
+    family, _, public = label.partition(", ")
+    return {"color": REFERENCE[family], "linestyle": "--" if public else "-"}
 
 
 def bends(curves: pd.DataFrame) -> Figure:
     """Precision@k against k, and against the number of instructions, mean over references."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True)
     names = list(dict.fromkeys(curves["first"]))
     colours = dict(zip(names, (MODALITY["action"], GREY, "#000000")))
+    from paper_utils.encoders.embeddings import encoder_of
+
     for axis, along, label in (
         (axes[0], "k", "k (all instructions)"),
         (axes[1], "N", "instructions drawn at random"),
@@ -459,12 +481,12 @@ def bends(curves: pd.DataFrame) -> Figure:
         part = curves[curves["along"] == along]
         for name in names:
             rows = part[part["first"] == name].groupby("at")["value"].agg(["mean", "min", "max"])
-            shown = CONTROL_LABELS.get(name, "a trained agent")
+            shown = encoder_of(name).label
             axis.plot(rows.index, rows["mean"], marker="o", markersize=4, color=colours[name],
                       label=shown)  # fmt: skip
-            axis.fill_between(
-                rows.index, rows["min"], rows["max"], color=colours[name], alpha=0.12, linewidth=0
-            )
+            if name != names[-1]:  # a third band would hide the others
+                axis.fill_between(rows.index, rows["min"], rows["max"], color=colours[name],
+                                  alpha=0.15, linewidth=0)  # fmt: skip
         chance = part.groupby("at")["chance"].first()
         axis.plot(chance.index, chance, color="black", linestyle=":", linewidth=1, label="chance")
         axis.set(xlabel=label, ylim=(0, 1.02), xscale="log")
@@ -473,7 +495,7 @@ def bends(curves: pd.DataFrame) -> Figure:
         axis.minorticks_off()
         axis.grid(axis="y", linewidth=0.4)
     axes[0].set_ylabel("precision@k with the references")
-    axes[0].legend(frameon=False, fontsize=8.5)
+    axes[1].legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -490,16 +512,15 @@ def shared(layout: pd.DataFrame, order: pd.DataFrame) -> Figure:
     left.set_xticklabels(left.get_xticklabels(), rotation=40, ha="right")
     kinds = list(dict.fromkeys(order["encoder"]))
     references = list(dict.fromkeys(order["reference"]))
-    colours = dict(zip(references, [*ACCENTS, *ACCENTS]))
     for number, reference in enumerate(references):
         rows = order[order["reference"] == reference].set_index("encoder").loc[kinds]
         y = np.arange(len(kinds))[::-1] + 0.09 * ((len(references) - 1) / 2 - number)
         error = np.clip([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]], 0, None)
         right.errorbar(rows["accuracy"], y, xerr=error, fmt="o", markersize=3.5, linewidth=1,
-                       color=colours[reference], label=reference)  # fmt: skip
+                       color=_reference(reference)["color"], label=reference)  # fmt: skip
     right.axvline(0.5, color="black", linestyle=":", linewidth=1)
     right.set_yticks(np.arange(len(kinds))[::-1], kinds)
-    right.set(title="“put A next to B” or “put B next to A”?", xlabel="accuracy (dotted: chance)")
+    right.set(title="who tells A-next-to-B from B-next-to-A?", xlabel="accuracy (dotted: chance)")
     right.grid(axis="x", linewidth=0.4)
     right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -80,7 +80,9 @@ def run(plan: Plan, say=print) -> Path:
         fingerprint = _fingerprint(source, plan.parameters)
         known = done.get(source.stem, {})
         if known.get("fingerprint") == fingerprint and _intact(plan.folder, known):
-            continue
+            part = json.loads((plan.folder / PARTS / f"{source.stem}.json").read_text())
+            if not part["results"]["missing"]:  # what could not be had then may be there now
+                continue
         changed = True
         say(f"[{number}/{len(sources())}] {source.stem} ...", flush=True)
         started = time.monotonic()

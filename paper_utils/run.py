@@ -68,12 +68,21 @@ class Run:
     def get_many(self, stage: Stage, each: Sequence[dict[str, Any]]) -> list[Any]:
         """Like :meth:`get` for several parameters; what is missing is made side by side."""
         paths = self.store.paths(stage, self.profile, each)
-        for path in paths:
-            manifest = json.loads((path / MANIFEST).read_text())
-            self.used[path.parent.name] = {
-                key: manifest[key] for key in ("key", "files", "wall_seconds")
-            }
+        for parameters in each:
+            self._note(stage, parameters)
         return [stage.load(path) for path in paths]
+
+    def _note(self, stage: Stage, parameters: dict[str, Any]) -> None:
+        """Remembers an artifact that is used, and what it was made from."""
+        path = self.store.path(stage, self.profile, **parameters)
+        if path.parent.name in self.used or not (path / MANIFEST).is_file():
+            return
+        manifest = json.loads((path / MANIFEST).read_text())
+        self.used[path.parent.name] = {
+            key: manifest[key] for key in ("key", "files", "wall_seconds")
+        }
+        for needed, chosen in stage.needs(self.profile, **parameters):
+            self._note(needed, chosen)
 
     def figure(self, figure: Figure, name: str) -> Image:
         """Saves a figure as PDF and PNG, with the same bytes each time, and shows the PNG."""
@@ -132,5 +141,5 @@ class Run:
             "profile": f"{self.profile.name}, seed {self.profile.seed}"
         }
         rows = [{"what": name, "which": value} for name, value in facts.items()]
-        rows += [{"what": n, "which": f"sha256 {e['key'][:16]}"} for n, e in self.used.items()]
+        rows += [{"what": n, "which": f"key {e['key'][:16]}"} for n, e in self.used.items()]
         return pd.DataFrame(rows).set_index("what")

@@ -11,6 +11,13 @@ def test_profiles_are_valid(name):
     assert Profile.model_validate(profile.model_dump()) == profile
 
 
+def test_a_profile_may_extend_another(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: smoke\ncloning: {epochs: 7}\n")
+    mine, smoke = Profile.load(path), Profile.load("smoke", {"cloning.epochs": 7})
+    assert mine.name == "mine" and mine.cloning == smoke.cloning and mine.data == smoke.data
+
+
 def test_overrides_and_seed():
     profile = Profile.load("smoke", overrides={"cloning.epochs": 3, "seed": 1}, seed=7)
     assert profile.cloning.epochs == 3
@@ -70,6 +77,11 @@ def test_bad_input_is_one_clear_line(name, overrides, words):
         ("a: &x [1]\nb: *x", "aliases are not allowed"),
         ("!!python/object/apply:os.system ['true']", "not readable as YAML"),
         ("just words", "expected keys and values"),
+        ("extends: lptop", "did you mean 'laptop'?"),
+        ("extends: hub", "extends a profile that itself extends another"),
+        ("extends: [1]", "a profile is a name or a path"),
+        ("extends: smoke\ndata: 3", "data: Input should be"),
+        ("extends: smoke\ncloning: {epoch: 3}", "cloning.epoch: unknown key"),
         ("data: {", "not readable as YAML"),
         ("x: 1", "data: Field required"),
         ("#" * 200_000, "larger than"),

@@ -95,8 +95,8 @@ def compare(
         index[*ends, *rest, score.direction] = score
         index[*ends[::-1], *rest, FLIPPED[score.direction]] = score
     items = len(scores[0].items)
-    resamples = _resamples(items, factors, bootstrap, seed)
-    lows, highs = _intervals(np.stack([score.items for score in scores]), resamples)
+    draws = resamples(items, factors, bootstrap, seed)
+    lows, highs = _intervals(np.stack([score.items for score in scores]), draws)
     rows = []
     for score, low, high in zip(scores, lows, highs, strict=True):
         if pairs is not None and (score.first, score.second) not in pairs:
@@ -160,7 +160,7 @@ def best_layer(
     return {"layer": names[found.pop("index")], **found, "values": by_layer}
 
 
-def _resamples(items: int, factors: pd.DataFrame | None, count: int, seed: int) -> np.ndarray:
+def resamples(items: int, factors: pd.DataFrame | None, count: int, seed: int) -> np.ndarray:
     """How often each bootstrap sample draws each item (count, N), templates kept at their size."""
     random = np.random.default_rng([seed, 2])
     counts = np.zeros((count, items))

@@ -11,18 +11,20 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import parallel
-from paper_utils.alignment import contrasts, curves, structure
+from paper_utils.alignment import contrasts, curves, retrieval, structure
 from paper_utils.alignment.compare import compare
+from paper_utils.alignment.reading import LEXICAL
 from paper_utils.alignment.splits import possible
 from paper_utils.artifacts import Report, Stage
 from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.encoders import embeddings
 from paper_utils.encoders.embeddings import encoder_of
-from paper_utils.encoders.families import ENCODERS
 
-LEXICAL = [name for name, encoder in ENCODERS.items() if encoder.source == "control"]
 WITHIN = ("verb", "template")
+MEASURED = ("precision_at_k", "precision_at_k_residual", "mutual_knn", "linear_cka", "rsa",
+            "partial_rsa")  # fmt: skip
+OTHERS = ("precision_at_k_csls", "mean_reciprocal_rank", "angular_procrustes_distance", "svcca")
 
 
 class _World:
@@ -78,9 +80,10 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
     known = [n for n in world.spaces if encoder_of(n).trained and n not in LEXICAL]
     wanted = [pair for pair in combinations(world.spaces, 2) if set(pair) & set(known)]
     seeds = list(combinations(trained, 2))
+    ceilings = {("action-[0-9]*", "*"): seeds} if seeds else None
     everything = compare(
-        world.spaces, **world.compared, pairs=wanted, metrics=profile.alignment.metrics,
-        splits=["random"], lexical=LEXICAL, ceilings={"*": seeds} if seeds else None,
+        world.spaces, **world.compared, pairs=wanted, metrics=MEASURED, splits=["random"],
+        lexical=LEXICAL, ceilings=ceilings,
     )  # fmt: skip
     # Harder splits, other ways to search, and other nulls: of agents with references only.
     ones = [*world.agents, "bag_of_words"]
@@ -91,12 +94,12 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
         splits=[s for s in possible(len(world.factors), world.factors) if s != "random"],
     )  # fmt: skip
     other = compare(
-        few, **(world.compared | {"permutations": 1}), pairs=world.pairs(ones),
-        metrics=["precision_at_k_csls", "mean_reciprocal_rank", "angular_procrustes_distance",
-                 "svcca"],
+        few, **(world.compared | {"permutations": 1}), pairs=world.pairs(ones), metrics=OTHERS,
         lexical=["bag_of_words"],
     )  # fmt: skip
-    unknown = ["p", "p_adjusted", "calibrated"]  # nothing is claimed from one permutation
+    # Nothing is claimed from one permutation.
+    unknown = ["p", "p_adjusted", "calibrated", "normalised", "null_mean"]
+    unknown += ["null_q05", "null_q50", "null_q95"]
     split[unknown] = other[unknown] = np.nan
     within = [
         compare(
@@ -112,10 +115,10 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
 def _contrast(profile: Profile, folder: Path, report: Report, *vectors, public: list) -> None:
     world = _World(profile, public, vectors)
     ones = [*world.agents, *LEXICAL]
+    pairs = world.pairs(ones) + [(b, a) for a, b in combinations(world.references, 2)]
     scores = contrasts.item_scores(
-        world.some(ones, world.references), world.factors, world.pairs(ones), lexical=LEXICAL,
-        **world.maps,
-    )  # fmt: skip
+        world.some(ones, world.references), world.factors, pairs, lexical=LEXICAL, **world.maps
+    )
     table = contrasts.table(
         scores, world.players, world.references, LEXICAL, world.factors,
         bootstrap=profile.alignment.bootstrap, seed=profile.seed,
@@ -131,41 +134,40 @@ def _take_apart(profile: Profile, folder: Path, report: Report, *vectors, public
     world.spaces |= dict(zip(along, vectors[count:], strict=True))
     agents, references, factors = world.agents, world.references, world.factors
     apart = ["bag_of_words", "random_tokens_positional"]
-    world_of = {name: world.spaces[name].to_numpy() for name in world.spaces}
+    arrays = {name: world.spaces[name].to_numpy() for name in world.spaces}
     shape = [
-        structure.variance_explained(world_of[name], factors).assign(encoder=name)
+        structure.variance_explained(arrays[name], factors).assign(encoder=name)
         for name in [*agents, *references, *apart]
     ]
     pd.concat(shape).to_csv(folder / "variance.csv", index=False)
 
     both = [
-        structure.shared_factors(world_of[one], world_of[two], factors).assign(
-            first=one, second=two
-        )
+        structure.shared_factors(arrays[one], arrays[two], factors).assign(first=one, second=two)
         for one, two in world.pairs(world.players["trained"])
     ]
     pd.concat(both).to_csv(folder / "shared.csv", index=False)
 
     same = {key: world.maps[key] for key in ("dimension", "folds", "seed")}
-    swapped = np.sum(structure.swapped(factors) >= 0)
-    order = [
-        {"first": one, "second": two}
-        | structure.order_accuracy(world_of[one], world_of[two], factors, **same)
-        for one, two in world.pairs([*agents, *apart])
-        if swapped >= 2 * same["folds"]  # else the levels name too few pairs of things
-    ]
+    order = []
+    if np.sum(structure.swapped(factors) >= 0) >= 2 * same["folds"]:  # else too few minimal pairs
+        order = [
+            {"first": one, "second": two}
+            | structure.order_accuracy(arrays[one], arrays[two], factors, **same)
+            for one, two in world.pairs([*agents, *apart])
+        ]
     columns = ["first", "second", "accuracy", "low", "high", "pairs", "chance"]
     pd.DataFrame(order, columns=columns).to_csv(folder / "order.csv", index=False)
 
     bend = [
-        (one, two, world_of[one], world_of[two], profile.alignment.k, same)
+        (one, two, arrays[one], arrays[two], profile.alignment.k, same)
         for one, two in world.pairs([world.players["trained"][0], *apart])
     ]
     pd.concat(parallel.map(_curves, bend)).to_csv(folder / "curves.csv", index=False)
 
+    ones = [*along, *world.players["untrained"], *world.players["trained"]]
     progress = compare(
-        world.some(along, agents, references, ["bag_of_words"]),
-        **(world.compared | {"permutations": 1}), pairs=world.pairs([*along, *agents]),
+        world.some(ones, references, ["bag_of_words"]),
+        **(world.compared | {"permutations": 1}), pairs=world.pairs(ones),
         metrics=["precision_at_k", "partial_rsa"], lexical=["bag_of_words"],
     )  # fmt: skip
     kept = ["first", "second", "metric", "direction", "value"]
@@ -173,24 +175,25 @@ def _take_apart(profile: Profile, folder: Path, report: Report, *vectors, public
 
 
 def _curves(task: tuple) -> pd.DataFrame:
-    """Precision@k of one pair against k and against N: columns along, at, value, chance."""
+    """Precision@k of one pair, the mean of both directions, against k and against N."""
     first, second, X, Y, k, options = task
-    X, Y = X - X.mean(0), Y - Y.mean(0)
-    sizes = [size for size in (30, 60, 120, 240, len(X)) if k < size <= len(X)]
-    by_size = curves.size_curve(X, Y, sizes, k=k, repeats=5, **options)
-    by_k = curves.k_curve(X, Y, **options).query("metric == 'precision_at_k'")
-    both = [
-        frame.rename(columns={along: "at"}).assign(along=along)
-        for along, frame in (("N", by_size), ("k", by_k))
-    ]
-    kept = ["along", "first", "second", "at", "value", "chance"]
-    return pd.concat(both).assign(first=first, second=second)[kept]
+    sizes = [size for size in (30, 60, 120, 240) if k < size < len(X)] + [len(X)]
+    ks = [n for n in (1, 2, 5, 10, 15, 20, 30, 50) if n < len(X)]
+    both = []
+    for direction in retrieval.DIRECTIONS:
+        options = options | {"direction": direction}
+        by_size = curves.size_curve(X, Y, sizes, k=k, repeats=5, **options)
+        by_k = curves.k_curve(X, Y, ks, **options).query("metric == 'precision_at_k'")
+        both += [by_size.rename(columns={"N": "at"}).assign(along="N"),
+                 by_k.rename(columns={"k": "at"}).assign(along="k")]  # fmt: skip
+    means = pd.concat(both).groupby(["along", "at"])[["value", "chance"]].mean().reset_index()
+    return means.assign(first=first, second=second)
 
 
 def _stage(name: str, make: Callable, load: Callable, needs: Callable = _needs) -> Stage:
     """``public`` is what ``embeddings.public`` found: the key knows which models there were."""
     return Stage(
-        name=name, version=2, make=make, load=load, needs=needs, fans_out=True,
+        name=name, version=3, make=make, load=load, needs=needs, fans_out=True,
         reads=("seed", "data.demonstrations", "cloning.agents", "encoders.families", "alignment"),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from paper_utils.alignment.compare import resamples
 from paper_utils.alignment.engine import evaluate
 from paper_utils.alignment.nulls import benjamini_hochberg
 
@@ -36,13 +37,7 @@ class Resampling:
 
     def __init__(self, factors: pd.DataFrame, count: int, seed: int = 0):
         self.count, self.seed = count, seed
-        random = np.random.default_rng([seed, 2])
-        self.weights = np.zeros((count, len(factors)))  # how often a draw takes an instruction, / N
-        strata = factors["template"].to_numpy()
-        for stratum in pd.unique(strata):
-            rows = np.flatnonzero(strata == stratum)
-            even = np.full(len(rows), 1 / len(rows))
-            self.weights[:, rows] = random.multinomial(len(rows), even, count) / len(factors)
+        self.weights = resamples(len(factors), factors, count, seed) / len(factors)  # (count, N)
 
     def means(self, scores: np.ndarray) -> np.ndarray:
         """Mean score in each draw (count,), from (seeds, N); equal numbers of seeds, equal draws.
@@ -97,13 +92,16 @@ def table(
     """The trained agents against what cannot know the meaning, and reference against reference.
 
     Arguments:
-        scores: as `item_scores` gives them, keyed by (one, reference).
+        scores: as `item_scores` gives them, keyed by (one, reference), the references with each
+            other among them.
         players: names of the ``trained``, ``untrained`` and ``shuffled`` agents, by kind.
         lexical: names of the lexical controls, ``bag_of_words`` among them.
 
-    Columns: reference, rival, kind (``control`` or ``reference``), those of `contrast`, and
-    p_adjusted (Benjamini-Hochberg over the rows of a kind).  The rival ``any control`` is the best
-    of all lexical controls and the untrained agents.
+    Columns: reference, rival, kind, those of `contrast`, and p_adjusted (Benjamini-Hochberg over
+    the rows of a kind).  The kinds: ``control``, where the rival ``any control`` is the best of all
+    lexical controls and the untrained agents; ``reference``, the agents with one reference against
+    the agents with another; and ``models``, where another reference takes the agents' place: it is
+    in ``rival``, against the best lexical control.
     """
     resampling = Resampling(factors, bootstrap, seed)
 
@@ -127,6 +125,8 @@ def table(
         for other in references[number + 1 :]:
             found = contrast(agents["trained"], [stack(players["trained"], other)], resampling)
             rows.append({"reference": reference, "rival": other, "kind": "reference"} | found)
+            found = contrast(scores[other, reference][None], words, resampling)
+            rows.append({"reference": reference, "rival": other, "kind": "models"} | found)
     frame = pd.DataFrame(rows)
     frame["p_adjusted"] = frame.groupby("kind")["p"].transform(benjamini_hochberg)
     return frame

@@ -18,7 +18,7 @@ from paper_utils.encoders.embeddings import encoder_of
 from paper_utils.encoders.families import ENCODERS, FAMILIES
 
 HEADLINE = ("precision_at_k", "random")
-CONTROLS = [name for name, encoder in ENCODERS.items() if encoder.source == "control"]
+LEXICAL = [name for name, encoder in ENCODERS.items() if encoder.source == "control"]
 DECODERS = ("llama", "qwen", "deepseek")
 
 
@@ -110,11 +110,11 @@ def headline(
     for reference in references:
         row = summary(comparison, reference, metric, split)
         controls = {
-            name: _mean(comparison, [name], [reference], metric, split=split) for name in CONTROLS
+            name: _mean(comparison, [name], [reference], metric, split=split) for name in LEXICAL
         }
         best = max(controls, key=lambda name: controls[name])
-        rows = contrasts[contrasts["reference"] == reference].set_index("rival")
-        paired = rows.loc["any control"]
+        rows = contrasts[(contrasts["reference"] == reference) & (contrasts["kind"] == "control")]
+        paired = rows.set_index("rival").loc["any control"]
         trained = agents(comparison)
         others = {
             "untrained_agent": (agents(comparison, "action-untrained"), reference),
@@ -169,12 +169,20 @@ def against_null(
     references: Sequence[str],
     metrics: Sequence[str] = ("mutual_knn", "linear_cka", "rsa"),
 ) -> pd.DataFrame:
-    """Map-free similarities of the trained agents with each reference, beside the null."""
-    rows = [
-        summary(comparison, reference, metric) for metric in metrics for reference in references
-    ]
-    columns = ["metric", "pair", "value", "low", "high", "null_mean", "null_q95", "p", "calibrated"]
-    return pd.DataFrame(rows)[columns]
+    """Map-free similarities of the trained agents with each reference, beside null and controls.
+
+    p and calibrated are the least favourable over agents.
+    """
+    rows = []
+    for metric in metrics:
+        for reference in references:
+            row = summary(comparison, reference, metric)
+            for player in ("untrained", "shuffled"):
+                row[player] = summary(comparison, reference, metric, player=player)["value"]
+            row["bag of words"] = _mean(comparison, ["bag_of_words"], [reference], metric)
+            rows.append(row)
+    columns = ["metric", "pair", "value", "low", "high", "null_q95", "p", "calibrated"]
+    return pd.DataFrame(rows)[[*columns, "untrained", "shuffled", "bag of words"]]
 
 
 def stricter_nulls(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
@@ -217,12 +225,13 @@ def kind_of(name: str) -> str:
 def what_lays_out(variance: pd.DataFrame) -> pd.DataFrame:
     """Share of each encoder's distances that each factor explains alone: mean over seeds.
 
-    A row per kind of encoder, a column per factor, and ``all`` of them together.
+    A row per kind of encoder, a column per factor, and ``all`` of them together (the shares of
+    related factors overlap).  Argument order is left out: `word_order` asks for it directly.
     """
     named = variance.assign(encoder=variance["encoder"].map(kind_of))
     order = list(dict.fromkeys(named["encoder"])), list(dict.fromkeys(named["factor"]))
     square = named.pivot_table(index="encoder", columns="factor", values="alone")
-    square = square.loc[order[0], order[1]]
+    square = square.loc[order[0], [name for name in order[1] if name != "argument_order"]]
     return square.assign(all=named.groupby("encoder")["total"].mean())
 
 
@@ -239,12 +248,17 @@ def what_is_shared(shared: pd.DataFrame) -> pd.DataFrame:
 
 
 def word_order(order: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy on minimal pairs by kind of encoder and reference, mean over seeds; chance: 0.5."""
+    """Accuracy on minimal pairs by kind of encoder and reference; chance is 0.5.
+
+    Mean over seeds, and the widest of their intervals.
+    """
     named = order.assign(
         encoder=order["first"].map(kind_of), reference=order["second"].map(kind_of)
     )
     rows = named.groupby(["encoder", "reference"], sort=False)
-    return rows[["accuracy", "low", "high"]].mean().reset_index()
+    return rows.agg(
+        accuracy=("accuracy", "mean"), low=("low", "min"), high=("high", "max")
+    ).reset_index()
 
 
 def along_training(progress: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Each claim of the paper judged by code, by rules fixed before looking."""
+"""Each claim of the paper judged by code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ NOT_TESTABLE = "not testable here"
 
 
 def judge(headline: pd.DataFrame, contrasts: pd.DataFrame, bounds: pd.DataFrame) -> pd.DataFrame:
-    """Each claim of the paper judged by a rule fixed beforehand, with its numbers.
+    """Each claim of the paper judged by a rule, with its numbers.
 
     Alignment is supported if the agents score higher than the best of all lexical controls and the
     untrained agents, for each model named: the 95 % interval of the paired difference is above
     zero.  "Less" is supported if the interval of the paired difference is below zero for every
     model compared with.  "Approaching" is supported if the mean reaches nine tenths of the other.
-    The claims are judged for models from scratch and for public checkpoints apart.
+    The claims are judged for models from scratch and for public checkpoints apart.  The last row
+    of each judges decoders with each other by the first rule (against lexical controls): what the
+    rule says of models that nobody doubts.
 
     Arguments: tables of :func:`headline`, ``contrasts.table`` and :func:`ceilings`.
     """
@@ -33,6 +35,7 @@ def judge(headline: pd.DataFrame, contrasts: pd.DataFrame, bounds: pd.DataFrame)
             _weaker("CLIP aligns less with action", contrasts, f"clip{suffix}", strong, mine),
             _weaker("BERT aligns less with action", contrasts, f"bert{suffix}", strong, mine),
             _approaching(mine.loc[decoders], bounds[bounds["models"] == models]),
+            _alike(contrasts, decoders),
         ]
         table += [(claim, models, verdict, because) for claim, verdict, because in judged]
     return pd.DataFrame(table, columns=["claim", "models", "verdict", "because"])
@@ -69,12 +72,27 @@ def _weaker(
 
 def _difference(contrasts: pd.DataFrame, one: str, other: str) -> tuple[float, float, float]:
     """low, difference, high of (agents ~ one) - (agents ~ other), in whichever order it stands."""
-    rows = contrasts.set_index(["reference", "rival"])
+    rows = contrasts[contrasts["kind"] == "reference"].set_index(["reference", "rival"])
     if (one, other) in rows.index:
         row = rows.loc[(one, other)]
         return row["low"], row["difference"], row["high"]
     row = rows.loc[(other, one)]
     return -row["high"], -row["difference"], -row["low"]
+
+
+def _alike(contrasts: pd.DataFrame, decoders: list[str]) -> tuple[str, str, str]:
+    claim = "for comparison: decoder-only language models align with each other"
+    rows = contrasts[contrasts["kind"] == "models"]
+    rows = rows[rows["reference"].isin(decoders) & rows["rival"].isin(decoders)]
+    if rows.empty:
+        return claim, NOT_TESTABLE, NOT_HERE
+    reasons = [
+        f"{row['rival']} with {row['reference']} {row['value']:.2f}, {row['difference']:+.2f} "
+        f"({row['low']:+.2f} to {row['high']:+.2f}) from the best control"
+        for _, row in rows.iterrows()
+    ]
+    holds = bool((rows["low"] > 0).all())
+    return claim, SUPPORTED if holds else NOT_SUPPORTED, "; ".join(reasons)
 
 
 def _approaching(rows: pd.DataFrame, bounds: pd.DataFrame) -> tuple[str, str, str]:

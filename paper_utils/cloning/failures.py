@@ -9,12 +9,13 @@ from paper_utils.data import grammar
 KINDS = (
     "succeeded",
     "handled a thing not named",
-    "handled the named thing, not as told",
-    "ended before a thing not named",
-    "ended before the named thing",
-    "ended before nothing",
+    "handled a named thing, not as told",
+    "ended facing a thing not named",
+    "ended facing a named thing",
+    "ended facing nothing",
 )
-"""By name, that is by colour and type: "the ball on your left" also names the ball behind you."""
+"""By name, that is by colour and type: "the ball on your left" also names the ball behind you.
+Where two things are named, either counts."""
 
 
 def classify(episodes: pd.DataFrame, factors: pd.DataFrame) -> pd.Series:
@@ -45,4 +46,8 @@ def _kind(episode, said: pd.Series) -> str:
 
 def _fits(name: str, said: pd.Series) -> bool:
     colour, kind = name.split(" ")
-    return said["colour"] in ("", colour) and said["type"] in ("", "object", kind)
+    return any(
+        said[f"{which}type"] and said[f"{which}colour"] in ("", colour)
+        and said[f"{which}type"] in ("object", kind)
+        for which in ("", "second_")
+    )  # fmt: skip

@@ -50,7 +50,7 @@ class Cloned:
 def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act]) -> pd.DataFrame:
     """One row per seed: instruction, success, steps, and what the agent did with things.
 
-    ``handled`` lists the things that it picked up or the doors that it opened, in order and
+    ``handled`` lists the things that it picked up and the doors that it toggled, in order and
     separated by commas; ``facing`` is what stood before it at the end (both may be empty).
     ``make_act`` gets the instructions.
     """
@@ -202,7 +202,7 @@ EVALUATION = Stage(
         [] if player in ("random", "expert") else [(AGENT, _agent_of(player, agent))]
     ),
 )
-"""Episodes of one player on one level.  ``player``: random, expert, one of CONDITIONS, or a
+"""Episodes of one player on one level.  ``player``: random, expert, a condition of AGENT, or a
 number of SNAPSHOTS for the trained agent as it was on the way."""
 
 

@@ -20,7 +20,6 @@ from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds, tokeniz
 from paper_utils.config import Cloning, Profile
 from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
 
-CONDITIONS = ("trained", "shuffled", "held-out", "untrained")
 # What of the profile an agent depends on: not how many there are, nor how they are evaluated.
 TRAINED_WITH = ("width", "heads", "instruction_layers", "queries", "history_layers", "epochs",
                 "shuffled_epochs", "held_out", "batch_episodes", "learning_rate",
@@ -85,6 +84,8 @@ class Episodes:
         starts = torch.cumsum(lengths, 0) - lengths
         level = torch.tensor([n for n, part in enumerate(parts) for _ in range(len(part))])
         keep = torch.tensor([not any(phrase in text for phrase in without) for text in texts])
+        if not keep.any():
+            raise ValueError(f"every episode names one of {', '.join(without)}")
         return cls(
             cells=torch.from_numpy(np.concatenate([cell_kinds(p.observations) for p in parts])),
             actions=torch.from_numpy(np.concatenate([part.actions for part in parts])),
@@ -147,9 +148,9 @@ def validate(policy: Policy, episodes: Episodes, to: torch.device) -> dict[str, 
         right[:, 0].index_add_(0, level, (correct & mask).sum(1).float().cpu())
         right[:, 1].index_add_(0, level, mask.sum(1).float().cpu())
     policy.train()
-    scores = {"validation_loss": total / len(episodes.actions)}
+    scores = {"validation_loss": total / int(episodes.lengths.sum())}
     for name, (hits, count) in zip(episodes.levels, right.tolist()):
-        scores[f"accuracy {name}"] = hits / count
+        scores[f"accuracy {name}"] = hits / max(count, 1)
     return scores
 
 
@@ -163,12 +164,13 @@ def train(
     folder: Path,
     report: Report,
     wanted_device: str = "cpu",
+    kept: Sequence[int] = SNAPSHOTS,
 ) -> pd.DataFrame:
     """Trains ``policy`` in place and leaves it with the weights of its best epoch.
 
     The best epoch is the one of lowest loss on held-out episodes (early stopping).  A checkpoint
     in ``folder`` is found and continued; on one thread the result is the same, bit for bit.
-    The weights after each of SNAPSHOTS are left in ``folder``.
+    The weights after each of ``kept``, in 64ths of the steps, are left in ``folder``.
     Returns one row per epoch: epoch, step, train_loss, validation_loss, accuracy per level.
     """
     to = device(wanted_device)
@@ -187,7 +189,7 @@ def train(
     total = epochs * per_epoch
 
     snapshots: dict[int, list[int]] = {}
-    for part in SNAPSHOTS:
+    for part in kept:
         snapshots.setdefault(max(1, round(total * part / 64)), []).append(part)
 
     def rate(step: int) -> float:
@@ -304,7 +306,10 @@ def agent_seed(profile: Profile, agent: int) -> int:
 
 
 def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, condition: str):
-    """An untrained agent is a trained one before its first step: same seed, same weights."""
+    """``condition``: trained, shuffled, held-out or untrained.
+
+    An untrained agent is a trained one before its first step: same seed, same weights.
+    """
     settings, seed = profile.cloning, agent_seed(profile, agent)
     torch.manual_seed(seed)
     policy = Policy(Sizes.of(settings))
@@ -328,6 +333,7 @@ def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, c
             folder=folder,
             report=report,
             wanted_device=profile.device,
+            kept=SNAPSHOTS if condition == "trained" else (),
         )
     policy.save(folder)
     curve.to_csv(folder / "curve.csv", index=False)

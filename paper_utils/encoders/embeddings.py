@@ -91,13 +91,15 @@ def public(profile: Profile) -> tuple[list[dict[str, str]], dict[str, str]]:
     for family, checkpoint in profile.encoders.checkpoints.items():
         encoder = f"{family}-hub"
         try:
-            revision = hub.usable(checkpoint, family).revision
+            snapshot = hub.usable(checkpoint, family)
         except hub.CheckpointError as error:
             if profile.encoders.strict:
                 raise
             missing[encoder] = str(error)
         else:
-            found.append({"encoder": encoder, "checkpoint": checkpoint, "revision": revision})
+            found.append(
+                {"encoder": encoder, "checkpoint": checkpoint, "revision": snapshot.revision}
+            )
     return found, missing
 
 
@@ -131,9 +133,8 @@ def _embed(
     elif entry.source == "scratch":
         vectors = entry.embed(texts, checkpoint=inputs[0].folder, device=profile.device)
     elif entry.source == "hub":
-        name = checkpoint.partition("@")[0]
-        fixed = {} if Path(name).is_dir() else {"revision": revision}
-        vectors = entry.embed(texts, checkpoint=name, device=profile.device, **fixed)
+        there = hub.usable(checkpoint, entry.family).folder
+        vectors = entry.embed(texts, checkpoint=there, device=profile.device)
     else:
         vectors = entry.embed(texts, seed=profile.seed)
     np.savez_compressed(folder / "vectors.npz", ids=table["id"].to_numpy(), vectors=vectors)

@@ -19,6 +19,7 @@ import numpy as np
 from paper_utils.artifacts import files_of, hash_json
 from paper_utils.encoders.families import FAMILIES, Family
 from paper_utils.encoders.lexical import checked
+from paper_utils.provenance import ROOT
 
 if TYPE_CHECKING:
     import torch
@@ -127,19 +128,25 @@ def embed(
 
 
 def usable(checkpoint: str, family: str) -> Snapshot:
-    """Finds (or fetches) a checkpoint and checks that it is one of ``family``, without loading it.
+    """Finds (or fetches) a checkpoint and checks that it is complete, without loading it.
 
-    ``checkpoint`` may be ``id@revision``.  The revision of a folder is a hash of its files.
+    ``checkpoint``: a folder (absolute, or from the project's root), a Hub id, or ``id@revision``.
+    The revision of a folder is a hash of its files.
 
     Raises:
-        CheckpointError: it cannot be had, is of another family, or has no safetensors weights.
+        CheckpointError: it cannot be had, is not one of ``family``, or lacks weights in safetensors
+            or a tokenizer.
     """
-    name, _, revision = checkpoint.partition("@")
-    snapshot = resolve(name, revision or None)
+    local = ROOT / checkpoint
+    if local.is_dir():
+        snapshot = Snapshot(local, hash_json(files_of(local))[:16])
+    else:
+        name, _, revision = checkpoint.partition("@")
+        snapshot = resolve(name, revision or None)
     with _one_line(checkpoint):
         _family(snapshot.folder, family)
-    if snapshot.revision == "local":
-        return Snapshot(snapshot.folder, hash_json(files_of(snapshot.folder))[:16])
+        _check_tokenizer(snapshot.folder)
+        _check_shards(snapshot.folder)
     return snapshot
 
 
@@ -201,12 +208,25 @@ def _family(folder: Path, family: str | None) -> Family:
     return spec
 
 
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
+def _check_tokenizer(folder: Path) -> None:
     # Without a vocabulary the library would make an empty one and read every word as unknown.
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise CheckpointError("has no tokenizer")
+
+
+def _check_shards(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"lacks its part {name}; fetch it again")
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    _check_tokenizer(folder)
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 

@@ -56,8 +56,7 @@ def train(
     Arguments:
         family: a key of ``families.FAMILIES``.
         batch_size: image-caption pairs per step, or as many times 64 tokens of text.
-        learning_rate: at the end of the warm-up, for text; image-caption pairs take a fifth (CLIP) or
-            a tenth (BLIP) of it.
+        learning_rate: at the end of the warm-up, for text; CLIP takes a fifth, BLIP a tenth of it.
         progress: called with the fraction done, about a hundred times.
 
     Raises:

@@ -95,11 +95,13 @@ def test_the_table_of_all(factors, bags):
             spaces[name] = bags["ordered"] + scale * noise
     lexical, references = ["bag_of_words", "other"], ["good", "bad"]
     ones = [*sum(players.values(), []), *lexical]
-    pairs = [(one, reference) for one in ones for reference in references]
+    pairs = [(one, reference) for one in ones for reference in references] + [("bad", "good")]
     items = alignment.item_scores(spaces, factors, pairs, lexical=lexical, workers=1)
     table = contrasts.table(items, players, references, lexical, factors, bootstrap=300)
-    assert len(table) == 2 * 5 + 1 and (table["p_adjusted"] >= table["p"]).all()
-    rows = table.set_index(["reference", "rival"])
+    assert len(table) == 2 * 5 + 2 and (table["p_adjusted"] >= table["p"]).all()
+    models = table[table["kind"] == "models"].iloc[0]
+    assert models["value"] == pytest.approx(items["bad", "good"].mean()) and models["high"] < 0
+    rows = table[table["kind"] != "models"].set_index(["reference", "rival"])
     assert rows.loc[("good", "untrained agent"), "low"] > 0
     assert rows.loc[("good", "bad"), "low"] > 0
     assert rows.loc[("bad", "any control"), "low"] < 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,7 +33,7 @@ def tables(noise: dict[str, float]):
     factors = pd.DataFrame({"id": range(150), "template": ["a", "b", "c"] * 50})
     agents = sum(PLAYERS.values(), [])
     pairs = [(one, r) for one in [*agents, *WORDS] for r in REFERENCES]
-    pairs += [("llama", "qwen"), ("llama", "bert"), ("qwen", "bert"), ("action-0", "action-1")]
+    pairs += [(b, a) for a, b in combinations(REFERENCES, 2)] + [("action-0", "action-1")]
     options = {"metrics": ["precision_at_k"], "permutations": 1, "bootstrap": 100, "workers": 1}
     comparison = compare(spaces, factors, pairs=pairs, k=5, dimension=10, lexical=WORDS, **options)
     scores = contrasts.item_scores(

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from minigrid.core.constants import COLOR_TO_IDX
 from scipy.stats import binomtest
 
 from paper_utils.cloning import attention, failures, rollout
@@ -77,13 +78,13 @@ def test_what_was_handled_and_faced_is_noted():
             # The door opened is faced; the thing put down is faced.
             assert row.facing == row.handled.split(",")[-1]
     endings = failures.classify(table.assign(success=False), factors)  # had they been lost
-    assert set(endings) == {"handled the named thing, not as told"}
+    assert set(endings) == {"handled a named thing, not as told"}
     row = table.iloc[[0]].assign(success=False)
     for handled, facing, ending in (
         ("grey box", "", "handled a thing not named"),
-        ("", "", "ended before nothing"),
-        ("", "grey ball", "ended before a thing not named"),
-        ("", table["facing"][0], "ended before the named thing"),
+        ("", "", "ended facing nothing"),
+        ("", "grey ball", "ended facing a thing not named"),
+        ("", table["facing"][0], "ended facing a named thing"),
     ):
         lost = row.assign(handled=handled, facing=facing)
         assert failures.classify(lost, factors).tolist() == [ending]
@@ -92,13 +93,30 @@ def test_what_was_handled_and_faced_is_noted():
 def test_attention_counts_the_named_thing():
     """A policy that attends evenly gives every cell 1/49."""
     policy = Policy(Sizes(32, 2, 1, 2, 1)).eval()
-    with torch.no_grad():
-        policy.look.ask.weight.zero_()
-        policy.look.ask.bias.zero_()
-    shown = {"GoToLocal": collect(expert.rollouts("GoToLocal", range(20)))}
-    found = attention.on_named_things(policy, shown, grammar.instructions(["GoToLocal"]))
-    assert found["steps"].item() > 20
-    assert found[["named", "other", "uniform"]].to_numpy() == pytest.approx(1 / 49)
+    factors = grammar.instructions(["GoToLocal"])
+    shown = {"GoToLocal": collect(expert.rollouts("GoToLocal", range(40)))}
+
+    def looking_for(colour: int | None) -> pd.DataFrame:
+        with torch.no_grad():
+            for part in policy.look.parameters():
+                part.zero_()
+            policy.look.ask.bias.fill_(1.0)
+            if colour is not None:
+                policy.look.colour.weight[colour, :32] = 2.0  # keys; values stay zero
+        return attention.on_named_things(policy, shown, factors)
+
+    even = looking_for(None)
+    assert even["steps"].item() > 20
+    assert even[["named", "other", "uniform"]].to_numpy() == pytest.approx(1 / 49)
+    # Who looks for red things looks at what is named where that is red, and elsewhere only then.
+    of_red = [i for i, text in enumerate(shown["GoToLocal"].instructions) if "red" in text]
+    others = [i for i in range(len(shown["GoToLocal"])) if i not in of_red]
+    whole = shown["GoToLocal"]
+    seeds = whole.seeds.tolist()
+    for rows, above in ((of_red, True), (others, False)):
+        shown["GoToLocal"] = collect(expert.rollouts("GoToLocal", [seeds[i] for i in rows]))
+        found = looking_for(COLOR_TO_IDX["red"]).iloc[0]
+        assert (found["named"] > 3 * found["other"]) == above
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (3, 10), (10, 10), (505, 512)])
