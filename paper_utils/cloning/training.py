@@ -27,6 +27,7 @@ TRAINED_WITH = ("width", "heads", "instruction_layers", "queries", "history_laye
 SNAPSHOTS = (1, 4, 16)  # in 64ths of the training's steps: weights kept on the way
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_STEPS = 400
+WARMUP = 0.02  # share of the steps, but at least:
 WARMUP_STEPS = 100
 BUCKET = 16  # batches that are sorted by length together, so that little is padded
 
@@ -192,9 +193,11 @@ def train(
     for part in kept:
         snapshots.setdefault(max(1, round(total * part / 64)), []).append(part)
 
+    warm = min(max(WARMUP_STEPS, WARMUP * total), total)
+
     def rate(step: int) -> float:
         decay = 0.5 * (1 + np.cos(np.pi * min(1.0, step / total)))
-        return min((step + 1) / min(WARMUP_STEPS, total), 1.0) * decay
+        return min((step + 1) / warm, 1.0) * decay
 
     state = _State(policy, optimizer, folder / CHECKPOINT)
     state.restore(to)
@@ -347,7 +350,7 @@ def _load(folder: Path) -> Agent:
 
 AGENT = Stage(
     name="agent",
-    version=2,
+    version=3,
     make=_make,
     load=_load,
     reads=("seed", *(f"cloning.{name}" for name in TRAINED_WITH)),
