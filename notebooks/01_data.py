@@ -176,9 +176,9 @@ print(f"{'all together':14} N = {len(table):3}   chance of precision@{k} = {k / 
 # %%
 variants = grammar.instructions(names, articles=True)
 pairs = grammar.minimal_pairs(table)
-swap = pairs[pairs["kind"] == "argument swap"].iloc[0]
 print(f"{len(table)} instructions, {len(variants)} with their articles a/the")
-print(f"{table.loc[swap['first'], 'text']}  |  {table.loc[swap['second'], 'text']}")
+for swap in pairs[pairs["kind"] == "argument swap"].head(1).itertuples():
+    print(f"{table.loc[swap.first, 'text']}  |  {table.loc[swap.second, 'text']}")
 pairs["kind"].value_counts().rename("minimal pairs").to_frame()
 
 # %% [markdown]

@@ -307,9 +307,9 @@ def maps(
         components = PCA(2, svd_solver="full")
         if neighbours:
             # Equal rows would lie on one point: t-SNE spreads them as one clump instead.
-            points = TSNE(init="pca", random_state=0, perplexity=20, max_iter=500).fit_transform(
-                space.astype(np.float64)
-            )
+            points = TSNE(
+                init="pca", random_state=0, perplexity=min(20, (len(space) - 1) / 3), max_iter=500
+            ).fit_transform(space.astype(np.float64))
         else:
             points = components.fit_transform(space)
         points = points[shuffled]

@@ -34,6 +34,10 @@ class _World:
         names = _names(profile, public)
         settings, agents = profile.alignment, range(profile.cloning.agents)
         self.spaces = dict(zip(names, vectors, strict=True))
+        # A control may be too simple for these instructions: centred, a row at zero has no cosine.
+        self.lexical = [name for name in LEXICAL if _pointed(self.spaces[name])]
+        for name in set(LEXICAL) - set(self.lexical):
+            del self.spaces[name]
         self.factors = grammar.instructions(profile.data.levels)
         self.references = [*profile.encoders.families, *(entry["encoder"] for entry in public)]
         self.players = {
@@ -65,6 +69,11 @@ class _World:
         return [(one, reference) for one in ones for reference in self.references]
 
 
+def _pointed(space: pd.DataFrame) -> bool:
+    centred = space.to_numpy() - space.to_numpy().mean(0)
+    return bool(np.linalg.norm(centred, axis=1).min() > 1e-9 * np.linalg.norm(centred))
+
+
 def _names(profile: Profile, public: list) -> list[str]:
     return embeddings.names(profile) + [entry["encoder"] for entry in public]
 
@@ -77,13 +86,13 @@ def _needs(profile: Profile, public: list) -> list[tuple[Stage, dict[str, Any]]]
 def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: list) -> None:
     world = _World(profile, public, vectors)
     trained, families = world.players["trained"], world.references
-    known = [n for n in world.spaces if encoder_of(n).trained and n not in LEXICAL]
+    known = [n for n in world.spaces if encoder_of(n).trained and n not in world.lexical]
     wanted = [pair for pair in combinations(world.spaces, 2) if set(pair) & set(known)]
     seeds = list(combinations(trained, 2))
     ceilings = {("action-[0-9]*", "*"): seeds} if seeds else None
     everything = compare(
         world.spaces, **world.compared, pairs=wanted, metrics=MEASURED, splits=["random"],
-        lexical=LEXICAL, ceilings=ceilings,
+        lexical=world.lexical, ceilings=ceilings,
     )  # fmt: skip
     # Harder splits, other ways to search, and other nulls: of agents with references only.
     ones = [*world.agents, "bag_of_words"]
@@ -114,13 +123,17 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
 
 def _contrast(profile: Profile, folder: Path, report: Report, *vectors, public: list) -> None:
     world = _World(profile, public, vectors)
-    ones = [*world.agents, *LEXICAL]
+    ones = [*world.agents, *world.lexical]
     pairs = world.pairs(ones) + [(b, a) for a, b in combinations(world.references, 2)]
     scores = contrasts.item_scores(
-        world.some(ones, world.references), world.factors, pairs, lexical=LEXICAL, **world.maps
+        world.some(ones, world.references),
+        world.factors,
+        pairs,
+        lexical=world.lexical,
+        **world.maps,
     )
     table = contrasts.table(
-        scores, world.players, world.references, LEXICAL, world.factors,
+        scores, world.players, world.references, world.lexical, world.factors,
         bootstrap=profile.alignment.bootstrap, seed=profile.seed,
     )  # fmt: skip
     table.to_csv(folder / "contrasts.csv", index=False)

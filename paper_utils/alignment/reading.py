@@ -110,7 +110,9 @@ def headline(
     for reference in references:
         row = summary(comparison, reference, metric, split)
         controls = {
-            name: _mean(comparison, [name], [reference], metric, split=split) for name in LEXICAL
+            name: _mean(comparison, [name], [reference], metric, split=split)
+            for name in LEXICAL
+            if name in set(comparison["second"]) | set(comparison["first"])
         }
         best = max(controls, key=lambda name: controls[name])
         rows = contrasts[(contrasts["reference"] == reference) & (contrasts["kind"] == "control")]

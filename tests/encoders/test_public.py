@@ -61,14 +61,16 @@ def test_the_profiles_name_one_checkpoint_per_family(name):
 
 
 @pytest.mark.xdist_group("notebooks")
-def test_a_run_goes_on_without_a_missing_checkpoint_and_says_so(smoke, folders, tmp_path):
-    """Notebooks 03 and 04 with one folder in the Hub's format, and one id that cannot be had."""
-    _, store, _ = smoke
+def test_a_run_goes_on_without_a_missing_checkpoint_and_says_so(folders, tmp_path):
+    """The smallest world there is: one level, agent and family; one folder in the Hub's format, and
+    one id that cannot be had."""
     given = {"bert": str(folders["bert"]), "llama": "nobody/nothing"}
-    words = f"encoders.checkpoints={json.dumps(given)}"
+    changes = {"encoders.checkpoints": given, "encoders.families": ["bert"], "cloning.agents": 1,
+               "data.demonstrations": {"GoToLocal": 60}}  # fmt: skip
+    words = [word for k, v in changes.items() for word in ("--set", f"{k}={json.dumps(v)}")]
     done = command(
-        "paper_utils", "run", "--profile", "smoke", "--out", str(tmp_path / "run"),
-        "--set", words, store=store,
+        "paper_utils", "run", "--profile", "smoke", "--out", str(tmp_path / "run"), *words,
+        store=tmp_path / "store",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Without llama-hub, which could not be had." in done.stdout
