@@ -536,12 +536,14 @@ def along_training(rows: pd.DataFrame) -> Figure:
     shares = sorted(rows["share"].unique())
     for axis, (metric, title) in zip(axes, titles.items()):
         part = rows[rows["metric"] == metric]
-        for colour, (pair, line) in zip([*ACCENTS, *ACCENTS], part.groupby("pair", sort=False)):
-            x = line["share"].map(shares.index)
-            axis.plot(x, line["value"], marker="o", markersize=4, color=colour,
-                      label=pair.removeprefix("agent ~ "))  # fmt: skip
-            axis.fill_between(x, line["least"], line["most"], color=colour, alpha=0.12, linewidth=0)
-        axis.set_xticks(range(len(shares)), [f"{share:.1%}" for share in shares])
+        for pair, line in part.groupby("pair", sort=False):
+            x, label = line["share"].map(shares.index), pair.removeprefix("agent ~ ")
+            drawn = _reference(label)
+            axis.plot(x, line["value"], marker="o", markersize=4, label=label, **drawn)
+            axis.fill_between(
+                x, line["least"], line["most"], color=drawn["color"], alpha=0.12, linewidth=0
+            )
+        axis.set_xticks(range(len(shares)), [*(f"{s:.1%}" for s in shares[:-1]), "kept"])
         axis.set(title=title, xlabel="share of the training done")
         axis.grid(axis="y", linewidth=0.4)
     axes[1].axhline(0, color="black", linestyle=":", linewidth=1)
