@@ -97,7 +97,8 @@ assert torch.allclose(looks.sum(-1), torch.ones(1, 1, settings.queries), atol=1e
 
 # %%
 wanted = [{"agent": number, "condition": "trained"} for number in range(settings.agents)]
-wanted += [{"agent": 0, "condition": "held-out"}, {"agent": 0, "condition": "shuffled"}]
+wanted += [{"agent": 0, "condition": "held-out"}]
+wanted += [{"agent": number, "condition": "shuffled"} for number in range(settings.agents)]
 wanted += [{"agent": 0, "condition": "untrained"}]
 agents = run.get_many(AGENT, wanted)
 print("held out:", ", ".join(settings.held_out))
