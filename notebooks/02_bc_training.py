@@ -144,8 +144,8 @@ shown.loc[list(dict.fromkeys(success["player"])), names].round(2)
 # action and so repeats itself. The **shuffled** agent does better than random although its instruction is
 # useless: it has learned to walk up to things, pick things up and open doors. Where a wrong try costs nothing but
 # time, trying one thing after another succeeds often, and slowly: see its steps below. On `PutNextLocal`, where
-# two particular things must be brought together, that does not help at all. So the distance between *shuffled*
-# and *trained* understates what the instruction is worth where there is time to try (and the shuffled agent was
+# two particular things must be brought together, that helps little. So the distance between *shuffled* and
+# *trained* understates what the instruction is worth where there is time to try (and the shuffled agent was
 # trained for fewer epochs).
 #
 # The second table goes by agent, to see how much the seed matters, and has below them what others report for
@@ -203,7 +203,8 @@ run.figure(figures.compositions(compositions), "02_compositions")
 # agent may be worse everywhere, because it has seen fewer episodes; the price of never having heard the words
 # *together* is how much more it loses along its line than the trained agent does on the same episodes. Where
 # that is little, it has learned what *red* and *ball* mean apart from each other, and puts them together by
-# itself — on these levels, and for colours with types only.
+# itself — on these levels, and for colours with types only. In the published run that holds where one thing is
+# named, and much less where two are.
 #
 # ## Which words are hard?
 #

@@ -117,8 +117,9 @@ headline.set_index("pair")[asked].round(3)
 
 # %% [markdown]
 # A gap below zero means that the control aligns better with the reference than the trained agents do. In the
-# published run the trained agents are behind the best control for every reference, and by precision@k, training
-# has brought them nearer to none: compare the column *untrained agent*.
+# published run the trained agents come near the paper's number with the decoders, and they are ahead of the bag
+# of words there. But they are behind the best control for *every* reference, and with most references not
+# clearly ahead of their own untrained selves, which have learned nothing at all.
 #
 # ## In-sample, held-out, compositional
 #
@@ -219,11 +220,11 @@ display(reading.what_is_shared(structure["shared"]).round(2))  # noqa: F821
 run.figure(figures.shared(layout, order), "04_shared")
 
 # %% [markdown]
-# The trained agents' distances follow the colour of the first object, and not the verb; those of the decoders and
-# BERT follow the verb, and the location, which only some verbs have. This is where they part. On the right is what
-# acting has added: the trained agents tell the order of two things, which decides what must be done, far better
-# than their untrained and shuffled selves when mapped to the decoders. It is the best case for the paper's
-# thesis in this notebook, and still no proof of it, because random vectors with a mark of position do as well.
+# The trained agents' distances follow the colour and the type of the first object, and not the verb; those of the
+# decoders and BERT follow the verb, and the location, which only some verbs have. This is where they part. On the
+# right is what acting has added: the trained agents tell the order of two things, which decides what must be done,
+# far better than their untrained and shuffled selves. It is the best case for the paper's thesis in this
+# notebook, and still no proof of it, because random vectors with a mark of position do about as well.
 #
 # ## Along training
 #
@@ -236,9 +237,10 @@ run.table(along, "04_along_training")
 run.figure(figures.along_training(along), "04_along_training")
 
 # %% [markdown]
-# It does not rise steadily. Early on, partial RSA climbs to about where the shuffled agent is: first the agent learns
-# the kind of task. Then it learns to obey, which is to look for particular things, and its space turns to
-# them and away from that of the language models. Success comes with the second step, not with the first.
+# It does not rise steadily. Early on, precision@k falls, while partial RSA with the language models climbs towards
+# where the shuffled agent is: first the agent learns the kind of task. Then it learns to obey, which is to look for
+# particular things; partial RSA falls below zero, and precision@k recovers to about where it began, or somewhat
+# above. Success (notebook 02) comes with the second step, not with the first.
 #
 # ## Ceilings, and which models differ
 #

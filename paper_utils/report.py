@@ -42,15 +42,16 @@ def headline_table(results: dict) -> pd.DataFrame:
     """Precision@k of the agent with each reference, beside what it takes to read the number."""
     rows = pd.DataFrame(results["alignment"])
     rows = rows[(rows["metric"] == "precision_at_k") & (rows["split"] == "random")]
+    number = "{:.3f}".format
     return pd.DataFrame(
         {
             "pair": rows["pair"],
-            "precision@k": rows["value"].round(3),
+            "precision@k": rows["value"].map(number),
             "95 % interval": [f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])],
-            "chance": rows["chance"].round(3),
-            "bag of words": rows["bag_of_words"].round(3),
-            "best lexical": rows["lexical"].round(3),
-            "untrained agent": rows["untrained_agent"].round(3),
+            "chance": rows["chance"].map(number),
+            "bag of words": rows["bag_of_words"].map(number),
+            "best lexical": rows["lexical"].map(number),
+            "untrained agent": rows["untrained_agent"].map(number),
             "gap to the best control": [
                 f"{d:+.3f} ({a:+.3f} to {b:+.3f})"
                 for d, a, b in zip(rows["gap"], rows["gap_low"], rows["gap_high"])
