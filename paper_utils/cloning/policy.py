@@ -97,7 +97,7 @@ class InstructionEncoder(nn.Module):
         super().__init__()
         self.words = nn.Embedding(len(WORDS), sizes.width, padding_idx=0)
         self.places = nn.Embedding(MAX_WORDS, sizes.width)
-        # Places as loud as words: else who is put next to whom is learned late, or never.
+        # Places as loud as words: who is put next to whom is a matter of order.
         nn.init.normal_(self.words.weight, std=0.5)
         nn.init.normal_(self.places.weight, std=0.5)
         self.layers = nn.ModuleList(
