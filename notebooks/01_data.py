@@ -105,31 +105,25 @@ run.animation(film.frames, "01_expert")
 # them step by step); an episode that the expert fails would be skipped and listed.
 
 # %%
-demonstrations = run.get(DEMONSTRATIONS)
-overview = pd.DataFrame(
-    {
-        "level": name,
-        "demonstrations": len(demos),
-        "held out": len(demonstrations["validation"][name]),
-        "steps": int(demos.lengths.sum()),
-        "mean length": round(float(demos.lengths.mean()), 2),
-        "longest": int(demos.lengths.max()),
-        "skipped": len(demos.skipped),
-    }
-    for name, demos in demonstrations["train"].items()
+recorded = run.get(DEMONSTRATIONS)
+train = recorded.episodes.query("split == 'train'")
+overview = train.groupby("level").agg(
+    demonstrations=("steps", "size"),
+    steps=("steps", "sum"),
+    mean_length=("steps", "mean"),
+    longest=("steps", "max"),
 )
-run.table(overview, "01_demonstrations").set_index("level")
+overview["held_out"] = recorded.episodes.query("split == 'validation'").groupby("level").size()
+overview["skipped"] = [len(recorded.skipped[f"{name} train"]) for name in overview.index]
+overview = run.table(overview.loc[names].round(2).reset_index(), "01_demonstrations")
+overview.set_index("level")
 
 # %% [markdown]
 # `GoToLocal` takes some five steps and `PutNextLocal` more than twice as many, because it is two errands
 # in one.
 
 # %%
-steps = pd.concat(
-    pd.DataFrame({"level": name, "steps": demos.lengths})
-    for name, demos in demonstrations["train"].items()
-)
-run.figure(figures.episode_lengths(steps), "01_lengths")
+run.figure(figures.episode_lengths(train), "01_lengths")
 
 # %% [markdown]
 # Few episodes are much longer than the mean: the expert knows the way. An imitator that strays finds itself in

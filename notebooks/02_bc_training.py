@@ -270,7 +270,7 @@ run.figure(figures.attention(film, moments), "02_attention")
 # levels: on other things, and what every cell would get if attention were even.
 
 # %%
-shown = run.get(DEMONSTRATIONS)["validation"]
+shown = run.get(DEMONSTRATIONS).validation
 looks = pd.concat(
     attention.on_named_things(one.policy, shown, factors.reset_index()).assign(
         agent=f"{which['condition']} {which['agent']}"

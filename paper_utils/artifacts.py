@@ -8,6 +8,7 @@ checked against its hash before it is used.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -18,13 +19,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paper_utils import parallel, provenance
 from paper_utils.config import Profile
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MANIFEST = "manifest.json"
 PROGRESS = "progress.txt"
+PUBLISHED_VARIABLE = "PAPER_RELEASE"  # "ignore": make everything here
 Report = Callable[[float], None]
 
 
@@ -76,7 +81,9 @@ class Store:
 
     root: Path
     published: tuple[Path, ...] = field(default_factory=tuple)
-    """Read-only stores that are asked first; a damaged artifact there is refused, not remade."""
+    """Read-only stores that are asked first; a damaged artifact there is refused, not remade.
+    An artifact there may lack files (its manifest says which): it can be loaded, but what is made
+    from it is made from a whole one."""
 
     def __post_init__(self) -> None:
         self.root = Path(self.root)
@@ -96,23 +103,35 @@ class Store:
         """Like :meth:`get` for several parameters, made side by side, one thread each."""
         return [stage.load(path) for path in self.paths(stage, profile, each)]
 
-    def paths(self, stage: Stage, profile: Profile, each: Sequence[dict[str, Any]]) -> list[Path]:
-        """Checked folders of several artifacts of a stage, made first where they are missing."""
-        found = [self._find(stage, profile, parameters) for parameters in each]
+    def paths(
+        self,
+        stage: Stage,
+        profile: Profile,
+        each: Sequence[dict[str, Any]],
+        whole: bool = False,
+    ) -> list[Path]:
+        """Checked folders of several artifacts of a stage, made first where they are missing.
+
+        ``whole``: with all of their files, as stages need their inputs.
+        """
+        found = [self._find(stage, profile, parameters, whole) for parameters in each]
         missing = [each[i] for i, path in enumerate(found) if path is None]
         if missing:
             for input_stage, wanted in _by_stage(
                 pair for parameters in missing for pair in stage.needs(profile, **parameters)
             ):
-                self.paths(input_stage, profile, wanted)
+                self.paths(input_stage, profile, wanted, whole=True)
             self._make_all(stage, profile, missing)
-            found = [self._find(stage, profile, parameters) for parameters in each]
+            found = [self._find(stage, profile, parameters, whole) for parameters in each]
         return [path for path in found if path is not None]
 
-    def manifest(self, stage: Stage, profile: Profile, **parameters: Any) -> dict[str, Any]:
-        """The artifact's birth certificate: recipe, hashes, wall time, versions, host."""
-        (path,) = self.paths(stage, profile, [parameters])
-        return json.loads((path / MANIFEST).read_text())
+    def manifest(self, stage: Stage, profile: Profile, **parameters: Any) -> dict[str, Any] | None:
+        """The birth certificate (recipe, hashes, wall time, versions, host), if there is one."""
+        for root in (*self.published, self.root):
+            path = self.path(stage, profile, root=root, **parameters) / MANIFEST
+            if path.is_file():
+                return json.loads(path.read_text())
+        return None
 
     def _make_all(self, stage: Stage, profile: Profile, missing: list[dict[str, Any]]) -> None:
         if stage.fans_out:
@@ -124,14 +143,18 @@ class Store:
         with _watch(folders, describe=stage.name):
             parallel.map(_make_task, [(self, stage, profile, p) for p in missing], bar=False)
 
-    def _find(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> Path | None:
+    def _find(
+        self, stage: Stage, profile: Profile, parameters: dict[str, Any], whole: bool = False
+    ) -> Path | None:
         for root in (*self.published, self.root):
             path = self.path(stage, profile, root=root, **parameters)
             if not path.exists():
                 continue
             problem = damage(path)
             if problem is None:
-                return path
+                if usable(path, whole):
+                    return path
+                continue
             if root != self.root:
                 raise ArtifactError(
                     f"published artifact {path.parent.name}/{path.name} is damaged: {problem}; "
@@ -162,7 +185,7 @@ class Store:
                 shutil.rmtree(partial)
             partial.mkdir(exist_ok=True)
             inputs = [
-                s.load(self.paths(s, profile, [chosen])[0])
+                s.load(self.paths(s, profile, [chosen], whole=True)[0])
                 for s, chosen in stage.needs(profile, **parameters)
             ]
             started = time.monotonic()
@@ -219,6 +242,26 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
+def compressed(text: str) -> bytes:
+    """gzip without a time stamp, so that equal texts give equal bytes."""
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """A table as ``.csv.gz``, which ``pandas.read_csv`` opens."""
+    write_atomically(path, compressed(table.to_csv(index=False)))
+
+
+def present(path: Path) -> Path:
+    """``path``, if it is there.  Raises ArtifactError if the release leaves this file out."""
+    if not path.exists():
+        raise ArtifactError(
+            f"the release has no {path.name} of {path.parent.parent.name}; to make it here, "
+            f"set {PUBLISHED_VARIABLE}=ignore"
+        )
+    return path
+
+
 def files_of(folder: Path) -> dict[str, dict[str, Any]]:
     """Relative name -> size and SHA-256 of every file below ``folder``, the manifest excepted."""
     return {
@@ -236,6 +279,8 @@ def damage(folder: Path) -> str | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+        for name in manifest.get("left_out", []):
+            del expected[name]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is missing or unreadable"
     try:
@@ -250,6 +295,13 @@ def damage(folder: Path) -> str | None:
         if expected[name] != actual[name]:
             return f"{name} does not match its hash"
     return None
+
+
+def usable(folder: Path, whole: bool) -> bool:
+    """Whether a published artifact has files besides its manifest; if ``whole``, all of them."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    left_out = manifest.get("left_out", [])
+    return not left_out or (not whole and len(left_out) < len(manifest["files"]))
 
 
 def sync(folder: Path) -> None:

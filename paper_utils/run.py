@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paper_utils import parallel, provenance
-from paper_utils.artifacts import MANIFEST, Stage, Store, write_atomically, write_json
+from paper_utils.artifacts import (
+    PUBLISHED_VARIABLE,
+    Stage,
+    Store,
+    write_atomically,
+    write_json,
+)
 from paper_utils.config import Profile
 
 if TYPE_CHECKING:
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RUNS = provenance.ROOT / "runs"
+RELEASE = provenance.ROOT / "artifacts" / "release"
 PARTS = "parts"  # one file per notebook, gathered into results.json
 
 
@@ -54,11 +61,12 @@ class Run:
         """Validates a notebook's parameters.  Raises ProfileError, one line, on a bad one."""
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         parallel.one_thread()  # what is worth more than one is spread over workers
+        published = () if os.environ.get(PUBLISHED_VARIABLE) == "ignore" else (RELEASE,)
         return cls(
             notebook,
             loaded,
-            folder_of(loaded, out),
-            Store(os.environ.get("PAPER_STORE") or RUNS / "store"),
+            folder_of(loaded, out or os.environ.get("PAPER_OUT", "")),
+            Store(os.environ.get("PAPER_STORE") or RUNS / "store", published),
         )
 
     def get(self, stage: Stage, **parameters: Any) -> Any:
@@ -74,13 +82,11 @@ class Run:
 
     def _note(self, stage: Stage, parameters: dict[str, Any]) -> None:
         """Remembers an artifact that is used, and what it was made from."""
-        path = self.store.path(stage, self.profile, **parameters)
-        if path.parent.name in self.used or not (path / MANIFEST).is_file():
+        name = self.store.path(stage, self.profile, **parameters).parent.name
+        manifest = self.store.manifest(stage, self.profile, **parameters)
+        if name in self.used or manifest is None:
             return
-        manifest = json.loads((path / MANIFEST).read_text())
-        self.used[path.parent.name] = {
-            key: manifest[key] for key in ("key", "files", "wall_seconds")
-        }
+        self.used[name] = {key: manifest[key] for key in ("key", "files", "wall_seconds")}
         for needed, chosen in stage.needs(self.profile, **parameters):
             self._note(needed, chosen)
 

@@ -15,7 +15,7 @@ from paper_utils.alignment import contrasts, curves, retrieval, structure
 from paper_utils.alignment.compare import compare
 from paper_utils.alignment.reading import LEXICAL
 from paper_utils.alignment.splits import possible
-from paper_utils.artifacts import Report, Stage
+from paper_utils.artifacts import Report, Stage, write_table
 from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.encoders import embeddings
@@ -118,7 +118,7 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
         for column in WITHIN
     ]  # fmt: skip
     frame = pd.concat([everything, split, other, *within], ignore_index=True)
-    frame.to_csv(folder / "comparison.csv", index=False)
+    write_table(folder / "comparison.csv.gz", frame)
 
 
 def _contrast(profile: Profile, folder: Path, report: Report, *vectors, public: list) -> None:
@@ -206,12 +206,14 @@ def _curves(task: tuple) -> pd.DataFrame:
 def _stage(name: str, make: Callable, load: Callable, needs: Callable = _needs) -> Stage:
     """``public`` is what ``embeddings.public`` found: the key knows which models there were."""
     return Stage(
-        name=name, version=3, make=make, load=load, needs=needs, fans_out=True,
+        name=name, version=4, make=make, load=load, needs=needs, fans_out=True,
         reads=("seed", "data.demonstrations", "cloning.agents", "encoders.families", "alignment"),
     )  # fmt: skip
 
 
-COMPARISON = _stage("comparison", _compare, lambda folder: pd.read_csv(folder / "comparison.csv"))
+COMPARISON = _stage(
+    "comparison", _compare, lambda folder: pd.read_csv(folder / "comparison.csv.gz")
+)
 CONTRASTS = _stage("contrasts", _contrast, lambda folder: pd.read_csv(folder / "contrasts.csv"))
 STRUCTURE = _stage(
     "structure",

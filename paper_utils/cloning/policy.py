@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paper_utils.artifacts import write_json
+from paper_utils.artifacts import present, write_json
 
 ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 START = len(ACTIONS)  # "previous action" of the first step
@@ -252,6 +252,6 @@ class Policy(nn.Module):
 
     @classmethod
     def load(cls, folder: Path, weights: str = "policy.safetensors") -> Policy:
-        policy = cls(Sizes(**json.loads((folder / "policy.json").read_text())))
-        policy.load_state_dict(load_file(folder / weights))
+        policy = cls(Sizes(**json.loads(present(folder / "policy.json").read_text())))
+        policy.load_state_dict(load_file(present(folder / weights)))
         return policy.eval()

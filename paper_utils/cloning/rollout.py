@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from paper_utils.artifacts import Stage
+from paper_utils.artifacts import Stage, write_table
 from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds, tokenize
 from paper_utils.cloning.training import AGENT
 from paper_utils.data import expert, levels
@@ -189,14 +189,14 @@ def _make(profile, folder: Path, report, *inputs, player: str, agent: int, level
     else:
         policy = inputs[0].after(int(player)) if player.isdigit() else inputs[0].policy
         episodes = evaluate(policy, level, seeds)
-    episodes.to_csv(folder / "episodes.csv", index=False)
+    write_table(folder / "episodes.csv.gz", episodes)
 
 
 EVALUATION = Stage(
     name="evaluation",
-    version=2,
+    version=3,
     make=_make,
-    load=lambda folder: pd.read_csv(folder / "episodes.csv", keep_default_na=False),
+    load=lambda folder: pd.read_csv(folder / "episodes.csv.gz", keep_default_na=False),
     reads=("seed", "cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=lambda profile, player, agent, level: (
         [] if player in ("random", "expert") else [(AGENT, _agent_of(player, agent))]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ class Episodes:
     @classmethod
     def of(
         cls,
-        demonstrations: dict[str, Demonstrations],
+        demonstrations: Mapping[str, Demonstrations],
         shuffle: int | None = None,
         without: Sequence[str] = (),
     ) -> Episodes:
@@ -295,9 +296,12 @@ class _State:
 class Agent:
     """A policy and how it came about: ``curve`` has one row per epoch (empty if untrained)."""
 
-    policy: Policy
     curve: pd.DataFrame
     folder: Path
+
+    @cached_property
+    def policy(self) -> Policy:
+        return Policy.load(self.folder)
 
     def after(self, part: int) -> Policy:
         """The policy as it was after ``part`` 64ths of its training, ``part`` of SNAPSHOTS."""
@@ -320,13 +324,13 @@ def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, c
     if condition != "untrained":
         shuffled = condition == "shuffled"
         without = settings.held_out if condition == "held-out" else ()
-        (demonstrations,) = inputs
-        episodes = Episodes.of(demonstrations["train"], seed if shuffled else None, without)
-        everything = sum(map(len, demonstrations["train"].values()))
+        (recorded,) = inputs
+        episodes = Episodes.of(recorded.train, seed if shuffled else None, without)
+        everything = int((recorded.episodes["split"] == "train").sum())
         curve = train(
             policy,
             episodes,
-            Episodes.of(demonstrations["validation"], seed if shuffled else None, without),
+            Episodes.of(recorded.validation, seed if shuffled else None, without),
             settings,
             # With fewer episodes, more passes: about as many steps as the trained agents take.
             epochs=settings.shuffled_epochs
@@ -345,7 +349,7 @@ def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, c
 def _load(folder: Path) -> Agent:
     text = (folder / "curve.csv").read_text().strip()
     curve = pd.read_csv(folder / "curve.csv") if text else pd.DataFrame()
-    return Agent(Policy.load(folder), curve, folder)
+    return Agent(curve, folder)
 
 
 AGENT = Stage(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from paper_utils import parallel
-from paper_utils.artifacts import Stage, write_json
+from paper_utils.artifacts import Stage, present, write_json, write_table
 from paper_utils.data import expert, levels
 
+EPISODES = "episodes.csv.gz"
 SHARD = 250  # episodes per task: small enough to balance, large enough to amortise
 
 
@@ -108,21 +112,65 @@ def _make(profile, folder: Path, report) -> None:
     played = play_all(wanted)
     for name, demonstrations in played.items():
         demonstrations.save(folder / f"{name.replace(' ', '.')}.npz")
+    episodes = [
+        pd.DataFrame(
+            {
+                "level": name.split(" ")[0],
+                "split": name.split(" ")[1],
+                "seed": demonstrations.seeds,
+                "steps": demonstrations.lengths,
+                "instruction": demonstrations.instructions,
+            }
+        )
+        for name, demonstrations in played.items()
+    ]
+    write_table(folder / EPISODES, pd.concat(episodes))
     write_json(folder / "skipped.json", {name: d.skipped.tolist() for name, d in played.items()})
 
 
-def _load(folder: Path) -> dict[str, dict[str, Demonstrations]]:
-    """``{"train": {level: Demonstrations}, "validation": {...}}``"""
-    found: dict[str, dict[str, Demonstrations]] = {"train": {}, "validation": {}}
-    for path in sorted(folder.glob("*.npz")):
-        level, use = path.stem.split(".")
-        found[use][level] = Demonstrations.load(path)
-    return found
+class _Split(Mapping):
+    """Level -> Demonstrations, each read when it is asked for."""
+
+    def __init__(self, folder: Path, split: str, names: list[str]):
+        self.folder, self.split, self.names = folder, split, names
+
+    def __getitem__(self, level: str) -> Demonstrations:
+        if level not in self.names:
+            raise KeyError(level)
+        return Demonstrations.load(present(self.folder / f"{level}.{self.split}.npz"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """All demonstrations of a profile: ``train`` and ``validation`` by level, and ``episodes``, one
+    row per demonstration: level, split, seed, steps, instruction."""
+
+    train: Mapping[str, Demonstrations]
+    validation: Mapping[str, Demonstrations]
+    episodes: pd.DataFrame
+    skipped: dict[str, list[int]]
+
+
+def _load(folder: Path) -> Recorded:
+    episodes = pd.read_csv(folder / EPISODES)
+    names = sorted(episodes["level"].unique())
+    return Recorded(
+        _Split(folder, "train", names),
+        _Split(folder, "validation", names),
+        episodes,
+        json.loads((folder / "skipped.json").read_text()),
+    )
 
 
 DEMONSTRATIONS = Stage(
     name="demonstrations",
-    version=1,
+    version=2,
     make=_make,
     load=_load,
     reads=("seed", "data.demonstrations", "data.validation"),

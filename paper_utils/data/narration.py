@@ -7,6 +7,7 @@ used as they are meant: what is picked up is carried, and a door that is opened 
 
 from __future__ import annotations
 
+import gzip
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from minigrid.core.constants import DIR_TO_VEC
 from minigrid.core.world_object import WorldObj
 
 from paper_utils import parallel
-from paper_utils.artifacts import Stage, write_atomically
+from paper_utils.artifacts import Stage, compressed, write_atomically
 from paper_utils.data import expert, levels
 from paper_utils.data.grammar import LOCATIONS
 
@@ -194,15 +195,18 @@ def _make(profile, folder: Path, report) -> None:
     split = len(seeds) - max(1, int(HELD_OUT * len(seeds)))
     for use, part in (("train", seeds[:split]), ("validation", seeds[split:])):
         told = documents(profile.data.levels, part)
-        write_atomically(folder / f"{use}.txt", "\n".join(told) + "\n")
+        write_atomically(folder / f"{use}.txt.gz", compressed("\n".join(told) + "\n"))
 
 
 NARRATION = Stage(
     name="narration",
-    version=1,
+    version=2,
     make=_make,
     load=lambda folder: Documents(
-        *((folder / f"{use}.txt").read_text().splitlines() for use in ("train", "validation"))
+        *(
+            gzip.decompress((folder / f"{use}.txt.gz").read_bytes()).decode().splitlines()
+            for use in ("train", "validation")
+        )
     ),
     reads=("seed", "data.demonstrations", "data.documents"),
     fans_out=True,

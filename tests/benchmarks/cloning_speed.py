@@ -102,9 +102,9 @@ def main() -> None:
     settings, names = profile.cloning, profile.data.levels
     with TemporaryDirectory() as folder:
         store = Store(Path(os.environ.get("PAPER_STORE") or folder))
-        demonstrations = store.get(DEMONSTRATIONS, profile)
-        episodes = Episodes.of(demonstrations["train"])
-        validation = Episodes.of(demonstrations["validation"])
+        recorded = store.get(DEMONSTRATIONS, profile)
+        episodes = Episodes.of(recorded.train)
+        validation = Episodes.of(recorded.validation)
         batches = episodes.batches(settings.batch_episodes, 0, 0)
         print(f"{options.threads} thread(s), batches of {settings.batch_episodes} episodes")
         ours, film = Policy(Sizes.of(settings)), FilmPolicy()
