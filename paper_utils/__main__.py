@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from paper_utils.config import ProfileError, available, parse_yaml
 
+MOST_SEEDS = 1000
 EXAMPLES = """examples:
   python -m paper_utils run                              the laptop profile, about ten minutes
   python -m paper_utils run --profile smoke              every code path in about a minute
   python -m paper_utils run --seed 1 --set cloning.width=96 --set cloning.epochs=12
+  python -m paper_utils batch --seeds 0-4 --set cloning.width=64,96
   python -m paper_utils status                           what is done, what is waiting
   python -m paper_utils verify runs/laptop-seed0         checks every file against its hash
   python -m paper_utils notebooks                        rebuilds notebooks/*.ipynb from the .py
@@ -45,6 +48,19 @@ def _parser() -> argparse.ArgumentParser:
             help="change one value of the profile, as cloning.epochs=3 (repeatable)",
         )  # fmt: skip
 
+    batch = commands.add_parser("batch", help="run every combination of seeds and settings")
+    batch.add_argument("--profile", default="laptop", help="as for run")
+    batch.add_argument("--seeds", default="0", help="as 0-4, or 0,2,5")
+    batch.add_argument("--out", default="", help="default: runs/<profile>-batch-<hash>")
+    batch.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE,VALUE", dest="overrides",
+        help="values to try, as cloning.width=64,96 (repeatable: every one with every other)",
+    )  # fmt: skip
+    batch.add_argument(
+        "--cluster", default="", metavar="ADDRESS",
+        help="a Dask scheduler, as tcp://host:8786; default: this machine",
+    )  # fmt: skip
+
     verify = commands.add_parser("verify", help="check a finished run against its manifest")
     verify.add_argument("folder", type=Path)
 
@@ -53,13 +69,35 @@ def _parser() -> argparse.ArgumentParser:
     )
     publish.add_argument("folder", type=Path)
 
+    commands.add_parser(
+        "release",
+        help="run the release profile from nothing (hours; resumes) and publish all of it",
+    )
+
     build = commands.add_parser("notebooks", help="build notebooks/*.ipynb from their sources")
     build.add_argument("--check", action="store_true", help="only tell which are out of date")
     return parser
 
 
-def overrides(pairs: list[str]) -> dict[str, Any]:
-    """``["cloning.epochs=3"]`` -> ``{"cloning.epochs": 3}``; values are read as YAML."""
+def seeds(text: str) -> list[int]:
+    """``"0-4"`` -> ``[0, 1, 2, 3, 4]``, ``"0,2"`` -> ``[0, 2]``."""
+    found: list[int] = []
+    for part in text.split(","):
+        read = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
+        if not read:
+            raise ProfileError(f"--seeds wants numbers, as 0-4 or 0,2,5, not {text!r}")
+        several = range(int(read[1]), int(read[2] or read[1]) + 1)
+        if not several or len(several) > MOST_SEEDS:
+            raise ProfileError(f"--seeds: {part.strip()!r} is not a range of 1 to {MOST_SEEDS}")
+        found += several
+    return list(dict.fromkeys(found))
+
+
+def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
+    """``["cloning.epochs=3"]`` -> ``{"cloning.epochs": 3}``; values are read as YAML.
+
+    ``several``: each is a list of the values between commas.
+    """
     import yaml
 
     found = {}
@@ -68,7 +106,7 @@ def overrides(pairs: list[str]) -> dict[str, Any]:
         if not equals or not key.strip() or not text.strip():
             raise ProfileError(f"--set wants KEY=VALUE, not {pair!r}")
         try:
-            found[key.strip()] = parse_yaml(text)
+            found[key.strip()] = parse_yaml(f"[{text}]" if several else text)
         except yaml.YAMLError:
             raise ProfileError(f"--set {key.strip()}: {text!r} is not a YAML value") from None
     return found
@@ -93,17 +131,20 @@ def main(arguments: list[str] | None = None) -> int:
             )
             for name, what in pipeline.status(plan.folder):
                 print(f"{name:16} {what}")
+        elif options.command == "batch":
+            return _batch(options)
         elif options.command == "verify":
             problems = pipeline.verify(options.folder)
             print("\n".join(problems) or f"{options.folder}: every file matches its hash")
             return 1 if problems else 0
         elif options.command == "publish":
-            from paper_utils import report
+            from paper_utils import release
 
-            problems = pipeline.verify(options.folder)
-            if problems:
-                raise pipeline.RunError(f"{options.folder}: {problems[0]}")
-            report.publish(options.folder)
+            release.show(options.folder)
+        elif options.command == "release":
+            from paper_utils import release
+
+            print(f"{release.make() / 1e6:.1f} MB in artifacts/release")
         elif options.command == "notebooks":
             stale = pipeline.build(check=options.check)
             for name in stale:
@@ -119,6 +160,21 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
     return 0
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from paper_utils import batch, pipeline
+
+    choices = overrides(options.overrides, several=True)
+    plans = batch.Batch.check(options.profile, seeds(options.seeds), choices, options.out)
+    cluster = {"PAPER_CLUSTER": options.cluster} if options.cluster else {}
+    with pipeline.environment(**cluster):
+        table, failures = batch.run(plans)
+    print(table.round(3).to_string(index=False) if len(table) else "no run is complete")
+    print(f"summary  {plans.folder / 'summary.csv'}")
+    for line in failures:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -549,3 +549,38 @@ def along_training(rows: pd.DataFrame) -> Figure:
     axes[1].axhline(0, color="black", linestyle=":", linewidth=1)
     axes[1].legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+# Batches of runs ------------------------------------------------------------------------------
+
+
+def batch(rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
+    """A panel per measure: each run a point, each setting's mean over seeds with its interval."""
+    measures = list(dict.fromkeys(summary["measure"]))
+    settings = list(dict.fromkeys(summary["setting"]))
+    widths = [summary.loc[summary["measure"] == m, "of"].nunique() for m in measures]
+    figure, axes = plt.subplots(
+        1, len(measures), figsize=(2.0 + 0.8 * sum(widths), 3.4), width_ratios=widths, squeeze=False
+    )
+    for axis, measure in zip(axes[0], measures):
+        shown = summary[summary["measure"] == measure]
+        names = list(dict.fromkeys(shown["of"]))
+        for number, setting in enumerate(settings):
+            shift = 0.6 * ((number + 0.5) / len(settings) - 0.5)
+            colour = ACCENTS[number % len(ACCENTS)]
+            mine = shown[shown["setting"] == setting].set_index("of").reindex(names)
+            at = np.arange(len(names)) + shift
+            half = (mine["high"] - mine["mean"]).fillna(0)
+            axis.errorbar(at, mine["mean"], half, fmt="o", color=colour, label=setting, capsize=2)
+            single = rows[(rows["measure"] == measure) & (rows["setting"] == setting)]
+            axis.plot(
+                [names.index(name) + shift for name in single["of"]], single["value"],
+                "o", color=colour, alpha=0.35, markersize=3, zorder=0,
+            )  # fmt: skip
+        labels = [name.removeprefix("agent ~ ") for name in names]
+        axis.set_xticks(range(len(names)), labels, rotation=35, ha="right")
+        axis.set_title(measure)
+    if len(settings) > 1:
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center",
+                      ncols=min(4, len(settings)), frameon=False)  # fmt: skip
+    return figure

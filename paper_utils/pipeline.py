@@ -120,7 +120,7 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.ipynb")
     failure = None
     try:
-        with _environment(PAPER_TERMINAL="1", PYTHONWARNINGS="ignore"):
+        with environment(PAPER_TERMINAL="1", PYTHONWARNINGS="ignore"):
             papermill.execute_notebook(
                 notebook, str(temporary), parameters=parameters, kernel_name=KERNEL,
                 progress_bar=False, execution_timeout=CELL_SECONDS, start_timeout=120,
@@ -318,7 +318,7 @@ def _check_parameters(notebook: Any, parameters: dict[str, Any], source: Path) -
 
 
 @contextmanager
-def _environment(**variables: str) -> Iterator[None]:
+def environment(**variables: str) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -99,19 +98,7 @@ def headline(folder: Path) -> str:
 
 
 PUBLISHED = provenance.ROOT / "figures"
-README = provenance.ROOT / "README.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-
-
-def publish(folder: Path) -> None:
-    """Copies a run's figures and results.json to ``figures/``, and its numbers into the README."""
-    PUBLISHED.mkdir(exist_ok=True)
-    for old in [*PUBLISHED.glob("*.png"), *PUBLISHED.glob("*.pdf")]:
-        old.unlink()
-    for path in sorted((folder / "figures").glob("*.p??")):
-        shutil.copyfile(path, PUBLISHED / path.name)
-    shutil.copyfile(folder / "results.json", PUBLISHED / "results.json")
-    write_atomically(README, with_results(README.read_text(encoding="utf-8")))
 
 
 def with_results(readme: str) -> str:

@@ -1,0 +1,114 @@
+"""Many runs at once: on this machine and on a Dask cluster, with runs and workers that fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pandas as pd
+import pytest
+import yaml
+from commands import command
+from distributed import Client, LocalCluster
+
+from paper_utils import batch
+from paper_utils.__main__ import overrides, seeds
+from paper_utils.config import PROFILES, ProfileError
+
+SMALLEST = {"encoders.families": ["bert"], "cloning.agents": 1,
+            "data.demonstrations": {"GoToLocal": 60}}  # fmt: skip
+MISSING = {"bert": "nobody/nothing"}
+
+
+@pytest.fixture
+def smallest(tmp_path) -> str:
+    """A profile of one level, one agent and one family."""
+    profile = yaml.safe_load((PROFILES / "smoke.yaml").read_text())
+    for key, value in SMALLEST.items():
+        part, name = key.split(".")
+        profile[part][name] = value
+    (tmp_path / "smallest.yaml").write_text(yaml.safe_dump(profile))
+    return str(tmp_path / "smallest.yaml")
+
+
+def test_seeds_and_choices():
+    assert seeds("0-3") == [0, 1, 2, 3]
+    assert seeds("0,2, 5") == [0, 2, 5] and seeds("1-2,2") == [1, 2]
+    assert overrides(["cloning.width=64,96"], several=True) == {"cloning.width": [64, 96]}
+    read = overrides(["a.b={x: 1, y: 2},[3, 4]"], several=True)
+    assert read == {"a.b": [{"x": 1, "y": 2}, [3, 4]]}
+    for bad in ("", "x", "3-1", "1-", "-1", "0-99999999"):
+        with pytest.raises(ProfileError, match="--seeds"):
+            seeds(bad)
+
+
+def test_every_combination_is_checked_before_one_starts(smallest, tmp_path):
+    choices = {"cloning.width": [32, 64], "cloning.epochs": [1, 2]}
+    planned = batch.Batch.check(smallest, [0, 1], choices, str(tmp_path / "out"))
+    assert len(planned.plans) == 8 == len({plan.folder for plan in planned.plans})
+    with pytest.raises(ProfileError, match="cloning.width"):
+        batch.Batch.check(smallest, [0], {"cloning.width": [32, 33]}, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_summary_is_means_with_intervals_over_seeds():
+    rows = pd.DataFrame({"seed": [0, 1, 2], "value": [0.5, 0.6, 0.7]})
+    rows = rows.assign(setting="x", measure="success", of="A")
+    (row,) = batch.summarize(rows).itertuples()
+    assert (row.mean, row.seeds) == (pytest.approx(0.6), 3)
+    # Student's t with two degrees of freedom: 4.3027 standard errors
+    assert row.high - row.mean == pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-4)
+    assert batch.summarize(rows[:1])["low"].isna().all()
+
+
+@pytest.mark.xdist_group("batch")
+def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest, tmp_path):
+    """The same two runs here and on a cluster: one cannot succeed, and one worker is killed."""
+    choices = {"encoders.checkpoints": [MISSING], "encoders.strict": [False, True]}
+    settings = [f"{k}={','.join(map(json.dumps, v))}" for k, v in choices.items()]
+    words = ["paper_utils", "batch", "--profile", smallest, "--seeds", "0", "--out",
+             str(tmp_path / "here")]  # fmt: skip
+    words += [part for word in settings for part in ("--set", word)]
+    done = command(*words, store=tmp_path / "store")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (failed,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
+    assert "nobody/nothing" in failed and "strict=True" in failed
+    summary = pd.read_csv(tmp_path / "here" / "summary.csv")
+    assert set(summary["measure"]) == {"success", "precision@k", "gap to the best control"}
+    assert (summary["seeds"] == 1).all() and summary["setting"].str.contains("strict=False").all()
+    assert (tmp_path / "here" / "summary.png").stat().st_size > 5000
+    (here,) = (tmp_path / "here").glob("*/seed0/index.html")
+
+    there, killed = batch.Batch.check(smallest, [0], choices, str(tmp_path / "there")), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAPER_STORE", str(tmp_path / "other"))  # workers inherit it
+        with (
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster) as client,
+        ):
+            patch.setenv("PAPER_CLUSTER", cluster.scheduler_address)
+            killer = threading.Thread(target=kill_a_busy_worker, args=(client, there, killed))
+            killer.start()
+            found, failures = batch.run(there, say=lambda *_, **__: None)
+            killer.join()
+    assert killed
+    assert len(failures) == 1 and "nobody/nothing" in failures[0]
+    pd.testing.assert_frame_equal(found, summary, check_dtype=False)
+    one = json.loads((here.parent / "results.json").read_text())
+    (path,) = (tmp_path / "there").glob("*/seed0/results.json")
+    two = json.loads(path.read_text())
+    del one["wall_seconds"], two["wall_seconds"]
+    assert one == two
+
+
+def kill_a_busy_worker(client, planned, killed) -> None:
+    while not list(planned.folder.glob("*/seed0/run.json")):
+        time.sleep(0.2)
+    time.sleep(3)
+    busy = next(address for address, tasks in client.processing().items() if tasks)
+    process = client.run(os.getpid, workers=[busy])[busy]
+    os.kill(process, signal.SIGKILL)
+    killed.append(process)
