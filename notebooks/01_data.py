@@ -16,11 +16,11 @@
 # **What you'll need** — nothing but this folder. The `smoke` profile takes seconds, `laptop` about
 # one minute on two cores, either less than 1 GB of memory. Nothing is downloaded.
 #
-# > As committed, this notebook shows the quick `smoke` profile: it proves that everything runs, and its
-# > numbers mean nothing. The prose reads the `laptop` profile, whose figures are in `figures/`.
+# > As committed, this notebook shows the published `release` profile and loads its artifacts. The prose reads that
+# > run; with another profile or seed, numbers differ and so may what they say.
 
 # %% tags=["parameters"]
-profile = "smoke"  # quick, numbers mean nothing; "laptop" for the real thing
+profile = "release"  # the published run; or "laptop" (ten minutes), "smoke" (one)
 seed = 0
 overrides = {}  # for example {"data.documents": 500}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
@@ -28,9 +28,9 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 # %%
 import pandas as pd
 
-from paper_utils import figures
+from paper_utils import exercises, figures
 from paper_utils.data import expert, grammar, levels, narration
-from paper_utils.data.demonstrations import DEMONSTRATIONS
+from paper_utils.data.demonstrations import DEMONSTRATIONS, collect
 from paper_utils.data.narration import NARRATION
 from paper_utils.data.pictures import Photographer
 from paper_utils.run import Run
@@ -85,17 +85,12 @@ run.figure(figures.channels(env.get_frame(tile_size=16), observation["image"]), 
 
 # %%
 film = expert.film("PutNextLocal", levels.seeds("pictures", 4, run.profile.seed)[3])
-run.figure(figures.filmstrip(film), "01_expert")
-
-# %% [markdown]
-# Each frame stands under the action that follows it. The same episode, playing:
-
-# %%
+display(run.figure(figures.filmstrip(film), "01_expert"))  # noqa: F821
 run.animation(film.frames, "01_expert")
 
 # %% [markdown]
-# The bot turns, walks, picks the first thing up,
-# carries it, and drops it beside the second. That sequence of (view, action) pairs, with the
+# Each frame stands under the action that follows it; below, the same episode, playing. The bot turns, walks, picks the
+# first thing up, carries it, and drops it beside the second. That sequence of (view, action) pairs, with the
 # instruction, is one **demonstration**.
 #
 # ## Recording demonstrations
@@ -155,6 +150,12 @@ for name in names:
     count = len(grammar.instructions([name]))
     print(f"{name:14} N = {count:3}   chance of precision@{k} = {min(1, k / count):.2f}")
 print(f"{'all together':14} N = {len(table):3}   chance of precision@{k} = {k / len(table):.3f}")
+for name in names:  # and the expert again: the same views and actions as recorded
+    known = recorded.validation[name]
+    again = collect(expert.rollouts(name, known.seeds[:10]))
+    same = (again.observations == known.observations[: len(again.observations)]).all()
+    same &= (again.actions == known.actions[: len(again.actions)]).all()
+    print(f"{name:14} ten demonstrations played again, the same: {same}")
 
 # %% [markdown]
 # On `GoToLocal` alone, answers at random would *beat* the 0.70–0.73 that the paper reports, and on `OpenDoor` they
@@ -186,8 +187,6 @@ pairs["kind"].value_counts().rename("minimal pairs").to_frame()
 documents = run.get(NARRATION)
 scene = levels.seeds("pictures", 4, run.profile.seed)[3]  # the episode that was filmed above
 print(narration.document(levels.make("PutNextLocal"), "PutNextLocal", scene).replace(" . ", ".\n"))
-
-# %%
 words = pd.Series(" ".join(documents.train).split())
 print(f"{len(documents.train)} documents, {len(words):,} words, {words.nunique()} distinct")
 missing = set(" ".join(table["text"]).split()) - set(words)
@@ -233,14 +232,22 @@ pd.Series({use: f"from {span.start:,}" for use, span in uses.items()}, name="see
 # %% [markdown]
 # ## On your own
 #
-# 1. Add `"GoTo": 200` to the demonstrations (`overrides = {"data.demonstrations": {...}}`). Before you run it:
-#    will its instructions change N? Look at the `levels` column of the table.
-# 2. How many instructions would `SynthLoc` add, and what would chance be then? (`grammar.instructions`)
-# 3. Find an episode in which the expert takes more than 25 steps, and film it. What made it so long?
+# Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Ways to the
+# answers are in `solutions.md`, beside this notebook.
+#
+# 1. Add the level `GoTo` to the four. How many instructions are there then (`grammar.instructions`)?
+# 2. How many would `SynthLoc` add to the four, and what happens to chance?
+# 3. Find an episode in which the expert takes more than 25 steps, and film it. What made it so long? Answer with
+#    `("level", seed)`.
 #
 # **Further reading** — Chevalier-Boisvert et al., *BabyAI* (arXiv 1810.08272); Hui et al., *BabyAI 1.1*
 # (arXiv 2007.12770); the paper this one re-creates: Milano & Nolfi, arXiv 2601.22948.
-#
+
+# %%
+answers = {1: None, 2: None, 3: None}
+exercises.check(run, answers)
+
+# %% [markdown]
 # ## Provenance
 #
 # What this notebook used, with hashes. Commit, machine and times are in `provenance.json` beside it.

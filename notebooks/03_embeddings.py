@@ -16,11 +16,11 @@
 # little world**, and none is the public checkpoint whose architecture it shares. (The profiles `hub` and
 # `paper` put public checkpoints beside them, in rows of their own called *public*.)
 #
-# > As committed, this notebook shows the quick `smoke` profile: it proves that everything runs, and its
-# > numbers mean nothing. The prose reads the `laptop` profile, whose figures are in `figures/`.
+# > As committed, this notebook shows the published `release` profile and loads its artifacts. The prose reads that
+# > run; with another profile or seed, numbers differ and so may what they say.
 
 # %% tags=["parameters"]
-profile = "smoke"  # quick, numbers mean nothing; "laptop" for the real thing
+profile = "release"  # the published run; or "laptop" (ten minutes), "smoke" (one)
 seed = 0
 overrides = {}  # for example {"encoders.families": ["llama", "bert"]}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics.pairwise import cosine_similarity
 
-from paper_utils import figures
+from paper_utils import exercises, figures
 from paper_utils.data import grammar
 from paper_utils.encoders import embeddings, hub
 from paper_utils.encoders.embeddings import EMBEDDING, REFERENCE, encoder_of
@@ -242,6 +242,10 @@ pd.DataFrame(pooled).T.round(2)
 # The last token of a decoder, or the first of BERT, stands for one word's prediction more than for the sentence.
 
 # %% tags=["nbval-check-output"]
+for name in ["action-0", *families]:  # taken out again, from the agent's and the models' weights
+    again = run.remake(EMBEDDING, encoder=name)
+    gap = np.abs(again.to_numpy() - vectors[name].to_numpy()).max()
+    print(f"{name:10} embedded again, the same to four digits: {gap < 1e-4}")
 print(f"{len(table)} instructions, {len(labels)} encoders, all finite: {shape['finite'].all()}")
 print(
     "bag of words, distinct rows:",
@@ -251,17 +255,24 @@ print(
 # %% [markdown]
 # ## On your own
 #
-# 1. Add an encoder, for example the last word only: the README shows how, in ten lines. Where will it land on
-#    the map?
-# 2. Average the decoder over all tokens *including* the first (`hub.embed`, with the checkpoint folder of
-#    `references[0]`). What happens to anisotropy?
-# 3. Embed the a/the variants of some instructions with the agent and with a language model. Which of them
-#    moves more, and should it?
+# Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Ways to the
+# answers are in `solutions.md`, beside this notebook.
+#
+# 1. Pool the first reference model by its *last token*. What is the anisotropy of that space?
+# 2. Add an encoder that keeps the last word only (the README shows how, in ten lines). How many distinct rows does it
+#    have?
+# 3. Say "a" for every "the" (`agent.embed`, `hub.embed`). Whose sentences move further, compared with how far they lie
+#    apart: the first agent's, or those of the first family? Should they?
 #
 # **Further reading** — Ethayarajh, *How contextual are contextualized word representations?* (arXiv
 # 1909.00512) on anisotropy; Sun et al., *Massive activations in large language models* (arXiv 2402.17762)
 # on the first token.
-#
+
+# %%
+answers = {1: None, 2: None, 3: None}
+exercises.check(run, answers)
+
+# %% [markdown]
 # ## Provenance
 
 # %%

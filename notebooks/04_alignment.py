@@ -15,11 +15,11 @@
 # **What you'll need** — the products of notebooks 01 to 03 (made here if missing). `laptop` takes a minute or
 # two on two cores. All reference models here are trained from scratch on our world.
 #
-# > As committed, this notebook shows the quick `smoke` profile: it proves that everything runs, and its
-# > numbers mean nothing. The prose reads the `laptop` profile, whose figures are in `figures/`.
+# > As committed, this notebook shows the published `release` profile and loads its artifacts. The prose reads that
+# > run; with another profile or seed, numbers differ and so may what they say.
 
 # %% tags=["parameters"]
-profile = "smoke"  # quick, numbers mean nothing; "laptop" for the real thing
+profile = "release"  # the published run; or "laptop" (ten minutes), "smoke" (one)
 seed = 0
 overrides = {}  # for example {"alignment.k": 5}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
@@ -27,11 +27,12 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 # %%
 import pandas as pd
 
-from paper_utils import figures
+from paper_utils import alignment, exercises, figures
 from paper_utils.alignment import reading, verdicts
 from paper_utils.alignment.comparison import COMPARISON, CONTRASTS, STRUCTURE
 from paper_utils.data import grammar
 from paper_utils.encoders import embeddings
+from paper_utils.encoders.embeddings import EMBEDDING
 from paper_utils.run import Run
 
 run = Run.start("04_alignment", profile, seed, overrides, out)
@@ -52,22 +53,16 @@ print(f"N = {len(table)} instructions, k = {k}, chance of precision@k = {k / len
 # Everything is fitted on training instructions and asked of **held-out** ones: centring, components and
 # rotation. Without that, even pure noise scores well above chance.
 #
+# ## The paper's table
+#
 # One line computes every pair, metric, split and null; each row carries its interval, its null and its
-# baselines.
+# baselines. Of that, first, what the paper reports. Held-out precision@k, the mean of both directions and of all seeds of a kind: every encoder (rows) with agents
+# and references (columns). On the diagonal: agents that differ in their seed only.
 
 # %%
 comparison = run.table(run.get(COMPARISON, public=public), "04_comparison")
 contrasts = run.table(run.get(CONTRASTS, public=public), "04_contrasts")
 print(f"{len(comparison):,} rows")
-comparison[["first", "second", "metric", "split", "value", "low", "high", "null_mean", "p"]].head()
-
-# %% [markdown]
-# ## The paper's table
-#
-# Held-out precision@k, the mean of both directions and of all seeds of a kind: every encoder (rows) with agents
-# and references (columns). On the diagonal: agents that differ in their seed only.
-
-# %%
 everyone = embeddings.names(run.profile) + [which["encoder"] for which in public]
 precision = reading.symmetric(comparison, "precision_at_k", "random", everyone)
 run.figure(figures.heat(precision, k, k / len(table)), "04_heat")
@@ -91,7 +86,19 @@ run.figure(figures.beside_controls(headline, k), "04_headline")
 
 # %% tags=["nbval-check-output"]
 for row in headline.itertuples():
-    print(f"{row.pair:20} above chance: {row.low > row.chance}")
+    print(f"{row.pair:20} {row.value:.2f}, above chance: {row.low > row.chance}")
+trained = [f"action-{n}" for n in range(run.profile.cloning.agents)]
+again = alignment.compare(  # once more, from the embeddings
+    {name: run.get(EMBEDDING, encoder=name) for name in [*trained, *run.profile.encoders.families]},
+    table, metrics=["precision_at_k"], k=k, dimension=run.profile.alignment.dimension,
+    folds=run.profile.alignment.folds, preprocess="centred", permutations=1, bootstrap=10,
+    seed=run.profile.seed,
+)  # fmt: skip
+both = again.merge(
+    comparison.query("split == 'random'"), on=["first", "second", "metric", "direction"]
+)
+gap = (both["value_x"] - both["value_y"]).abs().max()
+print(f"{len(both)} values computed again, the same to six digits: {gap < 1e-6}")
 
 # %% [markdown]
 # What matters is not the height of the trained agents' point but its distance from the others. Where it does not
@@ -294,15 +301,22 @@ with pd.option_context("display.max_colwidth", None):
 #
 # ## On your own
 #
-# 1. Set `overrides = {"alignment.k": 1}`. Which pairs suffer most, and do the controls suffer with them?
-# 2. Which control would you need to explain the value of the untrained agent? Build it in notebook 03.
-# 3. Take the strongest claim that you believe after reading this, and write down the result that would
-#    change your mind.
+# Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Ways to the
+# answers are in `solutions.md`, beside this notebook.
+#
+# 1. The first agent with the first reference, forward, held out (`alignment.precision_at_k`): what is left at k = 1?
+# 2. And at the k above, with four principal components in place of the profile's?
+# 3. And if the reference's rows are put in random order, so that partners no longer belong together?
 #
 # **Further reading** — Schönemann (1966) on Procrustes; Huh et al., *The platonic representation hypothesis*
 # (arXiv 2405.07987); Kornblith et al. on CKA (arXiv 1905.00414); calibration of similarity scores (arXiv
 # 2602.14486).
-#
+
+# %%
+answers = {1: None, 2: None, 3: None}
+exercises.check(run, answers)
+
+# %% [markdown]
 # ## Provenance
 
 # %%

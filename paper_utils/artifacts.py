@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from paper_utils import parallel, provenance
@@ -164,6 +165,21 @@ class Store:
             shutil.rmtree(path)
         return None
 
+    def remake(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:
+        """Makes an artifact again and loads it, from inputs as they are, and keeps nothing."""
+        with TemporaryDirectory() as folder:
+            inputs = self._inputs(stage, profile, parameters)
+            stage.make(profile, Path(folder), lambda fraction: None, *inputs, **parameters)
+            return stage.load(Path(folder))
+
+    def _inputs(
+        self, stage: Stage, profile: Profile, parameters: dict[str, Any], whole: bool = False
+    ) -> list[Any]:
+        return [
+            needed.load(self.paths(needed, profile, [chosen], whole)[0])
+            for needed, chosen in stage.needs(profile, **parameters)
+        ]
+
     def make(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> None:
         """Makes one artifact in this process.  Two runs that want the same one take turns."""
         from filelock import FileLock
@@ -184,10 +200,7 @@ class Store:
             if partial.exists() and not stage.resumable:
                 shutil.rmtree(partial)
             partial.mkdir(exist_ok=True)
-            inputs = [
-                s.load(self.paths(s, profile, [chosen], whole=True)[0])
-                for s, chosen in stage.needs(profile, **parameters)
-            ]
+            inputs = self._inputs(stage, profile, parameters, whole=True)
             started = time.monotonic()
             report = _reporter(partial)
             try:

@@ -160,8 +160,22 @@ def tidy(path: Path) -> str:
     for cell in notebook.cells:
         tags = [tag for tag in cell.metadata.get("tags", []) if tag != "papermill-error-cell-tag"]
         cell.metadata = {"tags": tags} if tags else {}
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Printed text in one piece: into how many a kernel sends it depends on the moment."""
+    found: list[Any] = []
+    for output in outputs:
+        last = found[-1] if found else {}
+        if output.output_type == "stream" and output.name == last.get("name"):
+            last["text"] += output.text
+        else:
+            found.append(output)
+    return found
 
 
 def gather(plan: Plan) -> dict[str, Any]:

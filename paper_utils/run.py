@@ -80,6 +80,10 @@ class Run:
             self._note(stage, parameters)
         return [stage.load(path) for path in paths]
 
+    def remake(self, stage: Stage, **parameters: Any) -> Any:
+        """Makes a stage's product once more, in passing, to be compared with what there is."""
+        return self.store.remake(stage, self.profile, **parameters)
+
     def _note(self, stage: Stage, parameters: dict[str, Any]) -> None:
         """Remembers an artifact that is used, and what it was made from."""
         name = self.store.path(stage, self.profile, **parameters).parent.name

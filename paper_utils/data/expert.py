@@ -147,7 +147,7 @@ def rollout(env, level: str, seed: int, watch: Callable | None = None) -> Episod
     ``watch(env, action)`` is called before each step, with ``None`` at the start and at the end.
     """
     watch = watch or (lambda env, action: None)
-    observation, _ = env.reset(seed=seed)
+    observation, _ = env.reset(seed=int(seed))
     watch(env, None)
     observations, actions, reward = [], [], 0.0
     try:

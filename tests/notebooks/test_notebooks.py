@@ -62,36 +62,63 @@ def test_a_readers_notebook(path):
     assert {"profile", "seed", "overrides", "out"} <= set(names)
 
 
-@pytest.mark.xdist_group("notebooks")
-def test_nbval_compares_the_checked_cells(smoke, tmp_path):
-    """Executes all four again; then a changed result must make it fail."""
-    _, store, _ = smoke
-    words = ["pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider",
-             "-W", "default", "-c", "/dev/null", "--rootdir", str(ROOT)]  # fmt: skip
-    quiet = {"PAPER_TERMINAL": "1"}
-    done = command(*words, *map(str, BUILT), store=store, **quiet)
+NBVAL = ["pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-W", "default",
+         "-c", "/dev/null", "--rootdir", str(ROOT)]  # fmt: skip
+
+
+@pytest.mark.xdist_group("release")
+def test_nbval_finds_what_is_published(tmp_path):
+    """Executes all four again, in a store of their own: checked cells recompute and must agree."""
+    quiet = {"PAPER_TERMINAL": "1", "PAPER_OUT": str(tmp_path / "out")}
+    done = command(*NBVAL, *map(str, BUILT), store=tmp_path / "store", **quiet)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "passed" in done.stdout and "failed" not in done.stdout
+    made = {path.name.split("-")[0] for path in (tmp_path / "store").iterdir()}
+    assert made <= {"agent", "embedding"}  # untrained agents, and what costs a moment
+    conditions = {path.name for path in (tmp_path / "store").glob("agent-*")}
+    assert all(name.endswith("untrained") for name in conditions)
 
+
+@pytest.mark.xdist_group("release")
+def test_nbval_fails_where_a_published_result_was_changed(tmp_path):
+    quiet = {"PAPER_TERMINAL": "1", "PAPER_OUT": str(tmp_path / "out")}
     notebook = nbformat.read(BUILT[0], as_version=4)
     (cell,) = [c for c in notebook.cells if TAG in c.metadata.get("tags", [])]
+    text = "".join(output["text"] for output in cell.outputs)
+    assert "N = 439" in text
     cell.outputs[0]["text"] = cell.outputs[0]["text"].replace("N = 439", "N = 440")
     nbformat.write(notebook, tmp_path / "changed.ipynb")
-    done = command(*words, str(tmp_path / "changed.ipynb"), store=store, **quiet)
+    done = command(*NBVAL, str(tmp_path / "changed.ipynb"), store=tmp_path / "store", **quiet)
     assert done.returncode == 1 and "1 failed" in done.stdout
 
 
+def solutions(stem: str) -> str:
+    """The code of notebooks/solutions.md that belongs to a notebook."""
+    text = (pipeline.NOTEBOOKS / "solutions.md").read_text(encoding="utf-8")
+    (part,) = [p for p in text.split("\n## ")[1:] if p.startswith(stem[:2])]
+    return "\n".join(block.split("```")[0] for block in part.split("```python\n")[1:])
+
+
 @pytest.mark.xdist_group("notebooks")
-def test_plain_papermill_from_another_folder(smoke, tmp_path):
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_plain_papermill_from_another_folder_and_the_solutions_are_right(smoke, tmp_path, path):
     _, store, _ = smoke
+    notebook = pipeline.read(path)
+    (cell,) = [cell for cell in notebook.cells if "exercises.check(run" in cell.source]
+    begin, check = cell.source.split("exercises.check")
+    cell.source = begin + solutions(path.stem) + "exercises.check" + check
+    nbformat.write(notebook, tmp_path / "in.ipynb")
     done = command(
-        "papermill", str(BUILT[0]), "out.ipynb", "-p", "profile", "smoke",
+        "papermill", "in.ipynb", "out.ipynb", "-p", "profile", "smoke",
         "-p", "out", str(tmp_path / "run"), store=store, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     assert all(cell["execution_count"] for cell in cells if cell["cell_type"] == "code")
-    assert (tmp_path / "run" / "figures" / "01_gallery.png").is_file()
+    assert list((tmp_path / "run" / "figures").glob("*.png"))
+    (cell,) = [cell for cell in cells if "exercises.check(run" in "".join(cell["source"])]
+    said = "".join("".join(output.get("text", "")) for output in cell["outputs"])
+    assert said == "1: right\n2: right\n3: right\n"
 
 
 @pytest.mark.xdist_group("notebooks")
