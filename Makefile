@@ -1,4 +1,4 @@
-# make paper · make test · make lab · make notebooks      (see README.md)
+# make paper · make test · make lab · make notebooks · make release      (see README.md)
 PYTHON ?= python3
 PROFILE ?= laptop
 SEED ?= 0
@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help setup paper test lint lab notebooks bench clean
+.PHONY: help setup paper test lint lab notebooks release bench clean
 
 help:
 	@echo "make paper      run the whole paper (PROFILE=laptop SEED=0)"
 	@echo "make test       everything that must hold"
 	@echo "make lab        open notebook 01 in JupyterLab"
 	@echo "make notebooks  rebuild notebooks/*.ipynb from their .py sources"
+	@echo "make release    run the release profile from nothing (hours; resumes) and publish all of it"
 	@echo "make bench      speed, measured on this machine"
 	@echo "make clean      remove the environment and what runs have written"
 
@@ -42,6 +43,9 @@ lab: $(READY)
 
 notebooks: $(READY)
 	@$(BIN)/python -m paper_utils notebooks
+
+release: $(READY)
+	@$(BIN)/python -m paper_utils release
 
 bench: $(READY)
 	@for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

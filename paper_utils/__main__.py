@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from paper_utils.artifacts import ArtifactError
 from paper_utils.config import ProfileError, available, parse_yaml
 
 MOST_SEEDS = 1000
@@ -156,6 +157,10 @@ def main(arguments: list[str] | None = None) -> int:
     except pipeline.RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if error.usage else 1
+    except (ArtifactError, OSError) as error:  # a full disk, most often
+        where = f": {error.filename}" if getattr(error, "filename", None) else ""
+        print(f"error: {getattr(error, 'strerror', None) or error}{where}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130

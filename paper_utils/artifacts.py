@@ -16,7 +16,8 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -161,9 +162,32 @@ class Store:
                     f"published artifact {path.parent.name}/{path.name} is damaged: {problem}; "
                     f"restore it with: git checkout -- {root.name}"
                 )
-            print(f"artifact {path.parent.name}/{path.name} is damaged: {problem}; rebuilding it")
-            shutil.rmtree(path)
+            with self._lock(path):  # another run may have seen it, too, and made it again
+                if path.exists() and damage(path):
+                    name = f"{path.parent.name}/{path.name}"
+                    print(f"artifact {name} is damaged: {problem}; rebuilding it")
+                    shutil.rmtree(path)
+                    continue
+            return path
         return None
+
+    @contextmanager
+    def _lock(self, final: Path) -> Iterator[None]:
+        """Holds an artifact's place.  Raises ArtifactError where the store cannot be written to."""
+        from filelock import FileLock
+
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(final.with_name(final.name + ".lock"))
+            lock.acquire()
+        except OSError as error:
+            raise ArtifactError(
+                f"cannot write to the store {self.root}: {error.strerror}"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def remake(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:
         """Makes an artifact again and loads it, from inputs as they are, and keeps nothing."""
@@ -182,18 +206,8 @@ class Store:
 
     def make(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> None:
         """Makes one artifact in this process.  Two runs that want the same one take turns."""
-        from filelock import FileLock
-
         final = self.path(stage, profile, **parameters)
-        try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(final.with_name(final.name + ".lock"))
-            lock.acquire()
-        except OSError as error:
-            raise ArtifactError(
-                f"cannot write to the store {self.root}: {error.strerror}"
-            ) from None
-        with lock:
+        with self._lock(final):
             if final.exists():
                 return
             partial = final.with_name(final.name + ".partial")

@@ -129,10 +129,13 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
     except PapermillExecutionError as error:
         line = " ".join(str(error.evalue).split())[:500]
         failure = f"{source.stem}: cell {error.exec_count} failed: {error.ename}: {line}"
+    except BaseException:  # interrupted, or the disk is full: the file may be half-written
+        temporary.unlink(missing_ok=True)
+        raise
+    try:
+        write_atomically(output, tidy(temporary))
     finally:
-        if temporary.exists():
-            write_atomically(output, tidy(temporary))
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
     if failure:
         raise RunError(f"{failure} (see {output})")
 
@@ -211,8 +214,8 @@ def verify(folder: Path) -> list[str]:
     """Problems of a finished run: files that are missing or do not match the manifest."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        files = dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        files = {str(name): expected for name, expected in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise RunError(
             f"{folder} is not a finished run: no readable manifest.json", usage=True
         ) from None

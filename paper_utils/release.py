@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from paper_utils import pipeline, provenance, report
-from paper_utils.artifacts import MANIFEST, PUBLISHED_VARIABLE, write_atomically
+from paper_utils.artifacts import MANIFEST, PUBLISHED_VARIABLE, damage, write_atomically
 from paper_utils.run import RELEASE, RUNS
 
 LIMIT = 25_000_000  # bytes in all
@@ -83,6 +83,8 @@ def gather(run: Path, store: Path, release: Path) -> int:
     wanted: dict[Path, Path | str] = {}
     for label, entry in artifacts.items():
         folder = store / label / entry["key"][:20]
+        if problem := damage(folder):
+            raise pipeline.RunError(f"artifact {label}/{folder.name}: {problem}")
         manifest = json.loads((folder / MANIFEST).read_text())
         patterns = kept(manifest["recipe"]["stage"], manifest["recipe"]["parameters"])
         files = list(manifest["files"])

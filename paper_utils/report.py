@@ -22,15 +22,65 @@ figure{margin:1.5rem 0} img{max-width:100%} a{color:#0072B2} small{color:#666}
 """
 
 
+# What is added to nbconvert's page: a readable column, code that folds, figures that open large.
+PAGE = """
+<style>
+body.jp-Notebook{max-width:58rem;margin:0 auto;padding:.5rem 1rem 4rem;box-sizing:border-box}
+.jp-InputPrompt,.jp-OutputPrompt,.jp-Collapser{display:none}
+.jp-OutputArea-output{overflow-x:auto}
+.jp-OutputArea-output pre,.jp-MarkdownOutput pre{overflow-x:auto;font-size:.82em}
+.jp-OutputArea-output pre,.jp-MarkdownOutput pre,.jp-MarkdownOutput pre code{
+  white-space:pre!important}
+.jp-RenderedHTMLCommon table{display:block;overflow-x:auto;margin-left:0}
+.jp-RenderedHTMLCommon td,.jp-RenderedHTMLCommon th{white-space:nowrap}
+.jp-RenderedImage img,.jp-RenderedHTML img{max-width:100%!important;height:auto;cursor:zoom-in}
+details.code>summary{cursor:pointer;color:#666;font:12px/1.8 ui-monospace,monospace}
+nav.paper{display:flex;flex-wrap:wrap;gap:.3rem 1rem;align-items:center;
+  font:14px system-ui,sans-serif}
+nav.paper a{color:#0072B2} nav.paper button{margin-left:auto}
+#large{position:fixed;inset:0;background:#fffffff5;overflow:auto;display:none;z-index:9;
+  cursor:zoom-out;padding:1rem;box-sizing:border-box}
+#large img{display:block;margin:auto;min-width:100%}
+@media(min-width:60rem){#large img{min-width:0;max-width:none}}
+</style>
+<script>
+addEventListener("DOMContentLoaded",()=>{
+  const nav=document.createElement("nav");nav.className="paper";nav.innerHTML=`LINKS`;
+  document.body.prepend(nav);
+  for(const area of document.querySelectorAll(".jp-CodeCell .jp-Cell-inputWrapper")){
+    const fold=document.createElement("details");fold.className="code";
+    fold.innerHTML="<summary>code</summary>";area.before(fold);fold.append(area)}
+  const button=document.createElement("button");nav.append(button);
+  const say=open=>{button.textContent=open?"hide all code":"show all code"};say(false);
+  button.onclick=()=>{const all=[...document.querySelectorAll("details.code")];
+    const open=!all.every(one=>one.open);all.forEach(one=>one.open=open);say(open)};
+  const large=document.createElement("div");large.id="large";document.body.append(large);
+  large.onclick=()=>{large.style.display="none"};
+  addEventListener("keydown",e=>{if(e.key==="Escape")large.onclick()});
+  for(const img of document.querySelectorAll(".jp-OutputArea-output img"))
+    img.onclick=()=>{large.innerHTML="";const copy=img.cloneNode();copy.removeAttribute("width");
+      copy.removeAttribute("style");large.append(copy);large.style.display="block"};
+});
+</script>
+"""
+
+
 def bind(folder: Path) -> Path:
     """Writes ``NN_name.html`` for each notebook and ``index.html``; returns the index."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="lab")
+    # Nothing is fetched: no formulas, no widgets.
+    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
+    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    links = ['<a href="index.html">report</a>']
+    links += [f'<a href="{n.stem}.html">{n.stem.replace("_", " ")}</a>' for n in notebooks]
+    page = PAGE.replace("LINKS", " ".join(links))
     pages = []
-    for notebook in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+    for notebook in notebooks:
         body, _ = exporter.from_filename(str(notebook))
-        write_atomically(notebook.with_suffix(".html"), body)
+        write_atomically(
+            notebook.with_suffix(".html"), body.replace("</head>", page + "</head>", 1)
+        )
         first = json.loads(notebook.read_text())["cells"][0]["source"]
         pages.append((notebook.stem, "".join(first).splitlines()[0].lstrip("# ")))
     write_atomically(folder / "index.html", _index(folder, pages))

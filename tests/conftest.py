@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from commands import command
+
+from paper_utils.artifacts import write_atomically
+from paper_utils.config import PROFILES
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # as in a worker: two tests run side by side
@@ -37,3 +41,16 @@ def smoke(shared) -> tuple[Path, Path, str]:
             assert done.returncode == 0, done.stdout + done.stderr
             log.write_text(done.stdout + done.stderr)
     return folder, store, log.read_text()
+
+
+@pytest.fixture(scope="session")
+def smallest(shared) -> str:
+    """The path of a profile of one level, one agent and one family: a run in seconds."""
+    profile = yaml.safe_load((PROFILES / "smoke.yaml").read_text())
+    profile["encoders"]["families"] = ["bert"]
+    profile["cloning"]["agents"] = 1
+    profile["data"]["demonstrations"] = {"GoToLocal": 60}
+    path = shared / "smallest.yaml"
+    if not path.exists():
+        write_atomically(path, yaml.safe_dump(profile))
+    return str(path)

@@ -10,28 +10,14 @@ import time
 
 import pandas as pd
 import pytest
-import yaml
 from commands import command
 from distributed import Client, LocalCluster
 
 from paper_utils import batch
 from paper_utils.__main__ import overrides, seeds
-from paper_utils.config import PROFILES, ProfileError
+from paper_utils.config import ProfileError
 
-SMALLEST = {"encoders.families": ["bert"], "cloning.agents": 1,
-            "data.demonstrations": {"GoToLocal": 60}}  # fmt: skip
 MISSING = {"bert": "nobody/nothing"}
-
-
-@pytest.fixture
-def smallest(tmp_path) -> str:
-    """A profile of one level, one agent and one family."""
-    profile = yaml.safe_load((PROFILES / "smoke.yaml").read_text())
-    for key, value in SMALLEST.items():
-        part, name = key.split(".")
-        profile[part][name] = value
-    (tmp_path / "smallest.yaml").write_text(yaml.safe_dump(profile))
-    return str(tmp_path / "smallest.yaml")
 
 
 def test_seeds_and_choices():
