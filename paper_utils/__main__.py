@@ -57,10 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE,VALUE", dest="overrides",
         help="values to try, as cloning.width=64,96 (repeatable: every one with every other)",
     )  # fmt: skip
-    batch.add_argument(
-        "--cluster", default="", metavar="ADDRESS",
-        help="a Dask scheduler, as tcp://host:8786; default: this machine",
-    )  # fmt: skip
+    for command in (run, batch):
+        command.add_argument(
+            "--cluster", default="", metavar="ADDRESS",
+            help="a Dask scheduler, as tcp://host:8786; default: this machine",
+        )  # fmt: skip
 
     verify = commands.add_parser("verify", help="check a finished run against its manifest")
     verify.add_argument("folder", type=Path)
@@ -122,7 +123,8 @@ def main(arguments: list[str] | None = None) -> int:
             plan = pipeline.Plan.check(
                 options.profile, options.seed, overrides(options.overrides), options.out
             )
-            pipeline.run(plan)
+            with _cluster(options):
+                pipeline.run(plan)
             from paper_utils import report
 
             print(report.headline(plan.folder))
@@ -167,13 +169,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _cluster(options: argparse.Namespace):
+    from paper_utils import pipeline
+
+    return pipeline.environment(**({"PAPER_CLUSTER": options.cluster} if options.cluster else {}))
+
+
 def _batch(options: argparse.Namespace) -> int:
-    from paper_utils import batch, pipeline
+    from paper_utils import batch
 
     choices = overrides(options.overrides, several=True)
     plans = batch.Batch.check(options.profile, seeds(options.seeds), choices, options.out)
-    cluster = {"PAPER_CLUSTER": options.cluster} if options.cluster else {}
-    with pipeline.environment(**cluster):
+    with _cluster(options):
         table, failures = batch.run(plans)
     print(table.round(3).to_string(index=False) if len(table) else "no run is complete")
     print(f"summary  {plans.folder / 'summary.csv'}")

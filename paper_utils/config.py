@@ -82,7 +82,7 @@ class Cloning(Part):
     learning_rate: Rate
     """Peak learning rate of AdamW, after warm-up and before cosine decay."""
     weight_decay: Annotated[float, Field(ge=0, le=1)]
-    """Weight decay of AdamW on matrices (not on embeddings, gains or biases)."""
+    """Weight decay of AdamW on matrices, embeddings included (not on gains or biases)."""
     shuffled_epochs: Count
     """Passes for the control agent, cloned with instructions shuffled across episodes."""
     held_out: tuple[str, ...]

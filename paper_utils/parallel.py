@@ -92,7 +92,6 @@ def map(
     steps = progress(len(tasks), describe or function.__name__) if bar else None
     results = []
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        # One worker is a process too: the same code path, threads and random streams everywhere.
         for result in Parallel(n_jobs=count, return_as="generator", batch_size=1)(
             delayed(_alone)(function, task) for task in tasks
         ):

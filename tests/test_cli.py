@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
 
 import pytest
 from commands import ROOT, command
@@ -168,3 +170,23 @@ def test_unknown_parameters_are_refused():
     source = pipeline.sources()[0]
     with pytest.raises(pipeline.RunError, match="01_data has no parameter 'profil'"):
         pipeline.execute(source, source.with_suffix(".never"), {"profil": "smoke"})
+
+
+def test_the_pages_of_a_run_fetch_nothing(smoke):
+    folder, _, _ = smoke
+    for source in pipeline.sources():
+        page = (folder / f"{source.stem}.html").read_text()
+        assert not re.findall(r"""<(?:script|img|link)[^>]+(?:src|href)=["']https?:""", page)
+        assert page.count('name="viewport"') == 1 and 'className="code"' in page
+
+
+def test_make_with_an_old_python_is_one_line(tmp_path):
+    old = tmp_path / "python3.9"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = subprocess.run(
+        ["make", "-C", str(ROOT), "setup", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and "error: Python 3.11 or newer is needed" in done.stdout
+    assert not (tmp_path / "venv").exists()

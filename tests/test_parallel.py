@@ -1,6 +1,7 @@
 import os
 import warnings
 
+import pandas as pd
 import pytest
 
 from paper_utils import parallel
@@ -36,3 +37,24 @@ def test_a_bad_number_of_workers_is_one_line(monkeypatch, value):
     monkeypatch.setenv("PAPER_WORKERS", value)
     with pytest.raises(ValueError, match="PAPER_WORKERS must be a positive number"):
         parallel.workers()
+
+
+def test_a_cluster_gives_the_same_in_the_same_order(monkeypatch, tmp_path):
+    """Tasks and whole stages: what a store makes on workers is what it makes here."""
+    from distributed import LocalCluster
+
+    from paper_utils import Profile
+    from paper_utils.artifacts import Store
+    from paper_utils.encoders.embeddings import EMBEDDING
+
+    names = [{"encoder": name} for name in ("bag_of_words", "random_tokens", "action-untrained-0")]
+    profile = Profile.load("smoke")
+    here = Store(tmp_path / "here").get_many(EMBEDDING, profile, names)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        monkeypatch.setenv("PAPER_CLUSTER", cluster.scheduler_address)
+        assert parallel.map(abs, range(-9, 0)) == list(range(9, 0, -1))
+        with pytest.raises(TypeError):
+            parallel.map(abs, ["x"])
+        there = Store(tmp_path / "there").get_many(EMBEDDING, profile, names)
+    for one, two in zip(here, there):
+        pd.testing.assert_frame_equal(one, two)
