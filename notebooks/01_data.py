@@ -13,8 +13,9 @@
 # verb, colours, types and places, why *chance* in precision@k depends on how many instructions
 # there are, and how seeds keep training, validation and evaluation apart.
 #
-# **What you'll need** — nothing but this folder. The `smoke` profile takes seconds, `laptop` about
-# one minute on two cores, either less than 1 GB of memory. Nothing is downloaded.
+# **What you'll need** — nothing but this folder: as it is, the notebook loads what is published and
+# takes less than a minute; `laptop`, from nothing, about one minute on two cores. Either needs less than 1 GB of
+# memory. Nothing is downloaded.
 #
 # > As committed, this notebook shows the published `release` profile and loads its artifacts. The prose reads that
 # > run; with another profile or seed, numbers differ and so may what they say.

@@ -12,9 +12,9 @@
 # accuracy of single actions does not predict success; what an agent can do that was trained with the
 # wrong instructions; and whether it understands combinations of words that it was never told.
 #
-# **What you'll need** — notebook 01's demonstrations (made here if missing). `smoke` takes seconds,
-# `laptop` about four minutes on two cores, 1 GB of memory. A GPU is used if there is one
-# (`device: auto`; that path has not been exercised by the published runs).
+# **What you'll need** — less than a minute and 1 GB of memory as it is, with the published agents. `laptop` trains
+# its own in about four minutes on two cores, `release` in an hour or more. A GPU is used if there is one (`device:
+# auto`; that path has not been exercised by the published runs).
 #
 # > As committed, this notebook shows the published `release` profile and loads its artifacts. The prose reads that
 # > run; with another profile or seed, numbers differ and so may what they say.

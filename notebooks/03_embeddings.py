@@ -11,8 +11,8 @@
 # **What you'll learn** — what each encoder is and has seen; why controls that know nothing of meaning
 # belong in the comparison; what pooling, anisotropy and sentence length do to similarities.
 #
-# **What you'll need** — the products of notebooks 01 and 02 (made here if missing). `laptop` takes about two
-# minutes on two cores. Nothing is downloaded: every model here is **trained from scratch on our
+# **What you'll need** — as it is, less than a minute: agents and models are published. `laptop` trains them in about two
+# minutes on two cores (and the agents of notebook 02, if missing). Nothing is downloaded: every model here is **trained from scratch on our
 # little world**, and none is the public checkpoint whose architecture it shares. (The profiles `hub` and
 # `paper` put public checkpoints beside them, in rows of their own called *public*.)
 #

@@ -12,8 +12,8 @@
 # **What you'll learn** — why a high precision@15 can be reached by encoders that know nothing; which
 # comparisons survive the controls; how to attack, or defend, a claim of alignment.
 #
-# **What you'll need** — the products of notebooks 01 to 03 (made here if missing). `laptop` takes a minute or
-# two on two cores. All reference models here are trained from scratch on our world.
+# **What you'll need** — as it is, less than a minute: the comparison is published. `laptop` computes it in a minute or
+# two on two cores (and the products of notebooks 01 to 03, if missing). All reference models here are trained from scratch on our world.
 #
 # > As committed, this notebook shows the published `release` profile and loads its artifacts. The prose reads that
 # > run; with another profile or seed, numbers differ and so may what they say.
