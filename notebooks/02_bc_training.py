@@ -141,7 +141,7 @@ print(shown.loc[list(dict.fromkeys(success["player"])), names].round(2).to_strin
 again = [rollout.evaluate(agents[0].policy, name, seeds[:64]) for name in names]
 again = pd.concat(again).merge(episodes.query("player == 'trained' and agent == 0"), on=BY)
 same = (again["success_x"] == again["success_y"]).groupby(again["level"]).mean()
-print("64 episodes played again, at least 95 % end the same way:", (same >= 0.95).all())
+print(f"{len(again)} episodes played again, at least 95 % end the same way: {(same >= 0.95).all()}")
 
 # %% [markdown]
 # Read each group from the right. The **random** player already succeeds sometimes — it stumbles into "go to" — so

@@ -258,7 +258,8 @@ print(
 # Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Ways to the
 # answers are in `solutions.md`, beside this notebook.
 #
-# 1. Pool the first reference model by its *last token*. What is the anisotropy of that space?
+# 1. Pool the first reference model by its second pooling (`FAMILIES`; a decoder's is its *last token*). What is the
+#    anisotropy of that space?
 # 2. Add an encoder that keeps the last word only (the README shows how, in ten lines). How many distinct rows does it
 #    have?
 # 3. Say "a" for every "the" (`agent.embed`, `hub.embed`). Whose sentences move further, compared with how far they lie

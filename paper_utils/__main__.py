@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -21,7 +22,8 @@ EXAMPLES = """examples:
   python -m paper_utils verify runs/laptop-seed0         checks every file against its hash
   python -m paper_utils notebooks                        rebuilds notebooks/*.ipynb from the .py
 
-exit codes: 0 done, 1 a stage failed (which, why and what to do is printed), 2 bad arguments
+exit codes: 0 done, 1 a stage failed (which, why and what to do is printed), 2 bad arguments,
+130 interrupted (the same command resumes)
 """
 
 
@@ -108,16 +110,26 @@ def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
         if not equals or not key.strip() or not text.strip():
             raise ProfileError(f"--set wants KEY=VALUE, not {pair!r}")
         try:
-            found[key.strip()] = parse_yaml(f"[{text}]" if several else text)
+            value = parse_yaml(f"[{text}]" if several else text)
         except yaml.YAMLError:
             raise ProfileError(f"--set {key.strip()}: {text!r} is not a YAML value") from None
+        if key.strip() in found:
+            raise ProfileError(f"--set {key.strip()} is given twice")
+        found[key.strip()] = value
     return found
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    from paper_utils import pipeline
+    from paper_utils import parallel, pipeline
 
+    try:
+        parallel.workers()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if os.environ.get("PAPER_STORE"):  # kernels work in another folder
+        os.environ["PAPER_STORE"] = str(Path(os.environ["PAPER_STORE"]).resolve())
     try:
         if options.command == "run":
             plan = pipeline.Plan.check(
@@ -182,8 +194,9 @@ def _batch(options: argparse.Namespace) -> int:
     plans = batch.Batch.check(options.profile, seeds(options.seeds), choices, options.out)
     with _cluster(options):
         table, failures = batch.run(plans)
-    print(table.round(3).to_string(index=False) if len(table) else "no run is complete")
-    print(f"summary  {plans.folder / 'summary.csv'}")
+    if len(table):
+        print(table.round(3).to_string(index=False))
+        print(f"summary  {plans.folder / 'summary.csv'}")
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures else 0

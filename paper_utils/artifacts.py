@@ -160,10 +160,12 @@ class Store:
             if root != self.root:
                 raise ArtifactError(
                     f"published artifact {path.parent.name}/{path.name} is damaged: {problem}; "
-                    f"restore it with: git checkout -- {root.name}"
+                    f"restore it with: git checkout -- {root}"
                 )
             with self._lock(path):  # another run may have seen it, too, and made it again
-                if path.exists() and damage(path):
+                if not path.exists():
+                    continue
+                if damage(path):
                     name = f"{path.parent.name}/{path.name}"
                     print(f"artifact {name} is damaged: {problem}; rebuilding it")
                     shutil.rmtree(path)
@@ -214,6 +216,9 @@ class Store:
             if partial.exists() and not stage.resumable:
                 shutil.rmtree(partial)
             partial.mkdir(exist_ok=True)
+            for path in partial.rglob("*"):  # a killed run's half-written files
+                if path.name.startswith(".") or path.suffix == ".tmp":
+                    path.unlink()
             inputs = self._inputs(stage, profile, parameters, whole=True)
             started = time.monotonic()
             report = _reporter(partial)

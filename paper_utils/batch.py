@@ -5,6 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from paper_utils import parallel, pipeline
-from paper_utils.artifacts import hash_json, write_atomically
+from paper_utils.artifacts import PUBLISHED_VARIABLE, hash_json, write_atomically
 from paper_utils.run import RUNS
 
 
@@ -56,12 +61,11 @@ def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
     A run that fails is reported and the others go on.  Returns the summary, which is also in
     ``summary.csv`` with a figure beside it, and a line for each run that failed.
     """
-    count = len(batch.plans)
-    say(f"{count} runs in {batch.folder}", flush=True)
-    failures = [line for line in parallel.map(_one, batch.plans, describe="runs") if line]
-    done = [plan for plan in batch.plans if (plan.folder / "results.json").exists()]
-    failed = [plan for plan in done if any(str(plan.folder) in line for line in failures)]
-    rows = [row for plan in done if plan not in failed for row in _rows(plan)]
+    say(f"{len(batch.plans)} runs in {batch.folder}", flush=True)
+    cluster = os.environ.get("PAPER_CLUSTER")
+    outcomes = _on_cluster(cluster, batch.plans) if cluster else _here(batch.plans)
+    failures = [f"{plan.folder}: {line}" for plan, line in zip(batch.plans, outcomes) if line]
+    rows = [row for plan, line in zip(batch.plans, outcomes) if not line for row in _rows(plan)]
     table = summarize(pd.DataFrame(rows)) if rows else pd.DataFrame()
     write_atomically(batch.folder / "failures.txt", "".join(f"{line}\n" for line in failures))
     if rows:
@@ -75,14 +79,60 @@ def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
     return table, failures
 
 
-def _one(plan: pipeline.Plan) -> str:
-    """Runs one plan on one core; an error becomes a line."""
-    alone = {"PAPER_WORKERS": "1", "PAPER_CLUSTER": "", "PAPER_QUIET": "1"}
+ALONE = {"PAPER_WORKERS": "1", "PAPER_CLUSTER": ""}  # a run of a batch has one core to itself
+
+
+def _here(plans: Sequence[pipeline.Plan]) -> list[str]:
+    """Each run in a process of its own, as many at once as there are cores."""
+    bar = parallel.progress(len(plans), "runs")
+    with ThreadPoolExecutor(parallel.workers()) as pool:
+        outcomes = []
+        for outcome in pool.map(_process, plans):
+            outcomes.append(outcome)
+            bar.update(1)
+    bar.close()
+    return outcomes
+
+
+def _process(plan: pipeline.Plan) -> str:
+    """Runs one plan; what went wrong, in a line."""
+    given = plan.parameters
+    words = ["run", "--profile", given["profile"], "--seed", str(given["seed"])]
+    words += ["--out", given["out"]]
+    for key, value in given["overrides"].items():
+        words += ["--set", f"{key}={json.dumps(value)}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "paper_utils", *words],
+        env=os.environ | ALONE, capture_output=True, text=True,
+    )  # fmt: skip
+    said = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
+    return said[-1].removeprefix("error: ") if done.returncode else ""
+
+
+def _on_cluster(address: str, plans: Sequence[pipeline.Plan]) -> list[str]:
+    """Each run in a worker; one that dies is replaced by the cluster, up to a few times."""
+    sent = {name: os.environ[name] for name in SENT if name in os.environ}
+    with parallel.client(address) as dask:
+        runs = [dask.submit(_in_worker, plan, sent, key=str(plan.folder)) for plan in plans]
+        return [_outcome(run) for run in runs]
+
+
+SENT = ("PAPER_STORE", PUBLISHED_VARIABLE)
+
+
+def _outcome(run: Any) -> str:
     try:
-        with pipeline.environment(**alone):
+        return run.result()
+    except Exception as error:  # its worker died too often
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _in_worker(plan: pipeline.Plan, variables: dict[str, str]) -> str:
+    try:
+        with pipeline.environment(**(ALONE | variables)):
             pipeline.run(plan, say=lambda *_, **__: None)
     except Exception as error:  # one run must not take the others with it
-        return f"{plan.folder}: {' '.join(str(error).split())[:400]}"
+        return " ".join(str(error).split())[:400]
     return ""
 
 

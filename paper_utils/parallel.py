@@ -103,8 +103,19 @@ def map(
     return results
 
 
-def _on_cluster(address: str, function: Callable, tasks: list[Any]) -> list[Any]:
-    from dask.distributed import Client
+def client(address: str):
+    """A client of the Dask scheduler at ``address``; OSError, one line, if there is none."""
+    try:
+        from dask.distributed import Client
 
-    with Client(address) as client:
-        return client.gather([client.submit(_alone, function, task, pure=False) for task in tasks])
+        return Client(address)
+    except ImportError:
+        raise OSError("a cluster needs Dask: pip install -e .[cluster]") from None
+    except (OSError, ValueError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise OSError(f"no Dask scheduler at {address!r}: {line}") from None
+
+
+def _on_cluster(address: str, function: Callable, tasks: list[Any]) -> list[Any]:
+    with client(address) as dask:
+        return dask.gather([dask.submit(_alone, function, task, pure=False) for task in tasks])

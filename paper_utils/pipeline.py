@@ -19,6 +19,9 @@ from paper_utils.run import PARTS, folder_of
 NOTEBOOKS = provenance.ROOT / "notebooks"
 PACKAGE = Path(__file__).parent
 STATE = "run.json"  # marks a folder as ours, and remembers what is done
+LOCK = "run.lock"
+REPORT = "index.html"
+WHOLE = ("results.json", "provenance.json", "manifest.json", REPORT)
 KERNEL = "python3"
 CELL_SECONDS = 24 * 3600
 RESULTS_VERSION = 1
@@ -59,8 +62,11 @@ class Plan:
 
 
 def sources() -> list[Path]:
-    """The notebooks' sources, in the order in which they run."""
-    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+    """The notebooks' sources, in the order in which they run; RunError if there are none."""
+    found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+    if not found:
+        raise RunError(f"no notebooks in {NOTEBOOKS}; install from a checkout: pip install -e .")
+    return found
 
 
 def run(plan: Plan, say=print) -> Path:
@@ -69,7 +75,19 @@ def run(plan: Plan, say=print) -> Path:
     Returns the folder.  Raises RunError naming the notebook and the error of the first cell that
     failed; the notebook, executed up to there, is in the folder.
     """
+    from filelock import FileLock, Timeout
+
     plan.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(plan.folder / LOCK, timeout=0):
+            return _run(plan, say)
+    except Timeout:
+        raise RunError(f"another run is writing to {plan.folder}") from None
+
+
+def _run(plan: Plan, say) -> Path:
+    for path in plan.folder.glob(".*"):  # what a killed run left half-written
+        path.unlink()
     state = _read_state(plan.folder)
     done: dict[str, Any] = state.setdefault("notebooks", {})
     state["profile"] = plan.profile.model_dump(mode="json")
@@ -83,6 +101,8 @@ def run(plan: Plan, say=print) -> Path:
             part = json.loads((plan.folder / PARTS / f"{source.stem}.json").read_text())
             if not part["results"]["missing"]:  # what could not be had then may be there now
                 continue
+        if not changed:
+            (plan.folder / REPORT).unlink(missing_ok=True)  # written last: the sign of a whole run
         changed = True
         say(f"[{number}/{len(sources())}] {source.stem} ...", flush=True)
         started = time.monotonic()
@@ -100,7 +120,7 @@ def run(plan: Plan, say=print) -> Path:
         }
         write_json(plan.folder / STATE, state)
         say(f"[{number}/{len(sources())}] {source.stem} done in {seconds:.0f} s", flush=True)
-    if changed or not (plan.folder / "index.html").exists():
+    if changed or not all((plan.folder / name).exists() for name in WHOLE):
         from paper_utils import report
 
         gather(plan)
@@ -129,6 +149,10 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
     except PapermillExecutionError as error:
         line = " ".join(str(error.evalue).split())[:500]
         failure = f"{source.stem}: cell {error.exec_count} failed: {error.ename}: {line}"
+    except RuntimeError as error:  # the kernel died: nbclient has no better class for it
+        temporary.unlink(missing_ok=True)
+        line = " ".join(str(error).split())[:300]
+        raise RunError(f"{source.stem}: {line} (is there enough memory?)") from None
     except BaseException:  # interrupted, or the disk is full: the file may be half-written
         temporary.unlink(missing_ok=True)
         raise
@@ -303,7 +327,12 @@ def _read_state(folder: Path) -> dict[str, Any]:
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is not a folder", usage=True)
-    if folder.exists() and any(folder.iterdir()) and not (folder / STATE).exists():
+    known = {STATE, LOCK, "figures", "tables", PARTS}  # a notebook on its own leaves the last three
+    if (
+        folder.exists()
+        and {path.name for path in folder.iterdir()} - known
+        and not (folder / STATE).exists()
+    ):
         raise RunError(f"{folder} holds other files; choose a new or empty folder", usage=True)
     there = folder
     while not there.exists():

@@ -22,7 +22,7 @@ def make() -> int:
 
     Resumes like any run.  Returns the bytes published.  Raises RunError as `pipeline.run` does.
     """
-    plan = pipeline.Plan.check("release")
+    plan = pipeline.Plan.check("release", out=str(RUNS / "release"))
     store = Path(os.environ.get("PAPER_STORE") or RUNS / "store")
     with pipeline.environment(**{PUBLISHED_VARIABLE: "ignore"}):
         pipeline.run(plan)
@@ -84,7 +84,9 @@ def gather(run: Path, store: Path, release: Path) -> int:
     for label, entry in artifacts.items():
         folder = store / label / entry["key"][:20]
         if problem := damage(folder):
-            raise pipeline.RunError(f"artifact {label}/{folder.name}: {problem}")
+            raise pipeline.RunError(
+                f"artifact {label}/{folder.name}: {problem}; remove {run} and run again"
+            )
         manifest = json.loads((folder / MANIFEST).read_text())
         patterns = kept(manifest["recipe"]["stage"], manifest["recipe"]["parameters"])
         files = list(manifest["files"])

@@ -77,7 +77,8 @@ def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest,
             Client(cluster) as client,
         ):
             patch.setenv("PAPER_CLUSTER", cluster.scheduler_address)
-            killer = threading.Thread(target=kill_a_busy_worker, args=(client, there, killed))
+            folder = there.plans[0].folder
+            killer = threading.Thread(target=kill_its_worker, args=(client, folder, killed))
             killer.start()
             found, failures = batch.run(there, say=lambda *_, **__: None)
             killer.join()
@@ -91,11 +92,13 @@ def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest,
     assert one == two
 
 
-def kill_a_busy_worker(client, planned, killed) -> None:
-    while not list(planned.folder.glob("*=1/seed0/run.json")):
+def kill_its_worker(client, folder, killed) -> None:
+    """Kills the worker that is busy with the run in ``folder``, once that has got somewhere."""
+    until = time.monotonic() + 120
+    while not (folder / "01_data.ipynb").exists():
+        assert time.monotonic() < until
         time.sleep(0.2)
-    time.sleep(5)
-    busy = next(address for address, tasks in client.processing().items() if tasks)
+    (busy,) = [worker for worker, tasks in client.processing().items() if str(folder) in tasks]
     process = client.run(os.getpid, workers=[busy])[busy]
     os.kill(process, signal.SIGKILL)
     killed.append(process)

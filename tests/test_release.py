@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -75,3 +76,9 @@ def test_a_damaged_artifact_or_too_much_is_refused(smoke, gathered, tmp_path, mo
     with pytest.raises(pipeline.RunError, match="a release may have 0 MB"):
         release.gather(smoke[0], smoke[1], tmp_path / "release")
     assert not (tmp_path / "release").exists()
+    monkeypatch.undo()
+    shutil.copytree(smoke[1], tmp_path / "store")
+    path = next((tmp_path / "store").glob("embedding-bert/*/vectors.npz"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(pipeline.RunError, match="embedding-bert/.*: vectors.npz does not match"):
+        release.gather(smoke[0], tmp_path / "store", tmp_path / "release")

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,12 +23,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paper_utils import Profile, pipeline
+from paper_utils.alignment.comparison import COMPARISON, CONTRASTS, STRUCTURE
 from paper_utils.artifacts import MANIFEST, ArtifactError, Store, damage
+from paper_utils.cloning.rollout import EVALUATION
 from paper_utils.config import ProfileError
 from paper_utils.data.demonstrations import DEMONSTRATIONS
+from paper_utils.data.narration import NARRATION
+from paper_utils.data.pictures import PICTURES
+from paper_utils.encoders import embeddings
+from paper_utils.encoders.embeddings import EMBEDDING
 
 KILLS = 20
-PLACES = ("results.json", "tables", "figures")
 
 
 def begin(profile: str, out: Path, store: Path, **environment: str) -> subprocess.Popen:
@@ -51,38 +57,71 @@ def contents(run: Path) -> dict:
     results = json.loads((run / "results.json").read_text())
     del results["wall_seconds"]
     artifacts = json.loads((run / "manifest.json").read_text())["artifacts"]
-    files = {p.relative_to(run).as_posix(): p.read_bytes()
-             for place in PLACES[1:] for p in sorted((run / place).iterdir())}  # fmt: skip
-    return {"results": results, "files": files,
-            "artifacts": {name: entry["files"] for name, entry in artifacts.items()}}  # fmt: skip
+    shown = [path for place in ("tables", "figures") for path in sorted((run / place).iterdir())]
+    return {
+        "results": results,
+        "files": {path.relative_to(run).as_posix(): path.read_bytes() for path in shown},
+        "artifacts": {name: entry["files"] for name, entry in artifacts.items()},
+    }
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Temporary files of ours, of papermill and of safetensors, but not what can be resumed."""
-    return [str(path) for path in folder.rglob("*")
-            if path.suffix == ".tmp" or re.match(r"\..*\.(ipynb|tmp)$", path.name)]  # fmt: skip
+    """Temporary files: ours, papermill's (.name.pid.ipynb) and safetensors' (.tmpXXXX)."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return [str(p) for p in found if p.suffix == ".tmp" or p.name.startswith(".")]
+
+
+def alive(store: Path) -> list[int]:
+    """Processes that work on this store; empty where there is no /proc to tell."""
+    variable = f"PAPER_STORE={store}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if variable in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:  # gone, or another user's
+            continue
+    return found
+
+
+def kill(process: subprocess.Popen, store: Path) -> None:
+    """kill -9 of a run and, because it has a session of its own, of its kernel."""
+    for number in [process.pid, *alive(store)]:
+        try:
+            os.kill(number, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.communicate()
+    if not Path("/proc").is_dir():
+        time.sleep(3)  # a kernel without a parent ends within a second or two
+
+
+def wait_for(what, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 @pytest.mark.xdist_group("killed")
 def test_killed_at_twenty_moments_then_damaged_then_twice_at_once(smallest, tmp_path):
-    store, draw = tmp_path / "store", random.Random(0)
-    interrupted = 0
-    for kill in range(KILLS):
-        process = begin(smallest, tmp_path / "run", store, PAPER_WORKERS="1")
-        time.sleep(draw.uniform(0.3, 6.5))
-        interrupted += process.poll() is None
-        if kill == KILLS - 1:  # and once by the reader's own hand
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
-            assert not leftovers(tmp_path / "run") + leftovers(store)
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    assert interrupted >= KILLS // 2
-    finish(begin(smallest, tmp_path / "run", store, PAPER_WORKERS="1"))
-    resumed = contents(tmp_path / "run")
-    assert not leftovers(tmp_path / "run")
+    store, run, draw = tmp_path / "store", tmp_path / "run", random.Random(0)
+    kills, seen = 0, set()
+    while kills < KILLS:
+        process = begin(smallest, run, store, PAPER_WORKERS="1")
+        try:
+            process.wait(draw.uniform(0.3, 6.5))
+            finish(process)  # faster than its killer: begin again
+            shutil.rmtree(run)
+            shutil.rmtree(store)
+        except subprocess.TimeoutExpired:
+            kill(process, store)
+            kills += 1
+            seen.add(len(list(store.glob(f"*/*/{MANIFEST}"))))
+    assert len(seen) > 3  # the work had come to different points
+    finish(begin(smallest, run, store, PAPER_WORKERS="1"))
+    resumed = contents(run)
+    assert not leftovers(run)
 
     # A byte flipped in a file of every artifact: two runs find it at once, with 1 and 4 workers,
     # and make everything anew, undisturbed.
@@ -112,30 +151,16 @@ def flip(path: Path) -> None:
 def test_interrupted_by_the_reader(smallest, tmp_path):
     """Ctrl-C: one line, exit 130, nothing temporary, and no kernel that lives on."""
     process = begin(smallest, tmp_path / "run", tmp_path / "store")
-    while not (tmp_path / "run" / "run.json").exists():
-        time.sleep(0.05)
-    time.sleep(4)
-    os.kill(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    try:
+        wait_for(lambda: (tmp_path / "run" / "01_data.ipynb").exists() or process.poll())
+        time.sleep(1)
+        os.kill(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        kill(process, tmp_path / "store") if process.poll() is None else None
     assert process.returncode == 130 and "interrupted; the same command resumes" in said
     assert not leftovers(tmp_path)
-    if Path("/proc").is_dir():
-        ours = f"PAPER_STORE={tmp_path / 'store'}".encode()
-        until = time.monotonic() + 20
-        while alive(ours) and time.monotonic() < until:
-            time.sleep(0.2)
-        assert not alive(ours)
-
-
-def alive(variable: bytes) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if variable in path.read_bytes().split(b"\0"):
-                found.append(path.parent.name)
-        except OSError:  # gone, or another user's
-            continue
-    return found
+    wait_for(lambda: not alive(tmp_path / "store"), 20)
 
 
 def published() -> list[Path]:
@@ -147,6 +172,17 @@ def test_every_published_artifact_is_as_its_manifest_says_and_no_more_than_25_mb
     assert [str(folder) for folder in published() if damage(folder)] == []
     files = [path for path in (ROOT / "artifacts").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 25_000_000
+
+
+def test_the_published_artifacts_are_those_that_the_release_profile_asks_for():
+    """A stage whose version or settings were changed is not what was published."""
+    profile, store = Profile.load("release"), Store(ROOT / "artifacts" / "release")
+    wanted = [(DEMONSTRATIONS, {}), (NARRATION, {}), (PICTURES, {})]
+    wanted += [(stage, {"public": []}) for stage in (COMPARISON, CONTRASTS, STRUCTURE)]
+    wanted += [(EVALUATION, {"player": "trained", "agent": 4, "level": "PutNextLocal"})]
+    wanted += [(EMBEDDING, {"encoder": name}) for name in embeddings.names(profile)]
+    missing = [(s.name, p) for s, p in wanted if not store.path(s, profile, **p).is_dir()]
+    assert missing == []
 
 
 def test_a_byte_flipped_in_a_published_artifact_is_named_and_refused(tmp_path):
@@ -167,7 +203,8 @@ def test_a_byte_flipped_in_a_published_artifact_is_named_and_refused(tmp_path):
     flip(tmp_path / folder.parent.name / folder.name / "episodes.csv.gz")
     reader = Store(tmp_path / "mine", published=(tmp_path,))
     words = "published artifact demonstrations/.* is damaged: episodes.csv.gz does not match its"
-    with pytest.raises(ArtifactError, match=f"{words} hash; restore it with: git checkout"):
+    remedy = f"{words} hash; restore it with: git checkout -- {re.escape(str(tmp_path))}"
+    with pytest.raises(ArtifactError, match=remedy):
         reader.get(DEMONSTRATIONS, profile)
 
 
@@ -191,15 +228,15 @@ def test_a_full_disk_loses_nothing(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     store = tmp_path / "small" / "store"
     (tmp_path / "small").mkdir()
-    once = f"{sys.executable} {tmp_path / 'script.py'} {store}"
-    look = f"find {store} -type f -not -name '*.lock'"
-    small = f"mount -t tmpfs -o size=20k tmpfs {store.parent}"
+    once = shlex.join([sys.executable, str(tmp_path / "script.py"), str(store)])
+    look = f"find {shlex.quote(str(store))} -type f -not -name '*.lock'"
+    small = f"mount -t tmpfs -o size=20k tmpfs {shlex.quote(str(store.parent))}"
     own = ["unshare", "-rm", "sh", "-c"]
     if (
         shutil.which("unshare")
         and not subprocess.run([*own, small], capture_output=True).returncode
     ):
-        large = f"mount -o remount,size=9m {store.parent}"
+        large = f"mount -o remount,size=9m {shlex.quote(str(store.parent))}"
         words = [*own, f"{small}; {once}; {look}; {large}; {once}; {look}"]
     else:
         words = ["sh", "-c", f"(ulimit -f 10; {once}); {look}; {once}; {look}"]
@@ -300,7 +337,6 @@ def test_a_pickle_in_an_artifact_is_not_opened(tmp_path, monkeypatch):
     """Even with a manifest that vouches for it."""
     monkeypatch.chdir(tmp_path)
     from paper_utils.artifacts import files_of
-    from paper_utils.encoders.embeddings import EMBEDDING
 
     store, profile = Store(tmp_path / "store"), Profile.load("smoke")
     store.get(EMBEDDING, profile, encoder="bag_of_words")

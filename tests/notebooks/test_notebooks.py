@@ -129,7 +129,10 @@ def test_jupyter_execute(smoke, tmp_path):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     nbformat.write(notebook, tmp_path / "mine.ipynb")
-    done = command("jupyter", "execute", "mine.ipynb", "--inplace", store=store, cwd=tmp_path)
+    done = command(
+        "jupyter", "execute", "mine.ipynb", "--inplace",
+        store=store, cwd=tmp_path, PAPER_OUT=str(tmp_path / "out"),
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     cells = nbformat.read(tmp_path / "mine.ipynb", as_version=4).cells
     assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
