@@ -106,9 +106,9 @@ run.table(scores, "03_scores").set_index("family").round(3)
 
 # %% [markdown]
 # Each row is a score on documents or pictures of *held-out worlds*, beside a simple rival. The language models
-# are far better than theirs. The vision-language models are far above chance and far from perfect: they find
-# the picture of a caption among the held-out ones seldom, and BLIP's matching is nearer to a coin than to
-# certainty. Read their alignment accordingly.
+# are far better than theirs. The vision-language models are far above chance and far from perfect: mostly
+# they do not find the very picture of a caption among all the held-out ones (several pictures fit many captions), and
+# BLIP is sometimes wrong about whether a caption belongs. Read their alignment accordingly.
 #
 # ## Embed
 #
@@ -150,7 +150,7 @@ run.figure(figures.maps(spaces, table["verb"]), "03_maps_verb")
 # %% [markdown]
 # The language models separate the verbs, and so do the untrained agent and the bag of words: "put" sentences
 # share words and are longer. That is why a high alignment score, by itself, proves little. The *trained* agent
-# is the clearest exception. What does it sort by? The same maps, coloured by the first object's colour:
+# and BLIP are the exceptions. What does the agent sort by? The same maps, coloured by the first object's colour:
 
 # %%
 run.figure(figures.maps(spaces, table["colour"], named=True), "03_maps_colour")

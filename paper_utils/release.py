@@ -11,6 +11,7 @@ from typing import Any
 
 from paper_utils import pipeline, provenance, report
 from paper_utils.artifacts import MANIFEST, PUBLISHED_VARIABLE, damage, write_atomically
+from paper_utils.encoders.embeddings import encoder_of
 from paper_utils.run import RELEASE, RUNS
 
 LIMIT = 25_000_000  # bytes in all
@@ -55,8 +56,8 @@ def kept(stage: str, parameters: dict[str, Any]) -> tuple[str, ...]:
     """Which files of an artifact are published, as patterns.
 
     All that a notebook loads, unless it is made again in a moment.  Left out are what only
-    training reads (demonstrations' steps, pictures, weights on the way), and weights of controls
-    beyond the first of their kind.
+    training reads (demonstrations' steps, pictures, weights on the way), and the weights of the
+    control agents.
     """
     if stage == "demonstrations":
         return ("episodes.csv.gz", "skipped.json", "*.validation.npz")
@@ -65,8 +66,11 @@ def kept(stage: str, parameters: dict[str, Any]) -> tuple[str, ...]:
     if stage == "agent":
         if parameters["condition"] == "untrained":
             return ()
-        whose = parameters["condition"] == "trained" or parameters["agent"] == 0
-        return ("policy.*", "curve.csv") if whose else ("curve.csv",)
+        return ("policy.*", "curve.csv") if parameters["condition"] == "trained" else ("curve.csv",)
+    if stage == "embedding":
+        encoder = encoder_of(parameters["encoder"])
+        quick = encoder.source == "control" or encoder.name == "action-untrained"
+        return () if quick else ("*",)
     if stage == "reference":
         return ("*",) if parameters["trained"] else ()
     return ("*",)

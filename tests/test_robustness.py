@@ -106,19 +106,24 @@ def wait_for(what, seconds: float = 120) -> None:
 @pytest.mark.xdist_group("killed")
 def test_killed_at_twenty_moments_then_damaged_then_twice_at_once(smallest, tmp_path):
     store, run, draw = tmp_path / "store", tmp_path / "run", random.Random(0)
+
+    def done() -> int:
+        return len(list(store.glob(f"*/*/{MANIFEST}")))
+
     kills, seen = 0, set()
     while kills < KILLS:
-        process = begin(smallest, run, store, PAPER_WORKERS="1")
+        process, goal = begin(smallest, run, store, PAPER_WORKERS="1"), done() + draw.randrange(4)
+        wait_for(lambda: done() >= goal or process.poll() is not None)  # noqa: B023
         try:
-            process.wait(draw.uniform(0.3, 6.5))
+            process.wait(draw.uniform(0, 1))
             finish(process)  # faster than its killer: begin again
             shutil.rmtree(run)
             shutil.rmtree(store)
         except subprocess.TimeoutExpired:
             kill(process, store)
             kills += 1
-            seen.add(len(list(store.glob(f"*/*/{MANIFEST}"))))
-    assert len(seen) > 3  # the work had come to different points
+            seen.add(done())
+    assert len(seen) > 5  # the work had come to different points
     finish(begin(smallest, run, store, PAPER_WORKERS="1"))
     resumed = contents(run)
     assert not leftovers(run)
