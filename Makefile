@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help setup paper test lint lab notebooks release bench clean
+.PHONY: help setup paper test stress lint lab notebooks release bench clean
 
 help:
 	@echo "make paper      run the whole paper (PROFILE=laptop SEED=0)"
 	@echo "make test       everything that must hold"
+	@echo "make stress     the runs that are killed, twenty times (minutes)"
 	@echo "make lab        open notebook 01 in JupyterLab"
 	@echo "make notebooks  rebuild notebooks/*.ipynb from their .py sources"
 	@echo "make release    run the release profile from nothing (hours; resumes) and publish all of it"
@@ -33,6 +34,9 @@ paper: $(READY)
 
 test: $(READY) lint
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+stress: $(READY)
+	@KILLS=20 $(BIN)/python -m pytest tests/test_robustness.py
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from paper_utils.config import PROFILES
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # as in a worker: two tests run side by side
+os.environ["PAPER_WORKERS"] = "1"  # two tests run side by side already; some ask for more
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
 

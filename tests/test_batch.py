@@ -48,7 +48,7 @@ def test_a_summary_is_means_with_intervals_over_seeds():
     assert batch.summarize(rows[:1])["low"].isna().all()
 
 
-@pytest.mark.xdist_group("batch")
+@pytest.mark.xdist_group("cluster")
 def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest, tmp_path):
     """The same two runs here and on a cluster: one cannot write, and one worker is killed."""
     choices = {"cloning.epochs": [1, 2]}
@@ -73,7 +73,7 @@ def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest,
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PAPER_STORE", str(tmp_path / "other"))  # workers inherit it
         with (
-            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
             Client(cluster) as client,
         ):
             patch.setenv("PAPER_CLUSTER", cluster.scheduler_address)

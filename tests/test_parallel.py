@@ -39,6 +39,7 @@ def test_a_bad_number_of_workers_is_one_line(monkeypatch, value):
         parallel.workers()
 
 
+@pytest.mark.xdist_group("cluster")
 def test_a_cluster_gives_the_same_in_the_same_order(monkeypatch, tmp_path):
     """Tasks and whole stages: what a store makes on workers is what it makes here."""
     from distributed import LocalCluster
@@ -50,7 +51,7 @@ def test_a_cluster_gives_the_same_in_the_same_order(monkeypatch, tmp_path):
     names = [{"encoder": name} for name in ("bag_of_words", "random_tokens", "action-untrained-0")]
     profile = Profile.load("smoke")
     here = Store(tmp_path / "here").get_many(EMBEDDING, profile, names)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         monkeypatch.setenv("PAPER_CLUSTER", cluster.scheduler_address)
         assert parallel.map(abs, range(-9, 0)) == list(range(9, 0, -1))
         with pytest.raises(TypeError):
