@@ -5,6 +5,8 @@ SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+# Packages are compiled when they are first used; without this, in some environments, every time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup paper test stress lint lab notebooks release bench clean
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,7 +142,8 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
     failure = None
     try:
         with environment(PAPER_TERMINAL="1", PYTHONWARNINGS="ignore"):
-            papermill.execute_notebook(
+            _in_thread(
+                papermill.execute_notebook,
                 notebook, str(temporary), parameters=parameters, kernel_name=KERNEL,
                 progress_bar=False, execution_timeout=CELL_SECONDS, start_timeout=120,
                 cwd=str(NOTEBOOKS), log_output=False, extra_arguments=["--log-level=CRITICAL"],
@@ -162,6 +164,32 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
         temporary.unlink(missing_ok=True)
     if failure:
         raise RunError(f"{failure} (see {output})")
+
+
+def _in_thread(function, *values, **options) -> None:
+    """Calls a function in a thread, so that Ctrl-C is heard here at once.
+
+    In the main thread nbclient takes the signal and only asks the kernel to end, which may be busy.
+    Left alone, a kernel ends when this process does.
+    """
+    from jupyter_core.utils import ensure_event_loop
+
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            function(*values, **options)
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            ensure_event_loop().close()  # nbclient's, of this thread
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)
+    if failed:
+        raise failed[0]
 
 
 def read(source: Path):

@@ -55,3 +55,8 @@ def smallest(shared) -> str:
     if not path.exists():
         write_atomically(path, yaml.safe_dump(profile))
     return str(path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests, which have groups, begin first, so that no worker ends up waiting for them."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
