@@ -169,7 +169,7 @@ def test_identical_inputs_score_one(name, width):
     assert alignment.angular_procrustes_distance(X, X) == pytest.approx(0, abs=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.integers(0, 2**31), st.floats(1e-3, 1e3), st.sampled_from(sorted(SYMMETRIC)))
 def test_rotation_and_scale_do_not_matter(seed, scale, name):
     X, Y = gaussians(40, seed=seed, shared=0.3)
@@ -180,15 +180,15 @@ def test_rotation_and_scale_do_not_matter(seed, scale, name):
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.integers(0, 2**31), st.floats(-100, 100), st.sampled_from(sorted(TRANSLATION)))
 def test_translation_does_not_matter_where_claimed(seed, shift, name):
     X, Y = gaussians(40, seed=seed, shared=0.3)
-    moved = X + shift * np.random.default_rng(seed).normal(size=X.shape[1])
+    moved = X + shift * np.random.default_rng([seed, 1]).normal(size=X.shape[1])  # not X's draws
     assert TRANSLATION[name](moved, Y) == pytest.approx(TRANSLATION[name](X, Y), abs=1e-7)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(st.integers(0, 2**31), st.sampled_from(["mutual_knn", "linear_cka", "rsa", "svcca"]))
 def test_symmetry_and_common_order_of_rows(seed, name):
     X, Y = gaussians(40, seed=seed, shared=0.3)
