@@ -68,11 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check a finished run against its manifest")
     verify.add_argument("folder", type=Path)
 
-    publish = commands.add_parser(
-        "publish", help="copy a run's figures and results to figures/ and the README"
-    )
-    publish.add_argument("folder", type=Path)
-
     commands.add_parser(
         "release",
         help="run the release profile from nothing (hours; resumes) and publish all of it",
@@ -152,10 +147,6 @@ def main(arguments: list[str] | None = None) -> int:
             problems = pipeline.verify(options.folder)
             print("\n".join(problems) or f"{options.folder}: every file matches its hash")
             return 1 if problems else 0
-        elif options.command == "publish":
-            from paper_utils import release
-
-            release.show(options.folder)
         elif options.command == "release":
             from paper_utils import release
 

@@ -34,16 +34,15 @@ def compare(
     ceilings: Mapping[str | Pair, Sequence[Pair]] | None = None,
     alpha: float = 0.05,
     seed: int = 0,
-    workers: int | None = None,
 ) -> pd.DataFrame:
-    """One row per pair x metric x split x direction; the same for any number of workers.
+    """One row per pair x metric x split x direction.
 
     **Arguments**
 
     - ``embeddings``: name -> (N, d) array, DataFrame indexed by id, or (ids, array).
     - ``factors``: one row per instruction, in the same order; needed for ids, for the splits that
       leave a factor out, and for intervals stratified by ``template``.
-    - ``pairs``: (first, second) names; all by default.  ``metrics``: of ``evaluate.METRICS``; all
+    - ``pairs``: (first, second) names; all by default.  ``metrics``: of ``engine.METRICS``; all
       by default.  ``splits``: of ``splits.SPLITS``, for the retrieval metrics.
     - ``dimension``: principal components kept by Procrustes and SVCCA.
     - ``within``: a column of ``factors``; the null then permutes only within its levels.
@@ -54,7 +53,6 @@ def compare(
     - ``ceilings``: which pairs bound which.  A key is a pair of name patterns such as
       ``("action*", "*")``, in either order, or ``"*"`` for all; the first that matches holds.  The
       ceiling is the mean score of its pairs, say of two seeds of one encoder.
-    - ``workers``: 1 runs here; otherwise `parallel.map` decides.
 
     **Columns**
 
@@ -74,7 +72,7 @@ def compare(
     options = {
         "metrics": metrics, "splits": splits, "k": k, "dimension": dimension, "folds": folds,
         "permutations": permutations, "within": within, "preprocess": preprocess,
-        "lexical": lexical, "control": control, "seed": seed, "workers": workers,
+        "lexical": lexical, "control": control, "seed": seed,
     }  # fmt: skip
     if pairs is not None:
         pairs = [tuple(pair) for pair in pairs]
@@ -86,8 +84,9 @@ def compare(
     if wanted is not None:  # the baselines and ceilings of the wanted pairs are computed, too
         extra = [pair for bounds in patterns.values() for pair in bounds]
         extra += [pair for a, b in wanted for name in lexical for pair in ((name, b), (a, name))]
-        unique = {frozenset(pair): pair for pair in [*extra, *wanted] if pair[0] != pair[1]}
-        wanted = list(unique.values())
+        known = {pair[::way] for pair in wanted for way in (1, -1)}
+        extra = {frozenset(pair): pair for pair in extra if pair[0] != pair[1]}
+        wanted = [*(pair for pair in extra.values() if pair not in known), *wanted]
     scores = evaluate(embeddings, factors, pairs=wanted, **options)
     index: dict[tuple, Score] = {}
     for score in scores:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import parallel
-from paper_utils.alignment import contrasts, curves, retrieval, structure
+from paper_utils.alignment import contrasts, metrics, retrieval, structure
 from paper_utils.alignment.compare import compare
 from paper_utils.alignment.reading import LEXICAL
 from paper_utils.alignment.splits import possible
@@ -188,25 +188,31 @@ def _take_apart(profile: Profile, folder: Path, report: Report, *vectors, public
 
 
 def _curves(task: tuple) -> pd.DataFrame:
-    """Precision@k of one pair, the mean of both directions, against k and against N."""
+    """Precision@k of one pair, mean of both directions, by k and by N (of random subsets)."""
     first, second, X, Y, k, options = task
+    random = np.random.default_rng(options["seed"])
     sizes = [size for size in (30, 60, 120, 240) if k < size < len(X)] + [len(X)]
-    ks = [n for n in (1, 2, 5, 10, 15, 20, 30, 50) if n < len(X)]
-    both = []
+    subsets = [random.choice(len(X), size, replace=False) for size in sizes for _ in range(5)]
+    rows = []
     for direction in retrieval.DIRECTIONS:
         options = options | {"direction": direction}
-        by_size = curves.size_curve(X, Y, sizes, k=k, repeats=5, **options)
-        by_k = curves.k_curve(X, Y, ks, **options).query("metric == 'precision_at_k'")
-        both += [by_size.rename(columns={"N": "at"}).assign(along="N"),
-                 by_k.rename(columns={"k": "at"}).assign(along="k")]  # fmt: skip
-    means = pd.concat(both).groupby(["along", "at"])[["value", "chance"]].mean().reset_index()
+        for rows_ in subsets:
+            value = metrics.precision_at_k(X[rows_], Y[rows_], k, **options)
+            rows.append(("N", len(rows_), value, k / len(rows_)))
+        ranks, split = metrics.retrieval_ranks(X, Y, **options)
+        weights = retrieval.weights(split, len(X))
+        for n in (1, 2, 5, 10, 15, 20, 30, 50):
+            if n < len(X):
+                rows.append(("k", n, float(retrieval.hits(ranks, n) @ weights), n / len(X)))
+    table = pd.DataFrame(rows, columns=["along", "at", "value", "chance"])
+    means = table.groupby(["along", "at"]).mean().reset_index()
     return means.assign(first=first, second=second)
 
 
 def _stage(name: str, make: Callable, load: Callable, needs: Callable = _needs) -> Stage:
     """``public`` is what ``embeddings.public`` found: the key knows which models there were."""
     return Stage(
-        name=name, version=4, make=make, load=load, needs=needs, fans_out=True,
+        name=name, version=5, make=make, load=load, needs=needs, fans_out=True,
         reads=("seed", "data.demonstrations", "cloning.agents", "encoders.families", "alignment"),
     )  # fmt: skip
 

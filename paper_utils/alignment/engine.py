@@ -12,10 +12,10 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
+from paper_utils import parallel
 from paper_utils.alignment import checks, mapping, nulls, retrieval
-from paper_utils.alignment.metrics import nuclear_norm, relation, subspace
+from paper_utils.alignment.metrics import RELATIONS, nuclear_norm, relation, subspace
 from paper_utils.alignment.splits import Split, make
 
 RETRIEVAL = {  # metric -> similarity
@@ -24,9 +24,8 @@ RETRIEVAL = {  # metric -> similarity
     "mean_reciprocal_rank": "cosine",
     "precision_at_k_residual": "cosine",
 }
-RELATION = ("mutual_knn", "linear_cka", "rsa", "partial_rsa")
 SUBSPACE = ("angular_procrustes_distance", "svcca")
-METRICS = (*RETRIEVAL, *RELATION, *SUBSPACE)
+METRICS = (*RETRIEVAL, *RELATIONS, *SUBSPACE)
 CONTROLLED = ("precision_at_k_residual", "partial_rsa")  # these need a control to be given
 CHUNK = 50  # permutations per task; fixed, so that results do not depend on the workers
 
@@ -97,7 +96,6 @@ def evaluate(
     lexical: Sequence[str] = (),
     control: Sequence[str] | None = None,
     seed: int = 0,
-    workers: int | None = None,
 ) -> list[Score]:
     """One :class:`Score` per pair x metric x split x direction; arguments as for `compare`."""
     arrays = table(embeddings, factors, lexical)
@@ -118,7 +116,7 @@ def evaluate(
     if within is not None and (factors is None or within not in factors):
         raise ValueError(f"factors has no column {within!r} to permute within")
     engine = _Engine(
-        arrays, pairs, control, k, dimension, preprocess, _mapper(workers),
+        arrays, pairs, control, k, dimension, preprocess,
         lambda blocks: _draws(items, permutations, seed, blocks, factors, within),
     )  # fmt: skip
     if not any(engine.pairs_of(metric) for metric in metrics):
@@ -127,7 +125,7 @@ def evaluate(
     made = [make(name, items, factors, folds, seed) for name in splits]
     return [
         *engine.retrieval([metric for metric in metrics if metric in RETRIEVAL], made),
-        *engine.relations([metric for metric in metrics if metric in RELATION]),
+        *engine.relations([metric for metric in metrics if metric in RELATIONS]),
         *engine.subspaces([metric for metric in metrics if metric in SUBSPACE]),
     ]
 
@@ -141,22 +139,10 @@ def _draws(items, count, seed, blocks, factors, within) -> np.ndarray:
     return np.vstack([np.arange(items), nulls.permutations(items, count, [seed, 1], labels)])
 
 
-def _mapper(workers: int | None) -> Callable[[str, list], list]:
-    """Runs tasks (label, function, *arguments): here for one worker, else by `parallel.map`.
-
-    On one thread either way, because the last bit of a product depends on their number.
-    """
-
-    def here(describe: str, tasks: list) -> list:
-        with threadpool_limits(1):
-            return [_call(task) for task in tasks]
-
-    def everywhere(describe: str, tasks: list) -> list:
-        from paper_utils import parallel
-
-        return parallel.map(_call, tasks, describe=describe)
-
-    return here if workers == 1 else everywhere
+def _run(describe: str, tasks: list) -> list:
+    """Results of tasks (label, function, *arguments), each on one thread: with more, the last bit
+    of a product would depend on how many."""
+    return parallel.map(_call, tasks, describe=describe)
 
 
 def _call(task: tuple):
@@ -175,7 +161,6 @@ class _Engine:
     k: int
     dimension: int | None
     preprocess: str
-    run: Callable[[str, list], list]
     draws: Callable[[np.ndarray], np.ndarray]
 
     def pairs_of(self, metric: str) -> list[tuple[str, str]]:
@@ -191,7 +176,7 @@ class _Engine:
         return {name: mapping.preprocess(array, kind) for name, array in self.arrays.items()}
 
     def prepare(self, describe: str, keys: list, task: Callable) -> dict:
-        return dict(zip(keys, self.run(describe, [task(*key) for key in keys]), strict=True))
+        return dict(zip(keys, _run(describe, [task(*key) for key in keys]), strict=True))
 
     def retrieval(self, metrics: list[str], made: list[Split]) -> Iterable[Score]:
         residual = [metric for metric in metrics if metric in CONTROLLED]
@@ -213,7 +198,7 @@ class _Engine:
              made[n], draws[n], which, self.k)
             for which, n, pair in keys
         ]  # fmt: skip
-        for (_, n, pair), found in zip(keys, self.run("retrieval", tasks), strict=True):
+        for (_, n, pair), found in zip(keys, _run("retrieval", tasks), strict=True):
             for (metric, direction), (items, values) in found.items():
                 name = made[n].name
                 yield Score(*pair, metric, name, direction, values[0], items, values[1:])
@@ -235,7 +220,7 @@ class _Engine:
             for m in metrics
             for start in starts
         ]
-        products = self.run("permuted tables", tasks)
+        products = _run("permuted tables", tasks)
         for number, metric in enumerate(metrics):
             place = {name: index for index, name in enumerate(self.names_of(metric))}
             mine = products[number * len(starts) : (number + 1) * len(starts)]
@@ -261,7 +246,7 @@ class _Engine:
         keys = [(metric, pair) for metric in metrics for pair in self.pairs_of(metric)]
         tasks = [(pair, _nuclear, m, *(bases[m, name] for name in pair), draws) for m, pair in keys]
         for (metric, pair), (items, values) in zip(
-            keys, self.run("subspace angles", tasks), strict=True
+            keys, _run("subspace angles", tasks), strict=True
         ):
             yield Score(*pair, metric, "all", "symmetric", values[0], items, values[1:])
 
@@ -276,7 +261,7 @@ def _retrieve(A, B, split, draws, metrics, k) -> dict:
             ranks = found[direction, RETRIEVAL[metric]]
             gains = 1 / ranks if metric == "mean_reciprocal_rank" else retrieval.hits(ranks, k)
             items = retrieval.per_item(gains[0], split, len(A[0]))
-            result[metric, direction] = items, gains @ weight
+            result[metric, direction] = items, np.round(gains @ weight, 12)  # 1 is 1
     return result
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import KFold
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold, cross_val_predict
 
 from paper_utils.alignment import checks
 
@@ -49,60 +50,10 @@ class Reduction:
         return (X - self.mean) / self.scale @ self.components
 
 
-@dataclass(frozen=True)
-class ProcrustesMap:
-    """Orthogonal map between two reduced spaces: W = argmin ||XW - Y|| (Schoenemann, 1966)."""
-
-    source: Reduction
-    target: Reduction
-    rotation: np.ndarray  # (c, c)
-
-    @classmethod
-    def fit(cls, X: np.ndarray, Y: np.ndarray, dimension: int | None = None) -> ProcrustesMap:
-        """Fits both reductions and the rotation to paired training rows (n, d1), (n, d2)."""
-        source, target = Reduction.fit(X, dimension), Reduction.fit(Y, dimension)
-        shared = min(source.components.shape[1], target.components.shape[1])
-        source, target = (
-            Reduction(side.mean, side.scale, side.components[:, :shared])
-            for side in (source, target)
-        )
-        return cls(source, target, polar(source.transform(X).T @ target.transform(Y)))
-
-    def forward(self, X: np.ndarray) -> np.ndarray:
-        """Source rows in the target's reduced space."""
-        return self.source.transform(X) @ self.rotation
-
-    def backward(self, Y: np.ndarray) -> np.ndarray:
-        """Target rows in the source's reduced space: the inverse of the rotation."""
-        return self.target.transform(Y) @ self.rotation.T
-
-
-def polar(M: np.ndarray) -> np.ndarray:
-    """The orthogonal factor UV' of each square matrix M = USV', shape (..., c, c).
-
-    Scaled Newton-Schulz iteration (Chen and Chow, 2014), which is matrix products only and so
-    several times faster than stacked SVDs; the SVD decides wherever it has not converged.
-    """
-    stack = M.reshape(-1, *M.shape[-2:])
-    bound = np.sqrt(
-        np.abs(stack).sum(axis=1).max(axis=1) * np.abs(stack).sum(axis=2).max(axis=1)
-    )  # at least the largest singular value
-    Q = stack / np.where(bound > 0, bound, 1.0)[:, None, None]
-    identity, low = np.eye(M.shape[-1]), 1e-6  # low: the smallest singular value still expected
-    gram, product = np.empty_like(Q), np.empty_like(Q)
-    while low < 1 - 1e-14:
-        rho = 3 / (1 + low + low * low)
-        np.matmul(Q.swapaxes(1, 2), Q, out=gram)
-        gram *= -0.5 * rho**1.5
-        gram += 1.5 * rho**0.5 * identity
-        Q, product = np.matmul(Q, gram, out=product), Q
-        low = 0.5 * rho**0.5 * low * (3 - rho * low * low)
-    np.matmul(Q.swapaxes(1, 2), Q, out=gram)
-    failed = np.abs(gram - identity).max(axis=(1, 2)) > 1e-11
-    if failed.any():
-        U, _, V = np.linalg.svd(stack[failed])
-        Q[failed] = U @ V
-    return Q.reshape(M.shape)
+def procrustes(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """The orthogonal W (..., c, c) that minimises ||AW - B|| (Schoenemann, 1966)."""
+    U, _, V = np.linalg.svd(A.swapaxes(-1, -2) @ B)
+    return U @ V
 
 
 def preprocess(X: np.ndarray, kind: str = "raw") -> np.ndarray:
@@ -116,28 +67,14 @@ def preprocess(X: np.ndarray, kind: str = "raw") -> np.ndarray:
     return (X - fitted.mean) / fitted.scale
 
 
-def lexical_residuals(
-    X: np.ndarray,
-    lexicon: np.ndarray,
-    train: np.ndarray | None = None,
-    folds: int = 5,
-    seed: int = 0,
-    ridge: float = 1.0,
-) -> np.ndarray:
+def lexical_residuals(X: np.ndarray, lexicon: np.ndarray, train: np.ndarray) -> np.ndarray:
     """X (N, d) less what a ridge regression on lexical features (N, w) predicts of it.
 
     Cross-fitted: a training row is predicted by regressions on the other folds of the training
     rows, a test row by the regression on all of them; so no row is predicted from itself.
     """
-    rows = np.arange(len(X)) if train is None else np.asarray(train)
-
-    def predict(fit: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        words, mean = lexicon[fit].mean(axis=0), X[fit].mean(axis=0)
-        L = lexicon[fit] - words  # the intercept is not penalised
-        slope = np.linalg.solve(L.T @ L + ridge * np.eye(L.shape[1]), L.T @ (X[fit] - mean))
-        return mean + (lexicon[goal] - words) @ slope
-
-    predicted = predict(rows, np.arange(len(X)))
-    for fit, held in KFold(min(folds, len(rows)), shuffle=True, random_state=seed).split(rows):
-        predicted[rows[held]] = predict(rows[fit], rows[held])
+    model, known, goal = Ridge(alpha=1.0), lexicon[train], X[train]
+    predicted = model.fit(known, goal).predict(lexicon)
+    folds = KFold(min(5, len(train)), shuffle=True, random_state=0)
+    predicted[train] = cross_val_predict(model, known, goal, cv=folds)
     return X - predicted

@@ -18,6 +18,7 @@ from paper_utils.alignment import checks, retrieval, splits
 from paper_utils.alignment.mapping import Reduction
 
 TIE = 1e-9  # cosines closer than this are tied: beyond it only rounding differs
+VARIANCE = 0.99  # of either side, that SVCCA keeps
 
 
 def retrieval_ranks(
@@ -31,21 +32,18 @@ def retrieval_ranks(
     direction: str = "forward",
     similarity: str = "cosine",
     seed: int = 0,
-    in_sample: bool = False,
 ) -> tuple[np.ndarray, splits.Split]:
     """Mid-rank of each test's partner in the whole pool (E,), and the split that was used.
 
     ``dimension``: components kept on either side (None: all of the narrower side), clipped to the
     rank of the training rows.  ``forward`` maps X and searches Y.  ``split`` is a name in
-    ``splits.SPLITS`` (all but the first two need ``factors``) or a :class:`splits.Split`;
-    ``in_sample=True`` is short for ``split="in_sample"``.
+    ``splits.SPLITS`` (all but the first two need ``factors``) or a :class:`splits.Split`.
     """
     X, Y = checks.pair(X, Y)
     checks.choice(direction, retrieval.DIRECTIONS, "direction")
     checks.choice(similarity, retrieval.SIMILARITIES, "similarity")
     if not isinstance(split, splits.Split):
-        name = "in_sample" if in_sample else split
-        split = splits.make(name, len(X), factors, folds, seed)
+        split = splits.make(split, len(X), factors, folds, seed)
     sides = (retrieval.spaces(side, split, dimension) for side in (X, Y))
     pairing = np.arange(len(X))[None]
     found = retrieval.ranks(*sides, split, pairing, (similarity,))
@@ -71,14 +69,13 @@ def mean_reciprocal_rank(X, Y, **options) -> float:
     return float((1 / ranks) @ retrieval.weights(split, len(X)))
 
 
-def neighbour_graph(X: np.ndarray, k: int, centre: bool = False) -> csr_array:
+def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
     """Sparse (N, N): membership of j in the k nearest neighbours of i by cosine; rows sum to k.
 
     Self is dropped by its index.  Items tied for the last places share them, as under ties broken
     at random: equal fractions instead of an order of rows that two encoders would have in common.
     Computed in blocks, so memory grows with N, not with its square.
     """
-    X = X - X.mean(axis=0) if centre else X
     length = np.linalg.norm(X, axis=1, keepdims=True)
     X = X / np.where(length > 0, length, 1.0)
     step = max(1, retrieval.BLOCK // len(X))
@@ -97,35 +94,31 @@ def neighbour_graph(X: np.ndarray, k: int, centre: bool = False) -> csr_array:
     return csr_array((values, (rows, columns)), shape=(len(X), len(X)))
 
 
-def mutual_knn(X, Y, k: int = 15, centre: bool = False) -> float:
+def mutual_knn(X, Y, k: int = 15) -> float:
     """P@k, neighbour overlap: mean share of common k nearest neighbours (arXiv 2405.07987).
 
     Cosine similarity, self excluded; chance is k/(N - 1).  With ties, the expected overlap under
-    ties broken at random, on either side by itself.  Invariant to rotation and isotropic scaling,
-    and with ``centre`` to translation.
+    ties broken at random, on either side by itself.  Invariant to rotation and isotropic scaling.
     """
     X, Y = checks.pair(X, Y)
     checks.neighbours(k, len(X))
-    shared = neighbour_graph(X, k, centre).multiply(neighbour_graph(Y, k, centre))
+    shared = neighbour_graph(X, k).multiply(neighbour_graph(Y, k))
     return float(shared.sum() / (len(X) * k))
 
 
-def linear_cka(X, Y, unbiased: bool = True) -> float:
+def linear_cka(X, Y) -> float:
     """Linear centred kernel alignment, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)).
 
-    ``unbiased`` uses the U-statistic of HSIC (Song et al., 2012), near 0 (and possibly below) for
-    independent inputs of any width; otherwise as in Kornblith et al. (2019), which grows with
-    d/N.  Computed from features, so N is not limited by an (N, N) table.  Invariant to rotation,
-    translation and isotropic scaling.
+    Kornblith et al. (2019), whose value grows with d/N, with the unbiased HSIC of Song et al.
+    (2012) instead: near 0 (and possibly below) for independent inputs of any width.  Computed from
+    features, so N is not limited by an (N, N) table.  Invariant to rotation, translation and
+    isotropic scaling.
     """
     X, Y = (side - side.mean(axis=0) for side in checks.pair(X, Y))
     X, Y = (side / np.linalg.norm(side) for side in (X, Y))  # else small inputs underflow
 
     def hsic(A: np.ndarray, B: np.ndarray) -> float:
-        total = np.sum((A.T @ B) ** 2)
-        if not unbiased:
-            return total
-        n = len(A)
+        total, n = np.sum((A.T @ B) ** 2), len(A)
         # The rows of a centred Gram matrix sum to 0; without its diagonal, to minus that.
         a, b = np.sum(A * A, axis=1), np.sum(B * B, axis=1)
         return total - a @ b + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 * (a @ b) / (n - 2)
@@ -136,26 +129,25 @@ def linear_cka(X, Y, unbiased: bool = True) -> float:
     return float(hsic(X, Y) / np.sqrt(scale))
 
 
-def dissimilarity_ranks(X: np.ndarray, centre: bool = False) -> np.ndarray:
+def dissimilarity_ranks(X: np.ndarray) -> np.ndarray:
     """Centred, normalised ranks of the cosine distances of all N(N - 1)/2 pairs of rows."""
-    X = X - X.mean(axis=0) if centre else X
     if not np.linalg.norm(X, axis=1).all():
         raise ValueError("a row is zero: it has no cosine distance")
     # Rounding makes equal distances tie, which they do in exact arithmetic only.
     return _normalised(rankdata(np.round(pdist(X, "cosine"), 12)))
 
 
-def rsa(X, Y, centre: bool = False) -> float:
+def rsa(X, Y) -> float:
     """Representational similarity: Spearman correlation of the two cosine distance matrices.
 
     Kriegeskorte et al. (2008), upper triangles, ties at mid-rank.  Invariant to rotation and
-    isotropic scaling, and with ``centre`` to translation.  Needs N(N - 1)/2 distances in memory.
+    isotropic scaling.  Needs N(N - 1)/2 distances in memory.
     """
     X, Y = checks.pair(X, Y)
-    return float(dissimilarity_ranks(X, centre) @ dissimilarity_ranks(Y, centre))
+    return float(dissimilarity_ranks(X) @ dissimilarity_ranks(Y))
 
 
-def partial_rsa(X, Y, controls, centre: bool = False) -> float:
+def partial_rsa(X, Y, controls) -> float:
     """RSA given one or several control embeddings: Spearman's partial correlation.
 
     ``controls``: an array (N, d) or a sequence of them, such as a bag of words; what their
@@ -166,8 +158,8 @@ def partial_rsa(X, Y, controls, centre: bool = False) -> float:
     known = [checks.embedding(control, "a control") for control in controls]
     if any(len(control) != len(X) for control in known):
         raise ValueError("a control has other rows than X and Y")
-    known = [dissimilarity_ranks(control, centre) for control in known]
-    x, y = (residual(dissimilarity_ranks(side, centre), known) for side in (X, Y))
+    known = [dissimilarity_ranks(control) for control in known]
+    x, y = (residual(dissimilarity_ranks(side), known) for side in (X, Y))
     return float(x @ y)
 
 
@@ -182,60 +174,62 @@ def angular_procrustes_distance(X, Y, dimension: int | None = None) -> float:
     return float(np.arccos(min(1.0, nuclear_norm(a.T @ b))))
 
 
-def svcca(X, Y, variance: float = 0.99, dimension: int | None = None, ridge: float = 0.0) -> float:
-    """Mean canonical correlation after PCA: SVCCA (Raghu et al., 2017), optionally regularised.
+def svcca(X, Y, dimension: int | None = None) -> float:
+    """Mean canonical correlation after PCA: SVCCA (Raghu et al., 2017).
 
-    Either side keeps the components that explain ``variance`` of it, at most ``dimension``.
-    ``ridge`` adds that share of their mean variance to each, which damps the weak ones.  In
-    sample: independent inputs score about sqrt(d/N), so read it against its null.
+    Either side keeps the components that explain VARIANCE of it, at most ``dimension``.  In sample:
+    independent inputs score about sqrt(d/N), so read it against its null.
     """
     X, Y = checks.pair(X, Y)
-    a, b = (subspace("svcca", side, dimension, variance, ridge) for side in (X, Y))
+    a, b = (subspace("svcca", side, dimension) for side in (X, Y))
     return float(nuclear_norm(a.T @ b) / min(a.shape[1], b.shape[1]))
 
 
 # What `evaluate` computes once per encoder, so that a pair costs one product.
 
 
-def relation(metric: str, X: np.ndarray, k: int, controls: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """An (N, N) table R(X) with metric(X, Y) = sum of R(X) * R(Y), for the metrics of tables.
+def _gram(X: np.ndarray) -> np.ndarray:
+    """U-centred Gram matrix (Szekely and Rizzo, 2014): its inner product is the unbiased HSIC."""
+    X = X - X.mean(axis=0)
+    X = X / np.linalg.norm(X)
+    gram, n = X @ X.T, len(X)
+    np.fill_diagonal(gram, 0)
+    rows = gram.sum(axis=1) / (n - 2)
+    gram += rows.sum() / (n - 1) - rows[:, None] - rows
+    np.fill_diagonal(gram, 0)
+    return gram / np.linalg.norm(gram)
 
-    For CKA it is the U-centred Gram matrix (Szekely and Rizzo, 2014), whose inner product is the
-    unbiased HSIC; for RSA the ranks, for mutual k-NN the graph.
-    """
-    if metric == "mutual_knn":
-        return neighbour_graph(X, k).toarray() / np.sqrt(len(X) * k)
-    if metric == "linear_cka":
-        X = X - X.mean(axis=0)
-        X = X / np.linalg.norm(X)
-        gram, n = X @ X.T, len(X)
-        np.fill_diagonal(gram, 0)
-        rows = gram.sum(axis=1) / (n - 2)
-        gram += rows.sum() / (n - 1) - rows[:, None] - rows
-        np.fill_diagonal(gram, 0)
-        return gram / np.linalg.norm(gram)
+
+def _distances(X: np.ndarray, controls: Sequence[np.ndarray] = ()) -> np.ndarray:
     ranks = dissimilarity_ranks(X)
-    if metric == "partial_rsa":
+    if controls:
         ranks = residual(ranks, [dissimilarity_ranks(control) for control in controls])
     return squareform(ranks, checks=False) / np.sqrt(2)
 
 
-def subspace(
-    metric: str,
-    X: np.ndarray,
-    dimension: int | None,
-    variance: float = 0.99,
-    ridge: float = 0.0,
-) -> np.ndarray:
+# Metric -> (X, k, controls) -> a table R(X) (N, N) with metric(X, Y) = sum of R(X) * R(Y).
+RELATIONS = {
+    "mutual_knn": lambda X, k, _: neighbour_graph(X, k).toarray() / np.sqrt(len(X) * k),
+    "linear_cka": lambda X, *_: _gram(X),
+    "rsa": lambda X, *_: _distances(X),
+    "partial_rsa": lambda X, k, controls: _distances(X, controls),
+}
+
+
+def relation(metric: str, X: np.ndarray, k: int, controls: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """The table of one of RELATIONS."""
+    return RELATIONS[metric](X, k, controls)
+
+
+def subspace(metric: str, X: np.ndarray, dimension: int | None) -> np.ndarray:
     """F(X) (N, c) such that the metric is a function of the nuclear norm of F(X)'F(Y)."""
     scores = Reduction.fit(X, dimension).transform(X)
     if metric == "angular_procrustes_distance":
         return scores / np.linalg.norm(scores)
     power = np.sum(scores**2, axis=0)
     total = np.sum((X - X.mean(axis=0)) ** 2)
-    keep = 1 + int(np.searchsorted(np.cumsum(power), variance * total - 1e-9 * total))
-    scores, power = scores[:, :keep], power[:keep]
-    return scores / np.sqrt(power + ridge * power.mean())
+    keep = 1 + int(np.searchsorted(np.cumsum(power), VARIANCE * total - 1e-9 * total))
+    return scores[:, :keep] / np.sqrt(power[:keep])
 
 
 def nuclear_norm(M: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from paper_utils.alignment.mapping import Reduction, lexical_residuals, polar
+from paper_utils.alignment.mapping import Reduction, lexical_residuals, procrustes
 from paper_utils.alignment.nulls import induced
 from paper_utils.alignment.splits import Split
 
@@ -64,7 +64,7 @@ def ranks(
         paired = induced(permutations, train)  # (P, n)
         rotations = np.concatenate(
             [
-                polar(a[train].T @ b[paired[start : start + GATHERED]])
+                procrustes(a[train], b[paired[start : start + GATHERED]])
                 for start in range(0, len(paired), GATHERED)
             ]
         )  # (P, c, c)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist
 
-from paper_utils.alignment import checks, metrics, splits
-from paper_utils.alignment.mapping import ProcrustesMap
+from paper_utils.alignment import checks, metrics, retrieval, splits
+from paper_utils.alignment.mapping import procrustes
 
 FACTORS = ("verb", "colour", "type", "location", "second_colour", "second_type")
 ROLES = ("colour", "type", "second_colour", "second_type")
@@ -52,7 +52,7 @@ def variance_explained(X, factors: pd.DataFrame) -> pd.DataFrame:
     Columns: factor, alone (R^2 by itself), unique (R^2 lost without it), total (R^2 of all
     factors, the same in each row); linear regression on :func:`factor_distances`.
     """
-    ranks = metrics.dissimilarity_ranks(_rows(X, factors), centre=True)
+    ranks = metrics.dissimilarity_ranks(_rows(X, factors))
     models = factor_distances(factors)
 
     def explained(names: Sequence[str]) -> float:
@@ -72,7 +72,7 @@ def shared_factors(X, Y, factors: pd.DataFrame) -> pd.DataFrame:
 
     Columns: factor (the last row is all of them), rsa, partial, drop = rsa - partial.
     """
-    x, y = (metrics.dissimilarity_ranks(_rows(side, factors), centre=True) for side in (X, Y))
+    x, y = (metrics.dissimilarity_ranks(_rows(side, factors)) for side in (X, Y))
     models = factor_distances(factors)
     whole = float(x @ y)
     rows = []
@@ -98,13 +98,14 @@ def order_accuracy(
         raise ValueError(f"{len(rows)} instructions have a swapped twin: too few for {folds} folds")
     group = np.where(twin >= 0, np.minimum(twin, np.arange(len(X))), np.arange(len(X)))
     right = np.zeros(len(X))
-    for train, test in splits.make("random", len(X), None, folds, seed, group).folds:
+    split = splits.make("random", len(X), None, folds, seed, group)
+    reduced = (retrieval.spaces(side, split, dimension) for side in (X, Y))
+    for (train, test), a, b in zip(split.folds, *reduced, strict=True):
         test = test[twin[test] >= 0]
-        fitted = ProcrustesMap.fit(X[train], Y[train], dimension)
-        for image, goal in (
-            (fitted.forward(X), fitted.target.transform(Y)),
-            (fitted.backward(Y), fitted.source.transform(X)),
-        ):
+        shared = min(a.shape[1], b.shape[1])
+        a, b = a[:, :shared], b[:, :shared]
+        rotation = procrustes(a[train], b[train])
+        for image, goal in ((a @ rotation, b), (b @ rotation.T, a)):
             goal = goal / np.linalg.norm(goal, axis=1, keepdims=True)
             margin = np.sum(image[test] * (goal[test] - goal[twin[test]]), axis=1)
             margin /= np.linalg.norm(image[test], axis=1)
@@ -117,7 +118,8 @@ def order_accuracy(
 
 
 def _rows(X, factors: pd.DataFrame) -> np.ndarray:
+    """Checked and centred."""
     X = checks.embedding(X)
     if len(X) != len(factors):
         raise ValueError(f"the embedding has {len(X)} rows, factors has {len(factors)}")
-    return X
+    return X - X.mean(axis=0)

@@ -11,9 +11,9 @@ from paper_utils.cloning.policy import CELL_KINDS, CELLS, Policy
 from paper_utils.cloning.training import Episodes
 from paper_utils.data import grammar
 from paper_utils.data.demonstrations import Demonstrations
+from paper_utils.data.view import AGENT_CELL
 
 THINGS = tuple(OBJECT_TO_IDX[name] for name in grammar.ANY_TYPE)
-OWN_CELL = 3 * 7 + 6  # shows what the agent carries
 
 
 @torch.inference_mode()
@@ -42,7 +42,7 @@ def on_named_things(
             weight = attention[0].mean(1)  # (T, 49)
             wanted = (kinds[:, 0] == OBJECT_TO_IDX[kind]) & (kinds[:, 1] == COLOR_TO_IDX[colour])
             named, other = wanted[cells[0]], (is_thing & ~wanted)[cells[0]]  # bool (T, 49)
-            named[:, OWN_CELL] = other[:, OWN_CELL] = False
+            named[:, AGENT_CELL] = other[:, AGENT_CELL] = False  # what the agent carries
             both = named.any(1) & other.any(1)
             found += [
                 (weight[t][named[t]].mean(), weight[t][other[t]].mean())

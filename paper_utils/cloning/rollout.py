@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
 from paper_utils.artifacts import Stage, write_table
@@ -129,19 +130,12 @@ def _in_batches(level: str, seeds: Sequence[int], make_act) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson, 1927)."""
-    p, square = successes / trials, z * z / trials
-    middle = (p + square / 2) / (1 + square)
-    half = z / (1 + square) * np.sqrt(p * (1 - p) / trials + square / (4 * trials))
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
-
-
 def summarize(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Success with its Wilson interval, number of episodes and median steps, per group."""
+    """Success with its 95 % interval (Wilson, 1927), episodes and median steps, per group."""
     rows = []
     for values, group in episodes.groupby(by, sort=False):
-        low, high = wilson(int(group["success"].sum()), len(group))
+        counted = binomtest(int(group["success"].sum()), len(group))
+        low, high = counted.proportion_ci(method="wilson")
         rows.append(
             dict(zip(by, values))
             | {

@@ -38,18 +38,11 @@ def _train_reference(
     family: str, trained: bool,
 ) -> None:  # fmt: skip
     settings = profile.encoders
-    corpus = Corpus(
-        train_texts=told.train,
-        valid_texts=told.validation,
-        train_images=shown.train_images,
-        train_captions=shown.train_captions,
-        valid_images=shown.validation_images,
-        valid_captions=shown.validation_captions,
-    )
     train(
-        family, folder, corpus, width=settings.width, layers=settings.layers, heads=settings.heads,
-        steps=settings.steps if trained else 0, batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate, seed=profile.seed, progress=report,
+        family, folder, Corpus(told, shown), width=settings.width, layers=settings.layers,
+        heads=settings.heads, steps=settings.steps if trained else 0,
+        batch_size=settings.batch_size, learning_rate=settings.learning_rate,
+        seed=profile.seed, progress=report,
     )  # fmt: skip
 
 

@@ -41,8 +41,8 @@ class NextToken:
 
         self.batch_tokens = max(batch_size * TOKENS, CONTEXT)
         self.vocab_size = len(tokenizer)
-        self.train = rows(corpus.train_texts)
-        self.valid = [row[:CONTEXT] for row in rows(corpus.valid_texts[:HELD_OUT])]
+        self.train = rows(corpus.told.train)
+        self.valid = [row[:CONTEXT] for row in rows(corpus.told.validation[:HELD_OUT])]
         self.stream = np.array([token for row in self.train for token in row[1:]])
         # Rows begin where a sentence does, like the instructions that will be embedded.
         stops = np.isin(self.stream, [self.last, tokenizer.convert_tokens_to_ids(".")])
@@ -121,8 +121,9 @@ class Contrastive:
             tokens = tokenizer(captions, truncation=True, max_length=CONTEXT)["input_ids"]
             return images, pad_sequence([torch.tensor(ids) for ids in tokens], True, PAD)
 
-        self.train = pairs(corpus.train_images, corpus.train_captions)
-        self.valid = pairs(corpus.valid_images[:HELD_OUT], corpus.valid_captions[:HELD_OUT])
+        shown, few = corpus.shown, slice(HELD_OUT)
+        self.train = pairs(shown.train_images, shown.train_captions)
+        self.valid = pairs(shown.validation_images[few], shown.validation_captions[few])
         self.batch_size = min(batch_size, len(self.train[0]))
 
     def encode(self, model: Any, pixels: torch.Tensor, text: dict[str, torch.Tensor]) -> Any:

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from paper_utils.data.narration import Documents
+from paper_utils.data.pictures import Pictures
 from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, Size
 from paper_utils.encoders.hub import quiet
 
@@ -24,14 +26,8 @@ from paper_utils.encoders.hub import quiet
 class Corpus:
     """The narrated world: text for the language models, pictures with captions for the others."""
 
-    train_texts: list[str]
-    valid_texts: list[str]
-    train_images: np.ndarray
-    """uint8[M, H, H, 3]; H is a multiple of ``families.PATCH``."""
-    train_captions: list[str]
-    """M captions; ``train_captions[i]`` describes ``train_images[i]``."""
-    valid_images: np.ndarray
-    valid_captions: list[str]
+    told: Documents
+    shown: Pictures
 
 
 def train(
@@ -69,9 +65,10 @@ def train(
 
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}: known are {', '.join(FAMILIES)}")
+    shown = corpus.shown
     for images, captions in (
-        (corpus.train_images, corpus.train_captions),
-        (corpus.valid_images, corpus.valid_captions),
+        (shown.train_images, shown.train_captions),
+        (shown.validation_images, shown.validation_captions),
     ):
         if len(images) != len(captions):
             raise ValueError(f"{len(images)} images with {len(captions)} captions")
@@ -81,7 +78,7 @@ def train(
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kind = getattr(transformers, spec.model)
-        image_size = corpus.train_images.shape[1]
+        image_size = shown.train_images.shape[1]
         size = Size(len(tokenizer), width, layers, heads, image_size)
         model = kind(kind.config_class(**spec.configure(size))).train()
         objective = OBJECTIVES[spec.objective](corpus, tokenizer, batch_size)
@@ -116,13 +113,6 @@ def train(
     return report
 
 
-def untrained(
-    family: str, folder: str | os.PathLike[str], corpus: Corpus, **options: Any
-) -> dict[str, Any]:
-    """The twin that :func:`train` with the same ``options`` starts from: random weights."""
-    return train(family, folder, corpus, **(options | {"steps": 0}))
-
-
 def train_tokenizer(corpus: Corpus, template: tuple[int | None, int | None]) -> Any:
     """A word-level tokenizer of the corpus, lower case: the same vocabulary for every family.
 
@@ -135,7 +125,7 @@ def train_tokenizer(corpus: Corpus, template: tuple[int | None, int | None]) -> 
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.WordLevelTrainer(special_tokens=list(SPECIAL), show_progress=False)
-    tokenizer.train_from_iterator([*corpus.train_texts, *corpus.train_captions], trainer)
+    tokenizer.train_from_iterator([*corpus.told.train, *corpus.shown.train_captions], trainer)
     before, after = ("" if token is None else SPECIAL[token] for token in template)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{before} $A {after}".strip(),

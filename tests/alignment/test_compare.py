@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from paper_utils import alignment
-from paper_utils.alignment import nulls, splits
+from paper_utils.alignment import engine, nulls, splits
 
-FAST = {"permutations": 9, "bootstrap": 200, "workers": 1}
+FAST = {"permutations": 9, "bootstrap": 200}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def frame(world, factors):
 
 
 def pick(frame, first, second, metric, split="random", direction="forward"):
-    symmetric = metric in alignment.METRICS[4:]
+    symmetric = metric in engine.METRICS[4:]
     split, direction = ("all", "symmetric") if symmetric else (split, direction)
     rows = frame.query(
         "first == @first and second == @second and metric == @metric"
@@ -80,9 +80,7 @@ def test_values_are_those_of_the_functions(frame, world, factors):
 def test_null_draws_are_those_of_a_plain_loop(world, factors):
     X, Y = world["agent"], world["other_ordered"]
     for split in ("random", "in_sample"):
-        scores = alignment.evaluate(
-            {"x": X, "y": Y}, factors, splits=[split], permutations=4, workers=1
-        )
+        scores = engine.evaluate({"x": X, "y": Y}, factors, splits=[split], permutations=4)
         made = splits.make(split, len(X))
         inside = nulls.permutations(len(X), 4, [0, 1], made.blocks)
         free = nulls.permutations(len(X), 4, [0, 1])
@@ -150,13 +148,13 @@ def test_chosen_pairs_bring_their_baselines_along(world, factors, frame):
         assert (row[columns] == same[columns]).all()
 
 
-def test_results_do_not_depend_on_the_run_or_its_workers(world, factors):
-    pytest.importorskip("paper_utils.parallel")
+def test_results_do_not_depend_on_the_run_or_its_workers(world, factors, monkeypatch):
     some = {name: world[name] for name in ("bag", "ordered", "agent")}
     options = {**FAST, "lexical": ("bag",), "permutations": 60}
     here = alignment.compare(some, factors, **options)
     pd.testing.assert_frame_equal(here, alignment.compare(some, factors, **options))
-    there = alignment.compare(some, factors, **{**options, "workers": 2})
+    monkeypatch.setenv("PAPER_WORKERS", "2")
+    there = alignment.compare(some, factors, **options)
     pd.testing.assert_frame_equal(here, there, check_exact=True)
 
 
@@ -225,7 +223,7 @@ def test_pseudo_values_give_the_jackknife_standard_error(metric):
     random = np.random.default_rng(0)
     X = random.normal(size=(120, 6))
     Y = X @ random.normal(size=(6, 5)) + 2 * random.normal(size=(120, 5))
-    (score,) = alignment.evaluate({"x": X, "y": Y}, metrics=[metric], permutations=1, workers=1)
+    (score,) = engine.evaluate({"x": X, "y": Y}, metrics=[metric], permutations=1)
     assert np.mean(score.items) == pytest.approx(score.value)
     plain = getattr(alignment, metric)
     left = [plain(np.delete(X, i, axis=0), np.delete(Y, i, axis=0)) for i in range(120)]

@@ -7,28 +7,28 @@ import pytest
 from scipy.stats import kstest
 
 from paper_utils import alignment
-from paper_utils.alignment import nulls
+from paper_utils.alignment import engine, nulls
 
 DRAWS, COUNT = 200, 39  # independent pairs of inputs, permutations of each
 
 
 @pytest.fixture(scope="module")
-def independent() -> dict[str, list[alignment.Score]]:
+def independent() -> dict[str, list[engine.Score]]:
     """Every metric of many pairs that share nothing, each against its null."""
-    found: dict[str, list[alignment.Score]] = {}
-    wanted = [metric for metric in alignment.METRICS if metric not in ("partial_rsa",)]
+    found: dict[str, list[engine.Score]] = {}
+    wanted = [metric for metric in engine.METRICS if metric not in ("partial_rsa",)]
     for seed in range(DRAWS):
         X, Y, Z = np.random.default_rng([7, seed]).normal(size=(3, 24, 3))
-        scores = alignment.evaluate(
+        scores = engine.evaluate(
             {"x": X, "y": Y, "z": Z}, pairs=[("x", "y")], metrics=wanted, k=3, folds=2,
-            permutations=COUNT, lexical=("z",), seed=seed, workers=1,
+            permutations=COUNT, lexical=("z",), seed=seed,
         )  # fmt: skip
         for score in scores:
             found.setdefault(f"{score.metric} {score.direction}", []).append(score)
     return found
 
 
-def distance(score: alignment.Score) -> bool:
+def distance(score: engine.Score) -> bool:
     return score.metric.endswith("_distance")
 
 
@@ -59,9 +59,7 @@ def test_the_best_of_many_layers_is_judged_against_the_best_of_the_null():
         candidates = np.random.default_rng([1, seed]).normal(size=(8, 24, 4))
         layers = {str(layer): X for layer, X in enumerate(candidates)}
         target = np.random.default_rng([2, seed]).normal(size=(24, 4))
-        found = alignment.best_layer(
-            layers, target, "linear_cka", permutations=39, seed=seed, workers=1, k=3
-        )
+        found = alignment.best_layer(layers, target, "linear_cka", permutations=39, seed=seed, k=3)
         assert found["value"] == max(found["values"].values())
         false += found["p"] <= 0.05
     assert false / 40 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 40)

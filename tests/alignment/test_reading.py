@@ -34,11 +34,9 @@ def tables(noise: dict[str, float]):
     agents = sum(PLAYERS.values(), [])
     pairs = [(one, r) for one in [*agents, *WORDS] for r in REFERENCES]
     pairs += [(b, a) for a, b in combinations(REFERENCES, 2)] + [("action-0", "action-1")]
-    options = {"metrics": ["precision_at_k"], "permutations": 1, "bootstrap": 100, "workers": 1}
+    options = {"metrics": ["precision_at_k"], "permutations": 1, "bootstrap": 100}
     comparison = compare(spaces, factors, pairs=pairs, k=5, dimension=10, lexical=WORDS, **options)
-    scores = contrasts.item_scores(
-        spaces, factors, pairs, k=5, dimension=10, lexical=WORDS, workers=1
-    )
+    scores = contrasts.item_scores(spaces, factors, pairs, k=5, dimension=10, lexical=WORDS)
     paired = contrasts.table(scores, PLAYERS, REFERENCES, WORDS, factors, bootstrap=300)
     # Reading fills in what it does not find with NaN, as for controls that were not asked.
     head = reading.headline(comparison, paired, REFERENCES)

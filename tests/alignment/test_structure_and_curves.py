@@ -7,6 +7,7 @@ import pytest
 
 from paper_utils import alignment
 from paper_utils.alignment import structure
+from paper_utils.alignment.comparison import _curves
 
 
 def one_hot(column) -> np.ndarray:
@@ -24,7 +25,7 @@ def test_swapped_twins(factors):
 def test_variance_is_explained_by_the_factor_that_was_put_in(factors):
     noise = 0.05 * np.random.default_rng(0).normal(size=(len(factors), 12))
     X = np.hstack([one_hot(factors["type"]), noise])
-    table = alignment.variance_explained(X, factors).set_index("factor")
+    table = structure.variance_explained(X, factors).set_index("factor")
     assert table["unique"].idxmax() == "type" and table["alone"].idxmax() == "type"
     assert table.loc["type", "alone"] > 0.5 and table.loc["colour", "unique"] < 0.02
     assert (table["unique"] <= table["total"] + 1e-9).all()
@@ -36,40 +37,33 @@ def test_shared_factors_finds_the_common_one(factors):
     noise = 0.2 * random.normal(size=(2, len(factors), 6))
     X = np.hstack([one_hot(factors["type"]), one_hot(factors["colour"]), noise[0]])
     Y = np.hstack([one_hot(factors["type"]), one_hot(factors["second_colour"]), noise[1]])
-    table = alignment.shared_factors(X, Y, factors).set_index("factor")
+    table = structure.shared_factors(X, Y, factors).set_index("factor")
     assert table.drop("all")["drop"].idxmax() == "type"
     assert table.loc["all", "partial"] < table.loc["all", "rsa"] / 2
 
 
 def test_only_ordered_encoders_know_the_order(bags, factors):
-    known = alignment.order_accuracy(bags["ordered"], bags["other_ordered"], factors)
-    blind = alignment.order_accuracy(bags["bag"], bags["other_bag"], factors)
-    mixed = alignment.order_accuracy(bags["bag"], bags["ordered"], factors)
+    known = structure.order_accuracy(bags["ordered"], bags["other_ordered"], factors)
+    blind = structure.order_accuracy(bags["bag"], bags["other_bag"], factors)
+    mixed = structure.order_accuracy(bags["bag"], bags["ordered"], factors)
     assert known["accuracy"] > 0.9 and known["low"] > 0.8 and known["pairs"] == 66
     assert blind["accuracy"] == 0.5 and mixed["accuracy"] == pytest.approx(0.5, abs=0.1)
     with pytest.raises(ValueError, match="have a swapped twin"):
-        alignment.order_accuracy(bags["bag"][:40], bags["ordered"][:40], factors.head(40))
+        structure.order_accuracy(bags["bag"][:40], bags["ordered"][:40], factors.head(40))
     with pytest.raises(ValueError, match="factors has"):
-        alignment.order_accuracy(bags["bag"][:40], bags["ordered"][:40], factors)
+        structure.order_accuracy(bags["bag"][:40], bags["ordered"][:40], factors)
 
 
-def test_k_curve_holds_the_values_of_both_definitions(bags):
-    X, Y = bags["ordered"], bags["other_bag"]
-    curve = alignment.k_curve(X, Y, (1, 5, 15)).set_index(["metric", "k"])
-    for k in (1, 5, 15):
-        assert curve.loc[("precision_at_k", k), "value"] == alignment.precision_at_k(X, Y, k)
-        assert curve.loc[("mutual_knn", k), "value"] == alignment.mutual_knn(X, Y, k)
-    assert curve.loc["precision_at_k", "value"].is_monotonic_increasing
-
-
-def test_size_curve_shows_what_fewer_instructions_do():
+def test_curves_hold_the_precision_and_show_what_fewer_instructions_do():
     X, Y = np.random.default_rng(0).normal(size=(2, 200, 6))
-    curve = alignment.size_curve(X, Y, (20, 50, 200), repeats=4)
-    np.testing.assert_allclose(curve["chance"], [15 / 20, 15 / 50, 15 / 200])
-    assert curve["value"].is_monotonic_decreasing  # P@15 of noise grows as N falls
-    assert (curve["low"] <= curve["value"]).all() and (curve["value"] <= curve["high"]).all()
-    again = alignment.size_curve(X, Y, (20, 50, 200), repeats=4)
-    assert curve.equals(again)
-    assert (alignment.size_curve(X, Y, (20,), alignment.linear_cka)["chance"] == 0).all()
-    with pytest.raises(ValueError, match="between 4 and N"):
-        alignment.size_curve(X, Y, (300,))
+    options = {"dimension": 6, "folds": 5, "seed": 0}
+    curve = _curves(("one", "two", X, Y, 15, options)).set_index(["along", "at"])
+    for k in (1, 15):
+        both = [
+            alignment.precision_at_k(X, Y, k, direction=way, **options)
+            for way in ("forward", "backward")
+        ]
+        assert curve.loc[("k", k), "value"] == pytest.approx(np.mean(both))
+    assert curve.loc["k", "value"].is_monotonic_increasing
+    assert curve.loc["N", "value"].is_monotonic_decreasing  # P@15 of noise grows as N falls
+    np.testing.assert_allclose(curve.loc["N", "chance"], [15 / 30, 15 / 60, 15 / 120, 15 / 200])

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import alignment
-from paper_utils.alignment import nulls, splits
+from paper_utils.alignment import engine, nulls, splits
 
 WIDTHS = (64, 96, 128, 256, 384, 768)
 
@@ -62,9 +62,9 @@ def loop(X, Y, lexicon, draw, folds_draw) -> dict[tuple[str, str], float]:
 def against_the_loop(arrays, factors, permutations: int) -> tuple[float, float]:
     """Seconds per pair and permutation of the loop, and the largest difference from evaluate."""
     pairs, items = [("encoder1", "encoder2"), ("encoder3", "encoder5")], len(factors)
-    metrics = [m for m in alignment.METRICS if m not in ("partial_rsa", "precision_at_k_residual")]
-    scores = alignment.evaluate(
-        arrays, factors, pairs=pairs, metrics=metrics, permutations=permutations, workers=1
+    metrics = [m for m in engine.METRICS if m not in ("partial_rsa", "precision_at_k_residual")]
+    scores = engine.evaluate(
+        arrays, factors, pairs=pairs, metrics=metrics, permutations=permutations
     )
     folds = splits.make("random", items).blocks
     draws = nulls.permutations(items, permutations, [0, 1])
@@ -83,7 +83,6 @@ def against_the_loop(arrays, factors, permutations: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="6 encoders, 20 permutations")
-    parser.add_argument("--workers", type=int, default=None, help="1: in this process")
     given = parser.parse_args()
     encoders, permutations = (6, 20) if given.quick else (16, 200)
     arrays, factors = world(encoders, 450)
@@ -91,13 +90,12 @@ def main() -> None:
 
     for label, metrics in (
         ("all metrics", None),
-        ("all but lexical residuals", [m for m in alignment.METRICS if "residual" not in m]),
+        ("all but lexical residuals", [m for m in engine.METRICS if "residual" not in m]),
     ):
         start = time.perf_counter()
         frame = alignment.compare(
-            arrays, factors, metrics=metrics, permutations=permutations, lexical=("lexicon",),
-            workers=given.workers,
-        )  # fmt: skip
+            arrays, factors, metrics=metrics, permutations=permutations, lexical=("lexicon",)
+        )
         fast = time.perf_counter() - start
         print(f"compare, {pairs} pairs, {permutations} permutations, {label}: {fast:.1f} s, "
               f"{len(frame)} rows (load average {os.getloadavg()[0]:.1f})", flush=True)  # fmt: skip

@@ -17,7 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from paper_utils.data.narration import Documents
+from paper_utils.data.pictures import Pictures
 from paper_utils.encoders import hub, scratch
+from paper_utils.encoders.families import FAMILIES
 
 SENTENCES = 2000
 
@@ -30,9 +33,8 @@ def sentences() -> list[str]:
 
 
 def checkpoint(folder: Path, model: torch.nn.Module, texts: list[str], family: str) -> Path:
-    corpus = scratch.Corpus(texts, texts, np.zeros((0, 8, 8, 3), np.uint8), [], np.zeros(0), [])
-    from paper_utils.encoders.families import FAMILIES
-
+    none = np.zeros((0, 8, 8, 3), np.uint8)
+    corpus = scratch.Corpus(Documents(texts, texts), Pictures(none, [], none, []))
     scratch.train_tokenizer(corpus, FAMILIES[family].template).save_pretrained(folder)
     model.save_pretrained(folder)
     return folder

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 import torch
 from minigrid.core.constants import COLOR_TO_IDX
-from scipy.stats import binomtest
 
 from paper_utils.cloning import attention, failures, rollout
 from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds, tokenize
@@ -117,12 +116,6 @@ def test_attention_counts_the_named_thing():
         shown["GoToLocal"] = collect(expert.rollouts("GoToLocal", [seeds[i] for i in rows]))
         found = looking_for(COLOR_TO_IDX["red"]).iloc[0]
         assert (found["named"] > 3 * found["other"]) == above
-
-
-@pytest.mark.parametrize(("hits", "trials"), [(0, 10), (3, 10), (10, 10), (505, 512)])
-def test_wilson(hits, trials):
-    expected = binomtest(hits, trials).proportion_ci(method="wilson")
-    assert rollout.wilson(hits, trials) == pytest.approx(tuple(expected), abs=1e-6)
 
 
 def test_summary_counts_by_group():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from paper_utils.data.narration import Documents
+from paper_utils.data.pictures import Pictures
 from paper_utils.encoders import scratch
 from paper_utils.encoders.families import FAMILIES
 
@@ -50,9 +53,14 @@ def corpus() -> scratch.Corpus:
     pictures, captions = zip(*(_picture(random) for _ in range(460)))
     images = np.stack(pictures)
     return scratch.Corpus(
-        texts[:400], texts[400:], images[:400], list(captions[:400]), images[400:],
-        list(captions[400:]),
-    )  # fmt: skip
+        Documents(texts[:400], texts[400:]),
+        Pictures(images[:400], list(captions[:400]), images[400:], list(captions[400:])),
+    )
+
+
+def with_parts(corpus: scratch.Corpus, **parts: dict) -> scratch.Corpus:
+    """The corpus with some fields of ``told`` or ``shown`` replaced."""
+    return replace(corpus, **{k: replace(getattr(corpus, k), **v) for k, v in parts.items()})
 
 
 @pytest.fixture(scope="session", autouse=True)
