@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -93,7 +94,7 @@ def seeds(text: str) -> list[int]:
 
 
 def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
-    """``["cloning.epochs=3"]`` -> ``{"cloning.epochs": 3}``; values are read as YAML.
+    """``["cloning.epochs=3"]`` -> ``{"cloning.epochs": 3}``; values are read as JSON, or as YAML.
 
     ``several``: each is a list of the values between commas.
     """
@@ -104,10 +105,14 @@ def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals or not key.strip() or not text.strip():
             raise ProfileError(f"--set wants KEY=VALUE, not {pair!r}")
+        given = f"[{text}]" if several else text
         try:
-            value = parse_yaml(f"[{text}]" if several else text)
-        except yaml.YAMLError:
-            raise ProfileError(f"--set {key.strip()}: {text!r} is not a YAML value") from None
+            value = json.loads(given)  # YAML would read 1e-4 as a word
+        except ValueError:
+            try:
+                value = parse_yaml(given)
+            except yaml.YAMLError:
+                raise ProfileError(f"--set {key.strip()}: {text!r} is not a YAML value") from None
         if key.strip() in found:
             raise ProfileError(f"--set {key.strip()} is given twice")
         found[key.strip()] = value
@@ -125,13 +130,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if os.environ.get("PAPER_STORE"):  # kernels work in another folder
         os.environ["PAPER_STORE"] = str(Path(os.environ["PAPER_STORE"]).resolve())
+    if getattr(options, "cluster", ""):
+        os.environ["PAPER_CLUSTER"] = options.cluster
     try:
         if options.command == "run":
             plan = pipeline.Plan.check(
                 options.profile, options.seed, overrides(options.overrides), options.out
             )
-            with _cluster(options):
-                pipeline.run(plan)
+            pipeline.run(plan)
             from paper_utils import report
 
             print(report.headline(plan.folder))
@@ -172,19 +178,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _cluster(options: argparse.Namespace):
-    from paper_utils import pipeline
-
-    return pipeline.environment(**({"PAPER_CLUSTER": options.cluster} if options.cluster else {}))
-
-
 def _batch(options: argparse.Namespace) -> int:
     from paper_utils import batch
 
     choices = overrides(options.overrides, several=True)
     plans = batch.Batch.check(options.profile, seeds(options.seeds), choices, options.out)
-    with _cluster(options):
-        table, failures = batch.run(plans)
+    table, failures = batch.run(plans)
     if len(table):
         print(table.round(3).to_string(index=False))
         print(f"summary  {plans.folder / 'summary.csv'}")

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -82,13 +82,10 @@ class Store:
     """A folder of artifacts.  ``root`` is made when first written to."""
 
     root: Path
-    published: tuple[Path, ...] = field(default_factory=tuple)
+    published: tuple[Path, ...] = ()
     """Read-only stores that are asked first; a damaged artifact there is refused, not remade.
     An artifact there may lack files (its manifest says which): it can be loaded, but what is made
     from it is made from a whole one."""
-
-    def __post_init__(self) -> None:
-        self.root = Path(self.root)
 
     def path(self, stage: Stage, profile: Profile, root: Path | None = None, **parameters) -> Path:
         """Where the artifact lies, or will lie."""
@@ -398,25 +395,12 @@ def _reporter(folder: Path) -> Report:
     return report
 
 
-class _watch:
+@contextmanager
+def _watch(folders: list[Path], describe: str) -> Iterator[None]:
     """A bar over all the artifacts being made, from the fractions their workers report."""
+    done = threading.Event()
 
-    def __init__(self, folders: list[Path], describe: str):
-        self.folders, self.describe = folders, describe
-        self.done = threading.Event()
-
-    def __enter__(self):
-        self.bar = parallel.progress(len(self.folders), self.describe)
-        self.thread = threading.Thread(target=self._poll, daemon=True)
-        self.thread.start()
-
-    def _poll(self) -> None:
-        while not self.done.wait(1.0):
-            self.bar.n = round(sum(self._fraction(folder) for folder in self.folders), 3)
-            self.bar.refresh()
-
-    @staticmethod
-    def _fraction(folder: Path) -> float:
+    def fraction(folder: Path) -> float:
         if folder.exists():
             return 1.0
         try:
@@ -424,7 +408,16 @@ class _watch:
         except (OSError, ValueError):
             return 0.0
 
-    def __exit__(self, *_) -> None:
-        self.done.set()
-        self.thread.join()
-        self.bar.close()
+    def poll() -> None:
+        while not done.wait(1.0):
+            bar.n = round(sum(map(fraction, folders)), 3)
+            bar.refresh()
+
+    with parallel.progress(len(folders), describe) as bar:
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()

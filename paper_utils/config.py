@@ -32,6 +32,17 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Transformer(Part):
+    width: int
+    heads: int
+
+    @model_validator(mode="after")
+    def heads_divide_width(self) -> Transformer:
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        return self
+
+
 class Data(Part):
     """Room of notebook 01: demonstrations, instructions and the narrated world."""
 
@@ -60,7 +71,7 @@ class Data(Part):
         return list(self.demonstrations)
 
 
-class Cloning(Part):
+class Cloning(Transformer):
     """Room of notebook 02: the policy and its training by behavioural cloning."""
 
     agents: Count
@@ -105,14 +116,8 @@ class Cloning(Part):
             raise ValueError("name at least one composition, as 'red ball'")
         return value
 
-    @model_validator(mode="after")
-    def heads_divide_width(self) -> Cloning:
-        if self.width % self.heads:
-            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
-        return self
 
-
-class Encoders(Part):
+class Encoders(Transformer):
     """Room of notebook 03: the reference models and the lexical controls."""
 
     families: tuple[str, ...]
@@ -150,12 +155,6 @@ class Encoders(Part):
         if not value or len(set(value)) < len(value):
             raise ValueError("name at least one family, and each once")
         return value
-
-    @model_validator(mode="after")
-    def heads_divide_width(self) -> Encoders:
-        if self.width % self.heads:
-            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
-        return self
 
 
 class Alignment(Part):
@@ -195,8 +194,12 @@ class Profile(Part):
         Raises:
             ProfileError: unknown profile or key, or a value of the wrong type or range.
         """
-        values = _read(name)
-        for key, value in _checked_overrides(overrides).items():
+        values, overrides = _read(name), overrides or {}
+        if not isinstance(overrides, dict) or not all(isinstance(key, str) for key in overrides):
+            raise ProfileError(
+                "overrides must be a dictionary of dotted keys, as {'cloning.epochs': 3}"
+            )
+        for key, value in overrides.items():
             _override(values, key, value)
         if seed is not None:
             values["seed"] = seed
@@ -273,35 +276,13 @@ def _read(name: str | Path, depth: int = 0) -> dict[str, Any]:
     return values
 
 
-def _checked_overrides(overrides: Any) -> dict[str, Any]:
-    if overrides is None:
-        return {}
-    if not isinstance(overrides, dict) or not all(isinstance(key, str) for key in overrides):
-        raise ProfileError(
-            "overrides must be a dictionary of dotted keys, as {'cloning.epochs': 3}"
-        )
-    return overrides
-
-
 def _override(values: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
-    model: Any = Profile
-    node: Any = values
-    for depth, word in enumerate([*parents, last]):
-        fields = getattr(model, "model_fields", None)
-        if fields is None:  # inside a plain dictionary, such as data.demonstrations
-            known: list[str] = []
-        else:
-            known = list(fields)
-            if word not in known:
-                raise ProfileError(f"unknown key {key!r}{_hint(word, known)}")
-        if depth < len(parents):
-            if known:
-                model = fields[word].annotation
-            node = node.setdefault(word, {})
-            if not isinstance(node, dict):
-                raise ProfileError(f"unknown key {key!r}: {word!r} has no parts")
-    node[last] = value
+    for word in parents:
+        values = values.setdefault(word, {})
+        if not isinstance(values, dict):
+            raise ProfileError(f"unknown key {key!r}: {word!r} has no parts")
+    values[last] = value
 
 
 def _hint(word: str, known: list[str]) -> str:
@@ -312,11 +293,15 @@ def _hint(word: str, known: list[str]) -> str:
 def _first_problem(error: ValidationError) -> str:
     problems = error.errors(include_url=False)
     first = problems[0]
-    where = ".".join(str(word) for word in first["loc"]) or "profile"
+    where = ".".join(str(word) for word in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        message = "unknown key"
-    elif first["type"] not in ("missing", "value_error"):
+        model: Any = Profile
+        for word in first["loc"][:-1]:
+            model = model.model_fields[word].annotation
+        last = str(first["loc"][-1])
+        return f"unknown key {where!r}{_hint(last, list(model.model_fields))}"
+    if first["type"] not in ("missing", "value_error"):
         message += f" (got {first['input']!r})"[:120]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{where}: {message}{more}"
+    return f"{where or 'profile'}: {message}{more}"

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Sequence
 from itertools import cycle
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -14,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from paper_utils.encoders.families import COLOURS as MODALITY
+from paper_utils.encoders.families import ENCODERS, FAMILIES
 
 ACCENTS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 GREY = "#7F7F7F"
@@ -36,12 +36,37 @@ sns.set_theme(
         "axes.titleweight": "bold",
         "axes.titlesize": "medium",
         "axes.titlelocation": "left",
+        "axes.prop_cycle": plt.cycler(color=ACCENTS),
+        "errorbar.capsize": 2.5,
         "figure.constrained_layout.use": True,
+        "legend.frameon": False,
         "pdf.fonttype": 42,
         "svg.hashsalt": "paper",
     },
 )
-matplotlib.rcParams["axes.prop_cycle"] = matplotlib.cycler(color=ACCENTS)
+
+
+def _points(axis, at, rows: pd.DataFrame, column: str, along: str = "y", **how) -> None:
+    """Values of a column with their intervals (low, high), at places on the other axis."""
+    error = np.clip([rows[column] - rows["low"], rows["high"] - rows[column]], 0, None)
+    x, y = (at, rows[column]) if along == "y" else (rows[column], at)
+    axis.errorbar(x, y, **{f"{along}err": error}, **({"fmt": "o", "markersize": 4.5} | how))
+
+
+def _panels(count: int, columns: int, width: float, height: float, **how):
+    """A figure and its first ``count`` axes, in rows; the others are empty."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = width * columns, height * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **how)
+    for axis in axes.flat[count:]:
+        axis.set_axis_off()
+    return figure, list(axes.flat[:count])
+
+
+def _legend_above(figure: Figure, axis, ncols: int = 3, **how) -> None:
+    named = axis.get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper center", ncols=ncols, **how)
 
 
 # Notebook 01 ----------------------------------------------------------------------------------
@@ -51,21 +76,18 @@ def pictures(
     frames: Sequence[np.ndarray], titles: Sequence[str], columns: int = 4, size: float = 2.0
 ) -> Figure:
     """A grid of pictures, each under its caption."""
-    columns = min(columns, len(frames))
-    rows = -(-len(frames) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, (size + 0.45) * rows))
-    for axis in np.atleast_1d(axes).flat:
+    figure, axes = _panels(len(frames), columns, size, size + 0.45)
+    for axis, frame, title in zip(axes, frames, titles):
         axis.set_axis_off()
-    for axis, frame, title in zip(np.atleast_1d(axes).flat, frames, titles):
         axis.imshow(frame, interpolation="nearest")
         lines = "\n".join(textwrap.fill(line, int(13 * size)) for line in title.splitlines())
         axis.set_title(lines, fontsize=8.5, fontweight="normal", loc="center")
     return figure
 
 
-def filmstrip(film, most: int = 14) -> Figure:
-    """An episode frame by frame, each frame under the action that follows it."""
-    shown = np.unique(np.linspace(0, len(film.frames) - 1, min(most, len(film.frames))).astype(int))
+def filmstrip(film) -> Figure:
+    """An episode frame by frame, at most 14, each frame under the action that follows it."""
+    shown = np.unique(np.linspace(0, len(film.frames) - 1, min(14, len(film.frames))).astype(int))
     end = "done" if film.success else "not done"
     captions = [*film.actions, end][: len(film.frames)]
     titles = [f"{step}: {captions[step]}" for step in shown]
@@ -96,13 +118,12 @@ def episode_lengths(steps: pd.DataFrame) -> Figure:
     """Distribution of episode lengths per level (columns ``level`` and ``steps``)."""
     figure, axis = plt.subplots(figsize=(6.5, 3.0))
     order = steps.groupby("level")["steps"].mean().sort_values().index
-    sns.ecdfplot(
-        steps, x="steps", hue="level", hue_order=order, palette=ACCENTS[: len(order)], ax=axis
-    )
-    for level, colour in zip(order, ACCENTS):
+    colours = dict(zip(order, cycle(ACCENTS)))
+    sns.ecdfplot(steps, x="steps", hue="level", hue_order=order, palette=colours, ax=axis)
+    for level, colour in colours.items():
         mean = steps.loc[steps["level"] == level, "steps"].mean()
         axis.axvline(mean, color=colour, linestyle=":", linewidth=1)
-    sns.move_legend(axis, "lower right", title=None, frameon=False)
+    sns.move_legend(axis, "lower right", title=None)
     axis.set(xlabel="steps of the expert (dotted: mean)", ylabel="share of demonstrations")
     return figure
 
@@ -135,7 +156,7 @@ def training_curves(curves: pd.DataFrame) -> Figure:
         left.plot(curve["step"], curve["train_loss"], color=colour, linestyle=":", linewidth=1)
     for condition in dict.fromkeys(curves["condition"]):
         left.plot([], [], color=PLAYER[condition], marker=".", label=condition)
-    left.legend(frameon=False)
+    left.legend()
     left.set(title="loss: validation (solid), training (dotted)", xlabel="optimiser step",
              ylabel="cross-entropy (nats)", ylim=(0, None))  # fmt: skip
     trained = curves[curves["condition"] == "trained"]
@@ -144,7 +165,7 @@ def training_curves(curves: pd.DataFrame) -> Figure:
         right.plot(
             mean.index, mean, color=colour, marker=".", label=column.removeprefix("accuracy ")
         )
-    right.legend(frameon=False)
+    right.legend()
     right.set(title="single actions, trained agents", xlabel="optimiser step",
               ylabel="validation accuracy")  # fmt: skip
     return figure
@@ -159,13 +180,11 @@ def success(summary: pd.DataFrame) -> Figure:
     for number, player in enumerate(players):
         rows = summary[summary["player"] == player].set_index("level").loc[levels]
         x = np.arange(len(levels)) + (number - (len(players) - 1) / 2) * width
-        error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
-        axis.errorbar(x, rows["success"], yerr=error, fmt="o", color=PLAYER[player],
-                      capsize=2.5, markersize=4.5, label=player)  # fmt: skip
+        _points(axis, x, rows, "success", color=PLAYER[player], label=player)
     axis.set_xticks(range(len(levels)), levels)
     axis.set(ylabel="success on fresh episodes", ylim=(-0.03, 1.05))
     axis.grid(axis="y", linewidth=0.4)
-    axis.legend(frameon=False, ncols=len(players), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axis.legend(ncols=len(players), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
 
 
@@ -175,14 +194,12 @@ def progress(summary: pd.DataFrame) -> Figure:
     shares = sorted(summary["share"].unique())
     for number, (level, rows) in enumerate(summary.groupby("level", sort=False)):
         rows = rows.sort_values("share")
-        error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
-        x = rows["share"].map(shares.index) + 0.06 * number
-        axis.errorbar(x, rows["success"], yerr=error, marker="o", capsize=2.5, markersize=4.5,
-                      color=ACCENTS[number % len(ACCENTS)], linewidth=1, label=level)  # fmt: skip
+        x, colour = rows["share"].map(shares.index) + 0.06 * number, ACCENTS[number % len(ACCENTS)]
+        _points(axis, x, rows, "success", color=colour, fmt="o-", linewidth=1, label=level)
     axis.set_xticks(range(len(shares)), [*(f"{share:.1%}" for share in shares[:-1]), "kept"])
     axis.set(xlabel="share of the training done", ylabel="success", ylim=(-0.03, 1.05))
     axis.grid(axis="y", linewidth=0.4)
-    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -199,7 +216,7 @@ def failures(counts: pd.DataFrame) -> Figure:
     axis.set_yticks(range(len(counts)), counts.index)
     axis.invert_yaxis()
     axis.set(xlabel="failed episodes", xlim=(0, max(1.0, left.max()) * 1.08))
-    axis.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
+    axis.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
     return figure
 
 
@@ -213,18 +230,14 @@ def compositions(summary: pd.DataFrame) -> Figure:
             rows = summary[(summary["player"] == player) & (summary["composition"] == said)]
             rows = rows.set_index("level").reindex(levels)
             x = np.arange(len(levels)) + 0.4 * (number - 0.5) + 0.16 * (place - 0.5)
-            error = np.clip(
-                [rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None
-            )
-            axis.errorbar(x, rows["success"], yerr=error, fmt="o", color=PLAYER[player],
-                          capsize=2.5, markersize=5, fillstyle=fill,
-                          label=f"{player} agent, {said}")  # fmt: skip
+            _points(axis, x, rows, "success", color=PLAYER[player], markersize=5, fillstyle=fill,
+                    label=f"{player} agent, {said}")  # fmt: skip
             ends.append((x, rows["success"]))
         axis.plot(*zip(*ends), color=PLAYER[player], linewidth=1, alpha=0.5)
     axis.set_xticks(range(len(levels)), levels)
     axis.set(ylabel="success", ylim=(-0.03, 1.05))
     axis.grid(axis="y", linewidth=0.4)
-    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
     return figure
 
 
@@ -263,9 +276,7 @@ def success_by_factor(episodes: pd.DataFrame, factors: Sequence[str]) -> Figure:
     least = min(table["low"].min() for table in tables.values())
     figure, axes = plt.subplots(1, len(tables), figsize=(10, 2.8))
     for axis, (factor, rows) in zip(np.atleast_1d(axes), tables.items()):
-        error = np.clip([rows["success"] - rows["low"], rows["high"] - rows["success"]], 0, None)
-        axis.errorbar(rows["success"], rows[factor], xerr=error, fmt="o", capsize=2.5,
-                      color=PLAYER["trained"], markersize=4.5)  # fmt: skip
+        _points(axis, rows[factor], rows, "success", along="x", color=PLAYER["trained"])
         axis.set(title=factor, xlabel="success", xlim=(least - 0.02, 1.01), ylim=(-0.6, None))
         axis.grid(axis="x", linewidth=0.4)
     return figure
@@ -281,7 +292,6 @@ NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B
 def maps(
     spaces: dict[str, np.ndarray],
     labels: pd.Series,
-    columns: int = 4,
     named: bool = False,
     neighbours: bool = False,
 ) -> Figure:
@@ -293,17 +303,12 @@ def maps(
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    columns = min(columns, len(spaces))
-    rows = -(-len(spaces) // columns)
     values = sorted(dict.fromkeys(labels.replace("", "(none)")))
     colours = [NAMED[value] for value in values] if named else [*ACCENTS, GREY][: len(values)]
     shuffled = np.random.default_rng(0).permutation(len(labels))  # no colour always on top
     labels = labels.replace("", "(none)").iloc[shuffled]
-    figure, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.3 * rows + 0.4))
-    for axis in np.atleast_1d(axes).flat:
-        axis.set_axis_off()
-    for axis, (name, space) in zip(np.atleast_1d(axes).flat, spaces.items()):
-        axis.set_axis_on()
+    figure, axes = _panels(len(spaces), 4, 2.5, 2.4)
+    for axis, (name, space) in zip(axes, spaces.items()):
         components = PCA(2, svd_solver="full")
         if neighbours:
             # Equal rows would lie on one point: t-SNE spreads them as one clump instead.
@@ -316,7 +321,7 @@ def maps(
         sns.scatterplot(
             x=points[:, 0], y=points[:, 1], hue=labels.to_numpy(), hue_order=values,
             palette=colours, s=9, linewidth=0, alpha=0.65,
-            legend=axis is np.atleast_1d(axes).flat[0], ax=axis,
+            legend=axis is axes[0], ax=axis,
         )  # fmt: skip
         axis.set(xticks=[], yticks=[])
         axis.set_title(name, fontsize=9)
@@ -325,12 +330,8 @@ def maps(
         share = components.explained_variance_ratio_
         axis.set_xlabel(f"{share[0]:.0%} of variance", fontsize=8)
         axis.set_ylabel(f"{share[1]:.0%}", fontsize=8)
-    first = np.atleast_1d(axes).flat[0]
-    handles, texts = first.get_legend_handles_labels()
-    first.get_legend().remove()
-    figure.legend(
-        handles, texts, loc="outside upper center", ncols=len(values), frameon=False, markerscale=2
-    )
+    axes[0].get_legend().remove()
+    _legend_above(figure, axes[0], ncols=len(values), markerscale=2)
     return figure
 
 
@@ -339,8 +340,6 @@ def maps(
 
 def heat(square: pd.DataFrame, k: int, chance: float) -> Figure:
     """The symmetric table of precision@k; names in their modality's colour."""
-    from paper_utils.encoders.families import ENCODERS
-
     hidden = pd.DataFrame(
         np.triu(np.ones(square.shape, bool), 1), index=square.index, columns=square.columns
     )
@@ -385,48 +384,36 @@ def beside_controls(headline: pd.DataFrame, k: int) -> Figure:
         fill = "none" if column == "lexical" else "full"
         axis.plot(headline[column], y - 0.08 * (number + 1), marker, color=colour, label=label,
                   markersize=5, linestyle="none", fillstyle=fill)  # fmt: skip
-    error = np.clip(
-        [headline["value"] - headline["low"], headline["high"] - headline["value"]], 0, None
-    )
-    axis.errorbar(headline["value"], y + 0.1, xerr=error, fmt="o", color=MODALITY["action"],
-                  capsize=3, label="trained agents")  # fmt: skip
+    _points(axis, y + 0.1, headline, "value", along="x", color=MODALITY["action"], capsize=3,
+            markersize=6, label="trained agents")  # fmt: skip
     axis.axvline(headline["chance"].iloc[0], color="black", linestyle=":", linewidth=1)
     axis.text(headline["chance"].iloc[0], len(headline) - 0.45, " chance", fontsize=8)
     axis.set_yticks(y, headline["pair"])
     axis.set(xlim=(0, 1.02), ylim=(-0.6, len(headline) - 0.3), xlabel=f"held-out precision@{k}")
     axis.grid(axis="x", linewidth=0.4)
-    axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
+    axis.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
     return figure
 
 
 def by_split(splits: pd.DataFrame, chance: float) -> Figure:
     """Precision@k under every split: agents, bag of words and untrained agent, one panel each."""
     pairs = list(dict.fromkeys(splits["pair"]))
-    columns = min(3, len(pairs))
-    rows = -(-len(pairs) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(3.6 * columns + 0.8, 2.9 * rows), sharey=True, squeeze=False
-    )
-    for axis in axes.flat[len(pairs) :]:
-        axis.set_axis_off()
-    for axis, pair in zip(axes.flat, pairs):
+    figure, axes = _panels(len(pairs), 3, 3.9, 2.9, sharey=True)
+    for axis, pair in zip(axes, pairs):
         part = splits[splits["pair"] == pair]
         x = np.arange(len(part))
-        error = np.clip([part["value"] - part["low"], part["high"] - part["value"]], 0, None)
         axis.plot(
             x + 0.15, part["bag_of_words"], "s", color=GREY, markersize=4.5, label="bag of words"
         )
         axis.plot(x + 0.3, part["untrained_agent"], "o", color=PLAYER["untrained"], markersize=4.5,
                   label="untrained agent")  # fmt: skip
-        axis.errorbar(x, part["value"], yerr=error, fmt="o", color=MODALITY["action"], capsize=2.5,
-                      markersize=4.5, label="trained agents")  # fmt: skip
+        _points(axis, x, part, "value", color=MODALITY["action"], label="trained agents")
         axis.axhline(chance, color="black", linestyle=":", linewidth=1)
         axis.set_xticks(x, part["split"].str.replace("_", " "), rotation=40, ha="right")
         axis.set(title=pair, ylim=(-0.02, 1.05))
-    for axis in axes[:, 0]:
+    for axis in axes[::3]:
         axis.set_ylabel("precision@k (dotted: k/N)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    _legend_above(figure, axes[0])
     return figure
 
 
@@ -442,23 +429,21 @@ def beyond_words(beyond: pd.DataFrame) -> Figure:
         for number, player in enumerate(("trained", "shuffled", "untrained")):
             part = beyond[(beyond["metric"] == metric) & (beyond["player"] == player)]
             y = np.arange(len(part))[::-1] + 0.15 * (1 - number)
-            error = np.clip([part["value"] - part["low"], part["high"] - part["value"]], 0, None)
-            axis.errorbar(part["value"], y, xerr=error, fmt="o", color=PLAYER[player], capsize=2.5,
-                          markersize=4.5, label=f"{player} agent")  # fmt: skip
+            _points(axis, y, part, "value", along="x", color=PLAYER[player],
+                    label=f"{player} agent")  # fmt: skip
         reference = 0 if metric == "partial_rsa" else beyond["chance"].max()
         axis.axvline(reference, color="black", linestyle=":", linewidth=1)
         axis.set(title=title, xlabel="dotted: " + ("zero" if reference == 0 else "chance"))
         axis.grid(axis="x", linewidth=0.4)
     axes[0].set_yticks(np.arange(len(pairs))[::-1], pairs)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    _legend_above(figure, axes[0])
     return figure
 
 
-REFERENCE = {  # of reference models, by family: blue and violet read, green also see
-    "LLaMA": "#08306B", "Qwen": "#2171B5", "DeepSeek": "#6BAED6", "BERT": "#756BB1",
-    "CLIP": "#74C476", "BLIP": "#006D2C",
-}  # fmt: skip
+REFERENCE = dict(  # of reference models, by label: blue and violet read, green also see
+    zip((family.label for family in FAMILIES.values()),
+        cycle(("#08306B", "#2171B5", "#6BAED6", "#756BB1", "#74C476", "#006D2C")))
+)  # fmt: skip
 
 
 def _reference(label: str) -> dict[str, str]:
@@ -495,7 +480,7 @@ def bends(curves: pd.DataFrame) -> Figure:
         axis.minorticks_off()
         axis.grid(axis="y", linewidth=0.4)
     axes[0].set_ylabel("precision@k with the references")
-    axes[1].legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes[1].legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -515,14 +500,13 @@ def shared(layout: pd.DataFrame, order: pd.DataFrame) -> Figure:
     for number, reference in enumerate(references):
         rows = order[order["reference"] == reference].set_index("encoder").loc[kinds]
         y = np.arange(len(kinds))[::-1] + 0.09 * ((len(references) - 1) / 2 - number)
-        error = np.clip([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]], 0, None)
-        right.errorbar(rows["accuracy"], y, xerr=error, fmt="o", markersize=3.5, linewidth=1,
-                       color=_reference(reference)["color"], label=reference)  # fmt: skip
+        _points(right, y, rows, "accuracy", along="x", markersize=3.5, linewidth=1, capsize=0,
+                color=_reference(reference)["color"], label=reference)  # fmt: skip
     right.axvline(0.5, color="black", linestyle=":", linewidth=1)
     right.set_yticks(np.arange(len(kinds))[::-1], kinds)
     right.set(title="who tells A-next-to-B from B-next-to-A?", xlabel="accuracy (dotted: chance)")
     right.grid(axis="x", linewidth=0.4)
-    right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -547,7 +531,7 @@ def along_training(rows: pd.DataFrame) -> Figure:
         axis.set(title=title, xlabel="share of the training done")
         axis.grid(axis="y", linewidth=0.4)
     axes[1].axhline(0, color="black", linestyle=":", linewidth=1)
-    axes[1].legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes[1].legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -571,7 +555,7 @@ def batch(rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
             mine = shown[shown["setting"] == setting].set_index("of").reindex(names)
             at = np.arange(len(names)) + shift
             half = (mine["high"] - mine["mean"]).fillna(0)
-            axis.errorbar(at, mine["mean"], half, fmt="o", color=colour, label=setting, capsize=2)
+            axis.errorbar(at, mine["mean"], half, fmt="o", color=colour, label=setting)
             single = rows[(rows["measure"] == measure) & (rows["setting"] == setting)]
             axis.plot(
                 [names.index(name) + shift for name in single["of"]], single["value"],
@@ -582,5 +566,5 @@ def batch(rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
         axis.set_title(measure)
     if len(settings) > 1:
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center",
-                      ncols=min(4, len(settings)), frameon=False)  # fmt: skip
+                      ncols=min(4, len(settings)))  # fmt: skip
     return figure

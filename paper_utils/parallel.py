@@ -21,12 +21,12 @@ def workers() -> int:
         if not wanted.isdigit() or int(wanted) < 1:
             raise ValueError(f"PAPER_WORKERS must be a positive number, not {wanted!r}")
         return int(wanted)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    from joblib import cpu_count
+
+    return cpu_count()
 
 
-def progress(total: float, describe: str, unit: str = "task"):
+def progress(total: float, describe: str, **options: Any):
     """A tqdm bar with an estimate: on the terminal during a run, in the cell of a live notebook.
 
     Under Papermill the kernel's own stderr is the terminal, so a bar there leaves no trace in the
@@ -35,20 +35,26 @@ def progress(total: float, describe: str, unit: str = "task"):
     from tqdm import auto, std
 
     bar = auto.tqdm
-    options: dict[str, Any] = {}
     if os.environ.get("PAPER_TERMINAL") or "ipykernel" not in sys.modules:
         bar = std.tqdm
-        options = {"file": sys.__stderr__, "disable": not sys.__stderr__.isatty()}
+        options = {"file": sys.__stderr__, "disable": None} | options  # None: unless a terminal
     form = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
-    return bar(
-        total=total,
-        desc=describe,
-        unit=unit,
-        leave=False,
-        bar_format=form,
-        mininterval=1,
-        **options,
-    )
+    return bar(total=total, desc=describe, leave=False, bar_format=form, mininterval=1, **options)
+
+
+def device(wanted: str) -> str:
+    """``auto`` is a GPU where there is one.
+
+    Raises RuntimeError, one line, where the wanted device is missing.
+    """
+    import torch
+
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return next((name for name, there in present.items() if there), "cpu")
+    if wanted != "cpu" and not present.get(wanted):
+        raise RuntimeError(f"device {wanted!r} is not available here; use device=auto or cpu")
+    return wanted
 
 
 def one_thread() -> None:
@@ -63,7 +69,7 @@ def one_thread() -> None:
 
 
 def _alone(function: Callable, task: Any) -> Any:
-    """Runs one task in a worker: on one thread, printing nothing into a reader's notebook."""
+    """Runs one task in a worker: on one thread, and without warnings in a reader's notebook."""
     import warnings
 
     warnings.filterwarnings("ignore")
@@ -88,18 +94,17 @@ def map(
         return _on_cluster(cluster, function, tasks)
     from joblib import Parallel, delayed, parallel_config
 
-    count = min(workers(), len(tasks))
-    steps = progress(len(tasks), describe or function.__name__) if bar else None
+    count, hidden = min(workers(), len(tasks)), {} if bar else {"disable": True}
     results = []
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    with (
+        parallel_config(backend="loky", inner_max_num_threads=1),
+        progress(len(tasks), describe or function.__name__, **hidden) as steps,
+    ):
         for result in Parallel(n_jobs=count, return_as="generator", batch_size=1)(
             delayed(_alone)(function, task) for task in tasks
         ):
             results.append(result)
-            if steps is not None:
-                steps.update(1)
-    if steps is not None:
-        steps.close()
+            steps.update(1)
     return results
 
 

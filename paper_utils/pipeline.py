@@ -24,7 +24,6 @@ LOCK = "run.lock"
 REPORT = "index.html"
 WHOLE = ("results.json", "provenance.json", "manifest.json", REPORT)
 KERNEL = "python3"
-CELL_SECONDS = 24 * 3600
 RESULTS_VERSION = 1
 
 
@@ -54,7 +53,6 @@ class Plan:
             out = str(folder_of(loaded)) + "-" + hash_json(overrides)[:8]
         folder = folder_of(loaded, out).resolve()
         _check_folder(folder)
-        _check_kernel()
         profile = str(Path(profile).resolve()) if Path(profile).suffix else profile
         parameters = {
             "profile": profile, "seed": seed, "overrides": overrides or {}, "out": str(folder),
@@ -88,10 +86,10 @@ def run(plan: Plan, say=print) -> Path:
 
 def _run(plan: Plan, say) -> Path:
     for path in plan.folder.glob(".*"):  # what a killed run left half-written
-        path.unlink()
+        if path.is_file():
+            path.unlink()
     state = _read_state(plan.folder)
     done: dict[str, Any] = state.setdefault("notebooks", {})
-    state["profile"] = plan.profile.model_dump(mode="json")
     write_json(plan.folder / STATE, state)
     changed = False
     for number, source in enumerate(sources(), 1):
@@ -109,14 +107,20 @@ def _run(plan: Plan, say) -> Path:
         started = time.monotonic()
         done.pop(source.stem, None)
         write_json(plan.folder / STATE, state)
+        for path in _products(plan.folder, source):
+            path.unlink()
         execute(source, output, plan.parameters)
         seconds = time.monotonic() - started
         done[source.stem] = {
             "fingerprint": fingerprint,
             "seconds": round(seconds, 1),
             "files": {
-                name: hash_file(plan.folder / name)
-                for name in (output.name, f"{PARTS}/{source.stem}.json")
+                path.relative_to(plan.folder).as_posix(): hash_file(path)
+                for path in (
+                    output,
+                    plan.folder / PARTS / f"{source.stem}.json",
+                    *_products(plan.folder, source),
+                )
             },
         }
         write_json(plan.folder / STATE, state)
@@ -132,12 +136,14 @@ def _run(plan: Plan, say) -> Path:
 
 
 def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None) -> None:
-    """Executes a source through Papermill; ``output`` appears whole, also where a cell fails."""
+    """Executes a source through Papermill; ``output`` appears whole, also where a cell fails.
+
+    Papermill only warns about a parameter that a notebook does not have: tests see to the names.
+    """
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
     notebook = read(source)
-    _check_parameters(notebook, parameters or {}, source)
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.ipynb")
     failure = None
     try:
@@ -145,13 +151,14 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
             _in_thread(
                 papermill.execute_notebook,
                 notebook, str(temporary), parameters=parameters, kernel_name=KERNEL,
-                progress_bar=False, execution_timeout=CELL_SECONDS, start_timeout=120,
-                cwd=str(NOTEBOOKS), log_output=False, extra_arguments=["--log-level=CRITICAL"],
+                progress_bar=False, start_timeout=120, cwd=str(NOTEBOOKS), log_output=False,
+                coalesce_streams=True,  # else it depends on the moment how a text is cut up
+                extra_arguments=["--log-level=CRITICAL"],
             )  # fmt: skip
     except PapermillExecutionError as error:
         line = " ".join(str(error.evalue).split())[:500]
         failure = f"{source.stem}: cell {error.exec_count} failed: {error.ename}: {line}"
-    except RuntimeError as error:  # the kernel died: nbclient has no better class for it
+    except RuntimeError as error:  # the kernel died
         temporary.unlink(missing_ok=True)
         line = " ".join(str(error).split())[:300]
         raise RunError(f"{source.stem}: {line} (is there enough memory?)") from None
@@ -215,22 +222,8 @@ def tidy(path: Path) -> str:
     for cell in notebook.cells:
         tags = [tag for tag in cell.metadata.get("tags", []) if tag != "papermill-error-cell-tag"]
         cell.metadata = {"tags": tags} if tags else {}
-        if cell.cell_type == "code":
-            cell.outputs = _joined(cell.outputs)
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
-
-
-def _joined(outputs: list[Any]) -> list[Any]:
-    """Printed text in one piece: into how many a kernel sends it depends on the moment."""
-    found: list[Any] = []
-    for output in outputs:
-        last = found[-1] if found else {}
-        if output.output_type == "stream" and output.name == last.get("name"):
-            last["text"] += output.text
-        else:
-            found.append(output)
-    return found
 
 
 def gather(plan: Plan) -> dict[str, Any]:
@@ -337,6 +330,11 @@ def _fingerprint(source: Path, parameters: dict[str, Any]) -> str:
     )
 
 
+def _products(folder: Path, source: Path) -> list[Path]:
+    """Figures and tables of a notebook, whose names begin with its number."""
+    return [p for kind in ("figures", "tables") for p in folder.glob(f"{kind}/{source.stem[:3]}*")]
+
+
 def _intact(folder: Path, known: dict[str, Any]) -> bool:
     return all(
         (folder / name).is_file() and hash_file(folder / name) == expected
@@ -367,28 +365,6 @@ def _check_folder(folder: Path) -> None:
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise RunError(f"cannot write to {folder}", usage=True)
-
-
-def _check_kernel() -> None:
-    from jupyter_client.kernelspec import KernelSpecManager
-
-    if KERNEL not in KernelSpecManager().find_kernel_specs():
-        raise RunError(
-            f"the Jupyter kernel {KERNEL!r} is missing; install it with: "
-            "python -m pip install ipykernel",
-            usage=True,
-        )
-
-
-def _check_parameters(notebook: Any, parameters: dict[str, Any], source: Path) -> None:
-    """Papermill only warns about a parameter that a notebook does not have."""
-    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    names = {
-        line.split("=")[0].strip() for c in cells for line in c.source.splitlines() if "=" in line
-    }
-    unknown = sorted(set(parameters) - names)
-    if unknown:
-        raise RunError(f"{source.stem} has no parameter {unknown[0]!r}", usage=True)
 
 
 @contextmanager

@@ -51,15 +51,13 @@ def commit() -> dict[str, Any]:
         return {}
 
 
-def record(profile: Any = None) -> dict[str, Any]:
-    """Everything at once, as written into ``provenance.json`` and shown in each notebook."""
-    facts: dict[str, Any] = {
+def record(profile: Any) -> dict[str, Any]:
+    """Everything at once, as written into ``provenance.json``."""
+    return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "code": commit(),
         "versions": versions(),
         "host": host(),
+        "profile": profile.model_dump(mode="json"),
     }
-    if profile is not None:
-        facts["profile"] = profile.model_dump(mode="json")
-    return facts

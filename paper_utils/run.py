@@ -66,7 +66,7 @@ class Run:
             notebook,
             loaded,
             folder_of(loaded, out or os.environ.get("PAPER_OUT", "")),
-            Store(os.environ.get("PAPER_STORE") or RUNS / "store", published),
+            Store(Path(os.environ.get("PAPER_STORE") or RUNS / "store"), published),
         )
 
     def get(self, stage: Stage, **parameters: Any) -> Any:
@@ -75,10 +75,10 @@ class Run:
 
     def get_many(self, stage: Stage, each: Sequence[dict[str, Any]]) -> list[Any]:
         """Like :meth:`get` for several parameters; what is missing is made side by side."""
-        paths = self.store.paths(stage, self.profile, each)
+        found = self.store.get_many(stage, self.profile, each)
         for parameters in each:
             self._note(stage, parameters)
-        return [stage.load(path) for path in paths]
+        return found
 
     def remake(self, stage: Stage, **parameters: Any) -> Any:
         """Makes a stage's product once more, in passing, to be compared with what there is."""
@@ -108,7 +108,7 @@ class Run:
         plt.close(figure)
         return Image(data=pictures["png"], width=int(figure.get_figwidth() * 100))
 
-    def animation(self, frames: Sequence[np.ndarray], name: str, seconds: float = 0.5) -> HTML:
+    def animation(self, frames: Sequence[np.ndarray], name: str) -> HTML:
         """Saves frames as a GIF that plays for ever, and shows it."""
         from base64 import b64encode
 
@@ -116,7 +116,7 @@ class Run:
         from PIL import Image as Picture
 
         pictures = [Picture.fromarray(frame).quantize(64) for frame in frames]
-        lasting = [int(1000 * seconds)] * (len(frames) - 1) + [2000]
+        lasting = [500] * (len(frames) - 1) + [2000]  # milliseconds
         buffer = io.BytesIO()
         pictures[0].save(
             buffer, "GIF", save_all=True, append_images=pictures[1:], duration=lasting, loop=0

@@ -109,6 +109,7 @@ def test_killed_while_making_then_made(tmp_path, profile):
     """kill -9 in the middle leaves no artifact, and the next run makes it."""
     script = textwrap.dedent(f"""
         import time
+        from pathlib import Path
         from paper_utils import Profile
         from paper_utils.artifacts import Stage, Store
         def make(profile, folder, report, **_):
@@ -116,7 +117,7 @@ def test_killed_while_making_then_made(tmp_path, profile):
             print("half", flush=True)
             time.sleep(60)
         stage = Stage("one", 1, make, None, reads=("seed",))
-        Store({str(tmp_path)!r}).make(stage, Profile.load("smoke"), {{"number": 1}})
+        Store(Path({str(tmp_path)!r})).make(stage, Profile.load("smoke"), {{"number": 1}})
     """)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "half\n"
@@ -132,13 +133,14 @@ def test_killed_while_making_then_made(tmp_path, profile):
 def test_two_processes_that_want_the_same_make_it_once(tmp_path):
     script = textwrap.dedent(f"""
         import os, time
+        from pathlib import Path
         from paper_utils import Profile
         from paper_utils.artifacts import Stage, Store
         def make(profile, folder, report, **_):
             time.sleep(1)
             (folder / "value.txt").write_text(str(os.getpid()))
         stage = Stage("one", 1, make, lambda f: (f / "value.txt").read_text(), reads=("seed",))
-        store, profile = Store({str(tmp_path)!r}), Profile.load("smoke")
+        store, profile = Store(Path({str(tmp_path)!r})), Profile.load("smoke")
         store.make(stage, profile, {{}})
         print(store.get(stage, profile))
     """)

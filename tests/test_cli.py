@@ -58,13 +58,6 @@ def test_unknown_words_exit_2(tmp_path, words):
     assert command("paper_utils", *words, store=tmp_path).returncode == 2
 
 
-def test_a_missing_kernel_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "KERNEL", "no-such-kernel")
-    with pytest.raises(pipeline.RunError, match="kernel 'no-such-kernel' is missing") as caught:
-        pipeline.Plan.check("smoke", out=str(tmp_path / "run"))
-    assert caught.value.usage and not (tmp_path / "run").exists()
-
-
 def test_an_unwritable_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
     with pytest.raises(pipeline.RunError, match="cannot write to"):
@@ -164,12 +157,6 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(smoke, tmp_path, monkeypa
     kept = json.loads((plan.folder / "01_data.ipynb").read_text())
     assert "ZeroDivisionError" in json.dumps(kept)
     assert not (plan.folder / "02_bc_training.ipynb").exists()
-
-
-def test_unknown_parameters_are_refused():
-    source = pipeline.sources()[0]
-    with pytest.raises(pipeline.RunError, match="01_data has no parameter 'profil'"):
-        pipeline.execute(source, source.with_suffix(".never"), {"profil": "smoke"})
 
 
 def test_the_pages_of_a_run_fetch_nothing(smoke):

@@ -81,7 +81,7 @@ def test_bad_input_is_one_clear_line(name, overrides, words):
         ("extends: hub", "extends a profile that itself extends another"),
         ("extends: [1]", "a profile is a name or a path"),
         ("extends: smoke\ndata: 3", "data: Input should be"),
-        ("extends: smoke\ncloning: {epoch: 3}", "cloning.epoch: unknown key"),
+        ("extends: smoke\ncloning: {epoch: 3}", "'cloning.epoch': did you mean 'epochs'?"),
         ("data: {", "not readable as YAML"),
         ("x: 1", "data: Field required"),
         ("#" * 200_000, "larger than"),

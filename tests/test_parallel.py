@@ -59,3 +59,13 @@ def test_a_cluster_gives_the_same_in_the_same_order(monkeypatch, tmp_path):
         there = Store(tmp_path / "there").get_many(EMBEDDING, profile, names)
     for one, two in zip(here, there):
         pd.testing.assert_frame_equal(one, two)
+
+
+def test_devices():
+    import torch
+
+    assert parallel.device("cpu") == "cpu" and parallel.device("auto") in ("cpu", "cuda", "mps")
+    for wanted, there in (("cuda", torch.cuda.is_available()), ("tpu", False)):
+        if not there:
+            with pytest.raises(RuntimeError, match=f"device '{wanted}' is not available"):
+                parallel.device(wanted)

@@ -14,18 +14,27 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.alignment.splits import SPLITS
+from paper_utils.cloning.training import SNAPSHOTS
 from paper_utils.encoders.embeddings import encoder_of
 from paper_utils.encoders.families import ENCODERS, FAMILIES
 
 HEADLINE = ("precision_at_k", "random")
 LEXICAL = [name for name, encoder in ENCODERS.items() if encoder.source == "control"]
-DECODERS = ("llama", "qwen", "deepseek")
+DECODERS = [name for name, family in FAMILIES.items() if family.objective == "next token"]
 
 
-def agents(comparison: pd.DataFrame, kind: str = "action") -> list[str]:
-    """Names of all agents of a kind: ``action-0``, ``action-1``…"""
+PLAYERS = {"trained": "action", "untrained": "action-untrained", "shuffled": "action-shuffled"}
+
+
+def agents(comparison: pd.DataFrame, player: str = "trained") -> list[str]:
+    """Names of all agents of a kind (of PLAYERS): ``action-0``, ``action-1``…"""
     names = dict.fromkeys([*comparison["first"], *comparison["second"]])
-    return [name for name in names if re.fullmatch(rf"{kind}-\d+", name)]
+    return [name for name in names if re.fullmatch(rf"{PLAYERS[player]}-\d+", name)]
+
+
+def _label(name: str) -> str:
+    """What an encoder is called where seeds are averaged: ``action-1`` is an "agent"."""
+    return encoder_of(name).label
 
 
 def rows_of(
@@ -44,9 +53,13 @@ def rows_of(
     return comparison[chosen & (comparison["split"] == split)] if split else comparison[chosen]
 
 
-def _mean(*where, **which) -> float:
-    rows = rows_of(*where, **which)
-    return float(rows["value"].mean()) if len(rows) else float("nan")
+def _means(comparison: pd.DataFrame, reference: str, metric: str, split: str = "") -> dict:
+    """Mean value by kind of agent, and by lexical control; NaN: not asked."""
+    ones = {player: agents(comparison, player) for player in PLAYERS} | {n: [n] for n in LEXICAL}
+    return {
+        name: rows_of(comparison, who, [reference], metric, split)["value"].mean()
+        for name, who in ones.items()
+    }
 
 
 def symmetric(
@@ -75,12 +88,11 @@ def summary(
     null: str = "rows",
 ) -> dict | None:
     """One row for a kind of agent (trained, shuffled, untrained) and a reference model."""
-    ones = agents(comparison, "action" if player == "trained" else f"action-{player}")
-    rows = rows_of(comparison, ones, [reference], metric, split, null)
+    rows = rows_of(comparison, agents(comparison, player), [reference], metric, split, null)
     if rows.empty:
         return None
     return {
-        "pair": f"agent ~ {encoder_of(reference).label}",
+        "pair": f"agent ~ {_label(reference)}",
         "reference": reference,
         "metric": metric,
         "split": rows["split"].iloc[0],
@@ -109,28 +121,20 @@ def headline(
     table = []
     for reference in references:
         row = summary(comparison, reference, metric, split)
-        controls = {
-            name: _mean(comparison, [name], [reference], metric, split=split)
-            for name in LEXICAL
-            if name in set(comparison["second"]) | set(comparison["first"])
-        }
-        best = max(controls, key=lambda name: controls[name])
+        means = _means(comparison, reference, metric, split)
+        best = max((n for n in LEXICAL if means[n] == means[n]), key=means.__getitem__)  # not NaN
         rows = contrasts[(contrasts["reference"] == reference) & (contrasts["kind"] == "control")]
         paired = rows.set_index("rival").loc["any control"]
         trained = agents(comparison)
-        others = {
-            "untrained_agent": (agents(comparison, "action-untrained"), reference),
-            "shuffled_agent": (agents(comparison, "action-shuffled"), reference),
-            "untrained_reference": (trained, f"{reference}-untrained"),
-        }
         found = rows_of(comparison, trained, [reference], metric, split)
+        twins = rows_of(comparison, trained, [f"{reference}-untrained"], metric, split)
         table.append(
             row
             | {
                 "low": paired["value_low"],
                 "high": paired["value_high"],
-                "bag_of_words": controls["bag_of_words"],
-                "lexical": controls[best],
+                "bag_of_words": means["bag_of_words"],
+                "lexical": means[best],
                 "lexical_name": best,
                 "gap": paired["difference"],
                 "gap_low": paired["low"],
@@ -138,10 +142,9 @@ def headline(
                 "gap_p": paired["p_adjusted"],
                 "ceiling": found["ceiling"].mean(),
                 "normalised": found["normalised"].mean(),
-            }
-            | {
-                name: _mean(comparison, ones, [other], metric, split=split)
-                for name, (ones, other) in others.items()
+                "untrained_agent": means["untrained"],
+                "shuffled_agent": means["shuffled"],
+                "untrained_reference": twins["value"].mean(),
             }
         )
     return pd.DataFrame(table)
@@ -156,12 +159,8 @@ def by_split(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFram
             row = summary(comparison, reference, metric, split)
             if row is None:  # these levels do not allow the split
                 continue
-            row["bag_of_words"] = _mean(
-                comparison, ["bag_of_words"], [reference], metric, split=split
-            )
-            row["untrained_agent"] = _mean(
-                comparison, agents(comparison, "action-untrained"), [reference], metric, split=split
-            )
+            means = _means(comparison, reference, metric, split)
+            row |= {"bag_of_words": means["bag_of_words"], "untrained_agent": means["untrained"]}
             table.append(row)
     return pd.DataFrame(table)
 
@@ -179,12 +178,10 @@ def against_null(
     for metric in metrics:
         for reference in references:
             row = summary(comparison, reference, metric)
-            for player in ("untrained", "shuffled"):
-                row[player] = summary(comparison, reference, metric, player=player)["value"]
-            row["bag of words"] = _mean(comparison, ["bag_of_words"], [reference], metric)
-            rows.append(row)
+            rows.append(row | _means(comparison, reference, metric))
     columns = ["metric", "pair", "value", "low", "high", "null_q95", "p", "calibrated"]
-    return pd.DataFrame(rows)[[*columns, "untrained", "shuffled", "bag of words"]]
+    table = pd.DataFrame(rows)[[*columns, "untrained", "shuffled", "bag_of_words"]]
+    return table.rename(columns={"bag_of_words": "bag of words"})
 
 
 def stricter_nulls(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
@@ -209,19 +206,10 @@ def other_ways(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFr
                    "angular_procrustes_distance"):  # fmt: skip
         split = "all" if metric in ("svcca", "angular_procrustes_distance") else HEADLINE[1]
         for reference in references:
-            row = {"metric": metric, "pair": f"agent ~ {encoder_of(reference).label}"}
-            for player in ("trained", "untrained", "shuffled"):
-                row[player] = summary(comparison, reference, metric, split, player)["value"]
-            row["bag of words"] = _mean(
-                comparison, ["bag_of_words"], [reference], metric, split=split
-            )
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def kind_of(name: str) -> str:
-    """What an encoder is called where seeds are averaged: ``action-1`` is an "agent"."""
-    return encoder_of(name).label
+            row = {"metric": metric, "pair": f"agent ~ {_label(reference)}"}
+            rows.append(row | _means(comparison, reference, metric, split))
+    columns = ["metric", "pair", *PLAYERS, "bag_of_words"]
+    return pd.DataFrame(rows)[columns].rename(columns={"bag_of_words": "bag of words"})
 
 
 def what_lays_out(variance: pd.DataFrame) -> pd.DataFrame:
@@ -230,7 +218,7 @@ def what_lays_out(variance: pd.DataFrame) -> pd.DataFrame:
     A row per kind of encoder, a column per factor, and ``all`` of them together (the shares of
     related factors overlap).  Argument order is left out: `word_order` asks for it directly.
     """
-    named = variance.assign(encoder=variance["encoder"].map(kind_of))
+    named = variance.assign(encoder=variance["encoder"].map(_label))
     order = list(dict.fromkeys(named["encoder"])), list(dict.fromkeys(named["factor"]))
     square = named.pivot_table(index="encoder", columns="factor", values="alone")
     square = square.loc[order[0], [name for name in order[1] if name != "argument_order"]]
@@ -242,7 +230,7 @@ def what_is_shared(shared: pd.DataFrame) -> pd.DataFrame:
 
     A row per reference, columns rsa and one per factor (``all`` of them together): mean over seeds.
     """
-    named = shared.assign(pair=shared["second"].map(lambda name: f"agent ~ {kind_of(name)}"))
+    named = shared.assign(pair=shared["second"].map(lambda name: f"agent ~ {_label(name)}"))
     order = list(dict.fromkeys(named["pair"])), list(dict.fromkeys(named["factor"]))
     drops = named.pivot_table(index="pair", columns="factor", values="drop")
     drops.insert(0, "rsa", named.groupby("pair")["rsa"].mean())
@@ -254,9 +242,7 @@ def word_order(order: pd.DataFrame) -> pd.DataFrame:
 
     Mean over seeds, and the widest of their intervals.
     """
-    named = order.assign(
-        encoder=order["first"].map(kind_of), reference=order["second"].map(kind_of)
-    )
+    named = order.assign(encoder=order["first"].map(_label), reference=order["second"].map(_label))
     rows = named.groupby(["encoder", "reference"], sort=False)
     return rows.agg(
         accuracy=("accuracy", "mean"), low=("low", "min"), high=("high", "max")
@@ -268,13 +254,11 @@ def along_training(progress: pd.DataFrame) -> pd.DataFrame:
 
     Columns: metric, pair, share, value, least, most.
     """
-    from paper_utils.cloning.training import SNAPSHOTS
-
     shares = {f"action-{{}}@{part}": part / 64 for part in SNAPSHOTS}
     shares |= {"action-untrained-{}": 0.0, "action-{}": 1.0}
     named = progress.assign(
         share=progress["first"].map(lambda n: shares.get(re.sub(r"-\d+", "-{}", n))),
-        pair=progress["second"].map(lambda name: f"agent ~ {kind_of(name)}"),
+        pair=progress["second"].map(lambda name: f"agent ~ {_label(name)}"),
     ).dropna(subset="share")
     each = named.groupby(["metric", "pair", "share", "first"], sort=False)["value"].mean()
     rows = each.groupby(["metric", "pair", "share"], sort=False).agg(["mean", "min", "max"])

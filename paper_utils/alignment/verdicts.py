@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from paper_utils.alignment.reading import DECODERS
@@ -21,22 +23,29 @@ def judge(headline: pd.DataFrame, contrasts: pd.DataFrame, bounds: pd.DataFrame)
     of each judges decoders with each other by the first rule (against lexical controls): what the
     rule says of models that nobody doubts.
 
-    Arguments: tables of :func:`headline`, ``contrasts.table`` and :func:`ceilings`.
+    Arguments: tables of ``reading.headline``, ``contrasts.table`` and ``reading.ceilings``.
     """
     rows = headline.set_index("reference")
     table = []
     for models, suffix in (("from scratch", ""), ("public", "-hub")):
         mine = rows[rows.index.str.endswith("-hub") == bool(suffix)]
         decoders = [name + suffix for name in DECODERS if name + suffix in mine.index]
-        strong = [*decoders, *(mine.index.intersection([f"blip{suffix}"]))]
+        blip = mine.index.intersection([f"blip{suffix}"])
+        strong = [*decoders, *blip]
+        agents = contrasts[contrasts["rival"] == "any control"].assign(who="agents")
+        alike = contrasts[(contrasts["kind"] == "models") & contrasts["rival"].isin(decoders)]
+        alike = alike.assign(who=alike["rival"])
         judged = [
-            _aligned("action aligns with decoder-only language models", mine.loc[decoders]),
-            _aligned("action aligns with BLIP", mine.loc[mine.index == f"blip{suffix}"]),
+            _aligned("action aligns with decoder-only language models", agents, decoders),
+            _aligned("action aligns with BLIP", agents, blip),
             _weaker("CLIP aligns less with action", contrasts, f"clip{suffix}", strong, mine),
             _weaker("BERT aligns less with action", contrasts, f"bert{suffix}", strong, mine),
             _approaching(mine.loc[decoders], bounds[bounds["models"] == models]),
-            _alike(contrasts, decoders),
-        ]
+            _aligned(
+                "for comparison: decoder-only language models align with each other",
+                alike, decoders,
+            ),
+        ]  # fmt: skip
         table += [(claim, models, verdict, because) for claim, verdict, because in judged]
     return pd.DataFrame(table, columns=["claim", "models", "verdict", "because"])
 
@@ -44,15 +53,18 @@ def judge(headline: pd.DataFrame, contrasts: pd.DataFrame, bounds: pd.DataFrame)
 NOT_HERE = "the models are not part of this run"
 
 
-def _aligned(claim: str, rows: pd.DataFrame) -> tuple[str, str, str]:
+def _aligned(
+    claim: str, contrasts: pd.DataFrame, references: Iterable[str]
+) -> tuple[str, str, str]:
+    rows = contrasts[contrasts["reference"].isin(references)]
     if rows.empty:
         return claim, NOT_TESTABLE, NOT_HERE
     reasons = [
-        f"{name} {row['value']:.2f}, {row['gap']:+.2f} ({row['gap_low']:+.2f} to "
-        f"{row['gap_high']:+.2f}) from the best control"
-        for name, row in rows.iterrows()
+        f"{row['who']} with {row['reference']} {row['value']:.2f}, {row['difference']:+.2f} "
+        f"({row['low']:+.2f} to {row['high']:+.2f}) from the best control"
+        for _, row in rows.iterrows()
     ]
-    holds = bool((rows["gap_low"] > 0).all())
+    holds = bool((rows["low"] > 0).all())
     return claim, SUPPORTED if holds else NOT_SUPPORTED, "; ".join(reasons)
 
 
@@ -78,21 +90,6 @@ def _difference(contrasts: pd.DataFrame, one: str, other: str) -> tuple[float, f
         return row["low"], row["difference"], row["high"]
     row = rows.loc[(other, one)]
     return -row["high"], -row["difference"], -row["low"]
-
-
-def _alike(contrasts: pd.DataFrame, decoders: list[str]) -> tuple[str, str, str]:
-    claim = "for comparison: decoder-only language models align with each other"
-    rows = contrasts[contrasts["kind"] == "models"]
-    rows = rows[rows["reference"].isin(decoders) & rows["rival"].isin(decoders)]
-    if rows.empty:
-        return claim, NOT_TESTABLE, NOT_HERE
-    reasons = [
-        f"{row['rival']} with {row['reference']} {row['value']:.2f}, {row['difference']:+.2f} "
-        f"({row['low']:+.2f} to {row['high']:+.2f}) from the best control"
-        for _, row in rows.iterrows()
-    ]
-    holds = bool((rows["low"] > 0).all())
-    return claim, SUPPORTED if holds else NOT_SUPPORTED, "; ".join(reasons)
 
 
 def _approaching(rows: pd.DataFrame, bounds: pd.DataFrame) -> tuple[str, str, str]:

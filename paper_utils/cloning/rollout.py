@@ -15,6 +15,7 @@ from paper_utils.artifacts import Stage, write_table
 from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds, tokenize
 from paper_utils.cloning.training import AGENT
 from paper_utils.data import expert, levels
+from paper_utils.data.narration import name, thing_at
 
 TOGGLE = ACTIONS.index("toggle")
 BATCH = 128  # episodes played side by side; fixed, so results do not depend on the machine
@@ -65,14 +66,15 @@ def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act])
         actions = act(np.stack([observations[i] for i in running]), running)
         still = []
         for i, action in zip(running, actions):
-            thing = _before(envs[i])
+            thing = thing_at(envs[i], *envs[i].front_pos)
             observation, reward, terminated, truncated, _ = envs[i].step(int(action))
             if thing and (thing is envs[i].carrying or action == TOGGLE and thing.type == "door"):
-                handled[i].append(_name(thing))
+                handled[i].append(name(thing))
             observations[i], steps[i], success[i] = observation["image"], steps[i] + 1, reward > 0
             if not (terminated or truncated):
                 still.append(i)
         running = np.array(still, dtype=int)
+    facing = [thing_at(env, *env.front_pos) for env in envs]
     return pd.DataFrame(
         {
             "level": level,
@@ -81,19 +83,9 @@ def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act])
             "success": success,
             "steps": steps,
             "handled": [",".join(things) for things in handled],
-            "facing": [_name(_before(env)) for env in envs],
+            "facing": [name(thing) if thing else "" for thing in facing],
         }
     )
-
-
-def _before(env):
-    """The thing in front of the agent, or None."""
-    thing = env.grid.get(*env.front_pos)
-    return None if thing is None or thing.type == "wall" else thing
-
-
-def _name(thing) -> str:
-    return f"{thing.color} {thing.type}" if thing else ""
 
 
 def evaluate(policy: Policy, level: str, seeds: Sequence[int]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from paper_utils import parallel
 from paper_utils.artifacts import Report, Stage
 from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds, tokenize
 from paper_utils.config import Cloning, Profile
@@ -31,20 +32,6 @@ CHECKPOINT_STEPS = 400
 WARMUP = 0.02  # share of the steps, but at least:
 WARMUP_STEPS = 100
 BUCKET = 16  # batches that are sorted by length together, so that little is padded
-
-
-def device(wanted: str) -> torch.device:
-    """``auto`` takes a GPU where there is one.
-
-    Raises RuntimeError, one line, where the wanted device is missing.
-    """
-    present = {"cpu": True, "cuda": torch.cuda.is_available(),
-               "mps": torch.backends.mps.is_available()}  # fmt: skip
-    if wanted == "auto":
-        wanted = next(name for name in ("cuda", "mps", "cpu") if present[name])
-    if not present[wanted]:
-        raise RuntimeError(f"device {wanted!r} is not available here; use device=auto or cpu")
-    return torch.device(wanted)
 
 
 @dataclass(frozen=True)
@@ -175,7 +162,7 @@ def train(
     The weights after each of ``kept``, in 64ths of the steps, are left in ``folder``.
     Returns one row per epoch: epoch, step, train_loss, validation_loss, accuracy per level.
     """
-    to = device(wanted_device)
+    to = torch.device(parallel.device(wanted_device))
     policy.to(to).train()
     matrices = [p for p in policy.parameters() if p.ndim == 2]
     optimizer = torch.optim.AdamW(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from paper_utils.data import expert, levels
 
 EPISODES = "episodes.csv.gz"
 SHARD = 250  # episodes per task: small enough to balance, large enough to amortise
+Key = tuple[str, str]  # level and use: "train" or "validation"
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,6 @@ class Demonstrations:
 
     def __len__(self) -> int:
         return len(self.lengths)
-
-    @property
-    def starts(self) -> np.ndarray:
-        """First step of each episode, int64[N]."""
-        return np.concatenate([[0], np.cumsum(self.lengths[:-1], dtype=np.int64)])
 
     def save(self, path: Path) -> None:
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -83,67 +79,40 @@ def concatenate(parts: list[Demonstrations]) -> Demonstrations:
     )
 
 
-def play(level: str, seeds: range) -> Demonstrations:
-    """Demonstrations for ``seeds``, played side by side; independent of the number of workers."""
-    return play_all({level: seeds})[level]
+def play(wanted: dict[Key, range]) -> dict[Key, Demonstrations]:
+    """Demonstrations of each (level, use) for its seeds, played side by side.
 
-
-def play_all(wanted: dict[str, range]) -> dict[str, Demonstrations]:
+    Independent of the number of workers.
+    """
     tasks = [
-        (level.split(" ")[0], seeds[start : start + SHARD])
-        for level, seeds in wanted.items()
+        (key, seeds[start : start + SHARD])
+        for key, seeds in wanted.items()
         for start in range(0, len(seeds), SHARD)
     ]
-    names = [name for name, seeds in wanted.items() for _ in range(0, len(seeds), SHARD)]
-    played = parallel.map(_play, tasks, describe="demonstrations")
+    played = parallel.map(_play, [(key[0], seeds) for key, seeds in tasks], "demonstrations")
     return {
-        name: concatenate([part for label, part in zip(names, played) if label == name])
-        for name in wanted
+        key: concatenate([part for (of, _), part in zip(tasks, played) if of == key])
+        for key in wanted
     }
 
 
 def _make(profile, folder: Path, report) -> None:
     wanted = {}
     for level, count in profile.data.demonstrations.items():
-        wanted[f"{level} train"] = levels.seeds("train", count, profile.seed)
-        wanted[f"{level} validation"] = levels.seeds(
+        wanted[level, "train"] = levels.seeds("train", count, profile.seed)
+        wanted[level, "validation"] = levels.seeds(
             "validation", profile.data.validation, profile.seed
         )
-    played = play_all(wanted)
-    for name, demonstrations in played.items():
-        demonstrations.save(folder / f"{name.replace(' ', '.')}.npz")
-    episodes = [
-        pd.DataFrame(
-            {
-                "level": name.split(" ")[0],
-                "split": name.split(" ")[1],
-                "seed": demonstrations.seeds,
-                "steps": demonstrations.lengths,
-                "instruction": demonstrations.instructions,
-            }
-        )
-        for name, demonstrations in played.items()
-    ]
+    played = play(wanted)
+    episodes = []
+    for (level, split), shown in played.items():
+        shown.save(folder / f"{level}.{split}.npz")
+        facts = {"level": level, "split": split, "seed": shown.seeds, "steps": shown.lengths}
+        episodes.append(pd.DataFrame(facts | {"instruction": shown.instructions}))
     write_table(folder / EPISODES, pd.concat(episodes))
-    write_json(folder / "skipped.json", {name: d.skipped.tolist() for name, d in played.items()})
-
-
-class _Split(Mapping):
-    """Level -> Demonstrations, each read when it is asked for."""
-
-    def __init__(self, folder: Path, split: str, names: list[str]):
-        self.folder, self.split, self.names = folder, split, names
-
-    def __getitem__(self, level: str) -> Demonstrations:
-        if level not in self.names:
-            raise KeyError(level)
-        return Demonstrations.load(present(self.folder / f"{level}.{self.split}.npz"))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
+    write_json(
+        folder / "skipped.json", {" ".join(key): d.skipped.tolist() for key, d in played.items()}
+    )
 
 
 @dataclass(frozen=True)
@@ -151,21 +120,28 @@ class Recorded:
     """All demonstrations of a profile: ``train`` and ``validation`` by level, and ``episodes``, one
     row per demonstration: level, split, seed, steps, instruction."""
 
-    train: Mapping[str, Demonstrations]
-    validation: Mapping[str, Demonstrations]
     episodes: pd.DataFrame
     skipped: dict[str, list[int]]
+    folder: Path
+
+    @cached_property
+    def train(self) -> dict[str, Demonstrations]:
+        return self._read("train")
+
+    @cached_property
+    def validation(self) -> dict[str, Demonstrations]:
+        return self._read("validation")
+
+    def _read(self, split: str) -> dict[str, Demonstrations]:
+        return {
+            level: Demonstrations.load(present(self.folder / f"{level}.{split}.npz"))
+            for level in sorted(self.episodes["level"].unique())
+        }
 
 
 def _load(folder: Path) -> Recorded:
-    episodes = pd.read_csv(folder / EPISODES)
-    names = sorted(episodes["level"].unique())
-    return Recorded(
-        _Split(folder, "train", names),
-        _Split(folder, "validation", names),
-        episodes,
-        json.loads((folder / "skipped.json").read_text()),
-    )
+    skipped = json.loads((folder / "skipped.json").read_text())
+    return Recorded(pd.read_csv(folder / EPISODES), skipped, folder)
 
 
 DEMONSTRATIONS = Stage(

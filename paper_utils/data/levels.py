@@ -13,12 +13,6 @@ import minigrid  # noqa: F401  (importing it registers the levels)
 
 from paper_utils.data.view import FastView
 
-PRESETS = {
-    "single-room": ("GoToObj", "GoToLocal", "PickupLoc", "PickupDist", "OpenDoor", "PutNextLocal"),
-    "maze": ("GoTo", "Pickup", "Open", "Synth", "SynthLoc"),
-    "boss": ("GoToSeq", "SynthSeq", "BossLevel"),
-}
-
 _CARRYING = "the expert plans to pick up what the agent already carries, and cannot solve it"
 _STRICT = "opening another door first counts as failure there, and the expert often does"
 REFUSED = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,17 +49,24 @@ def place(env, x: int, y: int) -> str:
     return LOCATIONS["right" if aside > 0 else "left"]
 
 
+def thing_at(env, x: int, y: int) -> WorldObj | None:
+    """What lies in a cell, walls not counted."""
+    thing = env.grid.get(x, y)
+    return None if thing is None or thing.type == "wall" else thing
+
+
+def beside(env, x: int, y: int) -> list[WorldObj]:
+    """Things in the four cells around one."""
+    around = [thing_at(env, x + i, y + j) for i, j in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+    return [thing for thing in around if thing]
+
+
 def room(env) -> list[tuple[WorldObj, int, int]]:
     """Things in the agent's room, its doors included, with their coordinates."""
     here = env.room_from_pos(*env.agent_pos)
     (left, top), (width, height) = here.top, here.size
-    found = []
-    for y in range(top, top + height):
-        for x in range(left, left + width):
-            thing = env.grid.get(x, y)
-            if thing is not None and thing.type != "wall":
-                found.append((thing, x, y))
-    return found
+    cells = [(x, y) for y in range(top, top + height) for x in range(left, left + width)]
+    return [(thing, x, y) for x, y in cells if (thing := thing_at(env, x, y))]
 
 
 class Narrator:
@@ -112,9 +120,9 @@ class Narrator:
                 f"{where} is {what}",
             )
         for thing, x, y in things:
-            beside = env.grid.get(x + 1, y) if x + 1 < env.width else None
-            if beside is not None and beside.type != "wall":
-                self.say(f"the {name(thing)} is next to the {name(beside)}")
+            other = thing_at(env, x + 1, y) if x + 1 < env.width else None
+            if other:
+                self.say(f"the {name(thing)} is next to the {name(other)}")
 
     def _task(self, env) -> None:
         said = env.mission
@@ -138,11 +146,9 @@ class Narrator:
         self.say(f"now you carry the {what}", f"the {what} is with you", f"you hold the {what}")
 
     def _dropped(self, env, what: str) -> None:
-        x, y = (int(v) for v in env.front_pos)
-        around = [env.grid.get(x + dx, y + dy) for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1))]
-        near = [name(thing) for thing in around if thing is not None and thing.type != "wall"]
+        near = beside(env, *map(int, env.front_pos))
         if near:
-            other = self.choose.choice(near)
+            other = name(self.choose.choice(near))
             self.say(
                 f"you put the {what} next to the {other}",
                 f"you put down the {what} , and now it is next to the {other}",
@@ -175,25 +181,34 @@ def document(env, level: str, seed: int) -> str | None:
     return " . ".join(narrator.sentences) + " ." if episode.success else None
 
 
-def _tell(task: tuple[list[str], range]) -> list[str]:
-    names, seeds = task
+def in_turn(task: tuple[Callable, list[str], range]) -> list:
+    """Results of ``watch(env, level, seed)`` per seed, levels in turn, where there is one."""
+    watch, names, seeds = task
     envs = {level: levels.make(level) for level in names}
-    told = [
-        document(envs[level], level, seed) for seed in seeds for level in [names[seed % len(names)]]
-    ]
-    return [text for text in told if text]
+    each = [(names[seed % len(names)], seed) for seed in seeds]
+    found = [watch(envs[level], level, seed) for level, seed in each]
+    return [result for result in found if result]
+
+
+def watched(watch: Callable, names: list[str], seeds: range, describe: str) -> list:
+    """All of :func:`in_turn`, side by side; independent of the number of workers."""
+    tasks = [(watch, names, seeds[i : i + CHUNK]) for i in range(0, len(seeds), CHUNK)]
+    return [result for part in parallel.map(in_turn, tasks, describe) for result in part]
+
+
+def parts(seeds: range) -> list[tuple[str, range]]:
+    """Seeds for training and for validation."""
+    split = len(seeds) - max(1, int(HELD_OUT * len(seeds)))
+    return [("train", seeds[:split]), ("validation", seeds[split:])]
 
 
 def documents(names: list[str], seeds: range) -> list[str]:
-    """One document per seed, levels in turn; independent of the number of workers."""
-    tasks = [(names, seeds[i : i + CHUNK]) for i in range(0, len(seeds), CHUNK)]
-    return [text for part in parallel.map(_tell, tasks, describe="narration") for text in part]
+    """One document per seed, levels in turn."""
+    return watched(document, names, seeds, "narration")
 
 
 def _make(profile, folder: Path, report) -> None:
-    seeds = levels.seeds("text", profile.data.documents, profile.seed)
-    split = len(seeds) - max(1, int(HELD_OUT * len(seeds)))
-    for use, part in (("train", seeds[:split]), ("validation", seeds[split:])):
+    for use, part in parts(levels.seeds("text", profile.data.documents, profile.seed)):
         told = documents(profile.data.levels, part)
         write_atomically(folder / f"{use}.txt.gz", compressed("\n".join(told) + "\n"))
 

@@ -13,14 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from paper_utils import parallel
 from paper_utils.artifacts import Stage, write_atomically
 from paper_utils.data import expert, levels
-from paper_utils.data.narration import HELD_OUT, name, place, room
+from paper_utils.data.narration import beside, name, parts, place, room, watched
 
 TILE, CELLS = 8, 8
 SIZE = TILE * CELLS
-CHUNK = 250
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,7 @@ class Photographer:
         if action == env.actions.toggle and ahead is not None:
             return f"you open the {name(ahead)}"
         if action == env.actions.drop and env.carrying is not None:
-            x, y = (int(v) for v in env.front_pos)
-            around = [env.grid.get(x + i, y + j) for i, j in ((1, 0), (-1, 0), (0, 1), (0, -1))]
-            near = [thing for thing in around if thing is not None and thing.type != "wall"]
+            near = beside(env, *map(int, env.front_pos))
             if near:
                 other = self.choose.choice(near)
                 return f"you put the {name(env.carrying)} next to the {name(other)}"
@@ -97,29 +93,19 @@ class Photographer:
         return picture(env), " . ".join(said) + " ."
 
 
-def _shoot(task: tuple[list[str], range]) -> tuple[np.ndarray, list[str]]:
-    names, seeds = task
-    envs = {level: levels.make(level) for level in names}
-    shots: list[tuple[np.ndarray, str]] = []
-    for seed in seeds:
-        level = names[seed % len(names)]
-        watch = Photographer(seed)
-        if expert.rollout(envs[level], level, seed, watch).success:
-            shots += watch.shots
-    return np.array([image for image, _ in shots], np.uint8), [caption for _, caption in shots]
+def _shoot(env, level: str, seed: int) -> list[tuple[np.ndarray, str]]:
+    watch = Photographer(seed)
+    return watch.shots if expert.rollout(env, level, seed, watch).success else []
 
 
 def pictures(names: list[str], seeds: range) -> tuple[np.ndarray, list[str]]:
     """Pictures and captions of one episode per seed, levels in turn: two or three of each."""
-    tasks = [(names, seeds[i : i + CHUNK]) for i in range(0, len(seeds), CHUNK)]
-    parts = parallel.map(_shoot, tasks, describe="pictures")
-    return np.concatenate([images for images, _ in parts]), [c for _, part in parts for c in part]
+    shots = [shot for shots in watched(_shoot, names, seeds, "pictures") for shot in shots]
+    return np.array([image for image, _ in shots], np.uint8), [caption for _, caption in shots]
 
 
 def _make(profile, folder: Path, report) -> None:
-    seeds = levels.seeds("pictures", profile.data.pictured_episodes, profile.seed)
-    split = len(seeds) - max(1, int(HELD_OUT * len(seeds)))
-    for use, part in (("train", seeds[:split]), ("validation", seeds[split:])):
+    for use, part in parts(levels.seeds("pictures", profile.data.pictured_episodes, profile.seed)):
         images, captions = pictures(profile.data.levels, part)
         np.savez_compressed(folder / f"{use}.npz", images=images)
         write_atomically(folder / f"{use}.txt", "\n".join(captions) + "\n")

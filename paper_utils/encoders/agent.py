@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 
@@ -11,7 +9,7 @@ def embed(texts: list[str], policy, layer: int | None = None) -> np.ndarray:
     """Texts -> float32[N, width], row i for ``texts[i]``.
 
     Arguments:
-        policy: a ``cloning.policy.Policy``, or the folder of one.
+        policy: a ``cloning.policy.Policy``.
         layer: None for the sentence embedding that the policy acts on; 0 (word embeddings) to L
             for the mean over words of that layer's states.
 
@@ -20,10 +18,8 @@ def embed(texts: list[str], policy, layer: int | None = None) -> np.ndarray:
     """
     import torch
 
-    from paper_utils.cloning.policy import Policy, tokenize
+    from paper_utils.cloning.policy import tokenize
 
-    if isinstance(policy, (str, Path)):
-        policy = Policy.load(Path(policy))
     tokens = tokenize(texts)
     encoder = policy.eval().instruction
     with torch.inference_mode():

@@ -126,8 +126,10 @@ def _embed(
     elif entry.source == "scratch":
         vectors = entry.embed(texts, checkpoint=inputs[0].folder, device=profile.device)
     elif entry.source == "hub":
-        there = hub.usable(checkpoint, entry.family).folder
-        vectors = entry.embed(texts, checkpoint=there, device=profile.device)
+        there = hub.usable(checkpoint, entry.family)
+        if there.revision != revision:
+            raise hub.CheckpointError(f"checkpoint {checkpoint}: has changed; run again")
+        vectors = entry.embed(texts, checkpoint=there.folder, device=profile.device)
     else:
         vectors = entry.embed(texts, seed=profile.seed)
     np.savez_compressed(folder / "vectors.npz", ids=table["id"].to_numpy(), vectors=vectors)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from paper_utils import parallel
 from paper_utils.artifacts import files_of, hash_json
 from paper_utils.encoders.families import FAMILIES, Family
 from paper_utils.encoders.lexical import checked
@@ -70,7 +71,7 @@ def embed(
             tokens, as sentence-transformers does) or ``cls``; CLIP ``pooled`` (state at EOS) or
             ``projected``; BLIP ``cls`` or ``projected``.  None: the first of these.
         layer: 0 (token embeddings) to L; negative counts from L.  None: the model's output.
-        device: ``auto`` takes CUDA, then MPS, then CPU.
+        device: ``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``cuda`` or ``mps``.
         dtype: one of ``PRECISIONS``; ``auto`` is float32 on CPU, else (and for more than 8 GiB of
             weights) the checkpoint's own.
         revision: branch, tag or commit on the Hub.
@@ -81,6 +82,7 @@ def embed(
 
     Raises:
         CheckpointError: the checkpoint is missing, gated, unreachable, damaged or of another kind.
+        RuntimeError: there is no such device.
         ValueError: wrong arguments, or a text that is empty or too long.
     """
     import torch
@@ -100,7 +102,7 @@ def embed(
         raise ValueError(f"{spec.label} is pooled by {' or '.join(spec.poolings)}, not {pooling!r}")
     if pooling == "projected" and (all_layers or layer is not None):
         raise ValueError("the projection reads the last layer only")
-    device = _device(device)
+    device = parallel.device(device)
     with _one_line(checkpoint), quiet():
         tokenizer = _tokenizer(snapshot.folder)
         tower = _tower(snapshot.folder, spec, _dtype(dtype, device, snapshot.folder))
@@ -130,16 +132,16 @@ def embed(
 def usable(checkpoint: str, family: str) -> Snapshot:
     """Finds (or fetches) a checkpoint and checks that it is complete, without loading it.
 
-    ``checkpoint``: a folder (absolute, or from the project's root), a Hub id, or ``id@revision``.
+    ``checkpoint``: a folder (from the project's root, or from here), a Hub id, or ``id@revision``.
     The revision of a folder is a hash of its files.
 
     Raises:
         CheckpointError: it cannot be had, is not one of ``family``, or lacks weights in safetensors
             or a tokenizer.
     """
-    local = ROOT / checkpoint
-    if local.is_dir():
-        snapshot = Snapshot(local, hash_json(files_of(local))[:16])
+    folders = [folder for folder in (ROOT / checkpoint, Path(checkpoint)) if folder.is_dir()]
+    if folders:
+        snapshot = Snapshot(folders[0], hash_json(files_of(folders[0]))[:16])
     else:
         name, _, revision = checkpoint.partition("@")
         snapshot = resolve(name, revision or None)
@@ -330,15 +332,6 @@ def _pooled(
         return states[:, :, 0]
     last = mask.sum(1) - 1  # a decoder's last word; the EOS with which CLIP ends every text
     return states[:, torch.arange(len(ids)), last]
-
-
-def _device(device: str) -> str:
-    import torch
-
-    if device != "auto":
-        return device
-    cpu = "mps" if torch.backends.mps.is_available() else "cpu"
-    return "cuda" if torch.cuda.is_available() else cpu
 
 
 def _dtype(dtype: str, device: str, folder: Path) -> Any:

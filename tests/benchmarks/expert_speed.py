@@ -22,7 +22,7 @@ from minigrid.utils.baby_ai_bot import BabyAIBot  # noqa: E402
 
 from paper_utils import Profile  # noqa: E402
 from paper_utils.data import expert, levels, narration  # noqa: E402
-from paper_utils.data.demonstrations import play, play_all  # noqa: E402
+from paper_utils.data.demonstrations import play  # noqa: E402
 
 EPISODES = {"GoToLocal": 300, "PickupLoc": 200, "OpenDoor": 100, "PutNextLocal": 150,
             "SynthLoc": 30, "BossLevel": 10}  # fmt: skip
@@ -69,17 +69,17 @@ def main() -> None:
 
     for workers in ("1", "2"):
         os.environ["PAPER_WORKERS"] = workers
-        play("PutNextLocal", range(500))  # starts the workers
+        play({("PutNextLocal", "train"): range(500)})  # starts the workers
         started = time.perf_counter()
-        play("PutNextLocal", range(6000))
+        play({("PutNextLocal", "train"): range(6000)})
         print(f"{workers} worker(s): {6000 / (time.perf_counter() - started):.0f} PutNextLocal /s")
 
     wanted = Profile.load("laptop").data.demonstrations
     started = time.perf_counter()
-    played = play_all({level: levels.seeds("train", count) for level, count in wanted.items()})
+    played = play({(name, "train"): levels.seeds("train", n) for name, n in wanted.items()})
     print(f"{sum(wanted.values()):,} demonstrations: {time.perf_counter() - started:.1f} s")
     with tempfile.TemporaryDirectory() as folder:
-        for level, demonstrations in played.items():
+        for (level, _), demonstrations in played.items():
             path = Path(folder, f"{level}.npz")
             demonstrations.save(path)
             print(f"  {level:14}{path.stat().st_size / len(demonstrations):7.1f} bytes each")

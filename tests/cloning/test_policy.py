@@ -77,16 +77,6 @@ def test_padding_words_does_not_change_a_sentence(policy):
     assert states.shape == (SIZES.instruction_layers + 1, 3, 9, SIZES.width)
 
 
-def test_the_sentence_is_the_only_way_for_language(policy):
-    """Same sentence vector, same behaviour, whatever was said."""
-    cells, previous = some_steps()
-    sentence = policy.instruction(tokenize(TEXTS[:1])).expand(3, -1)
-    one, _, _ = policy(sentence, cells, previous)
-    assert one.shape == (3, 9, 7)
-    other, _, _ = policy(policy.instruction(tokenize(TEXTS)), cells, previous)
-    assert not torch.allclose(one[1], other[1])
-
-
 def test_every_instruction_can_be_said_and_nothing_else():
     for level in grammar.GRAMMARS:
         tokenize(grammar.instructions([level], articles=True)["text"].head(2000))
