@@ -484,6 +484,26 @@ def bends(curves: pd.DataFrame) -> Figure:
     return figure
 
 
+def choices(table: pd.DataFrame, k: int) -> Figure:
+    """Precision@k of the agents, and how far it lies from the best control, by choice."""
+    named = table.assign(label=table["reference"].map(lambda name: FAMILIES[name].label))
+    order = list(dict.fromkeys(named["choice"])), list(dict.fromkeys(named["label"]))
+    gaps, values = (
+        named.pivot(index="label", columns="choice", values=column).loc[order[1], order[0]]
+        for column in ("difference", "value")
+    )
+    words = values.map("{:.2f}".format) + "\n" + gaps.map("({:+.2f})".format)
+    figure, axis = plt.subplots(figsize=(1.35 * len(order[0]) + 2.2, 0.55 * len(order[1]) + 1.3))
+    sns.heatmap(
+        gaps, annot=words.where(gaps.notna(), ""), fmt="", center=0, vmin=-0.6, vmax=0.6,
+        cmap="vlag_r", linewidths=0.5, annot_kws={"fontsize": 8, "color": "black"}, ax=axis,
+        cbar_kws={"label": "from the best control"},
+    )  # fmt: skip
+    axis.set(title=f"precision@{k} of the agents (from the best control)", xlabel="", ylabel="")
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
 def shared(layout: pd.DataFrame, order: pd.DataFrame) -> Figure:
     """What lays out each space (share of its distances by factor), and who knows word order."""
     figure, (left, right) = plt.subplots(

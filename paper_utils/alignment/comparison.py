@@ -12,16 +12,18 @@ import pandas as pd
 
 from paper_utils import parallel
 from paper_utils.alignment import contrasts, metrics, retrieval, structure
-from paper_utils.alignment.compare import compare
+from paper_utils.alignment.compare import best_layer, compare
 from paper_utils.alignment.reading import LEXICAL
 from paper_utils.alignment.splits import possible
 from paper_utils.artifacts import Report, Stage, write_table
 from paper_utils.config import Profile
 from paper_utils.data import grammar
-from paper_utils.encoders import embeddings
+from paper_utils.encoders import embeddings, hub
 from paper_utils.encoders.embeddings import encoder_of
+from paper_utils.encoders.families import FAMILIES
 
 WITHIN = ("verb", "template")
+FIXED = "as fixed"  # before looking: the output layer, each family's first pooling, centred
 MEASURED = ("precision_at_k", "precision_at_k_residual", "mutual_knn", "linear_cka", "rsa",
             "partial_rsa")  # fmt: skip
 OTHERS = ("precision_at_k_csls", "mean_reciprocal_rank", "angular_procrustes_distance", "svcca")
@@ -187,6 +189,57 @@ def _take_apart(profile: Profile, folder: Path, report: Report, *vectors, public
     progress[kept].to_csv(folder / "progress.csv", index=False)
 
 
+def _choose(profile: Profile, folder: Path, report: Report, *inputs) -> None:
+    """The agents against the best control, had another layer, pooling or preprocessing been chosen.
+
+    And the best of each reference's layers and poolings, for the first agent, judged against the
+    best of them in each draw of the null.
+    """
+    count = len(_names(profile, []))
+    world = _World(profile, [], inputs[:count])
+    trained, families = world.players["trained"], profile.encoders.families
+    ones = [*trained, *world.players["untrained"], *world.lexical]
+    resampling = contrasts.Resampling(world.factors, profile.alignment.bootstrap, profile.seed)
+    rows, best = [], []
+    for family, reference in zip(families, inputs[count:], strict=True):
+        vectors = {FIXED: world.spaces[family].to_numpy()}
+        vectors |= _other_vectors(world.factors["text"].tolist(), reference.folder, family)
+        tried = {(name, "centred"): values for name, values in vectors.items()}
+        tried |= {(FIXED, kind): vectors[FIXED] for kind in ("standardised", "top_removed")}
+        for (name, kind), values in tried.items():
+            scores = contrasts.item_scores(
+                world.some(ones) | {family: values}, world.factors,
+                [(one, family) for one in ones], lexical=world.lexical,
+                **(world.maps | {"preprocess": kind}),
+            )  # fmt: skip
+            found = contrasts.against_any(scores, world.players, family, world.lexical, resampling)
+            choice = name if kind == "centred" else kind.replace("_", " ")
+            rows.append({"reference": family, "choice": choice} | found)
+        chosen = best_layer(
+            vectors, world.spaces[trained[0]], factors=world.factors,
+            permutations=profile.alignment.permutations, **world.maps,
+        )  # fmt: skip
+        values = chosen.pop("values")
+        best.append({"reference": family, "of": len(values), "fixed": values[FIXED], **chosen})
+    pd.DataFrame(rows).to_csv(folder / "choices.csv", index=False)
+    pd.DataFrame(best).to_csv(folder / "best.csv", index=False)
+
+
+def _other_vectors(texts: list[str], checkpoint: Path, family: str) -> dict[str, np.ndarray]:
+    """What a reference would have given from its other layers, and by its other poolings.
+
+    Left out are layers that hardly tell texts apart, as a first layer at a special token.
+    """
+    *layers, _ = hub.embed(texts, checkpoint, family, all_layers=True)
+    found = {f"layer {number}": values for number, values in enumerate(layers)}
+    for pooling in FAMILIES[family].poolings[1:]:
+        found["other pooling"] = hub.embed(texts, checkpoint, family, pooling)
+    return {
+        name: values for name, values in found.items()
+        if len(np.unique(values.round(6), axis=0)) > len(texts) / 2
+    }  # fmt: skip
+
+
 def _curves(task: tuple) -> pd.DataFrame:
     """Precision@k of one pair, mean of both directions, by k and by N (of random subsets)."""
     first, second, X, Y, k, options = task
@@ -228,5 +281,17 @@ STRUCTURE = _stage(
     lambda profile, public: (
         _needs(profile, public)
         + [(embeddings.EMBEDDING, {"encoder": name}) for name in embeddings.along_training(profile)]
+    ),
+)
+CHOICES = _stage(
+    "choices",
+    _choose,
+    lambda folder: {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))},
+    lambda profile: (
+        _needs(profile, [])
+        + [
+            (embeddings.REFERENCE, {"family": family, "trained": True})
+            for family in profile.encoders.families
+        ]
     ),
 )

@@ -79,6 +79,19 @@ def contrast(
     }  # fmt: skip
 
 
+def against_any(
+    scores: Mapping[Pair, np.ndarray],
+    players: Mapping[str, Sequence[str]],
+    reference: str,
+    lexical: Sequence[str],
+    resampling: Resampling,
+) -> dict[str, float]:
+    """`contrast` of the trained agents with the best of all lexical controls and the untrained."""
+    ones = [players["trained"], players["untrained"], *([name] for name in lexical)]
+    ours, *rivals = (np.stack([scores[name, reference] for name in names]) for names in ones)
+    return contrast(ours, rivals, resampling)
+
+
 def table(
     scores: Mapping[Pair, np.ndarray],
     players: Mapping[str, Sequence[str]],
@@ -117,11 +130,11 @@ def table(
             "best lexical control": words,
             "untrained agent": [agents["untrained"]],
             "shuffled agent": [agents["shuffled"]],
-            "any control": [*words, agents["untrained"]],
         }
-        for rival, against in rivals.items():
-            found = contrast(agents["trained"], against, resampling)
-            rows.append({"reference": reference, "rival": rival, "kind": "control"} | found)
+        found = {name: contrast(agents["trained"], of, resampling) for name, of in rivals.items()}
+        found["any control"] = against_any(scores, players, reference, lexical, resampling)
+        for rival, values in found.items():
+            rows.append({"reference": reference, "rival": rival, "kind": "control"} | values)
         for other in references[number + 1 :]:
             found = contrast(agents["trained"], [stack(players["trained"], other)], resampling)
             rows.append({"reference": reference, "rival": other, "kind": "reference"} | found)
