@@ -145,13 +145,13 @@ print(f"{len(again)} episodes played again, at least 95 % end the same way: {(sa
 
 # %% [markdown]
 # Read each group from the right. The **random** player already succeeds sometimes — it stumbles into "go to" — so
-# success has a floor above zero; the **untrained** agent does worse, because it always takes its most probable
-# action and so repeats itself. The **shuffled** agent does better than random although its instruction is
-# useless: it has learned to walk up to things, pick things up and open doors. Where a wrong try costs nothing but
-# time, trying one thing after another succeeds often, and slowly: see its steps below. On `PutNextLocal`, where
-# two particular things must be brought together, that helps little. So the distance between *shuffled* and
-# *trained* understates what the instruction is worth where there is time to try (and the shuffled agent was
-# trained for fewer epochs).
+# success has a floor above zero; the **untrained** agent does worse, because it always takes its most probable action
+# and so repeats itself. The **shuffled** agent does better than random wherever one thing is enough, although its
+# instruction is useless: it has learned to walk up to things, pick things up and open doors. Where a wrong try costs
+# nothing but time, trying one thing after another succeeds often, and slowly: see its steps below. On `PutNextLocal`,
+# where two particular things must be brought together, that helps little. So the distance between *shuffled* and
+# *trained* understates what the instruction is worth where there is time to try (and the shuffled agent was trained
+# for fewer epochs).
 #
 # The second table goes by agent, to see how much the seed matters, and has below them what others report for
 # these levels. Their agents (convolutions modulated by the instruction, and an LSTM) learned from 1,000,000
@@ -188,7 +188,8 @@ progress = run.table(rollout.summarize(along, ["share", "level"]), "02_progress"
 run.figure(figures.progress(progress), "02_progress")
 
 # %% [markdown]
-# The two-part errand comes last. Notebook 04 asks how alignment moves along the same path.
+# The two-part errand lags behind at first, and then catches up. Notebook 04 asks how alignment moves along the same
+# path.
 #
 # ## Words it was never told together
 #
@@ -225,8 +226,9 @@ run.figure(figures.success_by_factor(told, ["verb", "colour", "type", "location"
 
 # %% [markdown]
 # Nothing in the task makes one colour harder than another, so the differences between colours show how wide
-# honest intervals are. Among verbs, *put* needs two errands. Look at the places as well: what is *behind* the
-# agent when it starts must first be found, and the agent must remember which way it faced.
+# honest intervals are. One would think that *put*, with its two errands, is the hardest verb, and *behind*, out of
+# sight when the episode starts, the hardest place. In the published run neither is: of the few episodes that are lost,
+# most say *pick up*, and the places differ by no more than chance allows. (A place is said on two of the levels only.)
 #
 # ## What goes wrong?
 #
@@ -241,9 +243,8 @@ run.table(endings.reset_index(), "02_failures")
 run.figure(figures.failures(endings), "02_failures")
 
 # %% [markdown]
-# Where things can be handled, the agent seldom stands about helplessly. It mostly did something with a thing: one
-# that was not named, or one that was, in the wrong place (where a location was said), or not brought to where it
-# belongs.
+# Mostly the agent handled a thing of the right name, but not the one that was meant: it lies in another place than was
+# said, or was not brought to where it belongs. Seldom did it handle a thing of another name, or stand about.
 #
 # ## Two films
 #

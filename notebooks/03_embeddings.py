@@ -11,10 +11,10 @@
 # **What you'll learn** — what each encoder is and has seen; why controls that know nothing of meaning
 # belong in the comparison; what pooling, anisotropy and sentence length do to similarities.
 #
-# **What you'll need** — as it is, less than a minute: agents and models are published. `laptop` trains them in about two
-# minutes on two cores (and the agents of notebook 02, if missing). Nothing is downloaded: every model here is **trained from scratch on our
-# little world**, and none is the public checkpoint whose architecture it shares. (The profiles `hub` and
-# `paper` put public checkpoints beside them, in rows of their own called *public*.)
+# **What you'll need** — as it is, less than a minute: agents and models are published. `laptop` trains them in about
+# two minutes on two cores (and the agents of notebook 02, if missing). Nothing is downloaded: every model here is
+# **trained from scratch on our little world**, and none is the public checkpoint whose architecture it shares. (The
+# profiles `hub` and `paper` put public checkpoints beside them, in rows of their own called *public*.)
 #
 # > As committed, this notebook shows the published `release` profile and loads its artifacts. The prose reads that
 # > run; with another profile or seed, numbers differ and so may what they say.
@@ -72,11 +72,11 @@ rows = [
 run.table(pd.DataFrame(rows), "03_encoders").set_index("encoder")
 
 # %% [markdown]
-# Three kinds of row deserve a word. The **untrained** twins have their architecture, their tokenizer and
-# random weights: what aligns with them aligns through words, their order and their number. The **shuffled** agent saw everything except
-# which instruction belongs to which episode. And the **lexical controls** are no models at all: *bag of words*
-# counts words, *tf-idf* weighs the counts, *random tokens* gives each word a random vector and averages them
-# (*ordered*: scaled by position), *edit distance* is coordinates for the number of words to change, and
+# Three kinds of row deserve a word. The **untrained** twins have their architecture, their tokenizer and random
+# weights: what aligns with them aligns through words, their order and their number. The **shuffled** agent saw
+# everything except which instruction belongs to which episode. And the **lexical controls** are no models at all:
+# *bag of words* counts words, *tf-idf* weighs the counts, *random tokens* gives each word a random vector and
+# averages them (*ordered*: scaled by position), *edit distance* is coordinates for the number of words to change, and
 # *length* is the number of words and letters.
 #
 # ## Train the reference models
