@@ -95,6 +95,9 @@ def test_results_are_complete_and_flat(smoke):
         assert row["N"] == 439 and row["k"] == 15 and 0 < row["p"] <= 1
         for name in ("null_mean", "calibrated", "lexical", "untrained_agent", "bag_of_words"):
             assert row[name] is not None, name
+    fixed = {row["reference"]: row for row in results["choices"] if row["choice"] == "as fixed"}
+    for row in results["alignment"]:  # the choice that was made is the headline
+        assert fixed[row["reference"]]["difference"] == pytest.approx(row["gap"])
     assert {"agent", "reference", "comparison"} <= set(results["wall_seconds"])
 
 

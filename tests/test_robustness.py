@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paper_utils import Profile, pipeline
-from paper_utils.alignment.comparison import COMPARISON, CONTRASTS, STRUCTURE
+from paper_utils.alignment.comparison import CHOICES, COMPARISON, CONTRASTS, STRUCTURE
 from paper_utils.artifacts import MANIFEST, ArtifactError, Store, damage
 from paper_utils.cloning.rollout import EVALUATION
 from paper_utils.config import ProfileError
@@ -182,7 +182,7 @@ def test_every_published_artifact_is_as_its_manifest_says_and_no_more_than_25_mb
 def test_the_published_artifacts_are_those_that_the_release_profile_asks_for():
     """A stage whose version or settings were changed is not what was published."""
     profile, store = Profile.load("release"), Store(ROOT / "artifacts" / "release")
-    wanted = [(DEMONSTRATIONS, {}), (NARRATION, {}), (PICTURES, {})]
+    wanted = [(stage, {}) for stage in (DEMONSTRATIONS, NARRATION, PICTURES, CHOICES)]
     wanted += [(stage, {"public": []}) for stage in (COMPARISON, CONTRASTS, STRUCTURE)]
     wanted += [(EVALUATION, {"player": "trained", "agent": 4, "level": "PutNextLocal"})]
     wanted += [(EMBEDDING, {"encoder": name}) for name in embeddings.names(profile)]
