@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -68,13 +69,17 @@ def one_thread() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _alone(function: Callable, task: Any) -> Any:
-    """Runs one task in a worker: on one thread, and without warnings in a reader's notebook."""
-    import warnings
-
-    warnings.filterwarnings("ignore")
+def _each(function: Callable, tasks: Iterable[Any]) -> Iterator[Any]:
+    """Runs tasks in turn, on one thread, and without warnings in a reader's notebook."""
     one_thread()
-    return function(task)
+    for task in tasks:
+        with warnings.catch_warnings(action="ignore"):
+            result = function(task)
+        yield result
+
+
+def _alone(function: Callable, task: Any) -> Any:
+    return next(_each(function, [task]))
 
 
 def map(
@@ -95,17 +100,19 @@ def map(
     from joblib import Parallel, delayed, parallel_config
 
     count, hidden = min(workers(), len(tasks)), {} if bar else {"disable": True}
-    results = []
+    found: list[Any] = []
     with (
         parallel_config(backend="loky", inner_max_num_threads=1),
         progress(len(tasks), describe or function.__name__, **hidden) as steps,
     ):
-        for result in Parallel(n_jobs=count, return_as="generator", batch_size=1)(
-            delayed(_alone)(function, task) for task in tasks
-        ):
-            results.append(result)
+        results = _each(function, tasks)
+        if count > 1:
+            side_by_side = Parallel(n_jobs=count, return_as="generator", batch_size=1)
+            results = side_by_side(delayed(_alone)(function, task) for task in tasks)
+        for result in results:
+            found.append(result)
             steps.update(1)
-    return results
+    return found
 
 
 def client(address: str):

@@ -19,6 +19,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
 
 
+LONG = ("smoke", "killed", "cluster", "release", "public")  # groups of tests, longest first
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory) -> Path:
     """One folder for the whole session, whichever process asks."""
@@ -59,4 +62,9 @@ def smallest(shared) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests, which have groups, begin first, so that no worker ends up waiting for them."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+    def place(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("xdist_group")
+        return LONG.index(mark.args[0]) if mark else len(LONG)
+
+    items.sort(key=place)

@@ -162,6 +162,7 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(smoke, tmp_path, monkeypa
     assert not (plan.folder / "02_bc_training.ipynb").exists()
 
 
+@pytest.mark.xdist_group("smoke")
 def test_the_pages_of_a_run_fetch_nothing(smoke):
     folder, _, _ = smoke
     for source in pipeline.sources():

@@ -25,7 +25,7 @@ def gathered(smoke, tmp_path_factory):
     return place
 
 
-@pytest.mark.xdist_group("notebooks")
+@pytest.mark.xdist_group("smoke")
 def test_every_artifact_leaves_its_manifest_and_what_is_kept(smoke, gathered):
     used = json.loads((smoke[0] / "manifest.json").read_text())["artifacts"]
     folders = {path.parent for path in gathered.glob(f"*/*/{MANIFEST}")}
@@ -38,7 +38,7 @@ def test_every_artifact_leaves_its_manifest_and_what_is_kept(smoke, gathered):
     assert (gathered / "CARD.md").read_text() == "kept"
 
 
-@pytest.mark.xdist_group("notebooks")
+@pytest.mark.xdist_group("smoke")
 def test_again_nothing_is_written_and_what_is_foreign_goes(smoke, gathered):
     before = {path: path.stat().st_mtime_ns for path in gathered.rglob("*") if path.is_file()}
     (gathered / "old" / "key").mkdir(parents=True)
@@ -47,7 +47,7 @@ def test_again_nothing_is_written_and_what_is_foreign_goes(smoke, gathered):
     assert {p: p.stat().st_mtime_ns for p in gathered.rglob("*") if p.is_file()} == before
 
 
-@pytest.mark.xdist_group("notebooks")
+@pytest.mark.xdist_group("smoke")
 def test_what_is_left_out_is_said_or_made_again(gathered, tmp_path):
     profile = Profile.load("smoke")
     store = Store(tmp_path / "mine", published=(gathered,))
@@ -70,7 +70,7 @@ def test_what_is_left_out_is_said_or_made_again(gathered, tmp_path):
     ).read_bytes()
 
 
-@pytest.mark.xdist_group("notebooks")
+@pytest.mark.xdist_group("smoke")
 def test_a_damaged_artifact_or_too_much_is_refused(smoke, gathered, tmp_path, monkeypatch):
     monkeypatch.setattr(release, "LIMIT", 1000)
     with pytest.raises(pipeline.RunError, match="a release may have 0 MB"):

@@ -324,7 +324,8 @@ def _pooled(
 
     states = states.float()
     if pooling == "mean":
-        # Most decoders put one huge constant vector on BOS, which would drown the words.
+        # Most decoders put one huge constant vector on BOS, which would drown the words.  Qwen's
+        # tokenizers have no BOS: there the first word stays in.
         words = mask if bos is None else mask * (ids != bos)
         weights = words.float()[..., None]  # (B, T, 1)
         return (states * weights).sum(2) / weights.sum(1)

@@ -59,8 +59,8 @@ def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) 
 def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
     """Classical multidimensional scaling of word-level Levenshtein distances.
 
-    Coordinates whose distances are nearest to the number of words to insert, delete or
-    substitute (Torgerson 1952), on the D <= ``width`` axes of positive variance.
+    Coordinates whose distances approach the number of words to insert, delete or substitute
+    (Torgerson 1952), on the D <= ``width`` axes of most positive variance.
     """
     squares = levenshtein(texts) ** 2
     squares -= squares.mean(0)

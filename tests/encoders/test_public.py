@@ -60,7 +60,7 @@ def test_the_profiles_name_one_checkpoint_per_family(name):
     assert loaded.alignment == base.alignment
 
 
-@pytest.mark.xdist_group("notebooks")
+@pytest.mark.xdist_group("public")
 def test_a_run_goes_on_without_a_missing_checkpoint_and_says_so(folders, tmp_path):
     """The smallest world there is: one level, agent and family; one folder in the Hub's format, and
     one id that cannot be had."""

@@ -46,7 +46,7 @@ def test_executed_in_order_without_errors_and_with_checked_cells(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_a_readers_notebook(path):
-    """More prose than code, 20 to 40 cells, a parameters cell of literals, the same frame."""
+    """20 to 30 cells, three of prose to four of code, literal parameters, the same frame."""
     notebook = pipeline.read(path)
     kinds = [cell.cell_type for cell in notebook.cells]
     assert 20 <= len(kinds) <= 30
@@ -99,7 +99,7 @@ def solutions(stem: str) -> str:
     return "\n".join(block.split("```")[0] for block in part.split("```python\n")[1:])
 
 
-@pytest.mark.xdist_group("notebooks")
+@pytest.mark.xdist_group("smoke")
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_plain_papermill_from_another_folder_and_the_solutions_are_right(smoke, tmp_path, path):
     _, store, _ = smoke
@@ -121,7 +121,7 @@ def test_plain_papermill_from_another_folder_and_the_solutions_are_right(smoke, 
     assert said == "1: right\n2: right\n3: right\n"
 
 
-@pytest.mark.xdist_group("notebooks")
+@pytest.mark.xdist_group("smoke")
 def test_jupyter_execute(smoke, tmp_path):
     _, store, _ = smoke
     notebook = nbformat.read(BUILT[0], as_version=4)
@@ -138,7 +138,7 @@ def test_jupyter_execute(smoke, tmp_path):
     assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
 
 
-@pytest.mark.xdist_group("notebooks")
+@pytest.mark.xdist_group("smoke")
 def test_a_bad_parameter_is_one_clear_line(smoke, tmp_path):
     _, store, _ = smoke
     done = command(
