@@ -52,7 +52,7 @@ class NextToken:
             raise ValueError(f"the corpus has fewer than {CONTEXT} tokens of text")
 
     def batch(self, generator: np.random.Generator) -> torch.Tensor:
-        """int64[B, T]: a special token, then T - 1 tokens of the stream; B x T is about constant."""
+        """int64[B, T]: a special token, then T - 1 of the stream; B x T is about constant."""
         length = int(generator.choice(LENGTHS))
         starts = generator.choice(self.starts, self.batch_tokens // length)
         rows = self.stream[starts[:, None] + np.arange(length - 1)]
