@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -94,7 +93,7 @@ def seeds(text: str) -> list[int]:
 
 
 def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
-    """``["cloning.epochs=3"]`` -> ``{"cloning.epochs": 3}``; values are read as JSON, or as YAML.
+    """``["cloning.epochs=3"]`` -> ``{"cloning.epochs": 3}``; values are read as YAML.
 
     ``several``: each is a list of the values between commas.
     """
@@ -105,14 +104,10 @@ def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals or not key.strip() or not text.strip():
             raise ProfileError(f"--set wants KEY=VALUE, not {pair!r}")
-        given = f"[{text}]" if several else text
         try:
-            value = json.loads(given)  # YAML would read 1e-4 as a word
-        except ValueError:
-            try:
-                value = parse_yaml(given)
-            except yaml.YAMLError:
-                raise ProfileError(f"--set {key.strip()}: {text!r} is not a YAML value") from None
+            value = parse_yaml(f"[{text}]" if several else text)
+        except yaml.YAMLError:
+            raise ProfileError(f"--set {key.strip()}: {text!r} is not a YAML value") from None
         if key.strip() in found:
             raise ProfileError(f"--set {key.strip()} is given twice")
         found[key.strip()] = value

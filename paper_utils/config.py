@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -210,7 +211,8 @@ class Profile(Part):
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
-            raise ProfileError(f"profile {name}: {_first_problem(error)}") from None
+            changed = f", with {', '.join(overrides)}" if overrides else ""
+            raise ProfileError(f"profile {name}{changed}: {_first_problem(error)}") from None
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The values under dotted ``keys``: the part of the profile that a stage reads."""
@@ -236,6 +238,11 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not allowed in a profile")
         return super().compose_node(parent, index)
+
+
+_PlainLoader.add_implicit_resolver(  # YAML 1.1 reads 1e-4 as a word
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+"), list("-+.0123456789")
+)
 
 
 def parse_yaml(text: str) -> Any:
@@ -300,8 +307,9 @@ def _first_problem(error: ValidationError) -> str:
         for word in first["loc"][:-1]:
             model = model.model_fields[word].annotation
         last = str(first["loc"][-1])
-        return f"unknown key {where!r}{_hint(last, list(model.model_fields))}"
-    if first["type"] not in ("missing", "value_error"):
+        message = f"unknown key {where!r}{_hint(last, list(model.model_fields))}"
+    else:
+        message = f"{where or 'profile'}: {message}"
+    if first["type"] not in ("missing", "value_error", "extra_forbidden"):
         message += f" (got {first['input']!r})"[:120]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{where or 'profile'}: {message}{more}"
+    return message + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")

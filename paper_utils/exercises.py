@@ -24,8 +24,9 @@ LONG = 25
 
 
 class Exercise(NamedTuple):
-    """``right(run, answer)`` decides; it raises on an answer that cannot be read."""
+    """``read`` makes sense of an answer, ``right(run, what was read)`` decides."""
 
+    read: Callable[[Any], Any]
     right: Callable[[Run, Any], bool]
     form: str
     hint: str
@@ -41,19 +42,20 @@ def check(run: Run, answers: dict[int, Any]) -> None:
             print(f"{number}: open; the answer is {exercise.form}")
             continue
         try:
-            right = exercise.right(run, answers[number])
-        except (TypeError, ValueError, AttributeError):  # whatever a reader may write there
+            answer = exercise.read(answers[number])
+        except Exception:  # whatever a reader may write there
             print(f"{number}: not readable; the answer is {exercise.form}")
             continue
+        right = exercise.right(run, answer)
         print(f"{number}: right" if right else f"{number}: not yet; {exercise.hint}")
 
 
 def _number(truth: Callable[[Run], float], within: float = 0.0) -> Callable[[Run, Any], bool]:
-    return lambda run, answer: abs(float(answer) - truth(run)) <= within
+    return lambda run, answer: abs(answer - truth(run)) <= within
 
 
 def _word(truth: Callable[[Run], set[str]]) -> Callable[[Run, Any], bool]:
-    return lambda run, answer: answer.strip().lower() in {word.lower() for word in truth(run)}
+    return lambda run, answer: answer.lower() in {word.lower() for word in truth(run)}
 
 
 def _texts(run: Run) -> list[str]:
@@ -67,9 +69,9 @@ def _count(run: Run, *more: str) -> int:
     return len(grammar.instructions([*run.profile.data.levels, *more]))
 
 
-def _is_long(run: Run, answer: tuple[str, int]) -> bool:
+def _steps(answer: tuple[str, int]) -> int:
     level, seed = answer
-    return len(expert.rollouts(level, [int(seed)])[0].actions) > LONG
+    return len(expert.rollouts(level, [int(seed)])[0].actions)
 
 
 # Notebook 02 ----------------------------------------------------------------------------------
@@ -169,35 +171,37 @@ def _mismatched(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 SHARE = "a share between 0 and 1"
 EXERCISES: dict[str, tuple[Exercise, ...]] = {
     "01_data": (
-        Exercise(_number(lambda run: _count(run, "GoTo")), "a whole number",
+        Exercise(float, _number(lambda run: _count(run, "GoTo")), "a whole number",
                  "grammar.instructions lists them; its column `levels` says who says what"),
-        Exercise(_number(lambda run: _count(run, "SynthLoc") - _count(run)), "a whole number",
+        Exercise(float, _number(lambda run: _count(run, "SynthLoc") - _count(run)),
+                 "a whole number",
                  "count the instructions with and without the new level, then subtract"),
-        Exercise(_is_long, '("level", seed)',
+        Exercise(_steps, lambda run, steps: steps > LONG, '("level", seed)',
                  f"that one has {LONG} steps or fewer; expert.rollouts(level, seeds) plays many"),
     ),
     "02_bc_training": (
-        Exercise(_number(_told_otherwise, 0.1), SHARE,
+        Exercise(float, _number(_told_otherwise, 0.1), SHARE,
                  "the shuffled agent, too, acts on the instruction of another episode"),
-        Exercise(_number(_word_order, 0.1), SHARE,
+        Exercise(float, _number(_word_order, 0.1), SHARE,
                  "what would an agent need word order for, on this level?"),
-        Exercise(_word(_suffer_most), "the name of a level",
+        Exercise(str.strip, _word(_suffer_most), "the name of a level",
                  "where must the agent remember what it saw, or what it has done?"),
     ),
     "03_embeddings": (
-        Exercise(_number(_anisotropy, 0.05), "a cosine",
+        Exercise(float, _number(_anisotropy, 0.05), "a cosine",
                  "describe() computes it; hub.embed takes pooling="),
-        Exercise(_number(_endings), "a whole number",
+        Exercise(float, _number(_endings), "a whole number",
                  "two sentences with the same last word coincide"),
-        Exercise(_word(_moved_by_the_article), '"agent", or the name of the first family',
+        Exercise(str.strip, _word(_moved_by_the_article),
+                 '"agent", or the name of the first family',
                  "compare how far the vectors move with how far they lie apart"),
     ),
     "04_alignment": (
-        Exercise(_number(lambda run: _precision(run, k=1), 0.05), SHARE,
+        Exercise(float, _number(lambda run: _precision(run, k=1), 0.05), SHARE,
                  "fewer answers count as right; the figure of k shows the way"),
-        Exercise(_number(lambda run: _precision(run, dimension=4), 0.05), SHARE,
+        Exercise(float, _number(lambda run: _precision(run, dimension=4), 0.05), SHARE,
                  "four directions must carry colours, types, places and verbs"),
-        Exercise(_number(lambda run: _precision(run, _mismatched), 0.03), SHARE,
+        Exercise(float, _number(lambda run: _precision(run, _mismatched), 0.03), SHARE,
                  "what is an instruction's partner now?"),
     ),
 }  # fmt: skip

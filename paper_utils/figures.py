@@ -408,7 +408,7 @@ def by_split(splits: pd.DataFrame, chance: float) -> Figure:
         axis.plot(x + 0.3, part["untrained_agent"], "o", color=PLAYER["untrained"], markersize=4.5,
                   label="untrained agent")  # fmt: skip
         _points(axis, x, part, "value", color=MODALITY["action"], label="trained agents")
-        axis.axhline(chance, color="black", linestyle=":", linewidth=1)
+        axis.plot([-0.4, 1.6], [chance, chance], color="black", linestyle=":", linewidth=1)
         axis.set_xticks(x, part["split"].str.replace("_", " "), rotation=40, ha="right")
         axis.set(title=pair, ylim=(-0.02, 1.05))
     for axis in axes[::3]:
@@ -418,20 +418,22 @@ def by_split(splits: pd.DataFrame, chance: float) -> Figure:
 
 
 def beyond_words(beyond: pd.DataFrame) -> Figure:
-    """What is left of two metrics without the bag of words, by kind of agent."""
+    """What is left without the bag of words (and the verb), by kind of agent."""
     metrics = {
         "partial_rsa": "partial RSA given bag of words",
-        "precision_at_k_residual": "precision@k of lexical residuals",
+        "partial_rsa_given_verb": "... given the verb as well",
+        "precision_at_k_residual": "precision@k of residuals",
     }
     pairs = list(dict.fromkeys(beyond["pair"]))
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.55 * len(pairs) + 1.6), sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(11.5, 0.55 * len(pairs) + 1.6), sharey=True)
+    axes[1].sharex(axes[0])
     for axis, (metric, title) in zip(axes, metrics.items()):
         for number, player in enumerate(("trained", "shuffled", "untrained")):
             part = beyond[(beyond["metric"] == metric) & (beyond["player"] == player)]
             y = np.arange(len(part))[::-1] + 0.15 * (1 - number)
             _points(axis, y, part, "value", along="x", color=PLAYER[player],
                     label=f"{player} agent")  # fmt: skip
-        reference = 0 if metric == "partial_rsa" else beyond["chance"].max()
+        reference = 0 if metric.startswith("partial_rsa") else beyond["chance"].max()
         axis.axvline(reference, color="black", linestyle=":", linewidth=1)
         axis.set(title=title, xlabel="dotted: " + ("zero" if reference == 0 else "chance"))
         axis.grid(axis="x", linewidth=0.4)
@@ -531,22 +533,24 @@ def shared(layout: pd.DataFrame, order: pd.DataFrame) -> Figure:
 
 
 def along_training(rows: pd.DataFrame) -> Figure:
-    """Alignment by the share of the agents' training: mean and range over agents."""
+    """Alignment by the share of the agents' training: means over agents, and two ranges."""
     titles = {
         "precision_at_k": "held-out precision@k",
         "partial_rsa": "partial RSA given bag of words",
     }
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.3))
     shares = sorted(rows["share"].unique())
+    ends = rows["pair"].str.removeprefix("agent ~ ").iloc[[0, -1]].tolist()
     for axis, (metric, title) in zip(axes, titles.items()):
         part = rows[rows["metric"] == metric]
         for pair, line in part.groupby("pair", sort=False):
             x, label = line["share"].map(shares.index), pair.removeprefix("agent ~ ")
             drawn = _reference(label)
             axis.plot(x, line["value"], marker="o", markersize=4, label=label, **drawn)
-            axis.fill_between(
-                x, line["least"], line["most"], color=drawn["color"], alpha=0.12, linewidth=0
-            )
+            if label in ends:  # more bands would hide each other
+                axis.fill_between(
+                    x, line["least"], line["most"], color=drawn["color"], alpha=0.15, linewidth=0
+                )
         axis.set_xticks(range(len(shares)), [*(f"{s:.1%}" for s in shares[:-1]), "kept"])
         axis.set(title=title, xlabel="share of the training done")
         axis.grid(axis="y", linewidth=0.4)

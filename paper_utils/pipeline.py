@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,6 +140,7 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
     Papermill only warns about a parameter that a notebook does not have: tests see to the names.
     """
     import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
     from papermill.exceptions import PapermillExecutionError
 
     notebook = read(source)
@@ -148,16 +148,19 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
     failure = None
     try:
         with environment(PAPER_TERMINAL="1", PYTHONWARNINGS="ignore"):
-            _in_thread(
-                papermill.execute_notebook,
+            papermill.execute_notebook(
                 notebook, str(temporary), parameters=parameters, kernel_name=KERNEL,
                 progress_bar=False, start_timeout=120, cwd=str(NOTEBOOKS), log_output=False,
-                coalesce_streams=True,  # else it depends on the moment how a text is cut up
+                coalesce_streams=True,  # one text per cell: else it depends on the moment
                 extra_arguments=["--log-level=CRITICAL"],
             )  # fmt: skip
     except PapermillExecutionError as error:
         line = " ".join(str(error.evalue).split())[:500]
         failure = f"{source.stem}: cell {error.exec_count} failed: {error.ename}: {line}"
+    except NoSuchKernel:
+        raise RunError(
+            f"the Jupyter kernel {KERNEL!r} is missing; python -m pip install ipykernel", usage=True
+        ) from None
     except RuntimeError as error:  # the kernel died
         temporary.unlink(missing_ok=True)
         line = " ".join(str(error).split())[:300]
@@ -171,32 +174,6 @@ def execute(source: Path, output: Path, parameters: dict[str, Any] | None = None
         temporary.unlink(missing_ok=True)
     if failure:
         raise RunError(f"{failure} (see {output})")
-
-
-def _in_thread(function, *values, **options) -> None:
-    """Calls a function in a thread, so that Ctrl-C is heard here at once.
-
-    In the main thread nbclient takes the signal and only asks the kernel to end, which may be busy.
-    Left alone, a kernel ends when this process does.
-    """
-    from jupyter_core.utils import ensure_event_loop
-
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            function(*values, **options)
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            ensure_event_loop().close()  # nbclient's, of this thread
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
-    if failed:
-        raise failed[0]
 
 
 def read(source: Path):

@@ -65,6 +65,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> int:
         mark = item.get_closest_marker("xdist_group")
-        return LONG.index(mark.args[0]) if mark else len(LONG)
+        return LONG.index(mark.args[0]) if mark and mark.args[0] in LONG else len(LONG)
 
     items.sort(key=place)

@@ -1,7 +1,7 @@
 import pytest
 
 from paper_utils import Profile, ProfileError
-from paper_utils.config import available
+from paper_utils.config import available, parse_yaml
 
 
 @pytest.mark.parametrize("name", available())
@@ -9,6 +9,11 @@ def test_profiles_are_valid(name):
     profile = Profile.load(name)
     assert profile.name == name
     assert Profile.model_validate(profile.model_dump()) == profile
+
+
+def test_numbers_may_be_written_with_an_exponent():
+    for text, value in (("1e-4", 1e-4), ("[.5e1, 2E+3]", [5.0, 2000.0]), ("1e", "1e")):
+        assert parse_yaml(text) == value
 
 
 def test_a_profile_may_extend_another(tmp_path):

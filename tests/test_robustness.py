@@ -43,6 +43,8 @@ def begin(profile: str, out: Path, store: Path, **environment: str) -> subproces
     return subprocess.Popen(
         words, cwd=ROOT, env=variables, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        # A shell's background jobs ignore Ctrl-C, and so would everything that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
@@ -163,7 +165,7 @@ def test_interrupted_by_the_reader(smallest, tmp_path):
         said, _ = process.communicate(timeout=60)
     finally:
         kill(process, tmp_path / "store") if process.poll() is None else None
-    assert process.returncode == 130 and "interrupted; the same command resumes" in said
+    assert process.returncode == 130 and "interrupted; the same command resumes" in said, said
     assert not leftovers(tmp_path)
     wait_for(lambda: not alive(tmp_path / "store"), 20)
 

@@ -42,8 +42,8 @@ def compare(
     - ``embeddings``: name -> (N, d) array, DataFrame indexed by id, or (ids, array).
     - ``factors``: one row per instruction, in the same order; needed for ids, for the splits that
       leave a factor out, and for intervals stratified by ``template``.
-    - ``pairs``: (first, second) names; all by default.  ``metrics``: of ``engine.METRICS``; all
-      by default.  ``splits``: of ``splits.SPLITS``, for the retrieval metrics.
+    - ``pairs``: (first, second) names, any two once; all by default.  ``metrics``: of
+      ``engine.METRICS``; all by default.  ``splits``: of ``splits.SPLITS``, for retrieval.
     - ``dimension``: principal components kept by Procrustes and SVCCA.
     - ``within``: a column of ``factors``; the null then permutes only within its levels.
     - ``preprocess``: ``raw``, ``centred``, ``standardised`` or ``top_removed``.  Cosines of
@@ -84,9 +84,8 @@ def compare(
     if wanted is not None:  # the baselines and ceilings of the wanted pairs are computed, too
         extra = [pair for bounds in patterns.values() for pair in bounds]
         extra += [pair for a, b in wanted for name in lexical for pair in ((name, b), (a, name))]
-        known = {pair[::way] for pair in wanted for way in (1, -1)}
-        extra = {frozenset(pair): pair for pair in extra if pair[0] != pair[1]}
-        wanted = [*(pair for pair in extra.values() if pair not in known), *wanted]
+        unique = {frozenset(pair): pair for pair in [*extra, *wanted] if pair[0] != pair[1]}
+        wanted = list(unique.values())
     scores = evaluate(embeddings, factors, pairs=wanted, **options)
     index: dict[tuple, Score] = {}
     for score in scores:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import parallel
-from paper_utils.alignment import contrasts, metrics, retrieval, structure
+from paper_utils.alignment import contrasts, metrics, nulls, retrieval, structure
 from paper_utils.alignment.compare import best_layer, compare
 from paper_utils.alignment.reading import LEXICAL
 from paper_utils.alignment.splits import possible
@@ -30,7 +30,7 @@ OTHERS = ("precision_at_k_csls", "mean_reciprocal_rank", "angular_procrustes_dis
 
 
 class _World:
-    """What the three stages share: vectors by name, groups of names, and options."""
+    """What the stages share: vectors by name, groups of names, and options."""
 
     def __init__(self, profile: Profile, public: list, vectors: tuple[pd.DataFrame, ...]):
         names = _names(profile, public)
@@ -108,10 +108,17 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
         few, **(world.compared | {"permutations": 1}), pairs=world.pairs(ones), metrics=OTHERS,
         lexical=["bag_of_words"],
     )  # fmt: skip
+    # The bag of words has the verb in it, but not as loudly as a space that is laid out by it.
+    both = ["bag_of_words", "verb"]
+    verb = pd.get_dummies(world.factors["verb"]).to_numpy(dtype=float)
+    beyond = compare(
+        few | {"verb": verb}, **(world.compared | {"permutations": 1}),
+        pairs=world.pairs(world.agents), metrics=["partial_rsa"], lexical=both, control=both,
+    ).assign(metric="partial_rsa_given_verb")  # fmt: skip
     # Nothing is claimed from one permutation.
     unknown = ["p", "p_adjusted", "calibrated", "normalised", "null_mean"]
     unknown += ["null_q05", "null_q50", "null_q95"]
-    split[unknown] = other[unknown] = np.nan
+    split[unknown] = other[unknown] = beyond[unknown] = np.nan
     within = [
         compare(
             few, **world.compared, pairs=world.pairs(trained), metrics=["precision_at_k", "rsa"],
@@ -119,7 +126,7 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
         )
         for column in WITHIN
     ]  # fmt: skip
-    frame = pd.concat([everything, split, other, *within], ignore_index=True)
+    frame = pd.concat([everything, split, other, beyond, *within], ignore_index=True)
     write_table(folder / "comparison.csv.gz", frame)
 
 
@@ -203,7 +210,8 @@ def _choose(profile: Profile, folder: Path, report: Report, *inputs) -> None:
     rows, best = [], []
     for family, reference in zip(families, inputs[count:], strict=True):
         vectors = {FIXED: world.spaces[family].to_numpy()}
-        vectors |= _other_vectors(world.factors["text"].tolist(), reference.folder, family)
+        texts = world.factors["text"].tolist()
+        vectors |= _other_vectors(texts, reference.folder, family, profile.device)
         tried = {(name, "centred"): values for name, values in vectors.items()}
         tried |= {(FIXED, kind): vectors[FIXED] for kind in ("standardised", "top_removed")}
         for (name, kind), values in tried.items():
@@ -220,23 +228,31 @@ def _choose(profile: Profile, folder: Path, report: Report, *inputs) -> None:
             permutations=profile.alignment.permutations, **world.maps,
         )  # fmt: skip
         values = chosen.pop("values")
-        best.append({"reference": family, "of": len(values), "fixed": values[FIXED], **chosen})
-    pd.DataFrame(rows).to_csv(folder / "choices.csv", index=False)
+        best.append({
+            "reference": family, "options": len(values), "value as fixed": values[FIXED],
+            "best": chosen["layer"], **{key: chosen[key] for key in ("value", "p", "calibrated")},
+        })  # fmt: skip
+    frame = pd.DataFrame(rows)
+    frame["p_adjusted"] = nulls.benjamini_hochberg(frame["p"])
+    frame.to_csv(folder / "choices.csv", index=False)
     pd.DataFrame(best).to_csv(folder / "best.csv", index=False)
 
 
-def _other_vectors(texts: list[str], checkpoint: Path, family: str) -> dict[str, np.ndarray]:
+def _other_vectors(
+    texts: list[str], checkpoint: Path, family: str, device: str
+) -> dict[str, np.ndarray]:
     """What a reference would have given from its other layers, and by its other poolings.
 
     Left out are layers that hardly tell texts apart, as a first layer at a special token.
     """
-    *layers, _ = hub.embed(texts, checkpoint, family, all_layers=True)
+    *layers, _ = hub.embed(texts, checkpoint, family, all_layers=True, device=device)
     found = {f"layer {number}": values for number, values in enumerate(layers)}
-    for pooling in FAMILIES[family].poolings[1:]:
-        found["other pooling"] = hub.embed(texts, checkpoint, family, pooling)
+    for number, pooling in enumerate(FAMILIES[family].poolings[1:]):
+        name = f"other pooling {number + 1}" if number else "other pooling"
+        found[name] = hub.embed(texts, checkpoint, family, pooling, device=device)
     return {
         name: values for name, values in found.items()
-        if len(np.unique(values.round(6), axis=0)) > len(texts) / 2
+        if len(np.unique((values / np.abs(values).max()).round(6), axis=0)) > len(texts) / 2
     }  # fmt: skip
 
 
@@ -263,7 +279,8 @@ def _curves(task: tuple) -> pd.DataFrame:
 
 
 def _stage(name: str, make: Callable, load: Callable, needs: Callable = _needs) -> Stage:
-    """``public`` is what ``embeddings.public`` found: the key knows which models there were."""
+    """``public`` (not of CHOICES, which is about the models from scratch) is what
+    ``embeddings.public`` found: the key knows which models there were."""
     return Stage(
         name=name, version=5, make=make, load=load, needs=needs, fans_out=True,
         reads=("seed", "data.demonstrations", "cloning.agents", "encoders.families", "alignment"),

@@ -62,6 +62,16 @@ def _means(comparison: pd.DataFrame, reference: str, metric: str, split: str = "
     }
 
 
+def _by_direction(
+    comparison: pd.DataFrame, ones: Sequence[str], reference: str, metric: str, split: str
+) -> dict[str, float]:
+    """Mean of ``forward``, which maps ``ones`` and searches the reference, and of ``backward``."""
+    rows = rows_of(comparison, ones, [reference], metric, split)
+    forward = (rows["direction"] == "forward") == rows["first"].isin(ones)
+    means = rows["value"].groupby(forward).mean()
+    return {"forward": means[True], "backward": means[False]}
+
+
 def symmetric(
     comparison: pd.DataFrame, metric: str, split: str, order: Sequence[str]
 ) -> pd.DataFrame:
@@ -116,6 +126,7 @@ def headline(
 
     ``gap`` is its distance from the best of all lexical controls and the untrained agents, with
     gap_low, gap_high and gap_p (adjusted) from the paired bootstrap of ``contrasts.table``.
+    ``forward`` maps the agents, or the best lexical control, and searches the reference.
     """
     metric, split = HEADLINE
     table = []
@@ -127,6 +138,8 @@ def headline(
         paired = rows.set_index("rival").loc["any control"]
         trained = agents(comparison)
         found = rows_of(comparison, trained, [reference], metric, split)
+        ways = _by_direction(comparison, trained, reference, metric, split)
+        others = _by_direction(comparison, [best], reference, metric, split)
         twins = rows_of(comparison, trained, [f"{reference}-untrained"], metric, split)
         table.append(
             row
@@ -136,6 +149,8 @@ def headline(
                 "bag_of_words": means["bag_of_words"],
                 "lexical": means[best],
                 "lexical_name": best,
+                **ways,
+                **{f"lexical_{way}": value for way, value in others.items()},
                 "gap": paired["difference"],
                 "gap_low": paired["low"],
                 "gap_high": paired["high"],
@@ -269,7 +284,7 @@ def along_training(progress: pd.DataFrame) -> pd.DataFrame:
 def beyond_words(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
     """What remains without the bag of words, for trained, shuffled and untrained agents."""
     rows = []
-    for metric in ("partial_rsa", "precision_at_k_residual"):
+    for metric in ("partial_rsa", "partial_rsa_given_verb", "precision_at_k_residual"):
         split = HEADLINE[1] if metric.startswith("precision") else ""
         for reference in references:
             for player in ("trained", "shuffled", "untrained"):

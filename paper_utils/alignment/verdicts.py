@@ -30,6 +30,7 @@ def judge(headline: pd.DataFrame, contrasts: pd.DataFrame, bounds: pd.DataFrame)
     for models, suffix in (("from scratch", ""), ("public", "-hub")):
         mine = rows[rows.index.str.endswith("-hub") == bool(suffix)]
         decoders = [name + suffix for name in DECODERS if name + suffix in mine.index]
+        read = [*decoders, *mine.index.intersection([f"bert{suffix}"])]
         blip = mine.index.intersection([f"blip{suffix}"])
         strong = [*decoders, *blip]
         agents = contrasts[contrasts["rival"] == "any control"].assign(who="agents")
@@ -40,7 +41,7 @@ def judge(headline: pd.DataFrame, contrasts: pd.DataFrame, bounds: pd.DataFrame)
             _aligned("action aligns with BLIP", agents, blip),
             _weaker("CLIP aligns less with action", contrasts, f"clip{suffix}", strong, mine),
             _weaker("BERT aligns less with action", contrasts, f"bert{suffix}", strong, mine),
-            _approaching(mine.loc[decoders], bounds[bounds["models"] == models]),
+            _approaching(mine.loc[read], bounds[bounds["models"] == models]),
             _aligned(
                 "for comparison: decoder-only language models align with each other",
                 alike, decoders,
@@ -98,5 +99,5 @@ def _approaching(rows: pd.DataFrame, bounds: pd.DataFrame) -> tuple[str, str, st
     if rows.empty or bound.empty:
         return claim, NOT_TESTABLE, NOT_HERE
     value, bound = rows["value"].mean(), bound["value"].item()
-    reason = f"agent with decoders {value:.2f}, language models with each other {bound:.2f}"
+    reason = f"agents with language models {value:.2f}, these with each other {bound:.2f}"
     return claim, SUPPORTED if value >= 0.9 * bound else NOT_SUPPORTED, reason

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -118,17 +117,17 @@ def _make(profile, folder: Path, report) -> None:
 @dataclass(frozen=True)
 class Recorded:
     """All demonstrations of a profile: ``train`` and ``validation`` by level, and ``episodes``, one
-    row per demonstration: level, split, seed, steps, instruction."""
+    row per demonstration: level, split, seed, steps, instruction.  Read anew each time."""
 
     episodes: pd.DataFrame
     skipped: dict[str, list[int]]
     folder: Path
 
-    @cached_property
+    @property
     def train(self) -> dict[str, Demonstrations]:
         return self._read("train")
 
-    @cached_property
+    @property
     def validation(self) -> dict[str, Demonstrations]:
         return self._read("validation")
 

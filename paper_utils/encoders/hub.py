@@ -132,16 +132,16 @@ def embed(
 def usable(checkpoint: str, family: str) -> Snapshot:
     """Finds (or fetches) a checkpoint and checks that it is complete, without loading it.
 
-    ``checkpoint``: a folder (from the project's root, or from here), a Hub id, or ``id@revision``.
+    ``checkpoint``: a folder (absolute, or from the project's root), a Hub id, or ``id@revision``.
     The revision of a folder is a hash of its files.
 
     Raises:
         CheckpointError: it cannot be had, is not one of ``family``, or lacks weights in safetensors
             or a tokenizer.
     """
-    folders = [folder for folder in (ROOT / checkpoint, Path(checkpoint)) if folder.is_dir()]
-    if folders:
-        snapshot = Snapshot(folders[0], hash_json(files_of(folders[0]))[:16])
+    local = ROOT / checkpoint
+    if local.is_dir():
+        snapshot = Snapshot(local, hash_json(files_of(local))[:16])
     else:
         name, _, revision = checkpoint.partition("@")
         snapshot = resolve(name, revision or None)
