@@ -48,10 +48,12 @@ print(f"N = {len(table)} instructions, k = {k}, chance of precision@k = {k / len
 #
 # Two encoders give each instruction a vector; the two spaces have nothing to do with each other until they
 # are aligned. **Procrustes** finds the rotation that brings one onto the other (after centring, and
-# reduction of both to the same number of principal components). **Precision@k** then asks: is an
-# instruction's own vector among the k nearest, in the other space, of *all* N?
+# reduction of both to the same number of principal components, 32 at most). **Precision@k** then asks: is an
+# instruction's own vector among the k nearest by cosine, in the other space, of *all* N? There are two ways to ask:
+# *forward* rotates the agent's space and searches the reference's, *backward* the other way round. Unless it is said
+# otherwise, numbers are the mean of both.
 #
-# Everything is fitted on training instructions and asked of **held-out** ones: centring, components and
+# The map is fitted on training instructions and asked of **held-out** ones: centring, components and
 # rotation. Without that a rotation fits noise as well (our tests show by how much), so the in-sample score is drawn
 # below as a warning only.
 #
@@ -72,16 +74,18 @@ run.figure(figures.heat(precision, k, k / len(table)), "04_heat")
 
 # %% [markdown]
 # Taken alone, the column of the agents looks like a finding: they agree with every reference far above chance. Now
-# look at the rows further down. Most *untrained* models, which have never seen a sentence, and *random tokens*,
-# which are random numbers per word, agree with the same columns as well or better. Untrained models share words,
-# their order and their number with everything else; random tokens only the words. (Names are coloured by
-# modality: orange acts, blue reads, green also sees, grey counts words.)
+# read further down the same column. The agents agree with *untrained* models, which have never seen a sentence, as
+# well as or better than with trained ones; and with their own untrained selves, and with *random tokens*, which are
+# random numbers per word, almost perfectly. For precision@15 a trained agent is nearly a bag of random numbers for
+# words, and much of what follows comes from that. (Names are coloured by modality: orange acts, blue reads, green
+# also sees, grey counts words.)
 #
 # ## The number, with what it takes to read it
 #
 # For each reference model: how well the trained agents align with it, and how well things do that cannot
 # know what the instruction means. The bar is the 95 % bootstrap interval of the mean, over instructions (drawn
-# within templates) and over agents.
+# within templates) and over agents. Of the lexical controls that win, *edit distance* places sentences by how many words
+# must be changed to turn one into the other, and *ordered random tokens* scale each word's random vector by its place.
 
 # %%
 headline = run.table(reading.headline(comparison, contrasts, references), "04_headline")
@@ -104,16 +108,17 @@ gap = (both["value_x"] - both["value_y"]).abs().max()
 print(f"{len(both)} values computed again, the same to six digits: {gap < 1e-6}")
 
 # %% [markdown]
-# What matters is not the height of the trained agents' point but its distance from the others. Where it does not
-# lie clearly above them, its precision@k is no evidence of more than shared words and their order, which
-# the winning controls (edit distance, ordered random tokens) know as well. The table has that distance, the
-# agents' score minus the control's on the same instructions: paired, with instructions and agents drawn together.
-# *Any control* is the best of all lexical controls and the untrained agents, chosen anew in every draw. The second
-# table holds what else is asked of such a score: its p against permuted pairs (with K permutations it cannot be
-# smaller than 1/(K + 1)), the score *calibrated* by that null (zero: no more than chance reaches one time in
-# twenty), both for the least favourable agent and direction; the *ceiling* set by two agents of different seeds,
-# and how far between null and ceiling the mean lies (*normalised*); and the p of the gap to any control, two-sided,
-# adjusted for the number of references and rivals.
+# What matters is not the height of the trained agents' point but its distance from the others. Where it does not lie
+# clearly above them, its precision@k is no evidence of more than shared words and their order, which the winning
+# controls know as well. The first table has that distance, the agents' score minus the control's on the same
+# instructions: paired, with instructions and agents drawn together. *Any control* is the best of all lexical controls
+# and the untrained agents, chosen anew in every draw (where a lexical control wins every draw it repeats the column
+# of these). The second table takes the two directions apart, for the agents and for the best lexical control, and
+# names that. The third holds what else is asked of such a score: its p against permuted pairs (with K permutations it
+# cannot be smaller than 1/(K + 1)) and the score *calibrated* by that null (zero: no more than chance reaches one
+# time in twenty), both for the least favourable agent and direction; the *ceiling* set by two agents of different
+# seeds, and how far between null and ceiling the mean lies (*normalised*); and the p of the gap to any control,
+# two-sided, adjusted for the number of references and rivals.
 
 # %%
 against = contrasts[contrasts["kind"] == "control"].copy()
@@ -123,6 +128,8 @@ against["gap"] = [
 ]
 gaps = against.pivot(index="reference", columns="rival", values="gap")
 display(gaps.loc[references, list(dict.fromkeys(against["rival"]))])  # noqa: F821
+ways = ["forward", "backward", "lexical_name", "lexical_forward", "lexical_backward"]
+display(headline.set_index("pair")[ways].round(2))  # noqa: F821
 asked = ["value", "null_mean", "p", "calibrated", "ceiling", "normalised", "gap_p"]
 headline.set_index("pair")[asked].round(3)
 
@@ -132,6 +139,10 @@ headline.set_index("pair")[asked].round(3)
 # of the bag of words with Qwen and BLIP, hardly with DeepSeek, and level with it elsewhere. But the best control is
 # ahead of them for every reference except BLIP, where they are level; and only with Qwen and, by little, with BLIP are
 # they ahead of their own untrained selves, which have learned nothing at all. With CLIP they are behind them.
+#
+# The directions differ by far. To find a language model's vector from the agent's is easy: forward alone, all three
+# decoders are above the paper's number. The way back is hard, for everyone but edit distance. The paper does not say
+# which way it searched. Forward, ordered random tokens find nearly everything.
 #
 # ## In-sample, held-out, compositional
 #
@@ -146,28 +157,30 @@ run.figure(figures.by_split(splits, k / len(table)), "04_splits")
 
 # %% [markdown]
 # (Bars here, and wherever it is not said otherwise below, reach from the lowest to the highest end of the 95 %
-# intervals over agents and both directions. They are wide because the directions differ: to find a reference's
-# vector from the agent's is another task than the way back.)
+# intervals over agents and both directions. They are wide because the directions differ.)
 #
 # In-sample values are the higher ones: a rotation with many free parameters fits noise as well. The splits to the
 # right are mostly much harder, for everyone: nothing that the map was fitted on says where the vectors of a new colour
 # or verb lie. (*Verb type* leaves out one verb with one type, both of which were seen apart.) So compare the points
-# within a column with each other, not with those of another column, nor with k/N, which is chance for the random split
-# only. Within the columns the published run is of one mind: with every language model, and whatever is left out, the
-# trained agents' point lies below that of the bag of words. With BLIP they lie above both rivals where a *type* is left
-# out, alone or with a verb. We come back to it.
+# within a column with each other, not with those of another column. Within the columns the points of the published run
+# are of one mind: with every language model, and whatever is left out, the trained agents lie below the bag of words.
+# (These are points: no paired differences, and no controls but the two that are drawn.) With BLIP they lie above both
+# rivals where a *type* is left out, alone or with a verb. We come back to it.
 #
 # ## What else one could have chosen
 #
 # Chance is k/N, so a precision@15 without its N says nothing. First figure, left: the same spaces for other k. Right:
-# the same k for random subsets of the instructions. Lines are means over the references and both directions, bands from
-# the lowest to the highest reference; the agent is the first one.
+# the same k for random subsets of the instructions, which leave fewer to search among and fewer to fit the map on. Lines
+# are means over the references and both directions, bands (of the first two) from the lowest to the highest
+# reference; the agent is the first one.
 #
 # The paper does not say which layer its models are read at, how words are pooled into a sentence, or how vectors are
-# preprocessed. We fixed all three beforehand. Second figure: what other choices would have given, for the models from
-# scratch, and in brackets how far that lies from the best control under the same choice. (Layer 0 is the word
-# embeddings; blank: a layer that hardly tells sentences apart.) The table picks the layer or pooling at which a
-# reference agrees best with the first agent, and judges it against the best in each draw of the null.
+# preprocessed. We fixed all three beforehand: the last layer, the mean over words (BERT and decoders; a special token
+# for CLIP and BLIP), centring. Second figure: what other choices would have given, for the models from scratch, and in
+# brackets how far that lies from the best control under the same choice. (Layer 0 is the word embeddings; *other
+# pooling* is notebook 03's; blank: a layer that hardly tells sentences apart.) The table takes, of so many *options*,
+# the layer or pooling at which a reference agrees best with the first agent, and judges it against the best in each
+# draw of the null.
 
 # %%
 structure, chosen = run.get(STRUCTURE, public=public), run.get(CHOICES)
@@ -181,9 +194,10 @@ chosen["best"].set_index("reference").round(3)
 # With few instructions everybody scores high. And with the language models the other choices move the number a great
 # deal. Read at their word embeddings, they agree with the agents far better than at their output, and far better than
 # the paper reports; standardising, or removing the strongest component, brings most of them to the paper's number or
-# beyond. By choosing N, k, layer and preprocessing, almost any number can be had from spaces that share nothing but
-# words. But the best control moves along: whatever is chosen, the agents are nowhere clearly ahead of it. (The
-# permutation null objects to no best choice, though it had to choose as well: it is too weak an opponent. See below.)
+# beyond. By choosing N, k, layer, preprocessing and direction, almost any number can be had from spaces that need
+# have no more in common than words. But the best control moves along: whatever is chosen, the agents are nowhere
+# clearly ahead of it. (The permutation null objects to no best choice, though it had to choose as well: it is too
+# weak an opponent. See below.)
 #
 # ## Other ways to ask
 #
@@ -203,16 +217,22 @@ both.round(3)
 
 # %% [markdown]
 # The permutation null is a weak opponent: it destroys *everything* that two spaces share, the words
-# included. Permuting only *within* a verb or a template (second table) leaves the kind of task in place, and is
-# a harder one. Beating any of them still means little, because the words within a template are shared, too; the
-# controls beat them as well. (More ways to score the same maps, among them CSLS, mean reciprocal rank, SVCCA and
-# the Procrustes distance, the last of them small where spaces are alike, are in `tables/04_other_ways.csv`.) The
-# next comparison asks a harder question.
+# included. Permuting only *within* a verb or a template (second table; p is the largest over agents and directions)
+# leaves the kind of task in place, and is a harder one. Beating any of them still means little, because the words within
+# a template are shared, too. (More ways to score the same maps, among them CSLS, mean reciprocal rank, SVCCA and
+# the Procrustes distance, the last of them small where spaces are alike, are in `tables/04_other_ways.csv`.)
+#
+# The first table holds the plainest result of this notebook. By CKA and RSA the *untrained* agents are much more like
+# the language models than the trained ones, and the *shuffled* agents, whose instructions told them nothing but the
+# kind of task, more still. So by these measures learning to act has moved the agents *away* from language models:
+# these lay sentences out by the verb, and an agent that has to act on the right thing cannot afford to.
 #
 # ## Beyond shared words
 #
-# Take away what a bag of words explains, from both spaces, with a regression fitted on other instructions;
-# then ask again. Likewise, *partial RSA* correlates the two sets of distances given the bag of words' own.
+# Take away what a bag of words explains, from both spaces, with a regression fitted on other instructions; then ask
+# again. That is the right panel. In the left one *partial RSA* correlates the two sets of distances given the bag of
+# words' own. A bag of words has the verb in it, but not as loudly as a language model has: in the middle the verb is
+# given as well, as a space of its own.
 
 # %%
 beyond = reading.beyond_words(comparison, references)
@@ -224,12 +244,11 @@ run.figure(figures.beyond_words(beyond), "04_beyond_words")
 # *order*, or the place of a word in the sentence, which an untrained transformer also encodes — and indeed the untrained
 # agents keep more of it than the trained ones, with every reference.
 #
-# The left panel needs care. A *negative* partial correlation, to which a one-sided p is blind, need not be a
-# dissimilarity beyond words. We read it like this: a bag of words mixes all words, the agent weighs some, a language
-# model others, and given the mixture they part. And look at the shuffled agent.
-# All that it could learn from its instruction is the kind of task, and the kind of task is also what dominates
-# a language model's space: so high a correlation can come from so little. With BLIP it is the other way round: every
-# trained agent shares more with it than the bag of words explains, and more than any control agent does. What?
+# The left panel needs care. A *negative* partial correlation, to which a one-sided p is blind, looks as if agents and
+# language models were opposites. The middle panel says what it was: the verb, which the models follow and the agents
+# do not. Given the verb, the trained agents agree with the decoders about as little as the untrained ones do. With BLIP
+# it is the other way round: given words *and* verb, the trained agents share more with it than any control agent's mean,
+# though single untrained agents come near. What is it?
 #
 # ## What is shared
 #
@@ -251,16 +270,17 @@ run.figure(figures.shared(layout, order), "04_shared")
 # The trained agents' distances follow the colour and the type of the first object, and not the verb; those of the
 # decoders and BERT follow the verb, and the location, which only some verbs have. This is where they part. BLIP
 # follows the type, and hardly the verb: there they meet. It is not seeing as such, for CLIP sees as well and does not
-# follow the type. On the right is what acting has added: the trained agents tell the order of two things, which
-# decides what must be done, better on average than their untrained and shuffled selves, and with the decoders far
-# better (with BERT and CLIP the agents differ so much that their range reaches chance). It is the best case for the
-# paper's thesis in this notebook, and still no proof of it, because random vectors with a mark of position do about
-# as well, with BERT and CLIP better.
+# follow the type. (It is one BLIP, from one seed.) On the right is what acting has added: the trained agents tell the
+# order of two things, which decides what must be done, better on average than their untrained and shuffled selves,
+# most clearly with the decoders and BLIP (with BERT and CLIP the agents differ so much that their range reaches
+# chance). It is the best case for the paper's thesis in this notebook, and still no proof of it, because random vectors
+# with a mark of position do about as well, with BERT and CLIP better.
 #
 # ## Along training
 #
 # If acting brought the agent nearer to the language models, alignment should rise as it learns. The agents on the
-# way, from their random start (notebook 02 shows how well they act at each of these moments):
+# way, from their random start to the weights that were *kept* (notebook 02 shows how well they act at each of these
+# moments); the bands, for the first and the last reference, reach from the least to the most of the agents:
 
 # %%
 along = reading.along_training(structure["progress"])
@@ -277,9 +297,10 @@ run.figure(figures.along_training(along), "04_along_training")
 #
 # How high could it be? Two agents that differ only in their seed, or two models of the same modality, show what
 # *related training* gives. It is no upper bound: a lexical control can come closer to a model than its relatives do
-# (compare the diamonds of the figure at the top). ("Language models" are the decoders and BERT; low and high are the
-# extremes over pairs.) Below: do the agents align better with one reference than with another? Paired differences,
-# row minus column.
+# (compare the diamonds of the figure at the top). And agents agree with each other hardly better than with random
+# numbers for words, so being near this ceiling says little. ("Language models" are the decoders and BERT; low and high
+# are the extreme ends of the intervals, over pairs and directions.) Below: do the agents align better with one
+# reference than with another? Paired differences, row minus column.
 
 # %%
 ceilings = run.table(reading.ceilings(comparison), "04_ceilings")
@@ -297,17 +318,17 @@ between.pivot(index="reference", columns="rival", values="gap").reindex(
 # ## A verdict, by rule
 #
 # Each claim of the paper is judged from the tables by code (`alignment/verdicts.py`). The rules were sharpened after
-# first runs, so they are strict rather than preregistered:
+# first runs; they are not preregistered:
 #
 # - *aligns*: the agents align better than **any control** with each model named (the interval of the paired gap lies
 #   above zero);
 # - *less*: the interval of the paired difference lies below zero for each model compared with;
 # - *approaches*: the mean reaches nine tenths of that between language models.
 #
-# The last row turns the first rule on models that nobody doubts, our own decoders with each other. Where even they
-# fail it, the rule says that precision@k cannot tell training from words here, not that nothing was learned. "Not
-# supported" is no evidence of absence. The paper speaks of public checkpoints: where they are not part of the run,
-# its claims about them are "not testable here".
+# The rows *for comparison* turn the first rule on models that nobody doubts, decoders with each other, against the
+# best lexical control. Where even they fail it, the rule says that precision@k cannot tell training from words here,
+# not that nothing was learned. "Not supported" is no evidence of absence. The paper speaks of public checkpoints:
+# where they are not part of the run, its claims about them are "not testable here".
 
 # %%
 judged = run.table(verdicts.judge(headline, contrasts, ceilings), "04_verdicts")

@@ -282,7 +282,7 @@ def _stage(name: str, make: Callable, load: Callable, needs: Callable = _needs) 
     """``public`` (not of CHOICES, which is about the models from scratch) is what
     ``embeddings.public`` found: the key knows which models there were."""
     return Stage(
-        name=name, version=5, make=make, load=load, needs=needs, fans_out=True,
+        name=name, version=6, make=make, load=load, needs=needs, fans_out=True,
         reads=("seed", "data.demonstrations", "cloning.agents", "encoders.families", "alignment"),
     )  # fmt: skip
 
