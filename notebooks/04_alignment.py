@@ -246,9 +246,10 @@ run.figure(figures.beyond_words(beyond), "04_beyond_words")
 #
 # The left panel needs care. A *negative* partial correlation, to which a one-sided p is blind, looks as if agents and
 # language models were opposites. The middle panel says what it was: the verb, which the models follow and the agents
-# do not. Given the verb, the trained agents agree with the decoders about as little as the untrained ones do. With BLIP
-# it is the other way round: given words *and* verb, the trained agents share more with it than any control agent's mean,
-# though single untrained agents come near. What is it?
+# do not. Given the verb as well, the trained agents share *more* with the decoders and with BLIP than their untrained
+# and shuffled selves do: here, at last, is something that learning to act has added. But look at the grey diamonds: a
+# lexical control shares about as much, or more. The one place where the trained agents are ahead of every control is
+# BLIP given the words alone. What do they share with it?
 #
 # ## What is shared
 #

@@ -433,12 +433,15 @@ def beyond_words(beyond: pd.DataFrame) -> Figure:
             y = np.arange(len(part))[::-1] + 0.15 * (1 - number)
             _points(axis, y, part, "value", along="x", color=PLAYER[player],
                     label=f"{player} agent")  # fmt: skip
+        best = beyond[(beyond["metric"] == metric) & (beyond["player"] == "lexical")]
+        axis.plot(best["value"], np.arange(len(best))[::-1], "D", color=GREY, markersize=5,
+                  fillstyle="none", label="best lexical control")  # fmt: skip
         reference = 0 if metric.startswith("partial_rsa") else beyond["chance"].max()
         axis.axvline(reference, color="black", linestyle=":", linewidth=1)
         axis.set(title=title, xlabel="dotted: " + ("zero" if reference == 0 else "chance"))
         axis.grid(axis="x", linewidth=0.4)
     axes[0].set_yticks(np.arange(len(pairs))[::-1], pairs)
-    _legend_above(figure, axes[0])
+    _legend_above(figure, axes[0], ncols=4)
     return figure
 
 

@@ -112,8 +112,10 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
     both = ["bag_of_words", "verb"]
     verb = pd.get_dummies(world.factors["verb"]).to_numpy(dtype=float)
     beyond = compare(
-        few | {"verb": verb}, **(world.compared | {"permutations": 1}),
-        pairs=world.pairs(world.agents), metrics=["partial_rsa"], lexical=both, control=both,
+        few | world.some(world.lexical) | {"verb": verb},
+        **(world.compared | {"permutations": 1}), metrics=["partial_rsa"],
+        pairs=world.pairs([*world.agents, *(n for n in world.lexical if n not in both)]),
+        lexical=[*world.lexical, "verb"], control=both,
     ).assign(metric="partial_rsa_given_verb")  # fmt: skip
     # Nothing is claimed from one permutation.
     unknown = ["p", "p_adjusted", "calibrated", "normalised", "null_mean"]
@@ -282,7 +284,7 @@ def _stage(name: str, make: Callable, load: Callable, needs: Callable = _needs) 
     """``public`` (not of CHOICES, which is about the models from scratch) is what
     ``embeddings.public`` found: the key knows which models there were."""
     return Stage(
-        name=name, version=6, make=make, load=load, needs=needs, fans_out=True,
+        name=name, version=7, make=make, load=load, needs=needs, fans_out=True,
         reads=("seed", "data.demonstrations", "cloning.agents", "encoders.families", "alignment"),
     )  # fmt: skip
 

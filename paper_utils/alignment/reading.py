@@ -282,7 +282,8 @@ def along_training(progress: pd.DataFrame) -> pd.DataFrame:
 
 
 def beyond_words(comparison: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
-    """What remains without the bag of words, for trained, shuffled and untrained agents."""
+    """What remains without the bag of words: for trained, shuffled and untrained agents, and for
+    the best of the other lexical controls."""
     rows = []
     for metric in ("partial_rsa", "partial_rsa_given_verb", "precision_at_k_residual"):
         split = HEADLINE[1] if metric.startswith("precision") else ""
@@ -290,6 +291,10 @@ def beyond_words(comparison: pd.DataFrame, references: Sequence[str]) -> pd.Data
             for player in ("trained", "shuffled", "untrained"):
                 row = summary(comparison, reference, metric, split, player)
                 rows.append({"player": player, **row})
+            means = _means(comparison, reference, metric, split)
+            best = np.nanmax([means[name] for name in LEXICAL])
+            same = {name: row[name] for name in ("pair", "reference", "metric", "split", "chance")}
+            rows.append({"player": "lexical", "value": best, "low": best, "high": best, **same})
     return pd.DataFrame(rows)
 
 
