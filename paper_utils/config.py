@@ -211,7 +211,7 @@ class Profile(Part):
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
-            changed = f", with {', '.join(overrides)}" if overrides else ""
+            changed = f", with {', '.join(map(repr, overrides))}"[:200] if overrides else ""
             raise ProfileError(f"profile {name}{changed}: {_first_problem(error)}") from None
 
     def part(self, *keys: str) -> dict[str, Any]:

@@ -109,13 +109,13 @@ def _compare(profile: Profile, folder: Path, report: Report, *vectors, public: l
         lexical=["bag_of_words"],
     )  # fmt: skip
     # The bag of words has the verb in it, but not as loudly as a space that is laid out by it.
-    both = ["bag_of_words", "verb"]
     verb = pd.get_dummies(world.factors["verb"]).to_numpy(dtype=float)
+    spaces = few | world.some(world.lexical) | ({"verb": verb} if verb.shape[1] > 1 else {})
+    both = [name for name in ("bag_of_words", "verb") if name in spaces]
     beyond = compare(
-        few | world.some(world.lexical) | {"verb": verb},
-        **(world.compared | {"permutations": 1}), metrics=["partial_rsa"],
+        spaces, **(world.compared | {"permutations": 1}), metrics=["partial_rsa"],
         pairs=world.pairs([*world.agents, *(n for n in world.lexical if n not in both)]),
-        lexical=[*world.lexical, "verb"], control=both,
+        lexical=[*world.lexical, *both[1:]], control=both,
     ).assign(metric="partial_rsa_given_verb")  # fmt: skip
     # Nothing is claimed from one permutation.
     unknown = ["p", "p_adjusted", "calibrated", "normalised", "null_mean"]
