@@ -33,7 +33,7 @@ from paper_utils.data.pictures import PICTURES
 from paper_utils.encoders import embeddings
 from paper_utils.encoders.embeddings import EMBEDDING
 
-KILLS = int(os.environ.get("KILLS", "5"))  # make stress: 20
+KILLS = int(os.environ.get("KILLS", "3"))  # make stress: 20
 
 
 def begin(profile: str, out: Path, store: Path, **environment: str) -> subprocess.Popen:
@@ -125,7 +125,7 @@ def test_killed_again_and_again_then_damaged_then_twice_at_once(smallest, tmp_pa
             kill(process, store)
             kills += 1
             seen.add(done())
-    assert len(seen) > min(2, KILLS // 4)  # the work had come to different points
+    assert len(seen) > KILLS // 4  # the work had come to different points
     finish(begin(smallest, run, store, PAPER_WORKERS="1"))
     resumed = contents(run)
     assert not leftovers(run)

@@ -214,17 +214,19 @@ def _choose(profile: Profile, folder: Path, report: Report, *inputs) -> None:
         vectors = {FIXED: world.spaces[family].to_numpy()}
         texts = world.factors["text"].tolist()
         vectors |= _other_vectors(texts, reference.folder, family, profile.device)
-        tried = {(name, "centred"): values for name, values in vectors.items()}
-        tried |= {(FIXED, kind): vectors[FIXED] for kind in ("standardised", "top_removed")}
-        for (name, kind), values in tried.items():
+        fixed = vectors[FIXED]
+        for kind, tried in (("centred", vectors), ("standardised", {"standardised": fixed}),
+                            ("top_removed", {"top removed": fixed})):  # fmt: skip
             scores = contrasts.item_scores(
-                world.some(ones) | {family: values}, world.factors,
-                [(one, family) for one in ones], lexical=world.lexical,
+                world.some(ones) | tried, world.factors,
+                [(one, name) for name in tried for one in ones], lexical=world.lexical,
                 **(world.maps | {"preprocess": kind}),
             )  # fmt: skip
-            found = contrasts.against_any(scores, world.players, family, world.lexical, resampling)
-            choice = name if kind == "centred" else kind.replace("_", " ")
-            rows.append({"reference": family, "choice": choice} | found)
+            for name in tried:
+                found = contrasts.against_any(
+                    scores, world.players, name, world.lexical, resampling
+                )
+                rows.append({"reference": family, "choice": name} | found)
         chosen = best_layer(
             vectors, world.spaces[trained[0]], factors=world.factors,
             permutations=profile.alignment.permutations, **world.maps,
