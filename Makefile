@@ -38,7 +38,7 @@ test: $(READY) lint
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 stress: $(READY)
-	@KILLS=20 $(BIN)/python -m pytest tests/test_robustness.py
+	@$(BIN)/python -m pytest tests/stress
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -51,7 +51,7 @@ notebooks: $(READY)
 	@$(BIN)/python -m paper_utils notebooks
 
 release: $(READY)
-	@$(BIN)/python -m paper_utils release
+	@$(BIN)/python tools/publish.py
 
 bench: $(READY)
 	@for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

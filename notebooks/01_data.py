@@ -29,11 +29,9 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 # %%
 import pandas as pd
 
-from paper_utils import exercises, figures
-from paper_utils.data import expert, grammar, levels, narration
-from paper_utils.data.demonstrations import DEMONSTRATIONS, collect
-from paper_utils.data.narration import NARRATION
-from paper_utils.data.pictures import Photographer
+from paper_utils import figures
+from paper_utils.data import corpus, expert, grammar, levels
+from paper_utils.data.demonstrations import DEMONSTRATIONS, EPISODES, collect
 from paper_utils.run import Run
 
 run = Run.start("01_data", profile, seed, overrides, out)
@@ -101,7 +99,7 @@ run.animation(film.frames, "01_expert")
 # them step by step); an episode that the expert fails would be skipped and listed.
 
 # %%
-recorded = run.get(DEMONSTRATIONS)
+recorded = run.get(EPISODES)
 train = recorded.episodes.query("split == 'train'")
 overview = train.groupby("level").agg(
     demonstrations=("steps", "size"),
@@ -112,17 +110,12 @@ overview = train.groupby("level").agg(
 overview["held_out"] = recorded.episodes.query("split == 'validation'").groupby("level").size()
 overview["skipped"] = [len(recorded.skipped[f"{name} train"]) for name in overview.index]
 overview = run.table(overview.loc[names].round(2).reset_index(), "01_demonstrations")
-overview.set_index("level")
-
-# %% [markdown]
-# `GoToLocal` takes some five steps and `PutNextLocal` more than twice as many, because it is two errands
-# in one.
-
-# %%
+display(overview.set_index("level"))  # noqa: F821
 run.figure(figures.episode_lengths(train), "01_lengths")
 
 # %% [markdown]
-# Few episodes are much longer than the mean: the expert knows the way. An imitator that strays finds itself in
+# `GoToLocal` takes the fewest steps and `PutNextLocal` the most, because it is two errands in one. Few episodes are
+# much longer than the mean: the expert knows the way. An imitator that strays finds itself in
 # states that no demonstration shows, so the accuracy of its single actions does not tell how many episodes it
 # completes. Notebook 02 plays them.
 #
@@ -132,7 +125,8 @@ run.figure(figures.episode_lengths(train), "01_lengths")
 # made of; these rows are what every model will embed.
 
 # %%
-table = run.table(grammar.instructions(names), "01_instructions")
+table = grammar.instructions(names, second=run.profile.data.second_names)
+run.table(table, "01_instructions")
 columns = ["text", "verb", "colour", "type", "location", "second_colour", "second_type", "words"]
 display(table.sample(8, random_state=1)[columns])  # noqa: F821
 run.figure(figures.factor_counts(table), "01_factors")
@@ -152,7 +146,7 @@ for name in names:
     print(f"{name:14} N = {count:3}   chance of precision@{k} = {min(1, k / count):.2f}")
 print(f"{'all together':14} N = {len(table):3}   chance of precision@{k} = {k / len(table):.3f}")
 for name in names:  # and the expert again: the same views and actions as recorded
-    known = recorded.validation[name]
+    known = run.get(DEMONSTRATIONS, split="validation")[name]
     again = collect(expert.rollouts(name, known.seeds[:10]))
     same = (again.observations == known.observations[: len(again.observations)]).all()
     same &= (again.actions == known.actions[: len(again.actions)]).all()
@@ -185,12 +179,13 @@ pairs["kind"].value_counts().rename("minimal pairs").to_frame()
 # observations, only words.
 
 # %%
-documents = run.get(NARRATION)
+documents = run.get(corpus.STORIES, names="mention")
 scene = levels.seeds("pictures", 4, run.profile.seed)[3]  # the episode that was filmed above
-print(narration.document(levels.make("PutNextLocal"), "PutNextLocal", scene).replace(" . ", ".\n"))
+env = levels.make("PutNextLocal")
+print(corpus.document(env, "PutNextLocal", scene).replace(" . ", ".\n"))
 words = pd.Series(" ".join(documents.train).split())
 print(f"{len(documents.train)} documents, {len(words):,} words, {words.nunique()} distinct")
-missing = set(" ".join(table["text"]).split()) - set(words)
+missing = set(" ".join([*table["text"], *table["second_text"]]).split()) - set(words)
 assert not missing, f"words of the instructions that the corpus never uses: {missing}"
 words.value_counts().head(12).rename("times").to_frame().T
 
@@ -199,13 +194,36 @@ words.value_counts().head(12).rename("times").to_frame().T
 # open. A model that predicts the next word of such stories has a reason to learn what "next to" means —
 # whether it does is a question for notebook 04. Every word of every instruction occurs (asserted above).
 #
+# ## Second names
+#
+# Notebook 04 needs a test that shared words cannot pass. So every content word gets a **second name**, a
+# different English word for the same thing. One instruction in both, and the table:
+
+# %%
+names_table = grammar.second_names(run.profile.data.second_names)
+text = "put the red ball next to the blue key"
+print(text, "|", grammar.rename(text, names_table))
+for tied in corpus.NAMES:
+    tell = corpus.renamer(tied, names_table, scene)
+    print(f"{tied:8}", corpus.document(env, "PutNextLocal", scene, tell)[:150], "...")
+shared = set(" ".join(table["text"]).split()) & set(" ".join(table["second_text"]).split())
+assert shared == {"the"}, shared
+pd.Series(names_table, name="second name").to_frame().T
+
+# %% [markdown]
+# The two languages share no word but *the* (asserted above). Who ties the two names of a thing together? In
+# *mention* texts each mention draws its name, so one story calls a ball by both: a reader can find out. In
+# *dialect* texts a whole story, episode or caption speaks one of the two: words alone hold no tie, and only
+# what is seen or done can show that crimson is red. Language models read mentions. Vision-language models
+# see captions, and bilingual agents hear instructions, in dialects.
+#
 # ## The same world in pictures with captions
 #
 # Vision-language models learn from pictures. The room is turned so that the agent looks up; a caption tells
 # what is being done, what is carried, and where some things are. From the episode above:
 
 # %%
-watch = Photographer(scene)
+watch = corpus.Photographer(scene)
 expert.rollout(levels.make("PutNextLocal"), "PutNextLocal", scene, watch)
 shots = [shot for shot, _ in watch.shots]
 run.figure(
@@ -246,7 +264,7 @@ pd.Series({use: f"from {span.start:,}" for use, span in uses.items()}, name="see
 
 # %%
 answers = {1: None, 2: None, 3: None}
-exercises.check(run, answers)
+run.check(answers)
 
 # %% [markdown]
 # ## Provenance

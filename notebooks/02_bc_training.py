@@ -29,10 +29,10 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 import pandas as pd
 import torch
 
-from paper_utils import exercises, figures
-from paper_utils.cloning import attention, failures, rollout
-from paper_utils.cloning.policy import Policy, Sizes, cell_kinds, tokenize
-from paper_utils.cloning.training import AGENT, SNAPSHOTS
+from paper_utils import figures
+from paper_utils.cloning import evaluation
+from paper_utils.cloning.policy import Policy, Sizes, cell_kinds
+from paper_utils.cloning.training import AGENT, CURVES, SNAPSHOTS
 from paper_utils.data import grammar, levels
 from paper_utils.data.demonstrations import DEMONSTRATIONS
 from paper_utils.run import Run
@@ -74,7 +74,7 @@ env = levels.make("GoToLocal")
 observation, _ = env.reset(seed=1)
 cells = torch.from_numpy(cell_kinds(observation["image"])).long()[None, None]  # (B, T, 49)
 start = torch.full((1, 1), 7)  # "no action yet"
-sentence = policy.instruction(tokenize([env.mission]))  # (B, width): what will be compared
+sentence = policy.instruction(policy.tokenize([env.mission]))  # (B, width): what will be compared
 logits, _, looks = policy(sentence, cells, start)
 print("logits", tuple(logits.shape), "attention", tuple(looks.shape))
 assert torch.allclose(looks.sum(-1), torch.ones(1, 1, settings.queries), atol=1e-5)
@@ -91,27 +91,23 @@ assert torch.allclose(looks.sum(-1), torch.ones(1, 1, settings.queries), atol=1e
 # - **held-out**: cloned from the episodes whose instruction names none of the compositions below, one for
 #   each of four colours. It hears *red*, and it hears *ball*, but never *red ball*. It has fewer episodes, and
 #   passes over them more often, so that it takes about as many steps;
-# - **untrained**: a trained agent before its first step.
+# - **untrained**: an agent before its first step;
+# - **bilingual**: like the trained ones, but each episode's instruction is in first names or, as often, in second
+#   names (notebook 01). Never in both: only the scene and the actions can tell it that crimson is red.
 #
-# The next line loads them, or trains them now, side by side, one thread each.
+# The next line loads their curves, or trains them now, side by side, one thread each.
 
 # %%
-wanted = [{"agent": number, "condition": "trained"} for number in range(settings.agents)]
-wanted += [{"agent": 0, "condition": "held-out"}]
-wanted += [{"agent": number, "condition": "shuffled"} for number in range(settings.agents)]
-wanted += [{"agent": 0, "condition": "untrained"}]
-agents = run.get_many(AGENT, wanted)
+curves = run.get(CURVES)
+agents = run.get_many(AGENT, [{"agent": 0, "condition": c} for c in ("trained", "untrained")])
 print("held out:", ", ".join(settings.held_out))
-curves = pd.concat(
-    agent.curve.assign(**which) for agent, which in zip(agents, wanted) if len(agent.curve)
-)
 run.figure(figures.training_curves(curves), "02_curves")
 
 # %% [markdown]
 # The validation loss of the trained agents falls and then flattens, while the training loss goes on falling: some
 # memorising, no harm yet. (Read each curve by itself: the validation set has equally many episodes of each level,
-# the training set has not.) The shuffled agent stays far above: its instruction tells it nothing but the kind
-# of task, and what remains is what can be guessed from the scene. The weights kept are those of the epoch
+# the training set has not.) The shuffled agent stops early, and well above: its instruction tells it nothing but the
+# kind of task, and what remains is what can be guessed from the scene. The weights kept are those of the epoch
 # with the lowest validation loss.
 #
 # ## Does it do what it is told?
@@ -124,21 +120,24 @@ run.figure(figures.training_curves(curves), "02_curves")
 
 # %%
 BY, seeds = ["level", "seed"], levels.seeds("evaluation", settings.evaluation_episodes, seed)
-players = [("expert", 0), *(("trained", n) for n in range(settings.agents)), ("held-out", 0)]
-players += [("shuffled", 0), ("untrained", 0), ("random", 0), *((str(p), 0) for p in SNAPSHOTS)]
-each = [{"player": p, "agent": a, "level": level} for p, a in players for level in names]
+players = [("expert", 0, 0), *(("trained", n, 0) for n in range(settings.agents))]
+players += [("bilingual", n, 0) for n in range(settings.bilingual)]
+players += [(name, 0, 0) for name in ("held-out", "shuffled", "untrained", "random")]
+players += [("trained", 0, part) for part in SNAPSHOTS]
+columns = ("player", "agent", "snapshot")
+each = [dict(zip(columns, who)) | {"level": level} for who in players for level in names]
 played = pd.concat(
-    table.assign(player=which["player"], agent=which["agent"])
-    for table, which in zip(run.get_many(rollout.EVALUATION, each), each)
+    table.assign(**{column: which[column] for column in columns})
+    for table, which in zip(run.get_many(evaluation.EVALUATION, each), each)
 ).reset_index(drop=True)
-episodes = played[~played["player"].isin([*map(str, SNAPSHOTS), "held-out"])]
-success = run.table(rollout.summarize(episodes, ["player", "level"]), "02_success")
+episodes = played[(played["snapshot"] == 0) & (played["player"] != "held-out")]
+success = run.table(evaluation.summarize(episodes, ["player", "level"]), "02_success")
 run.figure(figures.success(success), "02_success")
 
 # %% tags=["nbval-check-output"]
 shown = success.pivot(index="player", columns="level", values="success")
 print(shown.loc[list(dict.fromkeys(success["player"])), names].round(2).to_string())
-again = [rollout.evaluate(agents[0].policy, name, seeds[:64]) for name in names]
+again = [evaluation.evaluate(agents[0].policy, name, seeds[:64]) for name in names]
 again = pd.concat(again).merge(episodes.query("player == 'trained' and agent == 0"), on=BY)
 same = (again["success_x"] == again["success_y"]).groupby(again["level"]).mean()
 print(f"{len(again)} episodes played again, at least 95 % end the same way: {(same >= 0.95).all()}")
@@ -161,7 +160,7 @@ print(f"{len(again)} episodes played again, at least 95 % end the same way: {(sa
 # %%
 steps = success.pivot(index="player", columns="level", values="steps")[names]
 display(steps.loc[list(dict.fromkeys(success["player"]))].rename_axis("median steps"))  # noqa: F821
-by_agent = rollout.summarize(episodes[episodes["player"] == "trained"], ["agent", "level"])
+by_agent = evaluation.summarize(episodes[episodes["player"] == "trained"], ["agent", "level"])
 ours = by_agent.pivot(index="agent", columns="level", values="success").round(3)
 published = {  # Chevalier-Boisvert et al., arXiv 1810.08272; Hui et al., arXiv 2007.12770
     "BabyAI 1.0, 1 M": {"GoToLocal": 0.998, "PutNextLocal": 0.992},
@@ -181,10 +180,10 @@ pd.DataFrame(
 # the lowest validation loss).
 
 # %%
-shares = {"untrained": 0.0, **{str(p): p / 64 for p in SNAPSHOTS}, "trained": 1.0}
-along = played[played["player"].isin(shares) & (played["agent"] == 0)]
-along = along.assign(share=along["player"].map(shares))
-progress = run.table(rollout.summarize(along, ["share", "level"]), "02_progress")
+along = played[played["player"].isin(["untrained", "trained"]) & (played["agent"] == 0)]
+share = (along["snapshot"] / 64).where(along["snapshot"] > 0, along["player"] == "trained")
+along = along.assign(share=share.astype(float))
+progress = run.table(evaluation.summarize(along, ["share", "level"]), "02_progress")
 run.figure(figures.progress(progress), "02_progress")
 
 # %% [markdown]
@@ -198,9 +197,10 @@ run.figure(figures.progress(progress), "02_progress")
 
 # %%
 said = played[played["player"].isin(["held-out", "trained"]) & (played["agent"] == 0)]
+said = said[said["snapshot"] == 0]
 new = said["instruction"].map(lambda text: any(words in text for words in settings.held_out))
 said = said.assign(composition=new.map({True: "with", False: "without"}))
-compositions = rollout.summarize(said, ["player", "composition", "level"])
+compositions = evaluation.summarize(said, ["player", "composition", "level"])
 run.table(compositions, "02_compositions")
 run.figure(figures.compositions(compositions), "02_compositions")
 
@@ -236,15 +236,15 @@ run.figure(figures.success_by_factor(told, ["verb", "colour", "type", "location"
 # *the ball on your left* also names the ball behind you.
 
 # %%
-told["ending"] = failures.classify(told, factors.reset_index())
+told["ending"] = evaluation.classify_endings(told, factors.reset_index())
 endings = pd.crosstab(told["level"], told["ending"])
-endings = endings.reindex(index=names, columns=failures.KINDS[1:], fill_value=0)
+endings = endings.reindex(index=names, columns=evaluation.ENDINGS[1:], fill_value=0)
 run.table(endings.reset_index(), "02_failures")
 run.figure(figures.failures(endings), "02_failures")
 
 # %% [markdown]
-# Mostly the agent handled a thing of the right name, but not the one that was meant: it lies in another place than was
-# said, or was not brought to where it belongs. Seldom did it handle a thing of another name, or stand about.
+# Where an agent handled a thing of the right name, it was not the one that was meant (it lies in another place than was
+# said), or was not brought to where it belongs.
 #
 # ## Two films
 #
@@ -256,7 +256,7 @@ mine = told[(told["agent"] == 0) & (told["level"] == names[-1])]
 solved, failed = (
     mine.loc[mine["success"] == how, "seed"].head(1).tolist() for how in (True, False)
 )
-films = [rollout.film(agent, names[-1], number, max_steps=200) for number in [*solved, *failed]]
+films = [evaluation.film(agent, names[-1], number, max_steps=200) for number in [*solved, *failed]]
 for film, name in zip(films, ("02_film", "02_film_failed")):
     display(run.figure(figures.filmstrip(film), name))  # noqa: F821
 
@@ -277,13 +277,11 @@ run.figure(figures.attention(film, moments), "02_attention")
 # levels: on other things, and what every cell would get if attention were even.
 
 # %%
-shown = run.get(DEMONSTRATIONS).validation
+shown = run.get(DEMONSTRATIONS, split="validation")
+called = ["trained 0", "untrained 0"]
 looks = pd.concat(
-    attention.on_named_things(one.policy, shown, factors.reset_index()).assign(
-        agent=f"{which['condition']} {which['agent']}"
-    )
-    for one, which in zip(agents, wanted)
-    if which["condition"] in ("trained", "untrained")
+    evaluation.attention_on_named(one.policy, shown, factors.reset_index()).assign(agent=name)
+    for one, name in zip(agents, called)
 )
 run.table(looks, "02_attention")
 looks.set_index(["agent", "level"])[["named", "other", "uniform"]].unstack("level")["named"].round(
@@ -291,7 +289,7 @@ looks.set_index(["agent", "level"])[["named", "other", "uniform"]].unstack("leve
 ).join(looks.groupby("agent")[["other", "uniform"]].mean().round(3))
 
 # %% [markdown]
-# The trained agents look at what is named far more than at other things in view; the untrained agent's instruction
+# The trained agent looks at what is named far more than at other things in view; the untrained agent's instruction
 # makes no difference to where it looks. (Part of the difference can come from where the named thing lies: these are the
 # expert's paths, and they lead towards it.)
 #
@@ -303,9 +301,9 @@ looks.set_index(["agent", "level"])[["named", "other", "uniform"]].unstack("leve
 # answers are in `solutions.md`, beside this notebook.
 #
 # 1. Tell the first agent, in each of the first 64 evaluation episodes of the first level, the instruction of the *next*
-#    episode (`rollout.play` and `rollout.Cloned`). What is its success? Whose does it resemble?
+#    episode (`evaluation.evaluate` takes `vectors`, a function of the instructions). What is its success? Whose does it resemble?
 # 2. Tell it the right instruction with its words *in reverse order*. Its success on the same episodes?
-# 3. Make it forget: empty `past` of a `rollout.Cloned` before each step. Which level suffers most?
+# 3. Make it forget: empty `past` of an `evaluation.Cloned` before each step. Which level suffers most?
 #
 # **Further reading** — the agents published with BabyAI use FiLM: Perez et al. (arXiv
 # 1709.07871); linear attention biases: Press et al. (arXiv 2108.12409); on why imitation errors compound:
@@ -313,7 +311,7 @@ looks.set_index(["agent", "level"])[["named", "other", "uniform"]].unstack("leve
 
 # %%
 answers = {1: None, 2: None, 3: None}
-exercises.check(run, answers)
+run.check(answers)
 
 # %% [markdown]
 # ## Provenance

@@ -30,16 +30,16 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics.pairwise import cosine_similarity
 
-from paper_utils import exercises, figures
+from paper_utils import figures
 from paper_utils.data import grammar
-from paper_utils.encoders import embeddings, hub
-from paper_utils.encoders.embeddings import EMBEDDING, REFERENCE, encoder_of
+from paper_utils.encoders import hub, registry
 from paper_utils.encoders.families import FAMILIES
+from paper_utils.encoders.registry import EMBEDDING, MODEL_SCORES, REFERENCE, records
 from paper_utils.run import Run
 
 run = Run.start("03_embeddings", profile, seed, overrides, out)
 table = grammar.instructions(run.profile.data.levels)
-public, run.missing = embeddings.public(run.profile)
+public, run.missing = registry.public(run.profile)
 for name, reason in run.missing.items():
     print(f"without {name}: {reason}")
 print(f"{len(table)} instructions, {len(public)} public checkpoints")
@@ -53,22 +53,12 @@ print(f"{len(table)} instructions, {len(public)} public checkpoints")
 # the state that their own training objective reads.
 
 # %%
-everyone = [{"encoder": name} for name in embeddings.names(run.profile)] + public
-sources = {"scratch": "from scratch, here", "cloning": "cloned, here", "hub": "public"}
-sources["control"] = "control"
+everyone = [*registry.encoders(run.profile), *public]
 rows = [
-    {
-        "encoder": which["encoder"],
-        "is": encoder.label,
-        "modality": encoder.modality,
-        "source": sources[encoder.source] if encoder.trained else "not trained",
-        "pooling": encoder.pooling,
-        "checkpoint": which.get("checkpoint", ""),
-        "revision": which.get("revision", ""),
-    }
-    for which in everyone
-    for encoder in [encoder_of(which["encoder"])]
-]
+    {"encoder": e.label, "modality": e.modality, "source": e.source, "kind": e.kind,
+     "pooling": e.pooling, "checkpoint": e.checkpoint, "revision": e.revision}
+    for e in everyone
+]  # fmt: skip
 run.table(pd.DataFrame(rows), "03_encoders").set_index("encoder")
 
 # %% [markdown]
@@ -87,22 +77,8 @@ run.table(pd.DataFrame(rows), "03_encoders").set_index("encoder")
 
 # %%
 families = run.profile.encoders.families
-references = run.get_many(REFERENCE, [{"family": f, "trained": True} for f in families])
-scores = pd.DataFrame(
-    {
-        "family": reference.scores["family"],
-        "score": score["name"],
-        "value": score["value"],
-        "baseline": name,
-        "baseline value": baseline,
-        "better": score["better"],
-        "n": score["n"],
-    }
-    for reference in references
-    for score in reference.scores["scores"]
-    for name, baseline in score["baselines"].items()
-)
-run.table(scores, "03_scores").set_index("family").round(3)
+scores = run.table(run.get(MODEL_SCORES), "03_scores")
+scores.set_index(["family", "seed"]).round(3)
 
 # %% [markdown]
 # Each row is a score on documents or pictures of *held-out worlds*, beside a simple rival. The language models
@@ -116,10 +92,10 @@ run.table(scores, "03_scores").set_index("family").round(3)
 # order cannot go unnoticed later.
 
 # %%
-labels = [which["encoder"] for which in everyone]
-found = run.get_many(EMBEDDING, everyone[: len(everyone) - len(public)])
-found += [run.get(EMBEDDING, **which) for which in public]  # one large model in memory at a time
-vectors = dict(zip(labels, found))
+here = [e for e in everyone if not e.kind.startswith("bilingual")]
+found = run.get_many(EMBEDDING, records([e for e in here if e not in public]))
+found += [run.get(EMBEDDING, **which) for which in records(public)]  # one large model at a time
+vectors = dict(zip([e.label for e in here], found))
 assert all((frame.index == table["id"]).all() for frame in vectors.values())
 shape = pd.DataFrame(
     {
@@ -142,9 +118,9 @@ shape.set_index("encoder")
 # Two principal components of each space, one point per instruction, coloured by verb.
 
 # %%
-shown = ["action-0", "action-shuffled-0", "action-untrained-0", *families]
-shown += [which["encoder"] for which in public] + ["bag_of_words", "random_tokens_positional"]
-spaces = {encoder_of(name).label: vectors[name].to_numpy() for name in shown}
+chosen = [e for e in here if e.seed == 0 and e.group not in ("tf-idf", "edit distance", "length")]
+shown = [e.label for e in chosen if e.kind != "untrained" or e.source == "cloning"]
+spaces = {name: vectors[name].to_numpy() for name in shown}
 run.figure(figures.maps(spaces, table["verb"]), "03_maps_verb")
 
 # %% [markdown]
@@ -157,7 +133,7 @@ run.figure(figures.maps(spaces, table["colour"], named=True), "03_maps_colour")
 
 # %% [markdown]
 # The agent's first components follow the *colours* that are named, hardly the verb: what is to be done with a
-# thing can often be read off the scene, but which thing cannot.
+# thing matters little to it, for arriving at the thing ends most episodes (notebook 04), but which thing matters.
 #
 # Two components can hide what lies in the others. A *neighbour-preserving* map (t-SNE) keeps neighbours near
 # and says little about long distances and sizes. Coloured by the type of the first object:
@@ -175,15 +151,15 @@ run.figure(figures.maps(spaces, table["type"], neighbours=True), "03_maps_type")
 # after centring).
 
 # %%
-here = table.index[table["text"] == "put the red ball next to the blue key"]
-asked = here[0] if len(here) else table.index[-1]
+place = table.index[table["text"] == "put the red ball next to the blue key"]
+asked = place[0] if len(place) else table.index[-1]
 near = {}
 for name in shown:
     centred = vectors[name].to_numpy() - vectors[name].to_numpy().mean(0)
     similarity = cosine_similarity(centred[[asked]], centred)[0]
     similarity[asked] = -np.inf
     near[name] = [table.loc[i, "text"] for i in np.argsort(-similarity, kind="stable")[:3]]
-nearest = pd.DataFrame(near, index=["1st", "2nd", "3rd"]).T.rename(lambda n: encoder_of(n).label)
+nearest = pd.DataFrame(near, index=["1st", "2nd", "3rd"]).T
 with pd.option_context("display.max_colwidth", None):
     display(nearest)  # noqa: F821
 
@@ -228,12 +204,15 @@ geometry.round(2)
 # family only, which was fixed beforehand.
 
 # %%
+chosen = [{"family": family, "seed": 0, "kind": "trained"} for family in families]
+references = dict(zip(families, run.get_many(REFERENCE, chosen)))
+texts = table["text"].tolist()
 pooled = {
-    f"{reference.scores['family']}, {pooling}": describe(
-        pd.DataFrame(hub.embed(table["text"].tolist(), reference.folder, pooling=pooling))
+    f"{family}, {pooling}": describe(
+        pd.DataFrame(hub.embed(texts, references[family].folder, pooling=pooling))
     )
-    for reference in references
-    for pooling in FAMILIES[reference.scores["family"]].poolings
+    for family in families
+    for pooling in FAMILIES[family].poolings
 }
 run.table(pd.DataFrame(pooled).T.rename_axis("encoder").reset_index(), "03_poolings")
 pd.DataFrame(pooled).T.round(2)
@@ -242,14 +221,15 @@ pd.DataFrame(pooled).T.round(2)
 # The last token of a decoder, or the first of BERT, stands for one word's prediction more than for the sentence.
 
 # %% tags=["nbval-check-output"]
-for name in ["action-0", *families]:  # taken out again, from the agent's and the models' weights
-    again = run.remake(EMBEDDING, encoder=name)
-    gap = np.abs(again.to_numpy() - vectors[name].to_numpy()).max()
-    print(f"{name:10} embedded again, the same to four digits: {gap < 1e-4}")
-print(f"{len(table)} instructions, {len(labels)} encoders, all finite: {shape['finite'].all()}")
+models = [e for e in here if e.source == "scratch" and e.kind == "trained" and e.seed == 0]
+for encoder in [here[0], *models]:  # taken out again, from the agent's and the models' weights
+    again = run.remake(EMBEDDING, **records([encoder])[0])
+    gap = np.abs(again.to_numpy() - vectors[encoder.label].to_numpy()).max()
+    print(f"{encoder.label:10} embedded again, the same to four digits: {gap < 1e-4}")
+print(f"{len(table)} instructions, {len(here)} encoders, all finite: {shape['finite'].all()}")
 print(
     "bag of words, distinct rows:",
-    int(shape.set_index("encoder").at["bag_of_words", "distinct rows"]),
+    int(shape.set_index("encoder").at["bag of words", "distinct rows"]),
 )
 
 # %% [markdown]
@@ -262,7 +242,7 @@ print(
 #    anisotropy of that space?
 # 2. Add an encoder that keeps the last word only (the README shows how, in ten lines). How many distinct rows does it
 #    have?
-# 3. Say "a" for every "the" (`agent.embed`, `hub.embed`). Whose sentences move further, compared with how far they lie
+# 3. Say "a" for every "the" (`Policy.embed`, `hub.embed`). Whose sentences move further, compared with how far they lie
 #    apart: the first agent's, or those of the first family? Should they?
 #
 # **Further reading** — Ethayarajh, *How contextual are contextualized word representations?* (arXiv
@@ -271,7 +251,7 @@ print(
 
 # %%
 answers = {1: None, 2: None, 3: None}
-exercises.check(run, answers)
+run.check(answers)
 
 # %% [markdown]
 # ## Provenance

@@ -1,6 +1,7 @@
-"""Alignment among language, vision and action representations: a reproducible paper."""
+"""Code behind the notebooks: data, cloning, encoders, alignment, and the house they stand in."""
 
 from paper_utils.config import Profile, ProfileError
+from paper_utils.data import grammar  # noqa: F401  (rooms register what a profile may say)
+from paper_utils.encoders import families  # noqa: F401
 
 __all__ = ["Profile", "ProfileError"]
-__version__ = "0.1.0"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from paper_utils.artifacts import ArtifactError
 from paper_utils.config import ProfileError, available, parse_yaml
+from paper_utils.store import ArtifactError
 
 MOST_SEEDS = 1000
 EXAMPLES = """examples:
@@ -30,7 +29,7 @@ exit codes: 0 done, 1 a stage failed (which, why and what to do is printed), 2 b
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m paper_utils",
-        description="Runs the paper: four notebooks from data to alignment, resumable.",
+        description="Runs the paper: its notebooks from data to alignment, resumable.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -67,11 +66,6 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="check a finished run against its manifest")
     verify.add_argument("folder", type=Path)
-
-    commands.add_parser(
-        "release",
-        help="run the release profile from nothing (hours; resumes) and publish all of it",
-    )
 
     build = commands.add_parser("notebooks", help="build notebooks/*.ipynb from their sources")
     build.add_argument("--check", action="store_true", help="only tell which are out of date")
@@ -116,51 +110,34 @@ def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    from paper_utils import parallel, pipeline
+    from paper_utils import run
 
     try:
-        parallel.workers()
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if os.environ.get("PAPER_STORE"):  # kernels work in another folder
-        os.environ["PAPER_STORE"] = str(Path(os.environ["PAPER_STORE"]).resolve())
-    if getattr(options, "cluster", ""):
-        os.environ["PAPER_CLUSTER"] = options.cluster
-    try:
-        if options.command == "run":
-            plan = pipeline.Plan.check(
-                options.profile, options.seed, overrides(options.overrides), options.out
-            )
-            pipeline.run(plan)
-            from paper_utils import report
+        if options.command in ("run", "status"):
+            given = overrides(options.overrides) | _cluster(options)
+            plan = run.Plan.check(options.profile, options.seed, given, options.out)
+            if options.command == "run":
+                from paper_utils import report
 
-            print(report.headline(plan.folder))
-        elif options.command == "status":
-            plan = pipeline.Plan.check(
-                options.profile, options.seed, overrides(options.overrides), options.out
-            )
-            for name, what in pipeline.status(plan.folder):
-                print(f"{name:16} {what}")
+                print(report.headline(run.run(plan)))
+            else:
+                for name, what in run.status(plan):
+                    print(f"{name:16} {what}")
         elif options.command == "batch":
             return _batch(options)
         elif options.command == "verify":
-            problems = pipeline.verify(options.folder)
+            problems = run.verify(options.folder)
             print("\n".join(problems) or f"{options.folder}: every file matches its hash")
             return 1 if problems else 0
-        elif options.command == "release":
-            from paper_utils import release
-
-            print(f"{release.make() / 1e6:.1f} MB in artifacts/release")
         elif options.command == "notebooks":
-            stale = pipeline.build(check=options.check)
+            stale = run.build(check=options.check)
             for name in stale:
                 print(f"{name}.ipynb differs from {name}.py; rebuild with: make notebooks")
             return 1 if stale else 0
     except ProfileError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except pipeline.RunError as error:
+    except run.RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if error.usage else 1
     except (ArtifactError, OSError) as error:  # a full disk, most often
@@ -173,15 +150,23 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _cluster(options: argparse.Namespace) -> dict[str, str]:
+    address = getattr(options, "cluster", "")
+    return {"compute.cluster": address} if address else {}
+
+
 def _batch(options: argparse.Namespace) -> int:
     from paper_utils import batch
 
     choices = overrides(options.overrides, several=True)
-    plans = batch.Batch.check(options.profile, seeds(options.seeds), choices, options.out)
-    table, failures = batch.run(plans)
+    compute = {key: choices.pop(key)[0] for key in [*choices] if key.startswith("compute.")}
+    runs = batch.Batch.check(
+        options.profile, seeds(options.seeds), choices, options.out, compute | _cluster(options)
+    )
+    table, failures = batch.run(runs)
     if len(table):
         print(table.round(3).to_string(index=False))
-        print(f"summary  {plans.folder / 'summary.csv'}")
+        print(f"summary  {runs.folder / 'summary.csv'}")
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures else 0

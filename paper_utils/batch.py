@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,22 +16,27 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from paper_utils import parallel, pipeline
-from paper_utils.artifacts import PUBLISHED_VARIABLE, hash_json, write_atomically
-from paper_utils.run import RUNS
+from paper_utils import parallel
+from paper_utils.config import Compute
+from paper_utils.run import RUNS, Plan, RunError
+from paper_utils.store import hash_json, write_atomically
+
+LIMITS = {"success": (0.0, 1.0), "precision@k": (0.0, 1.0), "gap to the best control": (-1.0, 1.0)}
 
 
 @dataclass(frozen=True)
 class Batch:
     """Runs of one profile, one folder each below ``folder``, checked before any of them starts."""
 
-    plans: tuple[pipeline.Plan, ...]
+    plans: tuple[Plan, ...]
     folder: Path
+    compute: Compute
 
     @classmethod
     def check(
-        cls, profile: str, seeds: list[int], choices: dict[str, list[Any]], out: str = ""
-    ) -> Batch:
+        cls, profile: str, seeds: list[int], choices: dict[str, list[Any]], out: str = "",
+        compute: dict[str, Any] | None = None,
+    ) -> Batch:  # fmt: skip
         """``choices``: values of each key to be tried, every one with every other.
 
         Raises ProfileError or RunError, one line, and writes nothing.
@@ -46,13 +50,14 @@ class Batch:
             label = "".join(c if c.isalnum() or c in "=.-_" else "_" for c in label)[:80]
             if len(label) == 80:
                 label = f"{label[:71]}-{hash_json(overrides)[:8]}"
+            given = overrides | (compute or {})
             plans += [
-                pipeline.Plan.check(profile, seed, overrides, str(folder / label / f"seed{seed}"))
+                Plan.check(profile, seed, given, str(folder / label / f"seed{seed}"))
                 for seed in seeds
             ]
         if len({plan.folder for plan in plans}) < len(plans):
-            raise pipeline.RunError("two of these runs are the same", usage=True)
-        return cls(tuple(plans), folder)
+            raise RunError("two of these runs are the same", usage=True)
+        return cls(tuple(plans), folder, plans[0].profile.compute)
 
 
 def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
@@ -62,8 +67,7 @@ def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
     ``summary.csv`` with a figure beside it, and a line for each run that failed.
     """
     say(f"{len(batch.plans)} runs in {batch.folder}", flush=True)
-    cluster = os.environ.get("PAPER_CLUSTER")
-    outcomes = _on_cluster(cluster, batch.plans) if cluster else _here(batch.plans)
+    outcomes = _on_cluster(batch) if batch.compute.cluster else _here(batch)
     failures = [f"{plan.folder}: {line}" for plan, line in zip(batch.plans, outcomes) if line]
     rows = [row for plan, line in zip(batch.plans, outcomes) if not line for row in _rows(plan)]
     table = summarize(pd.DataFrame(rows)) if rows else pd.DataFrame()
@@ -79,45 +83,47 @@ def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
     return table, failures
 
 
-ALONE = {"PAPER_WORKERS": "1", "PAPER_CLUSTER": ""}  # a run of a batch has one core to itself
-
-
-def _here(plans: Sequence[pipeline.Plan]) -> list[str]:
+def _here(batch: Batch) -> list[str]:
     """Each run in a process of its own, as many at once as there are cores."""
-    bar = parallel.progress(len(plans), "runs")
-    with ThreadPoolExecutor(parallel.workers()) as pool:
+    count = parallel.workers(batch.compute)
+    with (
+        parallel.progress(len(batch.plans), "runs", batch.compute) as bar,
+        ThreadPoolExecutor(count) as pool,
+    ):
         outcomes = []
-        for outcome in pool.map(_process, plans):
+        for outcome in pool.map(_process, map(_command, batch.plans)):
             outcomes.append(outcome)
             bar.update(1)
-    bar.close()
     return outcomes
 
 
-def _process(plan: pipeline.Plan) -> str:
-    """Runs one plan; what went wrong, in a line."""
-    given = plan.parameters
+def _command(plan: Plan) -> list[str]:
+    """The command of one run with one core to itself."""
+    given = plan.arguments
     words = ["run", "--profile", given["profile"], "--seed", str(given["seed"])]
-    words += ["--out", given["out"]]
-    for key, value in given["overrides"].items():
+    words += ["--out", str(plan.folder)]
+    compute = plan.profile.compute.model_dump(exclude_defaults=True)
+    compute |= {"workers": 1, "cluster": "", "progress": "off"}
+    settings = given["overrides"] | {f"compute.{key}": value for key, value in compute.items()}
+    for key, value in settings.items():
         words += ["--set", f"{key}={json.dumps(value)}"]
+    return words
+
+
+def _process(words: Sequence[str]) -> str:
+    """Runs one command of ours; what went wrong, in a line."""
     done = subprocess.run(
-        [sys.executable, "-m", "paper_utils", *words],
-        env=os.environ | ALONE, capture_output=True, text=True,
-    )  # fmt: skip
-    said = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
-    return said[-1].removeprefix("error: ") if done.returncode else ""
+        [sys.executable, "-m", "paper_utils", *words], capture_output=True, text=True
+    )
+    lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
+    return lines[-1].removeprefix("error: ") if done.returncode else ""
 
 
-def _on_cluster(address: str, plans: Sequence[pipeline.Plan]) -> list[str]:
+def _on_cluster(batch: Batch) -> list[str]:
     """Each run in a worker; one that dies is replaced by the cluster, up to a few times."""
-    sent = {name: os.environ[name] for name in SENT if name in os.environ}
-    with parallel.client(address) as dask:
-        runs = [dask.submit(_in_worker, plan, sent, key=str(plan.folder)) for plan in plans]
+    with parallel.client(batch.compute.cluster) as dask:
+        runs = [dask.submit(_process, _command(p), key=str(p.folder)) for p in batch.plans]
         return [_outcome(run) for run in runs]
-
-
-SENT = ("PAPER_STORE", PUBLISHED_VARIABLE)
 
 
 def _outcome(run: Any) -> str:
@@ -127,19 +133,10 @@ def _outcome(run: Any) -> str:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _in_worker(plan: pipeline.Plan, variables: dict[str, str]) -> str:
-    try:
-        with pipeline.environment(**(ALONE | variables)):
-            pipeline.run(plan, say=lambda *_, **__: None)
-    except Exception as error:  # one run must not take the others with it
-        return " ".join(str(error).split())[:400]
-    return ""
-
-
-def _rows(plan: pipeline.Plan) -> list[dict[str, Any]]:
+def _rows(plan: Plan) -> list[dict[str, Any]]:
     """What a run found, one row per number."""
     results = json.loads((plan.folder / "results.json").read_text())
-    overrides = plan.parameters["overrides"]
+    overrides = plan.arguments["overrides"]
     common = {
         "setting": ", ".join(f"{key}={value}" for key, value in overrides.items()) or "as it is",
         "seed": plan.profile.seed,
@@ -153,21 +150,24 @@ def _rows(plan: pipeline.Plan) -> list[dict[str, Any]]:
         *(
             common | {"measure": measure, "of": row["pair"], "value": row[column]}
             for row in results["alignment"]
-            for measure, column in (
-                ("precision@k", "value"),
-                ("gap to the best control", "gap"),
-            )
+            for measure, column in (("precision@k", "value"), ("gap to the best control", "gap"))
         ),
     ]
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds with its 95 % interval (Student's t; no interval from a single seed)."""
+    """Mean over seeds, least and most, and from three runs on a 95 % interval (Student's t).
+
+    Intervals end where the measure does: a success cannot be above 1.
+    """
     by = ["measure", "of", "setting"]
-    table = rows.groupby(by, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    table = rows.groupby(by, sort=False)["value"].agg(["mean", "std", "min", "max", "count"])
+    table = table.reset_index().rename(columns={"min": "least", "max": "most", "count": "runs"})
     half = [
-        stats.t.ppf(0.975, n - 1) * s / math.sqrt(n) if n > 1 else math.nan
-        for n, s in zip(table["count"], table["std"])
+        stats.t.ppf(0.975, n - 1) * s / math.sqrt(n) if n > 2 else math.nan
+        for n, s in zip(table["runs"], table["std"])
     ]
-    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
-    return table.rename(columns={"count": "seeds"}).drop(columns="std")
+    lowest, highest = zip(*table["measure"].map(LIMITS))
+    table["low"] = (table["mean"] - half).clip(lower=list(lowest))
+    table["high"] = (table["mean"] + half).clip(upper=list(highest))
+    return table.drop(columns="std")

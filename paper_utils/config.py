@@ -11,14 +11,53 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 PROFILES = Path(__file__).parent / "profiles"
 MAX_PROFILE_BYTES = 100_000
+
+# Every random stream of the project, by name.  Two streams never share their bits.  The first four
+# are seeded as they were when the published agents were trained; the name seeds all others.
+STREAMS: dict[str, Callable[..., Any] | None] = {
+    "batches": lambda seed, epoch: [seed, epoch],
+    "reference": lambda seed: seed,
+    "permutations": lambda seed: [seed, 1],
+    "bootstrap": lambda seed: [seed, 2],
+    **dict.fromkeys((
+        "agent seeds", "chosen names", "lexical", "masked words", "model seeds", "permuted pairs",
+        "points", "random player", "shuffled instructions", "subsets", "wrong instructions",
+    )),
+}  # fmt: skip
+
+
+def generator(stream: str, *numbers: int) -> np.random.Generator:
+    """The random generator of a named stream; ``numbers`` tell seeds, epochs... apart.
+
+    >>> float(generator("subsets", 0).random()) == float(generator("subsets", 1).random())
+    False
+    """
+    seeding = STREAMS[stream]
+    seed = seeding(*numbers) if seeding else [zlib.crc32(stream.encode()), *numbers]
+    return np.random.default_rng(seed)
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {}
+
+
+def register(key: str, check: Callable[[Any], Any]) -> None:
+    """Has ``check(value)`` called on a dotted key of every profile that is loaded.
+
+    Rooms say in this way which levels or families there are; a ValueError is one line.
+    """
+    _CHECKS[key] = check
+
 
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 CountOrNone = Annotated[int, Field(ge=0, le=100_000_000)]
@@ -55,17 +94,8 @@ class Data(Part):
     """Narrated scenes in the text corpus of the language models."""
     pictured_episodes: Count
     """Episodes that are pictured, two or three captioned pictures each, for CLIP and BLIP."""
-
-    @field_validator("demonstrations")
-    @classmethod
-    def known_levels(cls, value: dict[str, int]) -> dict[str, int]:
-        from paper_utils.data import grammar
-
-        if not value:
-            raise ValueError("name at least one level")
-        for name in value:
-            grammar.check(name)
-        return value
+    second_names: str | dict[str, str] = "default"
+    """Second names of all content words: a table of ``grammar.SECOND_NAMES``, or one's own."""
 
     @property
     def levels(self) -> list[str]:
@@ -77,6 +107,8 @@ class Cloning(Transformer):
 
     agents: Count
     """How many agents to train, each from its own seed."""
+    bilingual: CountOrNone = 0
+    """How many agents to train on episodes that each speak first or second names."""
     width: Annotated[int, Field(ge=8, le=2048, multiple_of=8)]
     """Width of every vector in the policy; the sentence embedding has this dimension."""
     heads: Annotated[int, Field(ge=1, le=32)]
@@ -103,19 +135,8 @@ class Cloning(Transformer):
     """Fresh episodes per level for the trained and held-out agents, and the expert."""
     baseline_episodes: Count
     """The same for the others, whose episodes are long: random, untrained, shuffled, snapshots."""
-
-    @field_validator("held_out")
-    @classmethod
-    def compositions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        from paper_utils.data.grammar import ANY_TYPE, COLOURS
-
-        known = [f"{colour} {kind}" for colour in COLOURS for kind in ANY_TYPE]
-        for phrase in value:
-            if phrase not in known:
-                raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
-        if not value:
-            raise ValueError("name at least one composition, as 'red ball'")
-        return value
+    transfer_episodes: Count = 256
+    """Fresh episodes per level of an agent that acts on another model's sentence."""
 
 
 class Encoders(Transformer):
@@ -123,6 +144,8 @@ class Encoders(Transformer):
 
     families: tuple[str, ...]
     """Reference-model families to train from scratch."""
+    seeds: Count = 1
+    """How many of each to train, each from its own seed."""
     width: Annotated[int, Field(ge=8, le=8192, multiple_of=8)]
     """Hidden size of the reference models."""
     layers: Annotated[int, Field(ge=1, le=100)]
@@ -139,16 +162,6 @@ class Encoders(Transformer):
     """Family -> public checkpoint that is compared, too: a folder, a Hub id, or id@revision."""
     strict: bool
     """Whether a checkpoint that cannot be had stops the run; else it is left out, and named."""
-
-    @field_validator("families", "checkpoints")
-    @classmethod
-    def known_families(cls, value: Any) -> Any:
-        from paper_utils.encoders.families import FAMILIES
-
-        for name in value:
-            if name not in FAMILIES:
-                raise ValueError(f"unknown family {name!r}{_hint(name, list(FAMILIES))}")
-        return value
 
     @field_validator("families")
     @classmethod
@@ -167,10 +180,25 @@ class Alignment(Part):
     """PCA dimension before Procrustes: min(dimension, widths, training rows)."""
     folds: Annotated[int, Field(ge=2, le=100)]
     """Folds of the random split: each instruction is held out exactly once."""
-    permutations: Annotated[int, Field(ge=1, le=100_000)]
-    """Permutations of each null; the smallest p-value is 1 / (permutations + 1)."""
+    permutations: Annotated[int, Field(ge=0, le=100_000)]
+    """Permutations of each null; the smallest p-value is 1 / (permutations + 1).  0: no null."""
     bootstrap: Annotated[int, Field(ge=10, le=100_000)]
     """Bootstrap draws of each interval, over instructions, stratified by template."""
+
+
+class Compute(Part):
+    """Where and how to compute: nothing here changes a result, and no artifact's key holds it."""
+
+    workers: CountOrNone = 0
+    """Tasks that run at once, one thread each; 0: one per core."""
+    cluster: str = ""
+    """Address of a Dask scheduler to send tasks to; empty: this machine."""
+    store: str = ""
+    """Folder of artifacts; empty: runs/store."""
+    published: bool = True
+    """Whether to use what is published in artifacts/release."""
+    progress: Literal["auto", "terminal", "off"] = "auto"
+    """Where bars are drawn: in a live notebook's cell, or on the terminal of the process."""
 
 
 class Profile(Part):
@@ -179,6 +207,7 @@ class Profile(Part):
     name: str
     seed: CountOrNone = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    compute: Compute = Compute()
     data: Data
     cloning: Cloning
     encoders: Encoders
@@ -208,11 +237,17 @@ class Profile(Part):
             text = json.dumps(values, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ProfileError(f"profile {name}: a value is not plain data ({error})") from None
+        changed = f", with {', '.join(map(repr, overrides))}"[:200] if overrides else ""
         try:
-            return cls.model_validate_json(text, strict=True)
+            profile = cls.model_validate_json(text, strict=True)
         except ValidationError as error:
-            changed = f", with {', '.join(map(repr, overrides))}"[:200] if overrides else ""
             raise ProfileError(f"profile {name}{changed}: {_first_problem(error)}") from None
+        for key, check in _CHECKS.items():
+            try:
+                check(profile.part(key)[key])
+            except ValueError as error:
+                raise ProfileError(f"profile {name}{changed}: {key}: {error}") from None
+        return profile
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The values under dotted ``keys``: the part of the profile that a stage reads."""
@@ -258,7 +293,7 @@ def _read(name: str | Path, depth: int = 0) -> dict[str, Any]:
     path = Path(name)
     if not path.suffix:
         if str(name) not in available():
-            raise ProfileError(f"unknown profile {str(name)!r}{_hint(str(name), available())}")
+            raise ProfileError(f"unknown profile {str(name)!r}{hint(str(name), available())}")
         path = PROFILES / f"{name}.yaml"
     try:
         if path.stat().st_size > MAX_PROFILE_BYTES:
@@ -292,7 +327,13 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
-def _hint(word: str, known: list[str]) -> str:
+def hint(word: str, known: Iterable[str]) -> str:
+    """What to try instead of an unknown word.
+
+    >>> hint("lamma", ["llama", "bert"]), hint("x", ["llama", "bert"])
+    (": did you mean 'llama'?", ': known are llama, bert')
+    """
+    known = list(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
 
@@ -307,7 +348,7 @@ def _first_problem(error: ValidationError) -> str:
         for word in first["loc"][:-1]:
             model = model.model_fields[word].annotation
         last = str(first["loc"][-1])
-        message = f"unknown key {where!r}{_hint(last, list(model.model_fields))}"
+        message = f"unknown key {where!r}{hint(last, list(model.model_fields))}"
     else:
         message = f"{where or 'profile'}: {message}"
     if first["type"] not in ("missing", "value_error", "extra_forbidden"):

@@ -12,14 +12,22 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from paper_utils.encoders.families import COLOURS as MODALITY
-from paper_utils.encoders.families import ENCODERS, FAMILIES
+from paper_utils.cloning.evaluation import summarize
 
+MODALITY = {  # of Okabe and Ito, safe for colour-blind readers
+    "action": "#D55E00",
+    "language": "#0072B2",
+    "vision-language": "#009E73",
+    "lexical": "#7F7F7F",
+}
+PAPER = (0.70, 0.73)  # precision@15 with decoders and BLIP, as the paper's abstract gives it
 ACCENTS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 GREY = "#7F7F7F"
 PLAYER = {
     "expert": "#000000",
     "trained": "#D55E00",
+    "bilingual": "#0072B2",
+    "bilingual-shuffled": "#009E73",
     "held-out": "#CC79A7",
     "shuffled": "#E69F00",
     "untrained": "#56B4E9",
@@ -266,8 +274,6 @@ def attention(film, steps: Sequence[int]) -> Figure:
 
 def success_by_factor(episodes: pd.DataFrame, factors: Sequence[str]) -> Figure:
     """Success by word of the instruction, with Wilson intervals."""
-    from paper_utils.cloning.rollout import summarize
-
     tables = {
         factor: summarize(episodes[episodes[factor] != ""], [factor]).sort_values("success")
         for factor in factors
@@ -290,10 +296,7 @@ NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B
 
 
 def maps(
-    spaces: dict[str, np.ndarray],
-    labels: pd.Series,
-    named: bool = False,
-    neighbours: bool = False,
+    spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False, neighbours: bool = False
 ) -> Figure:
     """Each space in two dimensions, a point per instruction, coloured by a factor.
 
@@ -338,227 +341,150 @@ def maps(
 # Notebook 04 ----------------------------------------------------------------------------------
 
 
-def heat(square: pd.DataFrame, k: int, chance: float) -> Figure:
-    """The symmetric table of precision@k; names in their modality's colour."""
-    hidden = pd.DataFrame(
-        np.triu(np.ones(square.shape, bool), 1), index=square.index, columns=square.columns
-    )
-    # Columns that were compared with everything below them.
-    below = ~(hidden | np.eye(len(square), dtype=bool))
-    asked = square.columns[(square.notna() | ~below).all() & below.any()]
-    square, hidden = square[asked], hidden[asked] | square[asked].isna()
-    height, width = square.shape
-    figure, axis = plt.subplots(figsize=(0.46 * width + 3.6, 0.4 * height + 1.6))
-    sns.heatmap(
-        square, mask=hidden, vmin=0, vmax=1, cmap="crest", annot=True, fmt=".2f",
-        linewidths=0.5, annot_kws={"fontsize": 7}, ax=axis, cbar_kws={"shrink": 0.6},
-    )  # fmt: skip
-    axis.set_xticklabels([ENCODERS[name].label for name in square.columns], rotation=90)
-    axis.set_yticklabels([ENCODERS[name].label for name in square.index], rotation=0)
-    for names, labels in (
-        (square.columns, axis.get_xticklabels()),
-        (square.index, axis.get_yticklabels()),
-    ):
-        for name, label in zip(names, labels):
-            label.set_color(MODALITY[ENCODERS[name].modality])
-    bar = axis.collections[0].colorbar
-    bar.ax.axhline(chance, color="#D55E00", linewidth=2)
-    bar.ax.set_title(f"chance\n{chance:.2f}", fontsize=8, color="#D55E00", fontweight="normal")
-    axis.set_title(f"held-out precision@{k} after Procrustes alignment")
-    return figure
-
-
-def beside_controls(headline: pd.DataFrame, k: int) -> Figure:
-    """The agent's precision@k with each reference, beside what cannot know the meaning."""
-    controls = {
-        "lexical": ("best lexical control", "D", GREY),
-        "bag_of_words": ("bag of words", "s", GREY),
-        "untrained_agent": ("untrained agent", "o", PLAYER["untrained"]),
-        "shuffled_agent": ("shuffled agent", "o", PLAYER["shuffled"]),
-    }
-    figure, axis = plt.subplots(figsize=(7.5, 0.75 * len(headline) + 1.5))
+def paper_measure(headline: pd.DataFrame, k: int) -> Figure:
+    """The agents' precision@k with each reference beside what cannot know the meaning, and at 1."""
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.5 * len(headline) + 1.6), sharey=True,
+                                width_ratios=[1.6, 1])  # fmt: skip
     y = np.arange(len(headline))[::-1]
-    for row in y[::2]:
-        axis.axhspan(row - 0.5, row + 0.4, color="#F2F2F2", zorder=0)
-    for number, (column, (label, marker, colour)) in enumerate(controls.items()):
-        fill = "none" if column == "lexical" else "full"
-        axis.plot(headline[column], y - 0.08 * (number + 1), marker, color=colour, label=label,
-                  markersize=5, linestyle="none", fillstyle=fill)  # fmt: skip
-    _points(axis, y + 0.1, headline, "value", along="x", color=MODALITY["action"], capsize=3,
-            markersize=6, label="trained agents")  # fmt: skip
-    axis.axvline(headline["chance"].iloc[0], color="black", linestyle=":", linewidth=1)
-    axis.text(headline["chance"].iloc[0], len(headline) - 0.45, " chance", fontsize=8)
-    axis.set_yticks(y, headline["pair"])
-    axis.set(xlim=(0, 1.02), ylim=(-0.6, len(headline) - 0.3), xlabel=f"held-out precision@{k}")
-    axis.grid(axis="x", linewidth=0.4)
-    axis.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
-    return figure
-
-
-def by_split(splits: pd.DataFrame, chance: float) -> Figure:
-    """Precision@k under every split: agents, bag of words and untrained agent, one panel each."""
-    pairs = list(dict.fromkeys(splits["pair"]))
-    figure, axes = _panels(len(pairs), 3, 3.9, 2.9, sharey=True)
-    for axis, pair in zip(axes, pairs):
-        part = splits[splits["pair"] == pair]
-        x = np.arange(len(part))
-        axis.plot(
-            x + 0.15, part["bag_of_words"], "s", color=GREY, markersize=4.5, label="bag of words"
-        )
-        axis.plot(x + 0.3, part["untrained_agent"], "o", color=PLAYER["untrained"], markersize=4.5,
-                  label="untrained agent")  # fmt: skip
-        _points(axis, x, part, "value", color=MODALITY["action"], label="trained agents")
-        axis.plot([-0.4, 1.6], [chance, chance], color="black", linestyle=":", linewidth=1)
-        axis.set_xticks(x, part["split"].str.replace("_", " "), rotation=40, ha="right")
-        axis.set(title=pair, ylim=(-0.02, 1.05))
-    for axis in axes[::3]:
-        axis.set_ylabel("precision@k (dotted: k/N)")
-    _legend_above(figure, axes[0])
-    return figure
-
-
-def beyond_words(beyond: pd.DataFrame) -> Figure:
-    """What is left without the bag of words (and the verb), by kind of agent."""
-    metrics = {
-        "partial_rsa": "partial RSA given bag of words",
-        "partial_rsa_given_verb": "... given the verb as well",
-        "precision_at_k_residual": "precision@k of residuals",
-    }
-    pairs = list(dict.fromkeys(beyond["pair"]))
-    figure, axes = plt.subplots(1, 3, figsize=(11.5, 0.55 * len(pairs) + 1.6), sharey=True)
-    axes[1].sharex(axes[0])
-    for axis, (metric, title) in zip(axes, metrics.items()):
-        for number, player in enumerate(("trained", "shuffled", "untrained")):
-            part = beyond[(beyond["metric"] == metric) & (beyond["player"] == player)]
-            y = np.arange(len(part))[::-1] + 0.15 * (1 - number)
-            _points(axis, y, part, "value", along="x", color=PLAYER[player],
-                    label=f"{player} agent")  # fmt: skip
-        best = beyond[(beyond["metric"] == metric) & (beyond["player"] == "lexical")]
-        axis.plot(best["value"], np.arange(len(best))[::-1], "D", color=GREY, markersize=5,
-                  fillstyle="none", label="best lexical control")  # fmt: skip
-        reference = 0 if metric.startswith("partial_rsa") else beyond["chance"].max()
-        axis.axvline(reference, color="black", linestyle=":", linewidth=1)
-        axis.set(title=title, xlabel="dotted: " + ("zero" if reference == 0 else "chance"))
+    axis = axes[0]
+    axis.axvspan(*PAPER, color=MODALITY["action"], alpha=0.15, linewidth=0)
+    axis.text(np.mean(PAPER), len(headline) - 0.45, "the paper", fontsize=8, ha="center")
+    for column, label, marker, colour in (
+        ("lexical", "best lexical control", "D", GREY), ("bag_of_words", "bag of words", "s", GREY),
+        ("untrained_agent", "untrained agents", "o", PLAYER["untrained"]),
+    ):  # fmt: skip
+        axis.plot(headline[column], y - 0.12, marker, color=colour, label=label, linestyle="none",
+                  markersize=5, fillstyle="none" if column == "lexical" else "full")  # fmt: skip
+    _points(axis, y + 0.1, headline, "value", along="x", color=MODALITY["action"], markersize=6,
+            label="trained agents")  # fmt: skip
+    chance = headline["chance"].iloc[0]
+    axis.axvline(chance, color="black", linestyle=":", linewidth=1)
+    axis.set_yticks(y, headline["reference"])
+    axis.set(xlim=(0, 1.02), ylim=(-0.6, len(headline) - 0.2), xlabel=f"held-out precision@{k}")
+    axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=8)
+    axes[1].plot(headline["precision_at_1"], y, "o", color=MODALITY["action"])
+    axes[1].set(xlim=(0, 1.02), xlabel="the same pairs, precision@1")
+    for axis in axes:
         axis.grid(axis="x", linewidth=0.4)
-    axes[0].set_yticks(np.arange(len(pairs))[::-1], pairs)
-    _legend_above(figure, axes[0], ncols=4)
     return figure
 
 
-REFERENCE = dict(  # of reference models, by label: blue and violet read, green also see
-    zip((family.label for family in FAMILIES.values()),
-        cycle(("#08306B", "#2171B5", "#6BAED6", "#756BB1", "#74C476", "#006D2C")))
-)  # fmt: skip
+def rows_of_points(
+    table: pd.DataFrame, measures: dict[str, str], chances: dict[str, float], order: Sequence[str],
+    colours: dict[str, str],
+) -> Figure:  # fmt: skip
+    """A panel per measure, a row per encoder: each pair of seeds a small dot, their mean a large.
+
+    ``table``: columns encoder, measure, value; ``measures``: name -> title.
+    """
+    figure, axes = plt.subplots(
+        1, len(measures), figsize=(2.6 * len(measures) + 1.4, 0.27 * len(order) + 1.2), sharey=True
+    )
+    y = dict(zip(order, range(len(order))[::-1]))
+    for axis, (measure, title) in zip(np.atleast_1d(axes), measures.items()):
+        part = table[(table["measure"] == measure) & table["encoder"].isin(order)]
+        means = part.groupby("encoder")["value"].mean()
+        for name, value in means.items():
+            each = part.loc[part["encoder"] == name, "value"]
+            axis.plot(each, [y[name]] * len(each), "o", color=colours[name], alpha=0.3,
+                      markersize=3)  # fmt: skip
+            axis.plot(value, y[name], "o", color=colours[name], markersize=6)
+        axis.axvline(chances[measure], color="black", linestyle=":", linewidth=1)
+        axis.set(title=title, xlim=(-0.03, 1.03), xlabel="dotted: chance")
+        axis.grid(axis="x", linewidth=0.4)
+    np.atleast_1d(axes)[0].set_yticks(list(y.values()), list(y))
+    return figure
 
 
-def _reference(label: str) -> dict[str, str]:
-    """Colour of a reference by its label; public checkpoints are dashed."""
-    family, _, public = label.partition(", ")
-    return {"color": REFERENCE[family], "linestyle": "--" if public else "-"}
+def transfer(table: pd.DataFrame, levels: Sequence[str], order: Sequence[str], colours) -> Figure:
+    """Success of agents on mapped sentence vectors, per level, with Wilson intervals."""
+    figure, axes = plt.subplots(
+        1, len(levels), figsize=(2.6 * len(levels) + 2, 0.27 * len(order) + 1.2), sharey=True
+    )
+    y = dict(zip(order, range(len(order))[::-1]))
+    for axis, level in zip(np.atleast_1d(axes), levels):
+        part = table[(table["level"] == level) & table["source"].isin(order)]
+        for name, rows in part.groupby("source"):
+            _points(axis, [y[name]] * len(rows), rows, "success", along="x", color=colours[name])
+        axis.set(title=level, xlim=(-0.03, 1.03), xlabel="success")
+        axis.grid(axis="x", linewidth=0.4)
+    np.atleast_1d(axes)[0].set_yticks(list(y.values()), list(y))
+    return figure
 
 
-def bends(curves: pd.DataFrame) -> Figure:
-    """Precision@k against k, and against the number of instructions, mean over references."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True)
-    names = list(dict.fromkeys(curves["first"]))
-    colours = dict(zip(names, (MODALITY["action"], GREY, "#000000")))
-    from paper_utils.encoders.embeddings import encoder_of
-
-    for axis, along, label in (
-        (axes[0], "k", "k (all instructions)"),
-        (axes[1], "N", "instructions drawn at random"),
-    ):
-        part = curves[curves["along"] == along]
-        for name in names:
-            rows = part[part["first"] == name].groupby("at")["value"].agg(["mean", "min", "max"])
-            shown = encoder_of(name).label
-            axis.plot(rows.index, rows["mean"], marker="o", markersize=4, color=colours[name],
-                      label=shown)  # fmt: skip
-            if name != names[-1]:  # a third band would hide the others
-                axis.fill_between(rows.index, rows["min"], rows["max"], color=colours[name],
-                                  alpha=0.15, linewidth=0)  # fmt: skip
-        chance = part.groupby("at")["chance"].first()
-        axis.plot(chance.index, chance, color="black", linestyle=":", linewidth=1, label="chance")
-        axis.set(xlabel=label, ylim=(0, 1.02), xscale="log")
-        ticks = sorted(part["at"].unique())
-        axis.set_xticks(ticks, ticks)
-        axis.minorticks_off()
+def verb(table: pd.DataFrame) -> Figure:
+    """CKA of each agent, untrained and trained, with each reference: all verbs, and within one."""
+    withins = list(dict.fromkeys(table["within"]))
+    figure, axes = plt.subplots(1, len(withins), figsize=(4.2 * len(withins), 3.2), sharey=True)
+    references = list(dict.fromkeys(table["reference"]))
+    for axis, within in zip(np.atleast_1d(axes), withins):
+        part = table[table["within"] == within]
+        means = part.groupby(["reference", "kind", "seed"])["linear_cka"].mean()
+        for x, reference in enumerate(references):
+            ends = means[reference].unstack("seed").loc[["untrained", "trained"]]
+            for seed in ends:
+                axis.plot([x - 0.15, x + 0.15], ends[seed], color=GREY, linewidth=0.8, zorder=0)
+            for shift, kind in ((-0.15, "untrained"), (0.15, "trained")):
+                axis.plot([x + shift] * ends.shape[1], ends.loc[kind], "o", markersize=4.5,
+                          color=PLAYER[kind], label=kind if x == 0 else None)  # fmt: skip
+        axis.set_xticks(range(len(references)), references, rotation=30, ha="right")
+        axis.set_title(f"{within} ({part['N'].iloc[0]} instructions)")
         axis.grid(axis="y", linewidth=0.4)
-    axes[0].set_ylabel("precision@k with the references")
-    axes[1].legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    np.atleast_1d(axes)[0].set_ylabel("linear CKA with the reference")
+    _legend_above(figure, np.atleast_1d(axes)[0], ncols=2)
     return figure
 
 
-def choices(table: pd.DataFrame, k: int) -> Figure:
-    """Precision@k of the agents, and how far it lies from the best control, by choice."""
-    named = table.assign(label=table["reference"].map(lambda name: FAMILIES[name].label))
-    order = list(dict.fromkeys(named["choice"])), list(dict.fromkeys(named["label"]))
-    gaps, values = (
-        named.pivot(index="label", columns="choice", values=column).loc[order[1], order[0]]
-        for column in ("difference", "value")
-    )
-    words = values.map("{:.2f}".format) + "\n" + gaps.map("({:+.2f})".format)
-    figure, axis = plt.subplots(figsize=(1.35 * len(order[0]) + 2.2, 0.55 * len(order[1]) + 1.3))
-    sns.heatmap(
-        gaps, annot=words.where(gaps.notna(), ""), fmt="", center=0, vmin=-0.6, vmax=0.6,
-        cmap="vlag_r", linewidths=0.5, annot_kws={"fontsize": 8, "color": "black"}, ax=axis,
-        cbar_kws={"label": "from the best control"},
-    )  # fmt: skip
-    axis.set(title=f"precision@{k} of the agents (from the best control)", xlabel="", ylabel="")
-    axis.tick_params(axis="y", rotation=0)
-    return figure
+# Notebook 05 ----------------------------------------------------------------------------------
 
 
-def shared(layout: pd.DataFrame, order: pd.DataFrame) -> Figure:
-    """What lays out each space (share of its distances by factor), and who knows word order."""
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(11, 0.36 * len(layout) + 1.6), width_ratios=[1.25, 1]
-    )
-    sns.heatmap(
-        layout.rename(columns=lambda name: name.replace("_", " ")), vmin=0, vmax=1, cmap="crest",
-        annot=True, fmt=".2f", linewidths=0.5, annot_kws={"fontsize": 7.5}, cbar=False, ax=left,
-    )  # fmt: skip
-    left.set(title="share of the distances explained", xlabel="", ylabel="")
-    left.set_xticklabels(left.get_xticklabels(), rotation=40, ha="right")
-    kinds = list(dict.fromkeys(order["encoder"]))
-    references = list(dict.fromkeys(order["reference"]))
-    for number, reference in enumerate(references):
-        rows = order[order["reference"] == reference].set_index("encoder").loc[kinds]
-        y = np.arange(len(kinds))[::-1] + 0.09 * ((len(references) - 1) / 2 - number)
-        _points(right, y, rows, "accuracy", along="x", markersize=3.5, linewidth=1, capsize=0,
-                color=_reference(reference)["color"], label=reference)  # fmt: skip
-    right.axvline(0.5, color="black", linestyle=":", linewidth=1)
-    right.set_yticks(np.arange(len(kinds))[::-1], kinds)
-    right.set(title="who tells A-next-to-B from B-next-to-A?", xlabel="accuracy (dotted: chance)")
-    right.grid(axis="x", linewidth=0.4)
-    right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+def by_reference(table: pd.DataFrame, panels: str, order: Sequence[str], chance: float) -> Figure:
+    """A panel per value of column ``panels``: kinds of encoder with each reference, means."""
+    names = list(dict.fromkeys(table[panels]))
+    figure, axes = _panels(len(names), 4, 2.9, 2.6, sharey=True)
+    colours = dict(zip(order, [PLAYER["trained"], PLAYER["untrained"], PLAYER["shuffled"], GREY,
+                               "#000000"]))  # fmt: skip
+    references = list(dict.fromkeys(table["reference"]))
+    for axis, name in zip(axes, names):
+        part = table[table[panels] == name]
+        for number, encoder in enumerate(order):
+            rows = part[part["encoder"] == encoder].set_index("reference").reindex(references)
+            axis.plot(np.arange(len(references)) + 0.12 * number, rows["value"], "o", markersize=4,
+                      color=colours[encoder], label=encoder)  # fmt: skip
+        axis.axhline(chance, color="black", linestyle=":", linewidth=1)
+        axis.set_xticks(range(len(references)), references, rotation=40, ha="right", fontsize=8)
+        axis.set_title(str(name).replace("_", " "), fontsize=9)
+        axis.grid(axis="y", linewidth=0.4)
+    _legend_above(figure, axes[0], ncols=len(order))
     return figure
 
 
 def along_training(rows: pd.DataFrame) -> Figure:
-    """Alignment by the share of the agents' training: means over agents, and two ranges."""
-    titles = {
-        "precision_at_k": "held-out precision@k",
-        "partial_rsa": "partial RSA given bag of words",
-    }
+    """Alignment by the share of the agents' training: a line per reference, mean over agents."""
+    titles = {"precision_at_k": "held-out precision@k",
+              "partial_rsa": "partial RSA given bag of words"}  # fmt: skip
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.3))
     shares = sorted(rows["share"].unique())
-    ends = rows["pair"].str.removeprefix("agent ~ ").iloc[[0, -1]].tolist()
     for axis, (metric, title) in zip(axes, titles.items()):
         part = rows[rows["metric"] == metric]
-        for pair, line in part.groupby("pair", sort=False):
-            x, label = line["share"].map(shares.index), pair.removeprefix("agent ~ ")
-            drawn = _reference(label)
-            axis.plot(x, line["value"], marker="o", markersize=4, label=label, **drawn)
-            if label in ends:  # more bands would hide each other
-                axis.fill_between(
-                    x, line["least"], line["most"], color=drawn["color"], alpha=0.15, linewidth=0
-                )
+        for (reference, line), colour in zip(part.groupby("reference", sort=False), cycle(ACCENTS)):
+            axis.plot(line["share"].map(shares.index), line["value"], marker="o", markersize=4,
+                      color=colour, label=reference)  # fmt: skip
         axis.set_xticks(range(len(shares)), [*(f"{s:.1%}" for s in shares[:-1]), "kept"])
         axis.set(title=title, xlabel="share of the training done")
         axis.grid(axis="y", linewidth=0.4)
-    axes[1].axhline(0, color="black", linestyle=":", linewidth=1)
     axes[1].legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def layout(shares: pd.DataFrame) -> Figure:
+    """Share of each space's distances that each factor explains by itself."""
+    figure, axis = plt.subplots(figsize=(7, 0.36 * len(shares) + 1.4))
+    sns.heatmap(
+        shares.rename(columns=lambda name: name.replace("_", " ")), vmin=0, vmax=1, cmap="crest",
+        annot=True, fmt=".2f", linewidths=0.5, annot_kws={"fontsize": 7.5}, cbar=False, ax=axis,
+    )  # fmt: skip
+    axis.set(title="share of the distances explained", xlabel="", ylabel="")
     return figure
 
 
@@ -581,8 +507,9 @@ def batch(rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
             colour = ACCENTS[number % len(ACCENTS)]
             mine = shown[shown["setting"] == setting].set_index("of").reindex(names)
             at = np.arange(len(names)) + shift
-            half = (mine["high"] - mine["mean"]).fillna(0)
-            axis.errorbar(at, mine["mean"], half, fmt="o", color=colour, label=setting)
+            for end in ("low", "high"):
+                mine[end] = mine[end].fillna(mine["mean"])
+            _points(axis, at, mine, "mean", color=colour, label=setting)
             single = rows[(rows["measure"] == measure) & (rows["setting"] == setting)]
             axis.plot(
                 [names.index(name) + shift for name in single["of"]], single["value"],

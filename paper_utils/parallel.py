@@ -8,39 +8,68 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from paper_utils.config import Compute
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SECONDS_PER_LINE = 60.0  # of progress, where there is no terminal
 
 
-def workers() -> int:
-    """How many tasks run at once: ``PAPER_WORKERS``, or one per core that this process may use."""
-    wanted = os.environ.get("PAPER_WORKERS", "")
-    if wanted:
-        if not wanted.isdigit() or int(wanted) < 1:
-            raise ValueError(f"PAPER_WORKERS must be a positive number, not {wanted!r}")
-        return int(wanted)
+def workers(compute: Compute | None = None) -> int:
+    """How many tasks run at once: ``compute.workers``, or one per core that we may use."""
     from joblib import cpu_count
 
-    return cpu_count()
+    return (compute.workers if compute else 0) or cpu_count()
 
 
-def progress(total: float, describe: str, **options: Any):
-    """A tqdm bar with an estimate: on the terminal during a run, in the cell of a live notebook.
+class Lines:
+    """Progress where nothing can be redrawn, as in a log: a line a minute, with an estimate."""
+
+    def __init__(self, total: float, describe: str, write: Callable[[str], Any]):
+        self.total, self.describe, self.write, self.n = total, describe, write, 0.0
+        self.began = self.last = time.monotonic()
+
+    def update(self, steps: float = 1) -> None:
+        self.n += steps
+        now = time.monotonic()
+        if now - self.last >= SECONDS_PER_LINE:
+            self.last = now
+            passed = now - self.began
+            left = passed * (self.total - self.n) / self.n
+            self.write(
+                f"{self.describe}: {self.n:g} of {self.total:g}, {passed / 60:.0f} min elapsed, "
+                f"about {left / 60:.0f} min left\n"
+            )
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
+def progress(total: float, describe: str, compute: Compute | None = None):
+    """A bar with an estimate: in the cell of a live notebook, else on the terminal.
 
     Under Papermill the kernel's own stderr is the terminal, so a bar there leaves no trace in the
-    executed notebook.
+    executed notebook.  Has ``update(n)`` and is a context manager.
     """
     from tqdm import auto, std
 
-    bar = auto.tqdm
-    if os.environ.get("PAPER_TERMINAL") or "ipykernel" not in sys.modules:
-        bar = std.tqdm
-        options = {"file": sys.__stderr__, "disable": None} | options  # None: unless a terminal
+    where = compute.progress if compute else "auto"
     form = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
-    return bar(total=total, desc=describe, leave=False, bar_format=form, mininterval=1, **options)
+    options = {"total": total, "desc": describe, "leave": False, "bar_format": form}
+    if where == "off":
+        return std.tqdm(disable=True, **options)
+    if where == "auto" and "ipykernel" in sys.modules:
+        return auto.tqdm(mininterval=1, **options)
+    if sys.__stderr__ is None or sys.__stderr__.isatty():
+        return std.tqdm(file=sys.__stderr__, mininterval=1, **options)
+    return Lines(total, describe, lambda line: print(line, end="", file=sys.__stderr__, flush=True))
 
 
 def device(wanted: str) -> str:
@@ -58,61 +87,82 @@ def device(wanted: str) -> str:
     return wanted
 
 
-def one_thread() -> None:
-    """Keeps this process to one thread: on a busy machine a second one makes it slower by far."""
+def one_thread(libraries: bool = True) -> None:
+    """Keeps this process to one thread: on a busy machine a second one makes it slower by far.
+
+    ``libraries``: also those that are yet to be loaded, which read the environment; not in the
+    worker of a cluster, whose other threads share it.
+    """
     from threadpoolctl import threadpool_limits
 
-    for name in THREAD_VARIABLES:  # read by libraries that are yet to be loaded
+    for name in THREAD_VARIABLES if libraries else ():
         os.environ[name] = "1"
     threadpool_limits(1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _each(function: Callable, tasks: Iterable[Any]) -> Iterator[Any]:
+def _each(function: Callable, tasks: Iterable[Any], libraries: bool = True) -> Iterator[Any]:
     """Runs tasks in turn, on one thread, and without warnings in a reader's notebook."""
-    one_thread()
+    one_thread(libraries)
     for task in tasks:
         with warnings.catch_warnings(action="ignore"):
             result = function(task)
         yield result
 
 
-def _alone(function: Callable, task: Any) -> Any:
-    return next(_each(function, [task]))
+def _alone(function: Callable, task: Any, libraries: bool = True) -> Any:
+    return next(_each(function, [task], libraries))
 
 
 def map(
-    function: Callable[[Any], Any], tasks: Iterable[Any], describe: str = "", bar: bool = True
+    function: Callable[[Any], Any],
+    tasks: Iterable[Any],
+    compute: Compute | None = None,
+    describe: str = "",
 ) -> list[Any]:
     """``[function(task) for task in tasks]``, side by side, in the order of the tasks.
 
-    ``function`` must be importable (a module's function) and tasks picklable.  With
-    ``PAPER_CLUSTER=tcp://scheduler:8786`` the same tasks go to a Dask cluster
+    ``function`` must be importable (a module's function) and tasks picklable.  A bar is drawn if
+    ``describe`` names it.  With ``compute.cluster`` the same tasks go to a Dask cluster
     (``pip install .[cluster]``).  The first error stops the map and is raised here.
+
+    >>> map(abs, [-1, 2])
+    [1, 2]
     """
+    from joblib import Parallel, delayed, parallel_config
+
     tasks = list(tasks)
     if not tasks:
         return []
-    cluster = os.environ.get("PAPER_CLUSTER")
-    if cluster:
-        return _on_cluster(cluster, function, tasks)
-    from joblib import Parallel, delayed, parallel_config
-
-    count, hidden = min(workers(), len(tasks)), {} if bar else {"disable": True}
-    found: list[Any] = []
+    if compute and compute.cluster:
+        with client(compute.cluster) as dask:
+            return dask.gather([
+                dask.submit(_alone, function, task, False, pure=False) for task in tasks
+            ])  # fmt: skip
+    count, results = min(workers(compute), len(tasks)), []
+    shown = compute if describe else Compute(progress="off")
     with (
         parallel_config(backend="loky", inner_max_num_threads=1),
-        progress(len(tasks), describe or function.__name__, **hidden) as steps,
+        progress(len(tasks), describe, shown) as bar,
     ):
-        results = _each(function, tasks)
+        produced = _each(function, tasks)
         if count > 1:
-            side_by_side = Parallel(n_jobs=count, return_as="generator", batch_size=1)
-            results = side_by_side(delayed(_alone)(function, task) for task in tasks)
-        for result in results:
-            found.append(result)
-            steps.update(1)
-    return found
+            side_by_side = Parallel(
+                n_jobs=count, return_as="generator", batch_size=1, max_nbytes=None
+            )
+            produced = side_by_side(delayed(_alone)(function, task) for task in tasks)
+        for result in produced:
+            results.append(result)
+            bar.update(1)
+    return results
+
+
+def rest() -> None:
+    """Ends idle workers, so that nothing of theirs is left behind when this process is ended."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)
 
 
 def client(address: str):
@@ -126,8 +176,3 @@ def client(address: str):
     except (OSError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         raise OSError(f"no Dask scheduler at {address!r}: {line}") from None
-
-
-def _on_cluster(address: str, function: Callable, tasks: list[Any]) -> list[Any]:
-    with client(address) as dask:
-        return dask.gather([dask.submit(_alone, function, task, pure=False) for task in tasks])

@@ -1,47 +1,34 @@
-"""The report of a run: four notebooks as pages, an index that opens from disk, the headline."""
+"""The report of a run: its notebooks as pages, an index that opens from disk, the headline."""
 
 from __future__ import annotations
 
 import html
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from paper_utils import provenance
-from paper_utils.artifacts import write_atomically
-
 STYLE = """
 body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-h1{line-height:1.2} table{border-collapse:collapse;display:block;overflow-x:auto}
-td,th{white-space:nowrap;padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left}
-figure{margin:1.5rem 0} img{max-width:100%} a{color:#0072B2} small{color:#666}
+h1{line-height:1.2} .box{overflow-x:auto} table{border-collapse:collapse}
+td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
+figure{margin:1.5rem 0} img{max-width:100%;height:auto} a{color:#0072B2} small{color:#666}
 .pages{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:1rem;padding:0}
 .pages li{list-style:none;border:1px solid #ddd;border-radius:.5rem;padding:.8rem}
 """
-
-
-# What is added to nbconvert's page: a readable column, code that folds, figures that open large.
+# What is added to nbconvert's page: a readable column, tables that scroll, code that folds.
 PAGE = """
 <style>
 body.jp-Notebook{max-width:58rem;margin:0 auto;padding:.5rem 1rem 4rem;box-sizing:border-box}
 .jp-InputPrompt,.jp-OutputPrompt,.jp-Collapser{display:none}
-.jp-OutputArea-output{overflow-x:auto}
-.jp-OutputArea-output pre,.jp-MarkdownOutput pre{overflow-x:auto;font-size:.82em}
+.jp-OutputArea-output,.jp-MarkdownOutput pre{overflow-x:auto}
 .jp-OutputArea-output pre,.jp-MarkdownOutput pre,.jp-MarkdownOutput pre code{
-  white-space:pre!important}
-.jp-RenderedHTMLCommon table{display:block;overflow-x:auto;margin-left:0}
-.jp-RenderedHTMLCommon td,.jp-RenderedHTMLCommon th{white-space:nowrap}
-.jp-RenderedImage img,.jp-RenderedHTML img{max-width:100%!important;height:auto;cursor:zoom-in}
+  font-size:.82em;white-space:pre!important}
+.jp-RenderedHTMLCommon table{margin-left:0}
+.jp-RenderedImage img,.jp-RenderedHTML img{max-width:100%!important;height:auto}
 details.code>summary{cursor:pointer;color:#666;font:12px/1.8 ui-monospace,monospace}
-nav.paper{display:flex;flex-wrap:wrap;gap:.3rem 1rem;align-items:center;
-  font:14px system-ui,sans-serif}
-nav.paper a{color:#0072B2} nav.paper button{margin-left:auto}
-#large{position:fixed;inset:0;background:#fffffff5;overflow:auto;display:none;z-index:9;
-  cursor:zoom-out;padding:1rem;box-sizing:border-box}
-#large img{display:block;margin:auto;min-width:100%}
-@media(min-width:60rem){#large img{min-width:0;max-width:none}}
+nav.paper a{color:#0072B2;margin-right:1rem;font:14px system-ui,sans-serif}
 </style>
 <script>
 addEventListener("DOMContentLoaded",()=>{
@@ -50,69 +37,105 @@ addEventListener("DOMContentLoaded",()=>{
   for(const area of document.querySelectorAll(".jp-CodeCell .jp-Cell-inputWrapper")){
     const fold=document.createElement("details");fold.className="code";
     fold.innerHTML="<summary>code</summary>";area.before(fold);fold.append(area)}
-  const button=document.createElement("button");nav.append(button);
-  const say=open=>{button.textContent=open?"hide all code":"show all code"};say(false);
-  button.onclick=()=>{const all=[...document.querySelectorAll("details.code")];
-    const open=!all.every(one=>one.open);all.forEach(one=>one.open=open);say(open)};
-  const large=document.createElement("div");large.id="large";document.body.append(large);
-  large.onclick=()=>{large.style.display="none"};
-  addEventListener("keydown",e=>{if(e.key==="Escape")large.onclick()});
-  for(const img of document.querySelectorAll(".jp-OutputArea-output img"))
-    img.onclick=()=>{large.innerHTML="";const copy=img.cloneNode();copy.removeAttribute("width");
-      copy.removeAttribute("style");large.append(copy);large.style.display="block"};
 });
 </script>
 """
 
 
-def bind(folder: Path) -> Path:
-    """Writes ``NN_name.html`` for each notebook and ``index.html``; returns the index."""
+def pages(
+    files: Mapping[str, Path | bytes], results: dict, facts: dict, captions: dict[str, str]
+) -> dict[str, bytes]:
+    """``NN_name.html`` for each notebook among the files of a run, and ``index.html``."""
     from nbconvert import HTMLExporter
 
     # Nothing is fetched: no formulas, no widgets.
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
-    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    notebooks = {Path(name).stem: path for name, path in files.items() if name.endswith(".ipynb")}
     links = ['<a href="index.html">report</a>']
-    links += [f'<a href="{n.stem}.html">{n.stem.replace("_", " ")}</a>' for n in notebooks]
+    links += [f'<a href="{stem}.html">{stem.replace("_", " ")}</a>' for stem in notebooks]
     page = PAGE.replace("LINKS", " ".join(links))
-    pages = []
-    for notebook in notebooks:
-        body, _ = exporter.from_filename(str(notebook))
-        write_atomically(
-            notebook.with_suffix(".html"), body.replace("</head>", page + "</head>", 1)
+    made, titles = {}, {}
+    for stem, path in notebooks.items():
+        body, _ = exporter.from_filename(str(path))
+        made[f"{stem}.html"] = body.replace("</head>", page + "</head>", 1).encode()
+        first = json.loads(path.read_text())["cells"][0]["source"]
+        titles[stem] = "".join(first).splitlines()[0].lstrip("# ")
+    return made | {"index.html": _index(files, results, facts, captions, titles).encode()}
+
+
+def answer(results: dict) -> list[str]:
+    """What the run found, in three sentences that hold for whatever it found."""
+    k, rows = results["k"], pd.DataFrame(results["alignment"])
+    rivals = rows[["lexical", "untrained_agent"]].max(axis=1)
+    said = [
+        f"By the paper's measure, held-out precision@{k} (is an instruction's partner among the "
+        f"{k} nearest, after rotating one space onto the other?), agents score "
+        f"{_span(rows['value'])} "
+        f"with the reference models (paper: 0.70 to 0.73), and the best control that knows no "
+        f"meaning {_span(rivals)}: the agents are clearly above it for {sum(rows['gap_low'] > 0)} "
+        f"of {len(rows)}."
+    ]
+    second = pd.DataFrame(results["second_names"])
+    second = second[(second["names"] == "second") & (second["measure"] == "colour")]
+    models = second["second_source"].isin(["scratch", "hub", "vectors"])
+    models &= second["second_kind"] == "trained"
+    free = second[~models & (second["second_kind"] != "bilingual")]
+    free = free[free["second"] != "bag of concepts"]  # was told the dictionary
+    if models.any():
+        known = second[models]
+        said.append(
+            f"In second names, words that the rotation has never seen, the agents name the right "
+            f"colour of six with {_span(known['value'])} (chance {known['chance'].mean():.2f}), "
+            f"beyond chance with {sum(known['p'] <= 0.01)} of {len(known)} models; controls "
+            f"without meaning reach {_span(free['value'])}."
         )
-        first = json.loads(notebook.read_text())["cells"][0]["source"]
-        pages.append((notebook.stem, "".join(first).splitlines()[0].lstrip("# ")))
-    write_atomically(folder / "index.html", _index(folder, pages))
-    return folder / "index.html"
+    acts = pd.DataFrame(results["transfer"])
+    acts = acts[(acts["names"] == "second") & (acts["level"] == "PickupLoc")]
+    models, free = (acts[acts["kind"] == kind] for kind in ("reference", "control"))
+    if len(models) and len(free):
+        best, rival = (part.loc[part["success"].idxmax()] for part in (models, free))
+        said.append(
+            f"Given {best['source']}'s vector of an instruction in words that it never heard, an "
+            f"agent of the paper's kind picks up the right thing in {best['success']:.0%} of fresh "
+            f"episodes; given that of the best control ({rival['source']}), in "
+            f"{rival['success']:.0%}."
+        )
+    return said
 
 
-def headline_table(results: dict) -> pd.DataFrame:
+def _span(values: pd.Series) -> str:
+    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def verdict_table(results: dict) -> pd.DataFrame:
+    """The paper's claims and what this run says of them."""
+    columns = {"claim": "the paper's claim", "verdict": "here", "because": "because"}
+    return pd.DataFrame(results["verdicts"])[list(columns)].rename(columns=columns)
+
+
+def alignment_table(results: dict) -> pd.DataFrame:
     """Precision@k of the agent with each reference, beside what it takes to read the number."""
-    rows = pd.DataFrame(results["alignment"])
-    rows = rows[(rows["metric"] == "precision_at_k") & (rows["split"] == "random")]
-    number = "{:.3f}".format
-    return pd.DataFrame(
-        {
-            "pair": rows["pair"],
-            "precision@k": rows["value"].map(number),
-            "95 % interval": [f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])],
-            "chance": rows["chance"].map(number),
-            "bag of words": rows["bag_of_words"].map(number),
-            "best lexical": rows["lexical"].map(number),
-            "untrained agent": rows["untrained_agent"].map(number),
-            "gap to the best control": [
-                f"{d:+.3f} ({a:+.3f} to {b:+.3f})"
-                for d, a, b in zip(rows["gap"], rows["gap_low"], rows["gap_high"])
-            ],
-        }
-    )
+    rows, number = pd.DataFrame(results["alignment"]), "{:.3f}".format
+    return pd.DataFrame({
+        "pair": rows["pair"],
+        "precision@k": rows["value"].map(number),
+        "95 % interval": [f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])],
+        "chance": rows["chance"].map(number),
+        "bag of words": rows["bag_of_words"].map(number),
+        "best lexical": rows["lexical"].map(number),
+        "untrained agent": rows["untrained_agent"].map(number),
+    })  # fmt: skip
 
 
-def without(results: dict) -> str:
-    """A sentence about what the run had to do without; empty if nothing."""
-    names = ", ".join(results["missing"])
-    return f"Without {names}, which could not be had." if names else ""
+def second_names_table(results: dict) -> pd.DataFrame:
+    """Second names: the agents with each reference and control, mean over seeds."""
+    rows = pd.DataFrame(results["second_names"])
+    if rows.empty:
+        return rows
+    rows = rows[(rows["names"] == "second") & (rows["first"] == "agent, bilingual")]
+    table = rows.pivot_table(index="second", columns="measure", values="value", sort=False)
+    return table.map("{:.2f}".format).reset_index().rename_axis(columns=None)
 
 
 def success_table(results: dict) -> pd.DataFrame:
@@ -127,106 +150,65 @@ def success_table(results: dict) -> pd.DataFrame:
     return table.loc[list(order[0]), list(order[1])].reset_index().rename_axis(columns=None)
 
 
+def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
+    """The tables of a report, the take-away first, each with its heading."""
+    k, count = results["k"], results["instructions"]
+    return [
+        ("The paper's claims, judged by rule", verdict_table(results)),
+        (f"Second names: bilingual agents with everyone (precision of {count}, k = {k}; choices)",
+         second_names_table(results)),
+        (f"The paper's measure: held-out precision@{k} with the trained agents, N = {count}",
+         alignment_table(results)),
+        ("Success of the agents on fresh episodes, 95 % Wilson interval", success_table(results)),
+    ]  # fmt: skip
+
+
+def models(results: dict) -> str:
+    """A sentence about which models these are, and which the run had to do without."""
+    text = (
+        "Reference models were trained from scratch on this world, unless they are called public."
+    )
+    names = ", ".join(results["missing"])
+    return f"{text} Without {names}, which could not be had." if names else text
+
+
 def headline(folder: Path) -> str:
     """What a run prints when it is done."""
     results = json.loads((folder / "results.json").read_text())
-    return "\n".join(
-        [
-            "",
-            "Success of the agents on fresh episodes (95 % interval)",
-            success_table(results).to_string(index=False),
-            "",
-            f"Alignment with the trained agent: held-out precision@{results['k']}, "
-            f"N = {results['instructions']}",
-            headline_table(results).to_string(index=False),
-            without(results),
-            f"report   {folder / 'index.html'}",
-            f"figures  {folder / 'figures'}",
-            f"results  {folder / 'results.json'}",
-        ]
-    )
+    lines = ["", *answer(results), ""]
+    for title, table in tables(results):
+        if title.startswith("The paper's claims"):
+            table = table.drop(columns="because")
+        lines += [title, table.to_string(index=False), ""]
+    lines += [models(results), f"report   {folder / 'index.html'}"]
+    return "\n".join(lines)
 
 
-PUBLISHED = provenance.ROOT / "figures"
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-
-
-def with_results(readme: str) -> str:
-    """The README with the numbers of ``figures/results.json`` between its markers."""
-    results = json.loads((PUBLISHED / "results.json").read_text())
-    before, rest = readme.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{_markdown(results)}\n{END}{after}"
-
-
-def _markdown(results: dict) -> str:
-    def table(frame: pd.DataFrame) -> str:
-        lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy()]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-    seconds = results["wall_seconds"]
-    minutes = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items())
-    verdicts = pd.DataFrame(results["verdicts"])
-    return "\n".join(
-        [
-            f"From `figures/results.json`: profile `{results['profile']}`, seed {results['seed']}, "
-            f"N = {results['instructions']} instructions, k = {results['k']}. {_models(results)}",
-            "",
-            f"**Held-out precision@{results['k']} with the trained agents**, beside what cannot "
-            "know the meaning of an instruction",
-            "",
-            table(headline_table(results)),
-            "",
-            "**Success of the agents** on fresh episodes, 95 % Wilson interval",
-            "",
-            table(success_table(results)),
-            "",
-            "**The paper's claims, judged by rule** (notebook 04)",
-            "",
-            table(
-                verdicts.pivot(index="claim", columns="models", values="verdict")
-                .loc[list(dict.fromkeys(verdicts["claim"]))]
-                .reset_index()
-                .rename(
-                    columns={"from scratch": "models from scratch", "public": "public checkpoints"}
-                )
-            ),
-            "",
-            f"Work in this run, in minutes of one core, by stage: {minutes}; "
-            f"{sum(seconds.values()) / 60:.1f} in all.",
-        ]
-    )
-
-
-def _models(results: dict) -> str:
-    if any(row["reference"].endswith("-hub") for row in results["alignment"]):
-        said = "Reference models are from scratch, on this world, unless they are called public."
-    else:
-        said = (
-            "Every reference model was trained from scratch on this world; none is the public "
-            "checkpoint."
-        )
-    return f"{said} {without(results)}".strip()
-
-
-def _index(folder: Path, pages: list[tuple[str, str]]) -> str:
-    results = json.loads((folder / "results.json").read_text())
-    facts = json.loads((folder / "provenance.json").read_text())
+def _index(files: Mapping, results: dict, facts: dict, captions: dict, titles: dict) -> str:
     links = "".join(
         f'<li><a href="{stem}.html">{html.escape(title)}</a><br>'
         f'<small><a href="{stem}.ipynb">notebook</a></small></li>'
-        for stem, title in pages
+        for stem, title in titles.items()
     )
+    first, *rest = (
+        f"<h2>{html.escape(title)}</h2>"
+        f"<div class='box'>{table.to_html(index=False, border=0)}</div>"
+        for title, table in tables(results)
+    )
+    others_shown = "".join(rest)
+    images = {Path(name).stem: name for name in files if name.endswith((".png", ".gif"))}
     figures = "".join(
-        f'<figure><a href="figures/{path.stem}.pdf">'
-        f'<img src="figures/{path.name}" alt="{path.stem}" loading="lazy"></a>'
-        f"<figcaption><small>{path.stem} (click: PDF)</small></figcaption></figure>"
-        for path in sorted((folder / "figures").glob("*.png"))
+        f'<figure><img src="{images[stem]}" alt="{html.escape(caption or stem)}" loading="lazy">'
+        f"<figcaption><small>{html.escape(caption or stem.replace('_', ' '))}</small></figcaption>"
+        "</figure>"
+        for stem, caption in captions.items()
+        if stem in images
     )
-    tables = "".join(
-        f'<li><a href="tables/{path.name}">{path.name}</a></li>'
-        for path in sorted((folder / "tables").glob("*.csv"))
-    )
+    others = "".join(
+        f'<li><a href="{name}">{Path(name).name}</a></li>'
+        for name in [*(n for n in files if n.startswith("tables/")), "results.json",
+                     "provenance.json", "manifest.json"]
+    )  # fmt: skip
     commit = facts["code"].get("commit", "not a clone")[:12]
     dirty = " with changes" if facts["code"].get("dirty") else ""
     return f"""<!doctype html>
@@ -235,16 +217,12 @@ def _index(folder: Path, pages: list[tuple[str, str]]) -> str:
 <title>Alignment among language, vision and action</title><style>{STYLE}</style></head><body>
 <h1>Alignment among language, vision and action representations</h1>
 <p>Profile <b>{html.escape(results["profile"])}</b>, seed {results["seed"]},
-{results["instructions"]} instructions. {html.escape(_models(results))}</p>
-<ul class="pages">{links}</ul>
-<h2>Success on fresh episodes</h2>{success_table(results).to_html(index=False, border=0)}
-<h2>Alignment with the trained agent (held-out precision@{results["k"]})</h2>
-{headline_table(results).to_html(index=False, border=0)}
+{results["instructions"]} instructions. {html.escape(models(results))}</p>
+{"".join(f"<p>{html.escape(line)}</p>" for line in answer(results))}
+<ul class="pages">{links}</ul>{first}
 <h2>Figures</h2>{figures}
-<h2>Tables and files</h2><ul>{tables}
-<li><a href="results.json">results.json</a></li>
-<li><a href="provenance.json">provenance.json</a></li>
-<li><a href="manifest.json">manifest.json</a></li></ul>
+<h2>Tables</h2>{others_shown}
+<h2>Files</h2><ul>{others}</ul>
 <p><small>{facts["time"]} · commit {commit}{dirty} ·
 {" · ".join(f"{name} {version}" for name, version in facts["versions"].items())}</small></p>
 </body></html>

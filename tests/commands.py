@@ -8,12 +8,19 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+COMPUTES = ("run", "status", "batch")
 
 
-def command(*words: str, store: Path, cwd: Path = ROOT, **environment: str):
+def settings(store: Path) -> list[str]:
+    """A store of one's own, and one worker: two tests run side by side already."""
+    return ["--set", f"compute.store={store}", "--set", "compute.workers=1"]
+
+
+def command(*words: str, store: Path | None = None, cwd: Path = ROOT):
     """Runs a command of this environment and captures what it prints."""
-    variables = os.environ | {"PAPER_STORE": str(store), "PYTHONPATH": ""} | environment
+    if store is not None and words[0] == "paper_utils" and words[1:2] and words[1] in COMPUTES:
+        words = (*words, *settings(store))
     return subprocess.run(
         [sys.executable, "-m", *words],
-        cwd=cwd, env=variables, capture_output=True, text=True, timeout=600,
+        cwd=cwd, env=os.environ | {"PYTHONPATH": ""}, capture_output=True, text=True, timeout=600,
     )  # fmt: skip

@@ -9,12 +9,11 @@ import pytest
 import yaml
 from commands import command
 
-from paper_utils.artifacts import write_atomically
 from paper_utils.config import PROFILES
+from paper_utils.store import write_atomically
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # as in a worker: two tests run side by side
-os.environ["PAPER_WORKERS"] = "1"  # two tests run side by side already; some ask for more
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
 

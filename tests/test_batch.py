@@ -42,60 +42,65 @@ def test_a_summary_is_means_with_intervals_over_seeds():
     rows = pd.DataFrame({"seed": [0, 1, 2], "value": [0.5, 0.6, 0.7]})
     rows = rows.assign(setting="x", measure="success", of="A")
     (row,) = batch.summarize(rows).itertuples()
-    assert (row.mean, row.seeds) == (pytest.approx(0.6), 3)
+    assert (row.mean, row.runs) == (pytest.approx(0.6), 3)
     # Student's t with two degrees of freedom: 4.3027 standard errors
     assert row.high - row.mean == pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-4)
-    assert batch.summarize(rows[:1])["low"].isna().all()
+    few = batch.summarize(rows[:2])
+    assert few["low"].isna().all() and (few["least"].item(), few["most"].item()) == (0.5, 0.6)
+    wide = batch.summarize(rows.assign(value=[0.0, 0.9, 1.0]))
+    assert wide["low"].item() == 0 and wide["high"].item() == 1  # no success beyond 1
 
 
 @pytest.mark.xdist_group("cluster")
 def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest, tmp_path):
     """The same two runs here and on a cluster: one cannot write, and one worker is killed."""
-    choices = {"cloning.epochs": [1, 2]}
+    choices, out = {"cloning.epochs": [1, 2]}, tmp_path / "out"
     for place in ("here", "there"):
-        spoilt = tmp_path / place / "cloning.epochs=2" / "seed0"
-        (spoilt / "01_data.ipynb").mkdir(parents=True)
-        (spoilt / "run.json").write_text("{}")
+        spoilt = out / place / "cloning.epochs=2" / "seed0"
+        (spoilt / "index.html").mkdir(parents=True)  # where a file belongs
+        (spoilt / "manifest.json").write_text("{}")
     done = command(
         "paper_utils", "batch", "--profile", smallest, "--seeds", "0", "--out",
-        str(tmp_path / "here"), "--set", "cloning.epochs=1,2", store=tmp_path / "store",
+        str(out / "here"), "--set", "cloning.epochs=1,2", store=tmp_path / "store",
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     (failed,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
     assert "epochs=2" in failed and "Is a directory" in failed
-    summary = pd.read_csv(tmp_path / "here" / "summary.csv")
+    summary = pd.read_csv(out / "here" / "summary.csv")
     assert set(summary["measure"]) == {"success", "precision@k", "gap to the best control"}
-    assert (summary["seeds"] == 1).all() and (summary["setting"] == "cloning.epochs=1").all()
-    assert (tmp_path / "here" / "summary.png").stat().st_size > 5000
-    (here,) = (tmp_path / "here").glob("*/seed0/index.html")
+    assert (summary["runs"] == 1).all() and (summary["setting"] == "cloning.epochs=1").all()
+    assert (out / "here" / "summary.png").stat().st_size > 5000
+    (here,) = (out / "here").glob("*/seed0/index.html")
 
-    there, killed = batch.Batch.check(smallest, [0], choices, str(tmp_path / "there")), []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PAPER_STORE", str(tmp_path / "other"))  # workers inherit it
-        with (
-            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-            Client(cluster) as client,
-        ):
-            patch.setenv("PAPER_CLUSTER", cluster.scheduler_address)
-            folder = there.plans[0].folder
-            killer = threading.Thread(target=kill_its_worker, args=(client, folder, killed))
-            killer.start()
-            found, failures = batch.run(there, say=lambda *_, **__: None)
-            killer.join()
+    killed = []
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        compute = {"compute.store": str(tmp_path / "other"),
+                   "compute.cluster": cluster.scheduler_address}  # fmt: skip
+        there = batch.Batch.check(smallest, [0], choices, str(out / "there"), compute)
+        folder = there.plans[0].folder
+        killer = threading.Thread(
+            target=kill_its_worker, args=(client, folder, tmp_path / "other", killed)
+        )
+        killer.start()
+        found, failures = batch.run(there, say=lambda *_, **__: None)
+        killer.join()
     assert killed
     assert len(failures) == 1 and "Is a directory" in failures[0]
     pd.testing.assert_frame_equal(found, summary, check_dtype=False)
     one = json.loads((here.parent / "results.json").read_text())
-    (path,) = (tmp_path / "there").glob("*/seed0/results.json")
+    (path,) = (out / "there").glob("*/seed0/results.json")
     two = json.loads(path.read_text())
     del one["wall_seconds"], two["wall_seconds"]
     assert one == two
 
 
-def kill_its_worker(client, folder, killed) -> None:
+def kill_its_worker(client, folder, store, killed) -> None:
     """Kills the worker that is busy with the run in ``folder``, once that has got somewhere."""
     until = time.monotonic() + 120
-    while not (folder / "01_data.ipynb").exists():
+    while not list(store.glob("stories*/*/manifest.json")):
         assert time.monotonic() < until
         time.sleep(0.2)
     (busy,) = [worker for worker, tasks in client.processing().items() if str(folder) in tasks]

@@ -1,7 +1,9 @@
+import itertools
+
 import pytest
 
 from paper_utils import Profile, ProfileError
-from paper_utils.config import available, parse_yaml
+from paper_utils.config import STREAMS, available, generator, parse_yaml
 
 
 @pytest.mark.parametrize("name", available())
@@ -61,6 +63,10 @@ def test_overrides_and_seed():
         ("smoke", {"data.demonstrations": {"KeyInBox": 3}}, "not offered: the key is hidden"),
         ("smoke", {"encoders.families": ["lama"]}, "did you mean 'llama'?"),
         ("smoke", {"encoders.families": ["llama", "llama"]}, "each once"),
+        ("smoke", {"data.second_names": "third"}, "data.second_names: unknown table 'third'"),
+        ("smoke", {"data.second_names": {"red": "crimson"}}, "has no second name"),
+        ("smoke", {"data.demonstrations": {"BabyAI-GoToLocal-v0": 3}}, "short name 'GoToLocal'"),
+        ("smoke", {"compute.worker": 3}, "did you mean 'workers'?"),
         ("smoke", {"encoders.checkpoints": {"lama": "x/y"}}, "did you mean 'llama'?"),
         ("smoke", {"encoders.checkpoints": {"llama": ""}}, "encoders.checkpoints.llama"),
         ("smoke", {"cloning.held_out": ["red bal"]}, "'red bal' is not a colour and a type"),
@@ -99,3 +105,19 @@ def test_bad_files_are_one_clear_line(tmp_path, text, words):
         Profile.load(path)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_no_two_streams_share_their_bits():
+    """Whatever their numbers: the shuffling of level n and the batches of epoch n, for one."""
+    takes = {"batches": 2, "reference": 1, "permutations": 1, "bootstrap": 1}
+    drawn = {}
+    for stream in STREAMS:
+        for numbers in itertools.product(range(4), repeat=takes.get(stream, 2)):
+            bits = tuple(generator(stream, *numbers).integers(2**62, size=2))
+            drawn.setdefault(bits, []).append((stream, numbers))
+    shared = {tuple({stream for stream, _ in users}) for users in drawn.values()}
+    # Those that came first and are kept as they were: small integers in front, not a name.
+    known = {"batches", "reference", "permutations", "bootstrap"}
+    assert all(len(users) == 1 or set(users) <= known for users in shared)
+    with pytest.raises(KeyError):
+        generator("unnamed", 0)

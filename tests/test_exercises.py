@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from paper_utils import exercises
 from paper_utils.data import grammar
 from paper_utils.run import Run
 
@@ -14,16 +13,10 @@ def test_right_wrong_unreadable_and_open(capsys, tmp_path):
     added = len(set(more["text"]) - set(four["text"]))
 
     def said(answer) -> str:
-        exercises.check(run, {2: answer})
+        run.check({2: answer})
         return capsys.readouterr().out.splitlines()[1]
 
     assert added > 0 and said(added) == "2: right"
     assert said(added + 1).startswith("2: not yet; ")
     assert said("many").startswith("2: not readable; the answer is a whole number")
     assert said(None).startswith("2: open; ")
-
-
-def test_every_notebook_has_three():
-    assert {name: len(of) for name, of in exercises.EXERCISES.items()} == dict.fromkeys(
-        ("01_data", "02_bc_training", "03_embeddings", "04_alignment"), 3
-    )

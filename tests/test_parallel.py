@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from paper_utils import parallel
+from paper_utils.config import Compute
 
 
 def _square(number):
@@ -16,47 +17,54 @@ def _fail(number):
     raise KeyError(f"task {number}")
 
 
-@pytest.mark.parametrize("workers", ["1", "2", "4"])
-def test_order_and_threads_do_not_depend_on_the_workers(monkeypatch, workers):
-    monkeypatch.setenv("PAPER_WORKERS", workers)
-    assert parallel.map(_square, range(7), bar=False) == [(n * n, "1") for n in range(7)]
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_order_and_threads_do_not_depend_on_the_workers(workers):
+    done = parallel.map(_square, range(7), Compute(workers=workers))
+    assert done == [(n * n, "1") for n in range(7)]
 
 
 def test_nothing_to_do():
     assert parallel.map(_square, []) == []
 
 
-def test_an_error_in_a_worker_is_raised_here(monkeypatch):
-    monkeypatch.setenv("PAPER_WORKERS", "2")
+def test_an_error_in_a_worker_is_raised_here():
     with pytest.raises(KeyError, match="task"):
-        parallel.map(_fail, range(3), bar=False)
+        parallel.map(_fail, range(3), Compute(workers=2))
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "two"])
-def test_a_bad_number_of_workers_is_one_line(monkeypatch, value):
-    monkeypatch.setenv("PAPER_WORKERS", value)
-    with pytest.raises(ValueError, match="PAPER_WORKERS must be a positive number"):
-        parallel.workers()
+def test_without_a_terminal_there_is_a_line_a_minute_with_an_estimate(monkeypatch):
+    now, lines = [0.0], []
+    monkeypatch.setattr(parallel.time, "monotonic", lambda: now[0])
+    with parallel.Lines(6, "agents", lines.append) as bar:
+        for _ in range(6):
+            now[0] += 50
+            bar.update(1)
+    assert lines == [
+        "agents: 2 of 6, 2 min elapsed, about 3 min left\n",
+        "agents: 4 of 6, 3 min elapsed, about 2 min left\n",
+        "agents: 6 of 6, 5 min elapsed, about 0 min left\n",
+    ]
 
 
 @pytest.mark.xdist_group("cluster")
-def test_a_cluster_gives_the_same_in_the_same_order(monkeypatch, tmp_path):
+def test_a_cluster_gives_the_same_in_the_same_order(tmp_path):
     """Tasks and whole stages: what a store makes on workers is what it makes here."""
     from distributed import LocalCluster
 
     from paper_utils import Profile
-    from paper_utils.artifacts import Store
-    from paper_utils.encoders.embeddings import EMBEDDING
+    from paper_utils.encoders.registry import EMBEDDING, Encoder, records
+    from paper_utils.store import Store
 
-    names = [{"encoder": name} for name in ("bag_of_words", "random_tokens", "action-untrained-0")]
+    lexical = [Encoder("control", name, "lexical") for name in ("bag_of_words", "random_tokens")]
+    names = records([*lexical, Encoder("untrained", "agent", "cloning")])
     profile = Profile.load("smoke")
     here = Store(tmp_path / "here").get_many(EMBEDDING, profile, names)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
-        monkeypatch.setenv("PAPER_CLUSTER", cluster.scheduler_address)
-        assert parallel.map(abs, range(-9, 0)) == list(range(9, 0, -1))
+        compute = Compute(cluster=cluster.scheduler_address)
+        assert parallel.map(abs, range(-9, 0), compute) == list(range(9, 0, -1))
         with pytest.raises(TypeError):
-            parallel.map(abs, ["x"])
-        there = Store(tmp_path / "there").get_many(EMBEDDING, profile, names)
+            parallel.map(abs, ["x"], compute)
+        there = Store(tmp_path / "there", None, compute).get_many(EMBEDDING, profile, names)
     for one, two in zip(here, there):
         pd.testing.assert_frame_equal(one, two)
 

@@ -1,29 +1,22 @@
 """Room of notebook 04: are two encoders' embeddings of the same instructions alike, and how?
 
-`compare` is the one call; the metrics it uses are here by name, too.
+`compare` is the one call for the paper's measure and its relatives, `second_names` for the test
+that words cannot pass; the metrics are here by name, too.
 """
 
-from paper_utils.alignment.compare import best_layer, compare
-from paper_utils.alignment.metrics import (
-    angular_procrustes_distance,
-    linear_cka,
-    mean_reciprocal_rank,
-    mutual_knn,
-    partial_rsa,
-    precision_at_k,
-    rsa,
-    svcca,
-)
+from paper_utils.alignment.compare import compare
+from paper_utils.alignment.metrics import linear_cka, mutual_knn, partial_rsa, rsa
+from paper_utils.alignment.retrieval import precision_at_k
+from paper_utils.alignment.second_names import first_names, own_names, second_names
 
 __all__ = [
-    "angular_procrustes_distance",
-    "best_layer",
     "compare",
+    "first_names",
     "linear_cka",
-    "mean_reciprocal_rank",
     "mutual_knn",
+    "own_names",
     "partial_rsa",
     "precision_at_k",
     "rsa",
-    "svcca",
+    "second_names",
 ]

@@ -1,21 +1,84 @@
-"""The one call: a tidy table of every pair, with what it takes to read each number."""
+"""Every pair of encoders by every metric: values, nulls and each item's part, computed once.
+
+`score` gives all three (a `Scores`); `compare` is the tidy table of it.  Intervals, contrasts,
+ceilings and verdicts are cheap functions of the same scores.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from paper_utils.alignment import nulls
-from paper_utils.alignment.engine import RETRIEVAL, Score, evaluate
+from paper_utils import parallel
+from paper_utils.alignment import inference, retrieval
+from paper_utils.alignment.metrics import (
+    MAX_DUPLICATES,
+    RELATIONS,
+    check_choice,
+    check_embedding,
+    check_k,
+)
 
+RETRIEVAL = ("precision_at_1", "precision_at_k", "precision_at_k_residual")
+METRICS = (*RETRIEVAL, *RELATIONS)
+CONTROLLED = ("precision_at_k_residual", "partial_rsa")  # these need a control to be given
 FLIPPED = {"forward": "backward", "backward": "forward", "symmetric": "symmetric"}
+CHUNK = 50  # permutations per task; fixed, so that results do not depend on the workers
+KEYS = ["first", "second", "metric", "split", "direction", "null"]
 Pair = tuple[str, str]
 
 
-def compare(
+@dataclass(frozen=True)
+class Scores:
+    """R scores of N items.
+
+    ``rows`` has one row per score: first, second, metric, split (``all`` where there is no
+    training), direction (``forward`` maps first and searches second, ``backward``, or
+    ``symmetric``), null (what was permuted), value, chance, N, k.  ``items`` (R, N) are the items'
+    parts, whose mean is the value; NaN: never tested.  Hits and overlaps are the items' own; for
+    the other metrics they are infinitesimal-jackknife pseudo-values, because resampling rows would
+    add pairs of duplicates at distance 0 and bias the score.  ``nulls`` (R, P) are draws of the
+    null, the same permutations for all pairs of one split; NaN where fewer were drawn.
+    """
+
+    rows: pd.DataFrame
+    items: np.ndarray
+    nulls: np.ndarray
+
+    @classmethod
+    def concat(cls, parts: Sequence[Scores]) -> Scores:
+        width = max(part.nulls.shape[1] for part in parts)
+        nulls = [
+            np.pad(p.nulls, ((0, 0), (0, width - p.nulls.shape[1])), constant_values=np.nan)
+            for p in parts
+        ]
+        return cls(
+            pd.concat([part.rows for part in parts], ignore_index=True),
+            np.concatenate([part.items for part in parts]),
+            np.concatenate(nulls),
+        )
+
+    def null(self, row: int) -> np.ndarray:
+        draws = self.nulls[row]
+        return draws[~np.isnan(draws)]
+
+    def save(self, folder: Path) -> None:
+        self.rows.to_csv(folder / "scores.csv", index=False, float_format="%.17g")
+        np.savez_compressed(folder / "scores.npz", items=self.items, nulls=self.nulls)
+
+    @classmethod
+    def load(cls, folder: Path) -> Scores:
+        with np.load(folder / "scores.npz", allow_pickle=False) as file:
+            return cls(pd.read_csv(folder / "scores.csv"), file["items"], file["nulls"])
+
+
+def score(
     embeddings: Mapping[str, object],
     factors: pd.DataFrame | None = None,
     *,
@@ -26,185 +89,231 @@ def compare(
     dimension: int | None = 32,
     folds: int = 5,
     permutations: int = 200,
-    bootstrap: int = 1000,
     within: str | None = None,
-    preprocess: str = "raw",
     lexical: Sequence[str] = (),
-    control: Sequence[str] | None = None,
-    ceilings: Mapping[str | Pair, Sequence[Pair]] | None = None,
-    alpha: float = 0.05,
+    given: Sequence[str] | None = None,
     seed: int = 0,
-) -> pd.DataFrame:
-    """One row per pair x metric x split x direction.
+    compute: Any = None,
+) -> Scores:
+    """One score per pair x metric x split x direction; arguments and errors as for `compare`."""
+    arrays = _arrays(embeddings, factors, lexical)
+    items = len(next(iter(arrays.values())))
+    check_k(k, items)
+    if permutations < 0:
+        raise ValueError(f"permutations must not be negative, but is {permutations}")
+    given = tuple(lexical[:1] if given is None else given)
+    pairs = list(combinations(arrays, 2) if pairs is None else map(tuple, pairs))
+    for name in {*lexical, *given, *(name for pair in pairs for name in pair)}:
+        check_choice(name, arrays, "embedding")
+    if metrics is None:
+        metrics = [metric for metric in METRICS if given or metric not in CONTROLLED]
+    for metric in metrics:
+        if check_choice(metric, METRICS, "metric") in CONTROLLED and not given:
+            raise ValueError(f"metric {metric!r} needs a lexical control")
+    if within is not None and (factors is None or within not in factors):
+        raise ValueError(f"factors has no column {within!r} to permute within")
 
-    **Arguments**
+    def pairs_of(metric: str) -> list[Pair]:  # what is given has no residual
+        left_out = given if metric in CONTROLLED else ()
+        return [pair for pair in pairs if not set(pair) & set(left_out)]
 
-    - ``embeddings``: name -> (N, d) array, DataFrame indexed by id, or (ids, array).
-    - ``factors``: one row per instruction, in the same order; needed for ids, for the splits that
-      leave a factor out, and for intervals stratified by ``template``.
-    - ``pairs``: (first, second) names, any two once; all by default.  ``metrics``: of
-      ``engine.METRICS``; all by default.  ``splits``: of ``splits.SPLITS``, for retrieval.
-    - ``dimension``: principal components kept by Procrustes and SVCCA.
-    - ``within``: a column of ``factors``; the null then permutes only within its levels.
-    - ``preprocess``: ``raw``, ``centred``, ``standardised`` or ``top_removed``.  Cosines of
-      language models are dominated by their mean: prefer ``centred``.
-    - ``lexical``: names of the lexical controls.  ``control``: those that ``partial_rsa`` and
-      ``precision_at_k_residual`` remove; the first of ``lexical`` by default.
-    - ``ceilings``: which pairs bound which.  A key is a pair of name patterns such as
-      ``("action*", "*")``, in either order, or ``"*"`` for all; the first that matches holds.  The
-      ceiling is the mean score of its pairs, say of two seeds of one encoder.
+    def draws(blocks: np.ndarray) -> np.ndarray:
+        labels = pd.DataFrame({"block": blocks})
+        if within is not None:
+            labels["level"] = factors[within].to_numpy()
+        labels = labels.groupby(list(labels), sort=True).ngroup().to_numpy()
+        drawn = inference.permutations(items, permutations, seed, labels)
+        return np.vstack([np.arange(items), drawn])  # row 0 is the observed pairing
 
-    **Columns**
+    rows, parts, nulls = [], [], []
 
-    first, second, metric, kind (similarity or distance), split, direction (``forward`` maps first
-    and searches second) · value; low, high: 95 % bootstrap over instructions, stratified by
-    template, of the encoders and maps as they are · null (what was permuted), null_mean, null_q05,
-    null_q50, null_q95; p, one-sided; p_adjusted: Benjamini-Hochberg over the pairs of one metric,
-    split and direction; calibrated (at ``alpha``) · lexical: the best score among those of
-    (control, second) and (first, control) over all lexical controls, lexical_name whose it was,
-    increment = how much better value is · ceiling, normalised = (value - null_mean) / (ceiling -
-    null_mean) · N, tested (items in a test set), k, chance (k/N, k/(N - 1), or their like),
-    dimension, folds, permutations, bootstrap, preprocess, seed.
+    def add(pair: Pair, metric: str, split: str, direction: str, part, values) -> None:
+        chance = {"mutual_knn": k / (items - 1), "precision_at_1": 1 / items}
+        if metric.startswith("precision_at_k"):
+            chance[metric] = k / items
+        rows.append((
+            *pair, metric, split, direction, f"rows within {within}" if within else "rows",
+            float(values[0]), chance.get(metric, 0.0), items, k,
+        ))  # fmt: skip
+        parts.append(part)
+        nulls.append(values[1:])
 
-    **Raises** ValueError, one line, for misordered ids, unequal N, NaN, constant or too many
-    duplicated rows, N <= k, unknown names.
-    """
-    options = {
-        "metrics": metrics, "splits": splits, "k": k, "dimension": dimension, "folds": folds,
-        "permutations": permutations, "within": within, "preprocess": preprocess,
-        "lexical": lexical, "control": control, "seed": seed,
-    }  # fmt: skip
-    if pairs is not None:
-        pairs = [tuple(pair) for pair in pairs]
-    patterns = {
-        (("*", "*") if key == "*" else tuple(key)): list(map(tuple, value))
-        for key, value in (ceilings or {}).items()
-    }
-    wanted = pairs
-    if wanted is not None:  # the baselines and ceilings of the wanted pairs are computed, too
-        extra = [pair for bounds in patterns.values() for pair in bounds]
-        extra += [pair for a, b in wanted for name in lexical for pair in ((name, b), (a, name))]
-        unique = {frozenset(pair): pair for pair in [*extra, *wanted] if pair[0] != pair[1]}
-        wanted = list(unique.values())
-    scores = evaluate(embeddings, factors, pairs=wanted, **options)
-    index: dict[tuple, Score] = {}
-    for score in scores:
-        ends, rest = (score.first, score.second), (score.metric, score.split)
-        index[*ends, *rest, score.direction] = score
-        index[*ends[::-1], *rest, FLIPPED[score.direction]] = score
-    items = len(scores[0].items)
-    draws = resamples(items, factors, bootstrap, seed)
-    lows, highs = _intervals(np.stack([score.items for score in scores]), draws)
-    rows = []
-    for score, low, high in zip(scores, lows, highs, strict=True):
-        if pairs is not None and (score.first, score.second) not in pairs:
+    # Retrieval: what depends on one side is reduced once per fold, then each pair is searched.
+    lexicon = np.hstack([arrays[name] for name in given]) if given else None
+    for group in ([m for m in metrics if m in RETRIEVAL and m not in CONTROLLED],
+                  [m for m in metrics if m in RETRIEVAL and m in CONTROLLED]):  # fmt: skip
+        chosen = pairs_of(group[0]) if group else []
+        left = lexicon if group and group[0] in CONTROLLED else None
+        for name in splits if chosen else ():
+            split = retrieval.make_split(name, items, factors, folds, seed)
+            names = list(dict.fromkeys(name for pair in chosen for name in pair))
+            spaces = _map(
+                [(n, retrieval.reduced, arrays[n], split, dimension, left) for n in names], compute
+            )
+            spaces, drawn = dict(zip(names, spaces, strict=True)), draws(split.blocks)
+            tasks = [
+                (pair, _retrieve, *(spaces[n] for n in pair), split, drawn, group, k)
+                for pair in chosen
+            ]
+            for pair, results in zip(chosen, _map(tasks, compute), strict=True):
+                for metric, direction, part, values in results:
+                    add(pair, metric, name, direction, part, values)
+
+    # Relations: one table per encoder, whose products with the others' are the scores.
+    drawn = draws(np.zeros(items))
+    centred = {name: array - array.mean(axis=0) for name, array in arrays.items()}
+    for metric in (m for m in metrics if m in RELATIONS):
+        chosen = pairs_of(metric)
+        names = list(dict.fromkeys(name for pair in chosen for name in pair))
+        known = [centred[name] for name in given] if metric in CONTROLLED else []
+        tables = _map([(n, _relation, metric, centred[n], k, known) for n in names], compute)
+        if not chosen:
             continue
-        distance = score.metric.endswith("_distance")
-        name, baseline = _lexical(score, index, lexical, distance)
-        null_mean, ceiling = score.null.mean(), _ceiling(score, index, patterns)
-        room = ceiling - null_mean
-        quantiles = np.quantile(score.null, (0.05, 0.5, 0.95))
-        rows.append({
-            "first": score.first, "second": score.second, "metric": score.metric,
-            "kind": "distance" if distance else "similarity",
-            "split": score.split, "direction": score.direction,
-            "value": score.value, "low": low, "high": high,
-            "null": "rows" if within is None else f"rows within {within}", "null_mean": null_mean,
-            **dict(zip(("null_q05", "null_q50", "null_q95"), quantiles, strict=True)),
-            "p": nulls.p_value(score.value, score.null, distance), "p_adjusted": np.nan,
-            "calibrated": nulls.calibrate(
-                score.value, score.null, 0.0 if distance else 1.0, alpha, distance
-            ),
-            "lexical": baseline, "lexical_name": name,
-            "increment": baseline - score.value if distance else score.value - baseline,
-            "ceiling": ceiling,
-            "normalised": (score.value - null_mean) / room if abs(room) > 1e-9 else np.nan,
-            "N": items, "tested": int(np.sum(~np.isnan(score.items))), "k": k,
-            "chance": _chance(score.metric, items, k),
-            "dimension": -1 if dimension is None else dimension, "folds": folds,
-            "permutations": permutations, "bootstrap": bootstrap, "preprocess": preprocess,
-            "seed": seed,
-        })  # fmt: skip
-    frame = pd.DataFrame(rows)
-    families = frame.groupby(["metric", "split", "direction"])["p"]
-    frame["p_adjusted"] = families.transform(nulls.benjamini_hochberg)
+        stack = np.stack(tables)
+        starts = range(0, len(drawn), CHUNK)
+        tasks = [("tables", _products, stack, drawn[s : s + CHUNK]) for s in starts]
+        products = np.concatenate(_map(tasks, compute))  # (P + 1, E, E)
+        own = np.sum(stack**2, axis=2)  # (E, N)
+        for pair in chosen:
+            a, b = map(names.index, pair)
+            part, values = np.sum(stack[a] * stack[b], axis=1), products[:, a, b]
+            if metric != "mutual_knn":  # a cosine of tables: a row and a column are one item's
+                part = values[0] / items + 2 * (part - values[0] * (own[a] + own[b]) / 2)
+            add(pair, metric, "all", "symmetric", part * items, values)
+    if not rows:
+        raise ValueError("nothing to compare: no metric, no pair, or only pairs with a control")
+    columns = [*KEYS, "value", "chance", "N", "k"]
+    return Scores(pd.DataFrame(rows, columns=columns), np.array(parts), np.array(nulls))
+
+
+def compare(
+    embeddings: Mapping[str, object],
+    factors: pd.DataFrame | None = None,
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    **options,
+) -> pd.DataFrame:
+    """Every pair of embeddings by every metric: one row per pair x metric x split x direction.
+
+    Arguments:
+        embeddings: name -> (N, d) array, DataFrame indexed by id, or (ids, array).
+        factors: one row per instruction, in the same order; needed for ids, for the splits that
+            leave a factor out, and for intervals stratified by ``template``.
+        bootstrap: draws of each interval; ``seed`` of all random streams.
+        pairs: (first, second) names; all by default.
+        metrics: of METRICS; all by default.  Metrics without a map see centred rows.
+        splits: of ``retrieval.SPLITS``; ``folds`` of the random one.
+        k, dimension: neighbours that count, and principal components of either side.
+        permutations: draws of the null; 0: no null, and NaN in its columns.
+        within: a column of ``factors``; the null then permutes only within its levels.
+        lexical: names of lexical controls, which may have any number of equal rows.
+        given: those that ``partial_rsa`` and ``precision_at_k_residual`` remove; the first of
+            ``lexical`` by default.
+        compute: where to compute, as ``profile.compute``; by default on all cores.
+
+    Columns: those of `Scores.rows`; low, high: 95 % bootstrap over instructions, of the encoders
+    and maps as they are; null_mean, null_q95, p (one-sided), p_adjusted (Benjamini-Hochberg over
+    the pairs of one metric, split and direction), calibrated (`inference.calibrate`).
+
+    Raises ValueError, one line, for misordered ids, unequal N, NaN, constant or too many
+    duplicated rows, N <= k, unknown names.
+
+    >>> X, Y = np.random.default_rng(0).normal(size=(2, 40, 6))
+    >>> compare({"x": X, "y": Y}, metrics=["rsa"], permutations=9)[["first", "second", "N"]].values
+    array([['x', 'y', 40]], dtype=object)
+    """
+    scores = score(embeddings, factors, seed=seed, **options)
+    return table(scores, factors, bootstrap, seed)
+
+
+def table(
+    scores: Scores, factors: pd.DataFrame | None = None, bootstrap: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """The tidy table of `compare` from scores that are there already."""
+    frame = scores.rows.copy()
+    draws = inference.resamples(factors, scores.items.shape[1], bootstrap, seed)
+    frame["low"], frame["high"] = inference.intervals(scores.items, draws)
+    nulls = [scores.null(row) for row in range(len(frame))]
+    frame["null_mean"] = [null.mean() if null.size else np.nan for null in nulls]
+    frame["null_q95"] = [np.quantile(null, 0.95) if null.size else np.nan for null in nulls]
+    frame["p"] = [inference.p_value(v, null) for v, null in zip(frame["value"], nulls, strict=True)]
+    together = frame.groupby(["metric", "split", "direction", "null"])["p"]
+    frame["p_adjusted"] = together.transform(inference.benjamini_hochberg)
+    frame["calibrated"] = [
+        inference.calibrate(v, null) for v, null in zip(frame["value"], nulls, strict=True)
+    ]
     return frame
 
 
-def best_layer(
-    layers: Mapping[str, object],
-    target: object,
-    metric: str = "precision_at_k",
-    factors: pd.DataFrame | None = None,
-    *,
-    alpha: float = 0.05,
-    **options,
-) -> dict:
-    """The layer that agrees best with ``target``, judged against the best layer of each null draw.
-
-    A score is the mean of its directions.  Returns ``layer``, ``value``, ``p``, ``calibrated`` and
-    ``values`` (by layer); options as for `compare`.
-    """
-    if metric.endswith("_distance"):
-        raise ValueError("best_layer looks for the largest score: choose a similarity")
-    names = list(layers)
-    options |= {"metrics": [metric], "pairs": [(name, "target") for name in names]}
-    scores = evaluate({**layers, "target": target}, factors, **options)
-    ways = [[score for score in scores if score.first == name] for name in names]
-    values = np.array([np.mean([score.value for score in way]) for way in ways])
-    draws = np.array([np.mean([score.null for score in way], axis=0) for way in ways])
-    found = nulls.calibrate_maximum(values, draws, alpha=alpha)
-    by_layer = dict(zip(names, values.tolist(), strict=True))
-    return {"layer": names[found.pop("index")], **found, "values": by_layer}
-
-
-def resamples(items: int, factors: pd.DataFrame | None, count: int, seed: int) -> np.ndarray:
-    """How often each bootstrap sample draws each item (count, N), templates kept at their size."""
-    random = np.random.default_rng([seed, 2])
-    counts = np.zeros((count, items))
-    strata = np.zeros(items) if factors is None else factors["template"].to_numpy()
-    for stratum in pd.unique(strata):
-        rows = np.flatnonzero(strata == stratum)
-        counts[:, rows] = random.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), count)
-    return counts
+def _arrays(
+    embeddings: Mapping[str, object], factors: pd.DataFrame | None, lexical: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Checked arrays (N, d) by name, all in the order of ``factors``."""
+    if len(embeddings) < 2:
+        raise ValueError("at least two embeddings are needed to compare")
+    if factors is not None and "id" in factors and factors["id"].duplicated().any():
+        raise ValueError("factors has duplicated ids: one row per instruction is needed")
+    arrays: dict[str, np.ndarray] = {}
+    for name, values in embeddings.items():
+        ids = None
+        if isinstance(values, pd.DataFrame):
+            ids, values = values.index.to_numpy(), values.to_numpy()
+        elif isinstance(values, tuple):
+            ids, values = values
+        array = check_embedding(values, name, 1.0 if name in lexical else MAX_DUPLICATES)
+        rows = len(next(iter(arrays.values()), array)) if factors is None else len(factors)
+        if len(array) != rows:
+            raise ValueError(f"{name} has {len(array)} rows, but {rows} are expected")
+        if ids is not None:
+            if factors is None or "id" not in factors:
+                raise ValueError(f"{name} comes with ids, but factors has no column 'id'")
+            if not np.array_equal(np.asarray(ids), factors["id"].to_numpy()):
+                raise ValueError(f"{name} is misordered: its ids differ from factors.id")
+        arrays[name] = array
+    return arrays
 
 
-def _intervals(items: np.ndarray, resamples: np.ndarray) -> np.ndarray:
-    """95 % percentile intervals (2, S) of the means of S scores, by their items (S, N)."""
-    known = ~np.isnan(items)
-    sums = resamples @ np.where(known, items, 0.0).T
-    return np.quantile(sums / np.maximum(resamples @ known.T, 1), (0.025, 0.975), axis=0)
+def _map(tasks: list, compute: Any) -> list:
+    """Results of tasks (label, function, *arguments), each on one thread: with more, the last bit
+    of a product would depend on how many."""
+    return parallel.map(_call, tasks, compute)
 
 
-def _lexical(score: Score, index: dict, lexical: Sequence[str], distance: bool) -> tuple:
-    key = (score.metric, score.split, score.direction)
-    found = [
-        (index[*ends, *key].value, name)
-        for name in lexical
-        for ends in ((name, score.second), (score.first, name))
-        if (*ends, *key) in index and name not in (score.first, score.second)
-    ]
-    if not found:
-        return "", np.nan
-    value, name = min(found) if distance else max(found)
-    return name, value
+def _call(task: tuple):
+    label, function, *arguments = task
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        raise ValueError(f"{label}: {error}") from None
 
 
-def _ceiling(score: Score, index: dict, patterns: dict[Pair, list[Pair]]) -> float:
-    for pattern, bounds in patterns.items():
-        for ends in ((score.first, score.second), (score.second, score.first)):
-            if all(map(fnmatchcase, ends, pattern)):
-                keys = [(*bound, score.metric, score.split, score.direction) for bound in bounds]
-                values = [index[key].value for key in keys if key in index]
-                return float(np.mean(values)) if values else np.nan
-    return np.nan
+def _retrieve(A, B, split, draws, metrics, k) -> list[tuple]:
+    """(metric, direction, observed score of each item (N,), all scores (P + 1,))."""
+    results = []
+    for direction, counts in retrieval.search(A, B, split, draws).items():
+        for metric in metrics:
+            gains = retrieval.hits(*counts, 1 if metric == "precision_at_1" else k)
+            items = split.per_item(gains)  # (P + 1, N)
+            values = np.round(np.nanmean(items, axis=1), 12)  # 1 is 1
+            results.append((metric, direction, items[0], values))
+    return results
 
 
-def _chance(metric: str, items: int, k: int) -> float:
-    if metric == "mean_reciprocal_rank":
-        return float(np.mean(1 / np.arange(1, items + 1)))
-    if metric in RETRIEVAL:
-        return k / items
-    if metric == "mutual_knn":
-        return k / (items - 1)
-    return np.nan if metric in ("svcca", "angular_procrustes_distance") else 0.0
+def _relation(metric: str, X: np.ndarray, k: int, given: list[np.ndarray]) -> np.ndarray:
+    made = RELATIONS[metric](X, k, given)
+    return made if isinstance(made, np.ndarray) else made.toarray()
+
+
+def _products(stack: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """<R_a, R_b with rows and columns permuted> for all a, b: (E, N, N), (P, N) -> (P, E, E)."""
+    count, items, _ = stack.shape
+    symmetric = all(np.array_equal(R, R.T) for R in stack)
+    used = np.triu(np.ones((items, items), dtype=bool), 1)  # diagonals are 0
+    rows, columns = np.nonzero(used if symmetric else used | used.T)
+    flat = stack.reshape(count, -1)
+    fixed = flat.take(rows * items + columns, axis=1) * (2 if symmetric else 1)
+    result = np.empty((len(draws), count, count))
+    for p, draw in enumerate(draws):
+        result[p] = fixed @ flat.take(draw[rows] * items + draw[columns], axis=1).T
+    return result

@@ -1,84 +1,95 @@
-"""The scores: how alike are two embeddings X (N, d1) and Y (N, d2) of the same N items?
+"""Similarities of two embeddings X (N, d1) and Y (N, d2) of the same N items, without a map.
 
-Every function checks its input and raises ValueError with one line (see :mod:`checks`).  All are
-similarities, at most 1, except those whose name ends in ``_distance``.
+Each metric is one inner product, ``metric(X, Y) = sum(R(X) * R(Y))``, of a table R (N, N) that
+depends on one side alone.  `RELATIONS` holds the tables: the values, their nulls (rows and columns
+of one table permuted) and each item's share all come from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import index
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import csr_array
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
 
-from paper_utils.alignment import checks, retrieval, splits
-from paper_utils.alignment.mapping import Reduction
-
 TIE = 1e-9  # cosines closer than this are tied: beyond it only rounding differs
-VARIANCE = 0.99  # of either side, that SVCCA keeps
+BLOCK = 2**22  # entries of the largest similarity table that is held at once: 32 MiB
+MAX_DUPLICATES = 0.5
 
 
-def retrieval_ranks(
-    X,
-    Y,
-    *,
-    split: str | splits.Split = "random",
-    factors: pd.DataFrame | None = None,
-    folds: int = 5,
-    dimension: int | None = 32,
-    direction: str = "forward",
-    similarity: str = "cosine",
-    seed: int = 0,
-) -> tuple[np.ndarray, splits.Split]:
-    """Mid-rank of each test's partner in the whole pool (E,), and the split that was used.
+def check_embedding(values, name: str = "X", duplicates: float = MAX_DUPLICATES) -> np.ndarray:
+    """``values`` as float64 (N, d), or a ValueError that names the first problem in one line.
 
-    ``dimension``: components kept on either side (None: all of the narrower side), clipped to the
-    rank of the training rows.  ``forward`` maps X and searches Y.  ``split`` is a name in
-    ``splits.SPLITS`` (all but the first two need ``factors``) or a :class:`splits.Split`.
+    Refused: not two-dimensional, fewer than 4 rows, NaN or infinity, all rows equal, a row with
+    one value throughout (d > 1), more than a share ``duplicates`` of rows equal to an earlier row.
     """
-    X, Y = checks.pair(X, Y)
-    checks.choice(direction, retrieval.DIRECTIONS, "direction")
-    checks.choice(similarity, retrieval.SIMILARITIES, "similarity")
-    if not isinstance(split, splits.Split):
-        split = splits.make(split, len(X), factors, folds, seed)
-    sides = (retrieval.spaces(side, split, dimension) for side in (X, Y))
-    pairing = np.arange(len(X))[None]
-    found = retrieval.ranks(*sides, split, pairing, (similarity,))
-    return found[direction, similarity][0], split
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is not an array of numbers") from None
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (N, d), not {array.shape}")
+    rows = len(array)
+    if rows < 4:
+        raise ValueError(f"{name} has {rows} rows; at least 4 are needed")
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if bad.size:
+        raise ValueError(f"{name} has NaN or infinity in {bad.size} rows, first row {bad[0]}")
+    distinct = len({row.tobytes() for row in array + 0.0})  # + 0.0: -0.0 and 0.0 are one value
+    if distinct == 1:
+        raise ValueError(f"{name} is constant: all {rows} rows are equal (zero variance)")
+    flat = np.flatnonzero(np.ptp(array, axis=1) == 0) if array.shape[1] > 1 else np.empty(0)
+    if flat.size:
+        raise ValueError(f"{name} has {flat.size} constant rows, first row {flat[0]:.0f}")
+    if rows - distinct > duplicates * rows:
+        raise ValueError(
+            f"{name} has {rows - distinct} of {rows} rows equal to an earlier row "
+            f"(at most {duplicates:.0%} may be)"
+        )
+    return array
 
 
-def precision_at_k(X, Y, k: int = 15, **options) -> float:
-    """P@k, retrieval: share of held-out items whose partner is among the k nearest of the pool.
-
-    A hit rate as in VLCA (arXiv 2302.06555): PCA, centring and the orthogonal map are fitted on
-    the training rows, the pool is all N rows; chance is k/N.  Options as for
-    :func:`retrieval_ranks`.  In-sample, it is inflated: independent Gaussians score far above
-    chance.  Invariant to rotation, translation and isotropic scaling of either side.
-    """
-    checks.neighbours(k, len(checks.pair(X, Y)[0]))
-    ranks, split = retrieval_ranks(X, Y, **options)
-    return float(retrieval.hits(ranks, k) @ retrieval.weights(split, len(X)))
+def check_pair(X, Y) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides checked, with equally many rows; else ValueError."""
+    X, Y = check_embedding(X, "X"), check_embedding(Y, "Y")
+    if len(X) != len(Y):
+        raise ValueError(f"X has {len(X)} rows and Y has {len(Y)}: row i of both must be one item")
+    return X, Y
 
 
-def mean_reciprocal_rank(X, Y, **options) -> float:
-    """Mean of 1/rank of held-out items' partners; options as for :func:`retrieval_ranks`."""
-    ranks, split = retrieval_ranks(X, Y, **options)
-    return float((1 / ranks) @ retrieval.weights(split, len(X)))
+def check_k(k: int, items: int) -> int:
+    """``k``, or a ValueError unless it is an integer with 1 <= k < items."""
+    try:
+        valid = not isinstance(k, bool) and index(k) >= 1
+    except TypeError:
+        valid = False
+    if not valid:
+        raise ValueError(f"k must be an integer of at least 1, not {k!r}")
+    if items <= k:
+        raise ValueError(f"N = {items} items are too few for k = {k} neighbours: N must exceed k")
+    return k
+
+
+def check_choice(value: str, allowed, what: str) -> str:
+    """``value`` if it is one of ``allowed``, else a ValueError that lists them."""
+    if value not in allowed:
+        raise ValueError(f"unknown {what} {value!r}; choose from {', '.join(map(str, allowed))}")
+    return value
 
 
 def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
     """Sparse (N, N): membership of j in the k nearest neighbours of i by cosine; rows sum to k.
 
     Self is dropped by its index.  Items tied for the last places share them, as under ties broken
-    at random: equal fractions instead of an order of rows that two encoders would have in common.
+    at random: equal fractions, not an order of rows that two encoders would have in common.
     Computed in blocks, so memory grows with N, not with its square.
     """
     length = np.linalg.norm(X, axis=1, keepdims=True)
     X = X / np.where(length > 0, length, 1.0)
-    step = max(1, retrieval.BLOCK // len(X))
+    step = max(1, BLOCK // len(X))
     parts = []
     for start in range(0, len(X), step):
         similar = X[start : start + step] @ X.T
@@ -94,147 +105,28 @@ def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
     return csr_array((values, (rows, columns)), shape=(len(X), len(X)))
 
 
-def mutual_knn(X, Y, k: int = 15) -> float:
-    """P@k, neighbour overlap: mean share of common k nearest neighbours (arXiv 2405.07987).
+def gram(X: np.ndarray) -> np.ndarray:
+    """U-centred Gram matrix (Szekely and Rizzo, 2014): its inner product is the unbiased HSIC."""
+    X = X - X.mean(axis=0)
+    X = X / np.linalg.norm(X)  # else small inputs underflow
+    table, n = X @ X.T, len(X)
+    np.fill_diagonal(table, 0)
+    rows = table.sum(axis=1) / (n - 2)
+    table += rows.sum() / (n - 1) - rows[:, None] - rows
+    np.fill_diagonal(table, 0)
+    return table / np.linalg.norm(table)
 
-    Cosine similarity, self excluded; chance is k/(N - 1).  With ties, the expected overlap under
-    ties broken at random, on either side by itself.  Invariant to rotation and isotropic scaling.
+
+def dissimilarity_ranks(X: np.ndarray, given: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """Centred, normalised ranks of the cosine distances of all N(N - 1)/2 pairs of rows.
+
+    ``given``: embeddings whose ranked distances are regressed out.
     """
-    X, Y = checks.pair(X, Y)
-    checks.neighbours(k, len(X))
-    shared = neighbour_graph(X, k).multiply(neighbour_graph(Y, k))
-    return float(shared.sum() / (len(X) * k))
-
-
-def linear_cka(X, Y) -> float:
-    """Linear centred kernel alignment, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)).
-
-    Kornblith et al. (2019), whose value grows with d/N, with the unbiased HSIC of Song et al.
-    (2012) instead: near 0 (and possibly below) for independent inputs of any width.  Computed from
-    features, so N is not limited by an (N, N) table.  Invariant to rotation, translation and
-    isotropic scaling.
-    """
-    X, Y = (side - side.mean(axis=0) for side in checks.pair(X, Y))
-    X, Y = (side / np.linalg.norm(side) for side in (X, Y))  # else small inputs underflow
-
-    def hsic(A: np.ndarray, B: np.ndarray) -> float:
-        total, n = np.sum((A.T @ B) ** 2), len(A)
-        # The rows of a centred Gram matrix sum to 0; without its diagonal, to minus that.
-        a, b = np.sum(A * A, axis=1), np.sum(B * B, axis=1)
-        return total - a @ b + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 * (a @ b) / (n - 2)
-
-    scale = hsic(X, X) * hsic(Y, Y)
-    if not scale > 0:
-        raise ValueError("linear_cka is undefined: too few rows for an unbiased HSIC")
-    return float(hsic(X, Y) / np.sqrt(scale))
-
-
-def dissimilarity_ranks(X: np.ndarray) -> np.ndarray:
-    """Centred, normalised ranks of the cosine distances of all N(N - 1)/2 pairs of rows."""
     if not np.linalg.norm(X, axis=1).all():
         raise ValueError("a row is zero: it has no cosine distance")
     # Rounding makes equal distances tie, which they do in exact arithmetic only.
-    return _normalised(rankdata(np.round(pdist(X, "cosine"), 12)))
-
-
-def rsa(X, Y) -> float:
-    """Representational similarity: Spearman correlation of the two cosine distance matrices.
-
-    Kriegeskorte et al. (2008), upper triangles, ties at mid-rank.  Invariant to rotation and
-    isotropic scaling.  Needs N(N - 1)/2 distances in memory.
-    """
-    X, Y = checks.pair(X, Y)
-    return float(dissimilarity_ranks(X) @ dissimilarity_ranks(Y))
-
-
-def partial_rsa(X, Y, controls) -> float:
-    """RSA given one or several control embeddings: Spearman's partial correlation.
-
-    ``controls``: an array (N, d) or a sequence of them, such as a bag of words; what their
-    distances explain of either side's, linearly in the ranks, does not count.
-    """
-    X, Y = checks.pair(X, Y)
-    controls = controls if isinstance(controls, (list, tuple)) else [controls]
-    known = [checks.embedding(control, "a control") for control in controls]
-    if any(len(control) != len(X) for control in known):
-        raise ValueError("a control has other rows than X and Y")
-    known = [dissimilarity_ranks(control) for control in known]
-    x, y = (residual(dissimilarity_ranks(side), known) for side in (X, Y))
-    return float(x @ y)
-
-
-def angular_procrustes_distance(X, Y, dimension: int | None = None) -> float:
-    """arccos(||X'Y||_* / (||X|| ||Y||)) in radians, after centring: 0 (equal) to pi/2.
-
-    Williams et al. (2021).  ``dimension`` keeps so many principal components of either side.  In
-    sample, so read it against its null.  Invariant to rotation, translation and isotropic scaling.
-    """
-    X, Y = checks.pair(X, Y)
-    a, b = (subspace("angular_procrustes_distance", side, dimension) for side in (X, Y))
-    return float(np.arccos(min(1.0, nuclear_norm(a.T @ b))))
-
-
-def svcca(X, Y, dimension: int | None = None) -> float:
-    """Mean canonical correlation after PCA: SVCCA (Raghu et al., 2017).
-
-    Either side keeps the components that explain VARIANCE of it, at most ``dimension``.  In sample:
-    independent inputs score about sqrt(d/N), so read it against its null.
-    """
-    X, Y = checks.pair(X, Y)
-    a, b = (subspace("svcca", side, dimension) for side in (X, Y))
-    return float(nuclear_norm(a.T @ b) / min(a.shape[1], b.shape[1]))
-
-
-# What `evaluate` computes once per encoder, so that a pair costs one product.
-
-
-def _gram(X: np.ndarray) -> np.ndarray:
-    """U-centred Gram matrix (Szekely and Rizzo, 2014): its inner product is the unbiased HSIC."""
-    X = X - X.mean(axis=0)
-    X = X / np.linalg.norm(X)
-    gram, n = X @ X.T, len(X)
-    np.fill_diagonal(gram, 0)
-    rows = gram.sum(axis=1) / (n - 2)
-    gram += rows.sum() / (n - 1) - rows[:, None] - rows
-    np.fill_diagonal(gram, 0)
-    return gram / np.linalg.norm(gram)
-
-
-def _distances(X: np.ndarray, controls: Sequence[np.ndarray] = ()) -> np.ndarray:
-    ranks = dissimilarity_ranks(X)
-    if controls:
-        ranks = residual(ranks, [dissimilarity_ranks(control) for control in controls])
-    return squareform(ranks, checks=False) / np.sqrt(2)
-
-
-# Metric -> (X, k, controls) -> a table R(X) (N, N) with metric(X, Y) = sum of R(X) * R(Y).
-RELATIONS = {
-    "mutual_knn": lambda X, k, _: neighbour_graph(X, k).toarray() / np.sqrt(len(X) * k),
-    "linear_cka": lambda X, *_: _gram(X),
-    "rsa": lambda X, *_: _distances(X),
-    "partial_rsa": lambda X, k, controls: _distances(X, controls),
-}
-
-
-def relation(metric: str, X: np.ndarray, k: int, controls: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """The table of one of RELATIONS."""
-    return RELATIONS[metric](X, k, controls)
-
-
-def subspace(metric: str, X: np.ndarray, dimension: int | None) -> np.ndarray:
-    """F(X) (N, c) such that the metric is a function of the nuclear norm of F(X)'F(Y)."""
-    scores = Reduction.fit(X, dimension).transform(X)
-    if metric == "angular_procrustes_distance":
-        return scores / np.linalg.norm(scores)
-    power = np.sum(scores**2, axis=0)
-    total = np.sum((X - X.mean(axis=0)) ** 2)
-    keep = 1 + int(np.searchsorted(np.cumsum(power), VARIANCE * total - 1e-9 * total))
-    return scores[:, :keep] / np.sqrt(power[:keep])
-
-
-def nuclear_norm(M: np.ndarray) -> np.ndarray:
-    """Sum of singular values of each matrix (..., a, b)."""
-    return np.linalg.svd(M, compute_uv=False).sum(axis=-1)
+    ranks = _normalised(rankdata(np.round(pdist(X, "cosine"), 12)))
+    return residual(ranks, [dissimilarity_ranks(control) for control in given]) if given else ranks
 
 
 def residual(vector: np.ndarray, regressors: Sequence[np.ndarray]) -> np.ndarray:
@@ -252,3 +144,84 @@ def _normalised(vector: np.ndarray) -> np.ndarray:
     if length == 0:
         raise ValueError("all pairs of rows are equally far apart: no structure to compare")
     return vector / length
+
+
+def _distances(X: np.ndarray, given: Sequence[np.ndarray] = ()) -> np.ndarray:
+    return squareform(dissimilarity_ranks(X, given), checks=False) / np.sqrt(2)
+
+
+RELATIONS: dict[str, Callable] = {
+    "mutual_knn": lambda X, k, given: neighbour_graph(X, k) / np.sqrt(len(X) * k),
+    "linear_cka": lambda X, k, given: gram(X),
+    "rsa": lambda X, k, given: _distances(X),
+    "partial_rsa": lambda X, k, given: _distances(X, given),
+}
+"""Metric -> R(X, k, given), an (N, N) table, sparse or dense."""
+
+
+def _inner(metric: str, X, Y, k: int = 15, given: Sequence[np.ndarray] = ()) -> float:
+    R = RELATIONS[metric]
+    return float((R(X, k, given) * R(Y, k, given)).sum())
+
+
+def mutual_knn(X, Y, k: int = 15) -> float:
+    """P@k, neighbour overlap: mean share of common k nearest neighbours (arXiv 2405.07987).
+
+    Cosine similarity, self excluded; chance is k/(N - 1).  With ties, the expected overlap under
+    ties broken at random, on either side by itself.  Invariant to rotation and isotropic scaling.
+
+    >>> X = np.random.default_rng(0).normal(size=(50, 4))
+    >>> round(mutual_knn(X, 2 * X, k=5), 6)
+    1.0
+    """
+    X, Y = check_pair(X, Y)
+    return _inner("mutual_knn", X, Y, check_k(k, len(X)))
+
+
+def linear_cka(X, Y) -> float:
+    """Linear centred kernel alignment, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)).
+
+    Kornblith et al. (2019), whose value grows with d/N, with the unbiased HSIC of Song et al.
+    (2012) instead: near 0 (and possibly below) for independent inputs of any width.  Invariant to
+    rotation, translation and isotropic scaling.  Holds an (N, N) table in memory.
+
+    >>> X = np.random.default_rng(0).normal(size=(50, 4))
+    >>> round(linear_cka(X, 3 * X + 1), 6)
+    1.0
+    """
+    X, Y = check_pair(X, Y)
+    value = _inner("linear_cka", X, Y)
+    if not np.isfinite(value):
+        raise ValueError("linear_cka is undefined: too few rows for an unbiased HSIC")
+    return value
+
+
+def rsa(X, Y) -> float:
+    """Representational similarity: Spearman correlation of the two cosine distance matrices.
+
+    Kriegeskorte et al. (2008), upper triangles, ties at mid-rank.  Invariant to rotation and
+    isotropic scaling.  Holds N(N - 1)/2 distances in memory.
+
+    >>> X = np.random.default_rng(0).normal(size=(50, 4))
+    >>> round(rsa(X, 2 * X), 6)
+    1.0
+    """
+    return _inner("rsa", *check_pair(X, Y))
+
+
+def partial_rsa(X, Y, given) -> float:
+    """RSA given one or several control embeddings: Spearman's partial correlation.
+
+    ``given``: an array (N, d) or a sequence of them, such as a bag of words; what their distances
+    explain of either side's, linearly in the ranks, does not count.
+
+    >>> X, Y, Z = np.random.default_rng(0).normal(size=(3, 50, 4))
+    >>> abs(partial_rsa(X, X + Y, given=Z)) > abs(partial_rsa(X, Y, given=Z))
+    True
+    """
+    X, Y = check_pair(X, Y)
+    given = given if isinstance(given, (list, tuple)) else [given]
+    given = [check_embedding(control, "a control", 1.0) for control in given]
+    if any(len(control) != len(X) for control in given):
+        raise ValueError("a control has other rows than X and Y")
+    return _inner("partial_rsa", X, Y, given=given)

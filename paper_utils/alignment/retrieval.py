@@ -1,162 +1,359 @@
-"""Cross-space retrieval: map held-out items by Procrustes, rank their partners in the whole pool.
+"""Precision@k by a fitted map: rotate held-out items into the other space, search the whole pool.
 
-The definition is that of VLCA (arXiv 2302.06555), except that centring and PCA, too, see the
-training rows only.  One rotation serves both directions, and all permutations of a null share
-the reductions, which depend on one side alone.
+Centring, principal components and the orthogonal map (Procrustes) see the training rows only.  The
+definition is that of VLCA (arXiv 2302.06555), which fits its components on all rows.  One rotation
+serves both directions, and all permutations of a null share what depends on one side alone.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from paper_utils.alignment.mapping import Reduction, lexical_residuals, procrustes
-from paper_utils.alignment.nulls import induced
-from paper_utils.alignment.splits import Split
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
+
+from paper_utils.alignment.inference import induced
+from paper_utils.alignment.metrics import BLOCK, check_choice, check_embedding, check_k, check_pair
 
 DIRECTIONS = ("forward", "backward")
-SIMILARITIES = ("cosine", "csls")
-TIE = {np.float64: 1e-9, np.float32: 3e-7}  # similarities closer than rounding errors are tied
-CSLS_NEIGHBOURS = 10
-BLOCK = 2**22  # entries of the largest similarity table: 32 MiB
+FACTORS = {
+    "colour": ("colour", "second_colour"),
+    "type": ("type", "second_type"),
+    "verb": ("verb",),
+    "template": ("template",),
+}
+SPLITS = ("in_sample", "random", *FACTORS, "verb_type")
+TIES = {np.float64: 1e-9, np.float32: 3e-7}  # similarities closer than rounding errors are tied
+RANK_TOLERANCE = 1e-9  # directions weaker than this share of the strongest are rounding errors
 TOGETHER = 2**18  # entries up to which several permutations share one table: it fits the cache
 GATHERED = 64  # permutations whose rows are gathered together
 
 
-def spaces(
-    X: np.ndarray,
-    split: Split,
-    dimension: int | None,
-    preprocess: str = "raw",
-    lexicon: np.ndarray | None = None,
+# Splits ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """Folds of (training rows, test rows), and the blocks that a permutation must respect.
+
+    ``blocks`` (N,) labels the random folds: a null that permutes rows within them keeps every
+    training set as it is, so the permutation test is exact.  Otherwise it is constant.
+    """
+
+    name: str
+    folds: tuple[tuple[np.ndarray, np.ndarray], ...]
+    blocks: np.ndarray
+
+    @property
+    def tested(self) -> np.ndarray:
+        """The row that each test is about (E,), fold after fold."""
+        return np.concatenate([test for _, test in self.folds])
+
+    def per_item(self, values: np.ndarray) -> np.ndarray:
+        """Each row's mean over its tests: (..., E) -> (..., N); NaN where a row is never tested."""
+        rows, items = self.tested, len(self.blocks)
+        times = np.bincount(rows, minlength=items).astype(float)
+        times[times == 0] = np.nan
+        sums = np.zeros((*values.shape[:-1], items))
+        if np.nanmax(times) == 1:
+            sums[..., rows] = values  # much faster than adding up
+        else:
+            np.add.at(sums, (..., rows), values)
+        return sums / times
+
+
+def make_split(
+    name: str,
+    items: int,
+    factors: pd.DataFrame | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    groups: Sequence | None = None,
+) -> Split:
+    """The split called ``name`` over ``items`` rows.
+
+    - ``in_sample``: train = test = all rows.  A warning, not a result: Procrustes fits noise.
+    - ``random``: shuffled ``folds``-fold; rows that share a label in ``groups`` stay together.
+    - ``colour``, ``type``: test = every row that mentions the level, as first or second object.
+    - ``verb``, ``template``: test = every row with that level.
+    - ``verb_type``: test = rows of one verb that mention one type, both seen apart in training.
+
+    Raises ValueError for an unknown name, missing factor columns, or nothing to leave out.
+    """
+    check_choice(name, SPLITS, "split")
+    everything = np.arange(items)
+    if name == "in_sample":
+        return Split(name, ((everything, everything),), np.zeros(items, dtype=int))
+    if name == "random":
+        if not 2 <= folds <= items // 2:
+            raise ValueError(f"folds must lie between 2 and N/2 = {items // 2}, not {folds}")
+        splitter = KFold if groups is None else GroupKFold
+        parts = splitter(folds, shuffle=True, random_state=seed).split(everything, groups=groups)
+        parts = tuple((train, test) for train, test in parts)
+        blocks = np.empty(items, dtype=int)
+        for fold, (_, test) in enumerate(parts):
+            blocks[test] = fold
+        return Split(name, parts, blocks)
+    if factors is None:
+        raise ValueError(f"split {name!r} needs the table of factors")
+    if len(factors) != items:
+        raise ValueError(f"factors has {len(factors)} rows, the embeddings have {items}")
+    if name == "verb_type":
+        verbs, types = _mentions(factors, ("verb",)), _mentions(factors, FACTORS["type"])
+        tests = [(v & t, (v & ~t, t & ~v)) for v in verbs.values() for t in types.values()]
+        tests = [test for test, apart in tests if all(part.any() for part in apart)]
+    else:
+        tests = list(_mentions(factors, FACTORS[name]).values())
+    parts = tuple(
+        (everything[~test], everything[test]) for test in tests if test.any() and (~test).sum() > 3
+    )
+    if len(parts) < 2:
+        raise ValueError(f"split {name!r} needs at least two levels to leave out in turn")
+    return Split(name, parts, np.zeros(items, dtype=int))
+
+
+def possible_splits(factors: pd.DataFrame) -> list[str]:
+    """The names in SPLITS that these instructions allow: one verb alone cannot be left out."""
+    allowed = []
+    for name in SPLITS:
+        try:
+            make_split(name, len(factors), factors, folds=2)
+        except ValueError:
+            continue
+        allowed.append(name)
+    return allowed
+
+
+def _mentions(factors: pd.DataFrame, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """Level -> which rows (N,) have it in any of the columns; "" is the absence of a level."""
+    missing = [column for column in columns if column not in factors]
+    if missing:
+        raise ValueError(f"factors has no column {missing[0]!r}")
+    table = factors[list(columns)].astype(str).to_numpy()
+    return {level: (table == level).any(axis=1) for level in np.unique(table) if level}
+
+
+# Maps -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Centring and principal components of one side: (N, d) -> (N, components)."""
+
+    mean: np.ndarray  # (d,)
+    components: np.ndarray  # (d, c), orthonormal columns, strongest first
+
+    @classmethod
+    def fit(cls, X: np.ndarray, dimension: int | None = None) -> Reduction:
+        """At most ``dimension`` components, clipped to the rank of the centred rows X (N, d)."""
+        if dimension is not None and dimension < 1:
+            raise ValueError(f"dimension must be at least 1, not {dimension}")
+        mean = X.mean(axis=0)
+        _, singular, axes = np.linalg.svd(X - mean, full_matrices=False)
+        rounding = 1e-13 * np.abs(X).max() * X.size**0.5
+        rank = int(np.sum(singular > max(RANK_TOLERANCE * singular[0], rounding)))
+        if rank == 0:
+            raise ValueError("the training rows have zero variance: nothing to align")
+        return cls(mean, axes[: rank if dimension is None else min(rank, dimension)].T)
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Rows in the fitted components: (M, d) -> (M, c)."""
+        return (X - self.mean) @ self.components
+
+
+def procrustes(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """The orthogonal W (..., c, c) that minimises ||AW - B|| (Schoenemann, 1966).
+
+    >>> A = np.random.default_rng(0).normal(size=(9, 2))
+    >>> np.allclose(procrustes(A, A @ [[0, 1], [-1, 0]]), [[0, 1], [-1, 0]])
+    True
+    """
+    U, _, V = np.linalg.svd(A.swapaxes(-1, -2) @ B)
+    return U @ V
+
+
+def equal_width(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides at the width of the wider: the narrower gets columns of zeros.
+
+    Cutting the wider side instead would throw away components that it needs to tell items apart.
+    """
+    width = max(a.shape[1], b.shape[1])
+    return tuple(np.pad(side, ((0, 0), (0, width - side.shape[1]))) for side in (a, b))
+
+
+def lexical_residuals(X: np.ndarray, lexicon: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """X (N, d) less what a ridge regression on lexical features (N, w) predicts of it.
+
+    Cross-fitted: a training row is predicted by regressions on the other folds of the training
+    rows, a test row by the regression on all of them; so no row is predicted from itself.  What is
+    left of a side that the features explain fully is rounding, and counts as nothing.
+    """
+    model, known, goal = Ridge(alpha=1e-6 * len(train)), lexicon[train], X[train]
+    predicted = model.fit(known, goal).predict(lexicon)
+    folds = KFold(min(5, len(train)), shuffle=True, random_state=0)
+    predicted[train] = cross_val_predict(model, known, goal, cv=folds)
+    left = X - predicted
+    floor = RESIDUAL_FLOOR * np.linalg.norm(goal - goal.mean(axis=0))
+    return left if np.linalg.norm(left[train]) > floor else np.zeros_like(left)
+
+
+RESIDUAL_FLOOR = 1e-4  # of a side's spread: below it, residuals are the regression's own error
+
+
+def reduced(
+    X: np.ndarray, split: Split, dimension: int | None, lexicon: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """Per fold all rows of X (N, d), or of its lexical residuals, reduced by the training rows."""
-    result = []
+    """Per fold all rows of X (N, d), or of its lexical residuals, reduced by the training rows.
+
+    Residuals of which nothing is left are one column of zeros: every partner is tied with all.
+    """
+    spaces = []
     for train, _ in split.folds:
         rows = X if lexicon is None else lexical_residuals(X, lexicon, train)
-        result.append(Reduction.fit(rows[train], dimension, preprocess).transform(rows))
-    return result
+        flat = lexicon is not None and not rows.any()
+        spaces.append(
+            np.zeros((len(X), 1)) if flat else Reduction.fit(rows[train], dimension).transform(rows)
+        )
+    return spaces
 
 
-def ranks(
-    A: list[np.ndarray],
-    B: list[np.ndarray],
-    split: Split,
-    permutations: np.ndarray,
-    similarities: tuple[str, ...] = ("cosine",),
-) -> dict[tuple[str, str], np.ndarray]:
-    """Rank of every tested item's partner, by (direction, similarity): arrays (P, E).
+# Search ---------------------------------------------------------------------------------------
 
-    A, B: per fold (N, c), from :func:`spaces`.  Row p of ``permutations`` (P, N) pairs item i of
-    A with item permutations[p, i] of B, within the training and within the test rows of each
-    fold, and the map is refitted.  E counts the tests: the folds' test rows, one after another.
-    ``forward`` maps A and searches B; ``backward`` maps B and searches A.
+
+def unit_rows(X: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a row at the centre has no direction and becomes zero."""
+    length = np.linalg.norm(X, axis=-1, keepdims=True)
+    return X / np.where(length > 1e-9 * length.max(initial=0), length, np.inf)
+
+
+def nearer(
+    queries: np.ndarray, pool: np.ndarray, partners: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many of the pool lie nearer to a query than its partner, and how many as near.
+
+    queries (P, m, c) and pool (N, c) with rows of unit length, partners int (P, m) -> int (P, m)
+    each; the partner counts among the tied.  By cosine, in blocks of the pool.
+    """
+    shape, tie = queries.shape[:2], TIES[queries.dtype.type]
+    own = np.einsum("pmc,pmc->pm", queries, pool[partners])
+    queries = np.ascontiguousarray(queries.reshape(-1, pool.shape[1]).T)
+    ahead, reached = np.zeros(shape, dtype=int), np.zeros(shape, dtype=int)
+    step = min(max(1, BLOCK // own.size), 30_000)  # what an int16 can count
+    for start in range(0, len(pool), step):
+        near = (pool[start : start + step] @ queries).reshape(-1, *shape)
+        ahead += np.add.reduce(near > own + tie, axis=0, dtype=np.int16)
+        reached += np.add.reduce(near > own - tie, axis=0, dtype=np.int16)
+    return ahead, reached - ahead
+
+
+def hits(ahead: np.ndarray, tied: np.ndarray, k: int) -> np.ndarray:
+    """Chance that the partner is among the k nearest, ties broken at random: 0 to 1.
+
+    >>> hits(np.array([0, 2, 1]), np.array([1, 1, 4]), k=2).tolist()
+    [1.0, 0.0, 0.25]
+    """
+    return np.clip((k - ahead) / tied, 0.0, 1.0)
+
+
+def search(
+    A: list[np.ndarray], B: list[np.ndarray], split: Split, permutations: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Direction -> `nearer` of every test (P, E), under every pairing of A's rows with B's.
+
+    A, B: per fold (N, c), from `reduced`.  Row p of ``permutations`` (P, N) pairs item i of A with
+    item permutations[p, i] of B, within the training and within the test rows of each fold, and
+    the map is refitted.  E counts the tests, fold after fold.  ``forward`` maps A and searches B;
+    ``backward`` maps B and searches A.
 
     Row 0, the observed pairing, is decided in double precision; the others are draws of a null,
     for which single precision is enough and twice as fast.
     """
-    kinds = [(direction, kind) for direction in DIRECTIONS for kind in similarities]
-    result = {kind: [] for kind in kinds}
-    hubs = CSLS_NEIGHBOURS if "csls" in similarities else 0
+    parts: dict[str, list] = {direction: [] for direction in DIRECTIONS}
     for (train, test), a, b in zip(split.folds, A, B, strict=True):
-        shared = min(a.shape[1], b.shape[1])
-        a, b = a[:, :shared], b[:, :shared]
-        partners = induced(permutations, test)  # (P, m)
-        paired = induced(permutations, train)  # (P, n)
+        a, b = equal_width(a, b)
+        partners, paired = induced(permutations, test), induced(permutations, train)
         rotations = np.concatenate(
             [
                 procrustes(a[train], b[paired[start : start + GATHERED]])
                 for start in range(0, len(paired), GATHERED)
             ]
         )  # (P, c, c)
-        units = {kind: tuple(_unit(side).astype(kind) for side in (a, b)) for kind in TIE}
-        fold = {kind: np.empty(partners.shape) for kind in kinds}
+        counts = {direction: np.empty((2, *partners.shape), int) for direction in DIRECTIONS}
         step = max(1, TOGETHER // (len(a) * len(test)))
         for start, stop in [(0, 1), *((p, p + step) for p in range(1, len(permutations), step))]:
             precision = np.float32 if start else np.float64
-            a_unit, b_unit = units[precision]
+            a_unit, b_unit = (unit_rows(side).astype(precision) for side in (a, b))
             rotation, partner = rotations[start:stop].astype(precision), partners[start:stop]
             forward = a_unit[test] @ rotation, b_unit, partner
             backward = b_unit[partner] @ rotation.swapaxes(1, 2), a_unit, 0 * partner + test
-            for direction, search in zip(DIRECTIONS, (forward, backward), strict=True):
-                for kind, found in _mid_ranks(*search, hubs).items():
-                    if (direction, kind) in fold:
-                        fold[direction, kind][start:stop] = found
-        for kind in kinds:
-            result[kind].append(fold[kind])
-    return {kind: np.concatenate(parts, axis=1) for kind, parts in result.items()}
+            for direction, question in zip(DIRECTIONS, (forward, backward), strict=True):
+                counts[direction][:, start:stop] = nearer(*question)
+        for direction in DIRECTIONS:
+            parts[direction].append(counts[direction])
+    return {way: tuple(np.concatenate(found, axis=2)) for way, found in parts.items()}
 
 
-def weights(split: Split, items: int) -> np.ndarray:
-    """Weight of each test (E,): every tested item counts once, however often it is tested."""
-    rows = tested(split)
-    times = np.bincount(rows, minlength=items)
-    return 1 / (times[rows] * np.count_nonzero(times))
+def precision_at_k(
+    X,
+    Y,
+    k: int = 15,
+    *,
+    split: str | Split = "random",
+    factors: pd.DataFrame | None = None,
+    folds: int = 5,
+    dimension: int | None = 32,
+    direction: str = "forward",
+    seed: int = 0,
+) -> float:
+    """P@k, retrieval: share of held-out items whose partner is among the k nearest of the pool.
 
+    Arguments:
+        X, Y: (N, d1) and (N, d2), row i of both is one item.
+        k: neighbours that count; the pool is all N rows, so chance is k/N.
+        split: a name in SPLITS (all but the first two need ``factors``) or a `Split`.
+        dimension: components kept on either side (None: all), clipped to the rank.
+        direction: ``forward`` maps X and searches Y, ``backward`` maps Y and searches X.
 
-def tested(split: Split) -> np.ndarray:
-    """The row that each test is about (E,), in the order of :func:`ranks`."""
-    return np.concatenate([test for _, test in split.folds])
+    In-sample it is inflated: independent Gaussians score far above chance.  Tied partners share
+    the places they reach.  Invariant to rotation, translation and isotropic scaling of either side.
+    Raises ValueError, one line, for input that would make the number meaningless.
 
-
-def per_item(values: np.ndarray, split: Split, items: int) -> np.ndarray:
-    """Each item's mean over its tests (E,) -> (N,); NaN where an item was never tested."""
-    rows = tested(split)
-    times = np.bincount(rows, minlength=items).astype(float)
-    times[times == 0] = np.nan
-    return np.bincount(rows, weights=values, minlength=items) / times
-
-
-def hits(ranks: np.ndarray, k: int) -> np.ndarray:
-    """1.0 where the partner is among the k nearest: its mid-rank is at most k."""
-    return (ranks <= k).astype(float)
-
-
-def _unit(X: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(length > 1e-9 * length.max(), length, np.inf)  # at the centre: no direction
-
-
-def _mid_ranks(
-    queries: np.ndarray, pool: np.ndarray, partners: np.ndarray, hubs: int
-) -> dict[str, np.ndarray]:
-    """Mid-ranks (P, m) by cosine and, if hubs, by CSLS: queries (P, m, c), pool (N, c).
-
-    Tied items share the mean of their places, so a constant similarity ranks everything in the
-    middle and hits nothing.  CSLS (Conneau et al., 2018) is 2 cos - r(query) - r(target); r(query)
-    shifts all of a query's similarities alike, so it is left out, and the halves of the rest
-    compared.  r(target) is the mean cosine to the ``hubs`` nearest queries of the fold.
+    >>> X = np.random.default_rng(0).normal(size=(60, 8))
+    >>> precision_at_k(X, X @ np.linalg.qr(X.T @ X)[0], k=1)
+    1.0
     """
-    shape, tie = queries.shape[:2], TIE[queries.dtype.type]
-    own = np.einsum("pmc,pmc->pm", queries, pool[partners])
-    queries = np.ascontiguousarray(queries.reshape(-1, pool.shape[1]).T)
-    step = min(max(1, BLOCK // own.size), 15_000)  # twice that is what an int16 can count
-    starts = range(0, len(pool), step)
-    whole = pool @ queries if len(starts) == 1 else None
-
-    def table(start: int) -> np.ndarray:  # (targets, P, m)
-        block = pool[start : start + step] @ queries if whole is None else whole
-        return block.reshape(-1, *shape)
-
-    offsets = {"cosine": None}
-    if hubs:
-        offsets["csls"] = np.concatenate([_hubness(table(start), hubs) for start in starts]) / 2
-    result = {}
-    for kind, offset in offsets.items():
-        goal = own if offset is None else own - offset[partners, np.arange(shape[0])[:, None]]
-        doubled = np.ones(shape, dtype=int)
-        for start in starts:
-            near = table(start)
-            if offset is not None:
-                near = near - offset[start : start + step, :, None]
-            level = (near > goal + tie).view(np.int8)  # 2 ahead of the partner, 1 tied, 0 behind
-            level += (near > goal - tie).view(np.int8)
-            doubled += np.add.reduce(level, axis=0, dtype=np.int16)
-        result[kind] = doubled / 2  # (2 ahead + tied, itself included, + 1) / 2
-    return result
+    X, Y = check_pair(X, Y)
+    check_k(k, len(X))
+    check_choice(direction, DIRECTIONS, "direction")
+    if not isinstance(split, Split):
+        split = make_split(split, len(X), factors, folds, seed)
+    spaces = (reduced(side, split, dimension) for side in (X, Y))
+    counts = search(*spaces, split, np.arange(len(X))[None])[direction]
+    return float(np.nanmean(split.per_item(hits(*(part[0] for part in counts), k))))
 
 
-def _hubness(similarities: np.ndarray, hubs: int) -> np.ndarray:
-    # Single precision halves the sorting time; 1e-7 is far below what hubness is known to.
-    nearest = np.sort(similarities.astype(np.float32, copy=False), axis=-1)[..., -hubs:]
-    share = np.full(nearest.shape[-1], 1 / nearest.shape[-1], dtype=np.float32)
-    return (nearest @ share).astype(similarities.dtype)
+# Ridge: a map that also learns which directions the other side reads -------------------------
+
+
+def fit_ridge(X: np.ndarray, Y: np.ndarray, folds: int = 5) -> Ridge:
+    """The linear map from X (N, d1) to Y (N, d2), its strength chosen by cross-validation.
+
+    ``predict`` of the result maps (M, d1) to (M, d2).  Strengths are relative to the spread of X's
+    centred rows, so scaling X changes nothing.
+    """
+    X, Y = check_embedding(X, "X", 1.0), check_embedding(Y, "Y", 1.0)
+    spread = np.mean(np.sum((X - X.mean(axis=0)) ** 2, axis=1))
+    parts = KFold(min(folds, len(X)), shuffle=True, random_state=0)
+
+    def error(strength: float) -> float:
+        predicted = cross_val_predict(Ridge(alpha=strength * spread), X, Y, cv=parts)
+        return float(np.sum((predicted - Y) ** 2))
+
+    best = min(STRENGTHS, key=error)
+    return Ridge(alpha=best * spread).fit(X, Y)
+
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)

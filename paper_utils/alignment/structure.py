@@ -1,4 +1,4 @@
-"""What two embeddings share: which factors order their distances, and does word order count."""
+"""What lays out a space: which factors of the instruction order its distances."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist
 
-from paper_utils.alignment import checks, metrics, retrieval, splits
-from paper_utils.alignment.mapping import procrustes
+from paper_utils.alignment.metrics import check_embedding, dissimilarity_ranks
 
 FACTORS = ("verb", "colour", "type", "location", "second_colour", "second_type")
 ROLES = ("colour", "type", "second_colour", "second_type")
@@ -50,9 +49,12 @@ def variance_explained(X, factors: pd.DataFrame) -> pd.DataFrame:
     """Share of the variance of X's ranked cosine distances that each factor explains.
 
     Columns: factor, alone (R^2 by itself), unique (R^2 lost without it), total (R^2 of all
-    factors, the same in each row); linear regression on :func:`factor_distances`.
+    factors, the same in each row); linear regression on `factor_distances`.  X is centred first.
     """
-    ranks = metrics.dissimilarity_ranks(_rows(X, factors))
+    X = check_embedding(X)
+    if len(X) != len(factors):
+        raise ValueError(f"the embedding has {len(X)} rows, factors has {len(factors)}")
+    ranks = dissimilarity_ranks(X - X.mean(axis=0))
     models = factor_distances(factors)
 
     def explained(names: Sequence[str]) -> float:
@@ -65,61 +67,3 @@ def variance_explained(X, factors: pd.DataFrame) -> pd.DataFrame:
         for name in models
     ]
     return pd.DataFrame(rows, columns=["factor", "alone", "unique", "total"])
-
-
-def shared_factors(X, Y, factors: pd.DataFrame) -> pd.DataFrame:
-    """Which factor a pair shares: how RSA falls when its distances are partialled out.
-
-    Columns: factor (the last row is all of them), rsa, partial, drop = rsa - partial.
-    """
-    x, y = (metrics.dissimilarity_ranks(_rows(side, factors)) for side in (X, Y))
-    models = factor_distances(factors)
-    whole = float(x @ y)
-    rows = []
-    for name, given in [*((n, [m]) for n, m in models.items()), ("all", list(models.values()))]:
-        partial = float(metrics.residual(x, given) @ metrics.residual(y, given))
-        rows.append((name, whole, partial, whole - partial))
-    return pd.DataFrame(rows, columns=["factor", "rsa", "partial", "drop"])
-
-
-def order_accuracy(
-    X, Y, factors: pd.DataFrame, *, dimension: int | None = 32, folds: int = 5, seed: int = 0
-) -> dict[str, float]:
-    """Does the map know "put A next to B" from "put B next to A"?  Chance is 0.5.
-
-    Both members of a minimal pair are held out together; a member is right if its image is nearer
-    (cosine) to its partner than to its partner's swap, ties count half.  Both directions averaged.
-    Returns ``accuracy``, ``low``, ``high`` (95 %, minimal pairs as units), ``pairs``, ``chance``.
-    """
-    X, Y = _rows(X, factors), _rows(Y, factors)
-    twin = swapped(factors)
-    rows = np.flatnonzero(twin >= 0)
-    if len(rows) < 2 * folds:
-        raise ValueError(f"{len(rows)} instructions have a swapped twin: too few for {folds} folds")
-    group = np.where(twin >= 0, np.minimum(twin, np.arange(len(X))), np.arange(len(X)))
-    right = np.zeros(len(X))
-    split = splits.make("random", len(X), None, folds, seed, group)
-    reduced = (retrieval.spaces(side, split, dimension) for side in (X, Y))
-    for (train, test), a, b in zip(split.folds, *reduced, strict=True):
-        test = test[twin[test] >= 0]
-        shared = min(a.shape[1], b.shape[1])
-        a, b = a[:, :shared], b[:, :shared]
-        rotation = procrustes(a[train], b[train])
-        for image, goal in ((a @ rotation, b), (b @ rotation.T, a)):
-            goal = goal / np.linalg.norm(goal, axis=1, keepdims=True)
-            margin = np.sum(image[test] * (goal[test] - goal[twin[test]]), axis=1)
-            margin /= np.linalg.norm(image[test], axis=1)
-            right[test] += (1 + np.sign(np.where(np.abs(margin) < 1e-9, 0, margin))) / 4
-    units = right[rows[rows < twin[rows]]] / 2 + right[twin[rows[rows < twin[rows]]]] / 2
-    draws = np.random.default_rng(seed).choice(units, (2000, len(units))).mean(axis=1)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return {"accuracy": float(units.mean()), "low": float(low), "high": float(high),
-            "pairs": len(units), "chance": 0.5}  # fmt: skip
-
-
-def _rows(X, factors: pd.DataFrame) -> np.ndarray:
-    """Checked and centred."""
-    X = checks.embedding(X)
-    if len(X) != len(factors):
-        raise ValueError(f"the embedding has {len(X)} rows, factors has {len(factors)}")
-    return X - X.mean(axis=0)

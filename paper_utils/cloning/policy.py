@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paper_utils.artifacts import present, write_json
-
 ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 START = len(ACTIONS)  # "previous action" of the first step
 CELLS = 49
 
-# Every word of the baby language, so that a policy's vocabulary does not depend on its levels.
+# Every word of the baby language, so that a policy's vocabulary does not depend on its levels.  A
+# policy that hears second names knows these words as well, after its first.
 WORDS = (
     "<pad>", "a", "the", "go", "to", "pick", "up", "open", "put", "next", "red", "green", "blue",
     "purple", "yellow", "grey", "box", "ball", "key", "door", "object", "in", "front", "of", "you",
     "behind", "on", "your", "left", "right", "and", "then", "after", ",",
 )  # fmt: skip
-_WORD_ID = {word: index for index, word in enumerate(WORDS)}
 MAX_WORDS = 64
 
 
@@ -45,19 +43,6 @@ def _cell_table() -> tuple[list[tuple[int, int, int]], np.ndarray]:
 
 
 CELL_KINDS, _CELL_INDEX = _cell_table()
-
-
-def tokenize(instructions: Iterable[str]) -> Tensor:
-    """int64[B, L] word ids, right-padded with 0.  Raises ValueError on an unknown word."""
-    rows = []
-    for text in instructions:
-        words = text.replace(",", " ,").split()
-        unknown = [word for word in words if word not in _WORD_ID]
-        if unknown or not 0 < len(words) <= MAX_WORDS:
-            reason = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
-            raise ValueError(f"not an instruction of the baby language ({reason}): {text!r}")
-        rows.append(torch.tensor([_WORD_ID[word] for word in words]))
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 
 def cell_kinds(observations: np.ndarray) -> np.ndarray:
@@ -93,9 +78,9 @@ class Sizes:
 class InstructionEncoder(nn.Module):
     """Words -> one sentence embedding: a pre-norm transformer, then the mean over words."""
 
-    def __init__(self, sizes: Sizes):
+    def __init__(self, sizes: Sizes, vocabulary: int):
         super().__init__()
-        self.words = nn.Embedding(len(WORDS), sizes.width, padding_idx=0)
+        self.words = nn.Embedding(vocabulary, sizes.width, padding_idx=0)
         self.places = nn.Embedding(MAX_WORDS, sizes.width)
         # Places as loud as words: who is put next to whom is a matter of order.
         nn.init.normal_(self.words.weight, std=0.5)
@@ -138,19 +123,19 @@ class Look(nn.Module):
     def __init__(self, width: int, queries: int):
         super().__init__()
         self.width, self.queries = width, queries
-        self.ask = nn.Linear(width, queries * width)
+        self.q_proj = nn.Linear(width, queries * width)
         self.object = nn.Embedding(len(OBJECT_TO_IDX), 2 * width)
         self.colour = nn.Embedding(len(COLOR_TO_IDX), 2 * width)
         self.state = nn.Embedding(3, 2 * width)
         self.position = nn.Embedding(CELLS, 2 * width)
         for table in (self.object, self.colour, self.state, self.position):
             nn.init.normal_(table.weight, std=0.5)
-        self.answer = nn.Linear(queries * width, width)
+        self.out_proj = nn.Linear(queries * width, width)
         self.register_buffer("kinds", torch.tensor(CELL_KINDS), persistent=False)
 
     def forward(self, x: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
         """x (N, C), cells int64 (N, 49) -> read-out (N, C), attention (N, Q, 49)."""
-        queries = self.ask(x).view(-1, self.queries, self.width) * self.width**-0.5  # (N, Q, C)
+        queries = self.q_proj(x).view(-1, self.queries, self.width) * self.width**-0.5  # (N, Q, C)
         o, c, s = self.kinds.unbind(1)
         key, value = (self.object(o) + self.colour(c) + self.state(s)).chunk(2, dim=1)  # (K, C)
         key_at, value_at = self.position.weight.chunk(2, dim=1)  # (49, C)
@@ -159,7 +144,7 @@ class Look(nn.Module):
         attention = (by_kind.gather(2, index) + queries @ key_at.T).softmax(-1)  # (N, Q, 49)
         on_kind = torch.zeros_like(by_kind).scatter_add(2, index, attention)  # (N, Q, K)
         read = on_kind @ value + attention @ value_at  # (N, Q, C)
-        return self.answer(read.flatten(1)), attention
+        return self.out_proj(read.flatten(1)), attention
 
 
 class History(nn.Module):
@@ -173,7 +158,7 @@ class History(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.qkv_proj, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
@@ -185,7 +170,7 @@ class History(nn.Module):
         batch, steps, width = x.shape
         q, k, v = (
             part.view(batch, steps, self.heads, -1).transpose(1, 2)
-            for part in self.project(self.norm_attention(x)).chunk(3, dim=-1)
+            for part in self.qkv_proj(self.norm_attention(x)).chunk(3, dim=-1)
         )  # (B, H, T, C/H)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
@@ -195,7 +180,7 @@ class History(nn.Module):
         )  # (T, P + T): how many steps ago
         bias = (-self.slopes * ago).masked_fill(ago < 0, float("-inf"))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x = x + self.merge(mixed.transpose(1, 2).flatten(2))
+        x = x + self.out_proj(mixed.transpose(1, 2).flatten(2))
         return x + self.mlp(self.norm_mlp(x)), torch.stack([k, v])
 
 
@@ -213,17 +198,18 @@ class Policy(nn.Module):
     ============  ==================================================================================
     """
 
-    def __init__(self, sizes: Sizes):
+    def __init__(self, sizes: Sizes, words: Sequence[str] = WORDS):
         super().__init__()
-        self.sizes = sizes
+        self.sizes, self.words = sizes, tuple(words)
+        self.word_id = {word: index for index, word in enumerate(self.words)}
         width = sizes.width
-        self.instruction = InstructionEncoder(sizes)
+        self.instruction = InstructionEncoder(sizes, len(self.words))
         self.previous = nn.Embedding(START + 1, width)
         self.look = Look(width, sizes.queries)
         self.history = nn.ModuleList(
             History(width, sizes.heads) for _ in range(sizes.history_layers)
         )
-        self.decide = nn.Sequential(
+        self.action_head = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(),
             nn.Linear(2 * width, len(ACTIONS)),
         )  # fmt: skip
@@ -244,14 +230,45 @@ class Policy(nn.Module):
         for depth, layer in enumerate(self.history):
             x, memory = layer(x, past[depth] if past else None)
             kept.append(memory)
-        return self.decide(x), kept, attention.view(batch, steps, -1, CELLS)
+        return self.action_head(x), kept, attention.view(batch, steps, -1, CELLS)
 
-    def save(self, folder: Path) -> None:
-        save_file(self.state_dict(), folder / "policy.safetensors")
-        write_json(folder / "policy.json", asdict(self.sizes))
+    def tokenize(self, instructions: Iterable[str]) -> Tensor:
+        """int64[B, L] word ids, right-padded with 0.  Raises ValueError on an unknown word."""
+        rows = []
+        for text in instructions:
+            words = text.replace(",", " ,").split()
+            unknown = [word for word in words if word not in self.word_id]
+            if unknown or not 0 < len(words) <= MAX_WORDS:
+                reason = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
+                raise ValueError(f"not an instruction that this policy knows ({reason}): {text!r}")
+            rows.append(torch.tensor([self.word_id[word] for word in words]))
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str], layer: int | None = None) -> np.ndarray:
+        """Instructions -> float32[N, width], row i for ``texts[i]``.
+
+        ``layer``: None for the sentence embedding that the policy acts on; 0 (word embeddings) to L
+        for the mean over words of that layer's states.  ValueError: an unknown word or layer.
+        """
+        tokens = self.tokenize(texts)
+        encoder = self.eval().instruction
+        if layer is None:
+            return encoder(tokens).numpy()
+        states = encoder.states(tokens)  # (layers + 1, N, L, C)
+        if not 0 <= layer < len(states):
+            raise ValueError(f"layer {layer} is not among 0 to {len(states) - 1}")
+        return encoder.pool(states[layer], tokens).numpy()
+
+    def save(self, folder: Path, weights: str = "policy.safetensors") -> None:
+        save_file(self.state_dict(), folder / weights)
+        known = asdict(self.sizes) | {"words": self.words}
+        (folder / "policy.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, weights: str = "policy.safetensors") -> Policy:
-        policy = cls(Sizes(**json.loads(present(folder / "policy.json").read_text())))
-        policy.load_state_dict(load_file(present(folder / weights)))
+        known = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+        words = known.pop("words")
+        policy = cls(Sizes(**known), words)
+        policy.load_state_dict(load_file(folder / weights))
         return policy.eval()

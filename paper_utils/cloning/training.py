@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from paper_utils import parallel
-from paper_utils.artifacts import Report, Stage
-from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds, tokenize
-from paper_utils.config import Cloning, Profile
+from paper_utils.cloning.policy import START, WORDS, Policy, Sizes, cell_kinds
+from paper_utils.config import Cloning, Profile, generator
+from paper_utils.data import grammar
 from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
+from paper_utils.store import Stage, write_atomically
 
 # What of the profile an agent depends on: not how many there are, nor how they are evaluated.
 TRAINED_WITH = ("width", "heads", "instruction_layers", "queries", "history_layers", "epochs",
                 "shuffled_epochs", "held_out", "batch_episodes", "learning_rate",
                 "weight_decay")  # fmt: skip
-SNAPSHOTS = (1, 4, 16)  # in 64ths of the training's steps: weights kept on the way
-CHECKPOINT = "checkpoint.safetensors"
+SNAPSHOTS = (1, 4, 16)  # in 64ths of the training's steps: weights of agent 0 kept on the way
+CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_STEPS = 400
 WARMUP = 0.02  # share of the steps, but at least:
 WARMUP_STEPS = 100
@@ -54,21 +55,20 @@ class Episodes:
     def of(
         cls,
         demonstrations: Mapping[str, Demonstrations],
-        shuffle: int | None = None,
+        policy: Policy,
+        instructions: Callable[[int, Demonstrations], Sequence[str]] | None = None,
         without: Sequence[str] = (),
     ) -> Episodes:
-        """Lays levels end to end.
+        """Lays levels end to end, with instructions in the words of a policy.
 
-        ``shuffle``: a seed to permute instructions in each level.  ``without``: phrases such as
-        "red ball"; episodes whose instruction has one of them are left out.
+        ``instructions(number of the level, its demonstrations)``: what is heard in place of the
+        recorded instructions.  ``without``: phrases such as "red ball"; episodes whose instruction
+        has one of them are left out.
         """
         parts = list(demonstrations.values())
         texts: list[str] = []
         for number, part in enumerate(parts):
-            said = part.instructions
-            if shuffle is not None:
-                said = np.random.default_rng([shuffle, number]).permutation(said)
-            texts += said.tolist()
+            texts += list(instructions(number, part) if instructions else part.instructions)
         lengths = torch.from_numpy(np.concatenate([part.lengths for part in parts])).long()
         starts = torch.cumsum(lengths, 0) - lengths
         level = torch.tensor([n for n, part in enumerate(parts) for _ in range(len(part))])
@@ -80,7 +80,7 @@ class Episodes:
             actions=torch.from_numpy(np.concatenate([part.actions for part in parts])),
             starts=starts[keep],
             lengths=lengths[keep],
-            tokens=tokenize(texts)[keep],
+            tokens=policy.tokenize(texts)[keep],
             level=level[keep],
             levels=list(demonstrations),
         )
@@ -99,20 +99,20 @@ class Episodes:
         previous = F.pad(actions, (1, -1), value=START)
         tokens = self.tokens[index]
         tokens = tokens[:, : int((tokens != 0).sum(1).max())]
-        made = (tokens, self.cells[where].long(), previous, actions, mask)
-        return tuple(part.to(to, non_blocking=True) for part in made)
+        parts = (tokens, self.cells[where].long(), previous, actions, mask)
+        return tuple(part.to(to, non_blocking=True) for part in parts)
 
     def batches(self, size: int, seed: int, epoch: int) -> list[np.ndarray]:
         """One epoch's batches, a function of seed and epoch: a run can resume inside it."""
-        rng = np.random.default_rng([seed, epoch])
+        rng = generator("batches", seed, epoch)
         order = rng.permutation(len(self))
         lengths = self.lengths.numpy()
-        found = []
+        batches = []
         for start in range(0, len(order), BUCKET * size):
             bucket = order[start : start + BUCKET * size]
             bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
-            found += [bucket[i : i + size] for i in range(0, len(bucket), size)]
-        return [found[i] for i in rng.permutation(len(found))]
+            batches += [bucket[i : i + size] for i in range(0, len(bucket), size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def loss_of(policy: Policy, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -151,7 +151,6 @@ def train(
     epochs: int,
     seed: int,
     folder: Path,
-    report: Report,
     wanted_device: str = "cpu",
     kept: Sequence[int] = SNAPSHOTS,
 ) -> pd.DataFrame:
@@ -187,96 +186,59 @@ def train(
         decay = 0.5 * (1 + np.cos(np.pi * min(1.0, step / total)))
         return min((step + 1) / warm, 1.0) * decay
 
-    state = _State(policy, optimizer, folder / CHECKPOINT)
-    state.restore(to)
-    while state.step < total:
-        epoch, position = divmod(state.step, per_epoch)
+    # The order of batches is a function of seed and step, so no generator has to be kept.
+    state = {"step": 0, "loss_sum": 0.0, "curve": [], "best": {}}
+    state |= _restore(folder / CHECKPOINT, policy, optimizer, to)
+    while state["step"] < total:
+        epoch, position = divmod(state["step"], per_epoch)
         for chosen in episodes.batches(settings.batch_episodes, seed, epoch)[position:]:
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * rate(state.step)
+                group["lr"] = settings.learning_rate * rate(state["step"])
             loss, _, _ = loss_of(policy, episodes.batch(chosen, to))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
-            state.step += 1
-            state.loss_sum += float(loss.detach())
-            report(state.step / total)
-            for part in snapshots.get(state.step, ()):
+            state["step"] += 1
+            state["loss_sum"] += float(loss.detach())
+            for part in snapshots.get(state["step"], ()):
                 save_file(policy.state_dict(), folder / f"after-{part:02d}-64ths.safetensors")
-            if state.step % per_epoch == 0:
-                state.end_epoch(
-                    epoch=epoch + 1,
-                    train_loss=state.loss_sum / per_epoch,
-                    **validate(policy, validation, to),
-                )
-            if state.step % CHECKPOINT_STEPS == 0 or state.step % per_epoch == 0:
-                state.save()
-    policy.load_state_dict(state.best)
+            if state["step"] % per_epoch == 0:
+                scores = validate(policy, validation, to)
+                row = {"step": state["step"], "epoch": epoch + 1,
+                       "train_loss": state["loss_sum"] / per_epoch, **scores}  # fmt: skip
+                state["loss_sum"] = 0.0
+                state["curve"].append(row)
+                if row["validation_loss"] <= min(r["validation_loss"] for r in state["curve"]):
+                    weights = policy.state_dict()
+                    state["best"] = {k: v.detach().clone() for k, v in weights.items()}
+            if state["step"] % CHECKPOINT_STEPS == 0 or state["step"] % per_epoch == 0:
+                _save(folder / CHECKPOINT, policy, optimizer, state)
+    policy.load_state_dict(state["best"])
     policy.to("cpu").eval()
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    return pd.DataFrame(state.curve)
+    return pd.DataFrame(state["curve"])
 
 
-class _State:
-    """What a resumed training needs: weights, moments, the best epoch so far, the curve, the step.
+def _save(path: Path, policy: Policy, optimizer: torch.optim.Optimizer, state: dict) -> None:
+    buffer = io.BytesIO()
+    whole = {"policy": policy.state_dict(), "optimizer": optimizer.state_dict(), "state": state}
+    torch.save(whole, buffer)
+    write_atomically(path, buffer.getvalue())
 
-    The order of batches is a function of seed and step, so no generator has to be kept.
-    """
 
-    def __init__(self, policy: Policy, optimizer: torch.optim.AdamW, path: Path):
-        self.policy, self.optimizer, self.path = policy, optimizer, path
-        self.step, self.loss_sum = 0, 0.0
-        self.curve: list[dict[str, float]] = []
-        self.best: dict[str, Tensor] = {}
-
-    def end_epoch(self, **row: float) -> None:
-        self.loss_sum = 0.0
-        self.curve.append({"step": self.step, **row})
-        if row["validation_loss"] <= min(r["validation_loss"] for r in self.curve):
-            self.best = {k: v.detach().clone() for k, v in self.policy.state_dict().items()}
-
-    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
-        for g, group in enumerate(self.optimizer.param_groups):
-            for p, parameter in enumerate(group["params"]):
-                yield f"{g}.{p}", parameter
-
-    def save(self) -> None:
-        tensors = {f"weights.{k}": v for k, v in self.policy.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        for name, parameter in self._parameters():
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{name}.{key}"] = value
-        facts = {"step": self.step, "loss_sum": self.loss_sum, "curve": self.curve}
-        temporary = self.path.with_suffix(".tmp")
-        tensors = {name: value.contiguous() for name, value in tensors.items()}
-        save_file(tensors, temporary, metadata={"facts": json.dumps(facts)})
-        temporary.replace(self.path)
-
-    def restore(self, to: torch.device) -> None:
-        if not self.path.exists():
-            return
-        try:
-            with safe_open(self.path, "pt", device=str(to)) as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-                facts = json.loads(file.metadata()["facts"])
-        except Exception:  # a damaged checkpoint is no checkpoint: begin again
-            self.path.unlink()
-            return
-        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
-        for name, value in tensors.items():
-            kind, rest = name.split(".", 1)
-            parts[kind][rest] = value
-        self.policy.load_state_dict(parts["weights"])
-        self.best = parts["best"]
-        self.step, self.loss_sum, self.curve = facts["step"], facts["loss_sum"], facts["curve"]
-        for name, parameter in self._parameters():
-            prefix = f"{name}."
-            self.optimizer.state[parameter] = {
-                key.removeprefix(prefix): value
-                for key, value in parts["optimizer"].items()
-                if key.startswith(prefix)
-            }
+def _restore(
+    path: Path, policy: Policy, optimizer: torch.optim.Optimizer, to: torch.device
+) -> dict:
+    """What an interrupted training left, put back in place; {} where there is nothing of use."""
+    try:
+        whole = torch.load(path, map_location=to, weights_only=True)  # runs no code
+        policy.load_state_dict(whole["policy"])
+        optimizer.load_state_dict(whole["optimizer"])
+        return whole["state"]
+    except Exception:  # none, or damaged: begin again
+        path.unlink(missing_ok=True)
+        return {}
 
 
 @dataclass(frozen=True)
@@ -295,39 +257,58 @@ class Agent:
         return Policy.load(self.folder, f"after-{part:02d}-64ths.safetensors")
 
 
-def agent_seed(profile: Profile, agent: int) -> int:
-    return 1000 * profile.seed + agent
+SEED_OFFSETS = {"trained": 0, "held-out": 0, "shuffled": 0, "untrained": 0, "bilingual": 100,
+                "bilingual-shuffled": 300, "bilingual-untrained": 400}  # fmt: skip
+"""Condition -> offset of its seeds.  What an agent is compared with must not share its start."""
 
 
-def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, condition: str):
-    """``condition``: trained, shuffled, held-out or untrained.
+def agent_seed(profile: Profile, agent: int, condition: str) -> int:
+    return 1000 * profile.seed + agent + SEED_OFFSETS[condition]
 
-    An untrained agent is a trained one before its first step: same seed, same weights.
-    """
-    settings, seed = profile.cloning, agent_seed(profile, agent)
-    torch.manual_seed(seed)
-    policy = Policy(Sizes.of(settings))
+
+def new_policy(profile: Profile, agent: int, condition: str) -> Policy:
+    """An agent before its first step; bilingual ones know the second names, too."""
+    torch.manual_seed(agent_seed(profile, agent, condition))
+    second = grammar.second_names(profile.data.second_names).values()
+    words = [*WORDS, *second] if condition.startswith("bilingual") else WORDS
+    return Policy(Sizes.of(profile.cloning), words)
+
+
+def _make(profile: Profile, folder: Path, *inputs, agent: int, condition: str) -> None:
+    settings, seed = profile.cloning, agent_seed(profile, agent, condition)
+    policy = new_policy(profile, agent, condition)
     curve = pd.DataFrame()
-    if condition != "untrained":
-        shuffled = condition == "shuffled"
+    if not condition.endswith("untrained"):
+        shuffled = condition.endswith("shuffled")
         without = settings.held_out if condition == "held-out" else ()
-        (recorded,) = inputs
-        episodes = Episodes.of(recorded.train, seed if shuffled else None, without)
-        everything = int((recorded.episodes["split"] == "train").sum())
+        table = grammar.second_names(profile.data.second_names)
+
+        def heard(number: int, part: Demonstrations) -> Sequence[str]:
+            texts = part.instructions
+            if condition.startswith("bilingual"):
+                texts = grammar.dialect(texts, part.seeds, table)
+            if shuffled:
+                texts = generator("shuffled instructions", seed, number).permutation(texts)
+            return texts
+
+        train_set, validation = (
+            Episodes.of({level: part[level] for level in sorted(part)}, policy, heard, without)
+            for part in inputs
+        )
+        everything = sum(len(part) for part in inputs[0].values())
         curve = train(
             policy,
-            episodes,
-            Episodes.of(recorded.validation, seed if shuffled else None, without),
+            train_set,
+            validation,
             settings,
             # With fewer episodes, more passes: about as many steps as the trained agents take.
             epochs=settings.shuffled_epochs
             if shuffled
-            else round(settings.epochs * everything / len(episodes)),
+            else round(settings.epochs * everything / len(train_set)),
             seed=seed,
             folder=folder,
-            report=report,
             wanted_device=profile.device,
-            kept=SNAPSHOTS if condition == "trained" else (),
+            kept=SNAPSHOTS if condition == "trained" and agent == 0 else (),
         )
     policy.save(folder)
     curve.to_csv(folder / "curve.csv", index=False)
@@ -335,18 +316,46 @@ def _make(profile: Profile, folder: Path, report: Report, *inputs, agent: int, c
 
 def _load(folder: Path) -> Agent:
     text = (folder / "curve.csv").read_text().strip()
-    curve = pd.read_csv(folder / "curve.csv") if text else pd.DataFrame()
-    return Agent(curve, folder)
+    return Agent(pd.read_csv(folder / "curve.csv") if text else pd.DataFrame(), folder)
 
 
 AGENT = Stage(
     name="agent",
-    version=3,
     make=_make,
     load=_load,
-    reads=("seed", *(f"cloning.{name}" for name in TRAINED_WITH)),
+    reads=("seed", "data.second_names", *(f"cloning.{name}" for name in TRAINED_WITH)),
     needs=lambda profile, agent, condition: (
-        [] if condition == "untrained" else [(DEMONSTRATIONS, {})]
+        []
+        if condition.endswith("untrained")
+        else [(DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")]
     ),
     resumable=True,
+    cost=lambda agent, condition: 0.2 if condition.endswith("shuffled") else 1.0,
 )
+"""One `Agent`.  ``condition``: trained (on first names), held-out (not shown some compositions),
+shuffled (instructions exchanged between episodes), untrained; or bilingual (each episode speaks
+first or second names), bilingual-shuffled, bilingual-untrained."""
+
+
+def trained_agents(profile: Profile) -> list[dict[str, Any]]:
+    """Parameters of every agent of a profile that is trained at all."""
+    settings = profile.cloning
+    counts = {"trained": settings.agents, "held-out": 1, "shuffled": settings.agents,
+              "bilingual": settings.bilingual,
+              "bilingual-shuffled": min(settings.bilingual, 1)}  # fmt: skip
+    return [{"agent": n, "condition": c} for c, count in counts.items() for n in range(count)]
+
+
+def _curves(profile: Profile, folder: Path, *agents: Agent) -> None:
+    each = zip(agents, trained_agents(profile))
+    frame = pd.concat(agent.curve.assign(**which) for agent, which in each)
+    frame.to_csv(folder / "curves.csv", index=False)
+
+
+CURVES = Stage(
+    name="curves",
+    make=_curves,
+    load=lambda folder: pd.read_csv(folder / "curves.csv"),
+    needs=lambda profile: [(AGENT, which) for which in trained_agents(profile)],
+)
+"""The training curves of all agents: agent, condition, and the columns of `train`."""

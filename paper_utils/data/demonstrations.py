@@ -1,4 +1,4 @@
-"""Demonstrations as arrays, one compressed shard per level, and the stage that makes them."""
+"""Demonstrations as arrays, one compressed shard per level, and the stages that make them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import parallel
-from paper_utils.artifacts import Stage, present, write_json, write_table
 from paper_utils.data import expert, levels
+from paper_utils.store import Stage, write_json, write_table
 
-EPISODES = "episodes.csv.gz"
 SHARD = 250  # episodes per task: small enough to balance, large enough to amortise
-Key = tuple[str, str]  # level and use: "train" or "validation"
+SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,6 @@ class Demonstrations:
         return cls(**arrays)
 
 
-def _play(task: tuple[str, range]) -> Demonstrations:
-    return collect(expert.rollouts(*task))
-
-
 def collect(episodes: list[expert.Episode]) -> Demonstrations:
     """Lays the successful ``episodes`` end to end, and lists the seeds of the others."""
     good = [episode for episode in episodes if episode.success]
@@ -78,76 +73,78 @@ def concatenate(parts: list[Demonstrations]) -> Demonstrations:
     )
 
 
-def play(wanted: dict[Key, range]) -> dict[Key, Demonstrations]:
-    """Demonstrations of each (level, use) for its seeds, played side by side.
+def _play(task: tuple[str, range]) -> Demonstrations:
+    return collect(expert.rollouts(*task))
+
+
+def play(wanted: dict[str, range], compute=None) -> dict[str, Demonstrations]:
+    """Demonstrations of each level for its seeds, played side by side.
 
     Independent of the number of workers.
     """
     tasks = [
-        (key, seeds[start : start + SHARD])
-        for key, seeds in wanted.items()
+        (level, seeds[start : start + SHARD])
+        for level, seeds in wanted.items()
         for start in range(0, len(seeds), SHARD)
     ]
-    played = parallel.map(_play, [(key[0], seeds) for key, seeds in tasks], "demonstrations")
+    played = parallel.map(_play, tasks, compute, "demonstrations")
     return {
-        key: concatenate([part for (of, _), part in zip(tasks, played) if of == key])
-        for key in wanted
+        level: concatenate([part for (of, _), part in zip(tasks, played) if of == level])
+        for level in wanted
     }
 
 
-def _make(profile, folder: Path, report) -> None:
-    wanted = {}
-    for level, count in profile.data.demonstrations.items():
-        wanted[level, "train"] = levels.seeds("train", count, profile.seed)
-        wanted[level, "validation"] = levels.seeds(
-            "validation", profile.data.validation, profile.seed
-        )
-    played = play(wanted)
-    episodes = []
-    for (level, split), shown in played.items():
-        shown.save(folder / f"{level}.{split}.npz")
-        facts = {"level": level, "split": split, "seed": shown.seeds, "steps": shown.lengths}
-        episodes.append(pd.DataFrame(facts | {"instruction": shown.instructions}))
-    write_table(folder / EPISODES, pd.concat(episodes))
-    write_json(
-        folder / "skipped.json", {" ".join(key): d.skipped.tolist() for key, d in played.items()}
-    )
+def _make(profile, folder: Path, split: str) -> None:
+    counts = profile.data.demonstrations
+    if split == "validation":
+        counts = dict.fromkeys(counts, profile.data.validation)
+    wanted = {level: levels.seeds(split, n, profile.seed) for level, n in counts.items()}
+    for level, played in play(wanted, profile.compute).items():
+        played.save(folder / f"{level}.npz")
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """All demonstrations of a profile: ``train`` and ``validation`` by level, and ``episodes``, one
-    row per demonstration: level, split, seed, steps, instruction.  Read anew each time."""
-
-    episodes: pd.DataFrame
-    skipped: dict[str, list[int]]
-    folder: Path
-
-    @property
-    def train(self) -> dict[str, Demonstrations]:
-        return self._read("train")
-
-    @property
-    def validation(self) -> dict[str, Demonstrations]:
-        return self._read("validation")
-
-    def _read(self, split: str) -> dict[str, Demonstrations]:
-        return {
-            level: Demonstrations.load(present(self.folder / f"{level}.{split}.npz"))
-            for level in sorted(self.episodes["level"].unique())
-        }
-
-
-def _load(folder: Path) -> Recorded:
-    skipped = json.loads((folder / "skipped.json").read_text())
-    return Recorded(pd.read_csv(folder / EPISODES), skipped, folder)
+def _load(folder: Path) -> dict[str, Demonstrations]:
+    return {path.stem: Demonstrations.load(path) for path in sorted(folder.glob("*.npz"))}
 
 
 DEMONSTRATIONS = Stage(
     name="demonstrations",
-    version=2,
     make=_make,
     load=_load,
     reads=("seed", "data.demonstrations", "data.validation"),
     fans_out=True,
 )
+"""Level -> `Demonstrations`.  ``split``: train or validation."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """``episodes``, one row per demonstration: level, split, seed, steps, instruction; and
+    ``skipped``: "level split" -> seeds that the expert failed."""
+
+    episodes: pd.DataFrame
+    skipped: dict[str, list[int]]
+
+
+def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> None:
+    rows, skipped = [], {}
+    for level in profile.data.demonstrations:
+        for split, by_level in zip(SPLITS, recorded):
+            played = by_level[level]
+            facts = {"level": level, "split": split, "seed": played.seeds, "steps": played.lengths}
+            rows.append(pd.DataFrame(facts | {"instruction": played.instructions}))
+            skipped[f"{level} {split}"] = played.skipped.tolist()
+    write_table(folder / "episodes.csv.gz", pd.concat(rows))
+    write_json(folder / "skipped.json", skipped)
+
+
+EPISODES = Stage(
+    name="episodes",
+    make=_overview,
+    load=lambda folder: Overview(
+        pd.read_csv(folder / "episodes.csv.gz"), json.loads((folder / "skipped.json").read_text())
+    ),
+    reads=("data.demonstrations",),
+    needs=lambda profile: [(DEMONSTRATIONS, {"split": split}) for split in SPLITS],
+)
+"""An `Overview` of all demonstrations, without their steps."""

@@ -149,21 +149,28 @@ def rollout(env, level: str, seed: int, watch: Callable | None = None) -> Episod
     watch = watch or (lambda env, action: None)
     observation, _ = env.reset(seed=int(seed))
     watch(env, None)
-    observations, actions, reward = [], [], 0.0
+    observations, actions, reward, ended = [], [], 0.0, False
     try:
-        bot, ended = FastBot(env), False
-        while not ended:
-            action = bot.replan()
-            if action == env.actions.done:  # the bot believes it is finished, the level does not
-                break
-            observations.append(observation["image"])
-            actions.append(int(action))
-            watch(env, action)
-            observation, reward, terminated, truncated, _ = env.step(action)
-            ended = terminated or truncated
-        watch(env, None)
+        bot = FastBot(env)
     except FAILURES:
+        bot, ended = None, True
+    while not ended:
+        try:  # the bot's own planning alone: an error of whoever watches is not the bot's
+            action = bot.replan()
+        except FAILURES:
+            bot = None
+            break
+        if action == env.actions.done:  # the bot believes it is finished, the level does not
+            break
+        observations.append(observation["image"])
+        actions.append(int(action))
+        watch(env, action)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        ended = terminated or truncated
+    if bot is None:
         reward = 0.0
+    else:
+        watch(env, None)
     return Episode(
         level=level,
         seed=int(seed),
@@ -175,13 +182,16 @@ def rollout(env, level: str, seed: int, watch: Callable | None = None) -> Episod
 
 
 def rollouts(level: str, seeds: Iterable[int]) -> list[Episode]:
-    """Expert episodes of ``level``, one per seed, in the order of ``seeds``.
+    """Expert episodes of ``level`` (short name or Gym id), one per seed, in their order.
 
-    Raises:
-        LevelError: the level is unknown, or the expert cannot solve it.
+    Raises LevelError: the level is unknown, or the expert cannot solve it.
+
+    >>> (episode,) = rollouts("GoToLocal", [0])
+    >>> episode.success, episode.observations.shape[1:]
+    (True, (7, 7, 3))
     """
     env = levels.make(level)
-    return [rollout(env, level, seed) for seed in seeds]
+    return [rollout(env, levels.short(level), seed) for seed in seeds]
 
 
 def film(level: str, seed: int, tile_size: int = 16) -> Film:

@@ -9,12 +9,15 @@ embedded with the canonical article "the", and the variants are reported apart.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pandas as pd
 from minigrid.core.constants import COLOR_NAMES
 
+from paper_utils.config import generator, hint, register
 from paper_utils.data import levels as offered_levels
 
 COLOURS = tuple(COLOR_NAMES)
@@ -27,7 +30,25 @@ LOCATIONS = {
     "right": "on your right",
 }
 FACTORS = ("verb", "colour", "type", "location", "second_colour", "second_type", "second_location")
-COLUMNS = ("id", "text", "template", *FACTORS, "article", "words", "levels")
+COLUMNS = ("id", "text", "second_text", "template", *FACTORS, "article", "words", "levels")
+
+
+# Every content word or phrase of the baby language has a second name: one word of real English that
+# occurs nowhere else.  The two languages share the article and nothing more.
+_FIRST = (
+    *("red", "green", "blue", "purple", "yellow", "grey"),
+    *("ball", "box", "key", "door", "object"),
+    *("go to", "pick up", "open", "put", "next to"), *LOCATIONS.values(),
+)  # fmt: skip
+SECOND_NAMES: dict[str, dict[str, str]] = {
+    name: dict(zip(_FIRST, words.split()))
+    for name, words in {
+        "default": "crimson emerald azure violet golden ashen sphere crate latchkey gate item "
+        "approach grab unseal place beside ahead astern portside starboard",
+        "other": "scarlet jade sapphire lilac amber slate orb chest opener portal artefact "
+        "reach collect unbar deposit alongside onward rearward leftward rightward",
+    }.items()
+}
 
 
 class GrammarError(ValueError):
@@ -104,11 +125,7 @@ GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
     "Pickup": {"pick up": [_nouns(articles=EITHER)]},
     "Open": {"open": [_DOORS]},
     "OpenDoor": {"open": [_nouns(("door",)) + _nouns(("door",), ("",), tuple(LOCATIONS), EITHER)]},
-    "ActionObjDoor": {
-        "go to": [_nouns() + _DOORS],
-        "pick up": [_nouns()],
-        "open": [_DOORS],
-    },
+    "ActionObjDoor": {"go to": [_nouns() + _DOORS], "pick up": [_nouns()], "open": [_DOORS]},
     "PutNextLocal": {"put": [_nouns(), _nouns()]},
     "Synth": _synthetic(("",)),
     "SynthLoc": _synthetic(_ANY_PLACE),
@@ -120,18 +137,21 @@ _DISTINCT = {"PutNextLocal"}
 def check(level: str) -> None:
     """Raises LevelError or GrammarError, one line, if a level's instructions cannot be listed."""
     offered_levels.check(level)
-    if level not in GRAMMARS:
+    if offered_levels.short(level) not in GRAMMARS:
         raise GrammarError(
             f"the instructions of {level!r} are not listed; "
             f"levels with a grammar are {', '.join(GRAMMARS)}"
         )
 
 
-def instructions(levels: Iterable[str], articles: bool = False) -> pd.DataFrame:
-    """Every distinct instruction of ``levels``, one row each, in a fixed order.
+def instructions(
+    levels: Iterable[str], articles: bool = False, second: str | dict[str, str] = "default"
+) -> pd.DataFrame:
+    """Every distinct instruction of ``levels`` (short names or Gym ids), in a fixed order.
 
-    Columns: ``id`` (int, 0..N-1), ``text``, ``template`` (the text with its words replaced by
-    slots), ``verb`` (go to / pick up / open / put), ``colour``, ``type``, ``location`` and the same
+    Columns: ``id`` (int, 0..N-1), ``text``, ``second_text`` (in the second names of the table
+    ``second``: a name in SECOND_NAMES, or a table), ``template`` (the text with its words replaced
+    by slots), ``verb`` (go to / pick up / open / put), ``colour``, ``type``, ``location``, the same
     for the second object (empty where absent; ``type`` "object" where only the colour is said),
     ``article`` ("the"; with ``articles=True`` every variant, as "a" or "a/the"), ``words`` (count)
     and ``levels`` that say it.
@@ -139,15 +159,20 @@ def instructions(levels: Iterable[str], articles: bool = False) -> pd.DataFrame:
     Raises:
         GrammarError: a level whose instructions cannot be listed (those that chain clauses).
         LevelError: an unknown level.
+
+    >>> instructions(["BabyAI-PutNextLocal-v0"]).loc[0, ["text", "second_text"]].tolist()
+    ['put the blue box next to the blue ball', 'place the azure crate beside the azure sphere']
     """
     rows: dict[str, dict] = {}
-    for level in levels:
+    for level in map(offered_levels.short, levels):
         check(level)
         for row in _of_level(level, articles):
             known = rows.setdefault(row["text"], {**row, "levels": ()})
             known["levels"] = (*known["levels"], level)
     table = pd.DataFrame(rows.values())
     table["levels"] = table["levels"].map(" ".join)
+    names = second_names(second)
+    table["second_text"] = [rename(text, names) for text in table["text"]]
     table.insert(0, "id", range(len(table)))
     return table[list(COLUMNS)]
 
@@ -182,6 +207,81 @@ def _row(verb: str, nouns: tuple[Noun, ...], articles: tuple[str, ...]) -> dict:
 def canonical(mission: str) -> str:
     """A mission with every article made "the", as instructions are embedded."""
     return " ".join("the" if word == "a" else word for word in mission.split())
+
+
+def second_names(value: str | dict[str, str]) -> dict[str, str]:
+    """A table of second names: one of SECOND_NAMES, or one's own, checked.
+
+    Raises ValueError, one line: a word lacks a second name, or has one that would be a tie between
+    the two languages (several words, a word of the first names, the name of two).
+    """
+    if isinstance(value, str):
+        if value not in SECOND_NAMES:
+            raise ValueError(f"unknown table {value!r}{hint(value, SECOND_NAMES)}")
+        return SECOND_NAMES[value]
+    for phrase in _FIRST:
+        if phrase not in value:
+            raise ValueError(f"{phrase!r} has no second name")
+    known = {word for phrase in _FIRST for word in phrase.split()}
+    for phrase, name in value.items():
+        if phrase not in _FIRST:
+            raise ValueError(f"{phrase!r} has no second name to give{hint(phrase, _FIRST)}")
+        if not name.isalpha() or name != name.lower() or name in known:
+            raise ValueError(f"{name!r}, for {phrase!r}, is not one new word in lower case")
+    if len(set(value.values())) < len(value):
+        raise ValueError("two words have the same second name")
+    return value
+
+
+@lru_cache(maxsize=8)
+def _renamed(phrases: tuple[str, ...]) -> re.Pattern:
+    # "Open" is renamed where it is a verb: a door that "is open" stays so.
+    forms = [f"{p}(?= (?:the|a|it)\\b)" if p == "open" else p for p in phrases]
+    return re.compile(rf"\b(?:pick it up|{'|'.join(sorted(forms, key=len, reverse=True))})\b")
+
+
+def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None = None) -> str:
+    """A text in second names; with ``draw(phrase)``, only those mentions that it is true of.
+
+    >>> rename("put the red ball next to the blue key", SECOND_NAMES["default"])
+    'place the crimson sphere beside the azure latchkey'
+    """
+
+    def replace(match: re.Match) -> str:
+        if draw is not None and not draw(match[0]):
+            return match[0]
+        return f"{table['pick up']} it" if match[0] == "pick it up" else table[match[0]]
+
+    return _renamed(tuple(table)).sub(replace, text)
+
+
+def dialect(texts: Sequence[str], seeds: Sequence[int], table: dict[str, str]) -> list[str]:
+    """Each episode's instruction in first or in second names, drawn by the episode's seed."""
+    second = [generator("chosen names", int(seed)).random() < 0.5 for seed in seeds]
+    return [rename(text, table) if other else text for text, other in zip(texts, second)]
+
+
+def _check_levels(demonstrations: dict[str, int]) -> None:
+    if not demonstrations:
+        raise ValueError("name at least one level")
+    for level in demonstrations:
+        check(level)
+        if level != offered_levels.short(level):
+            raise ValueError(f"use the short name {offered_levels.short(level)!r} for {level!r}")
+
+
+def _check_compositions(phrases: Sequence[str]) -> None:
+    known = [f"{colour} {kind}" for colour in COLOURS for kind in ANY_TYPE]
+    for phrase in phrases:
+        if phrase not in known:
+            raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
+    if not phrases:
+        raise ValueError("name at least one composition, as 'red ball'")
+
+
+register("data.demonstrations", _check_levels)
+register("data.second_names", second_names)
+register("cloning.held_out", _check_compositions)
 
 
 def minimal_pairs(table: pd.DataFrame) -> pd.DataFrame:

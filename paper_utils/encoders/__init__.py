@@ -1,7 +1,6 @@
 """Room of notebook 03: every way in which an instruction becomes a vector.
 
-``families`` declares the encoders; ``lexical`` holds the controls that only see words;
-``scratch`` trains the six reference models on the narrated world (``objectives`` says what each
-learns and is scored by); ``hub`` embeds texts with any checkpoint, trained here or public;
-``agent`` embeds instructions with a cloned policy.
+``registry`` declares the encoders and embeds; ``families`` are the six architectures, ``scratch``
+trains them on the narrated world (``objectives``: what each learns and is scored by); ``hub``
+embeds texts with any checkpoint, trained here or public; ``lexical`` only sees words.
 """

@@ -1,30 +1,15 @@
-"""The registry of encoders: the one place where an encoder is declared.
+"""The transformer architectures that are compared with the agents.
 
-An *encoder* is a row of the comparison: a named way to turn texts into vectors.  A *family* is a
-transformer architecture, and gives three encoders: trained here from scratch, the same model
-before training, and a public checkpoint.
-
-To add a lexical control: one function in ``lexical.py``, one ``_control`` entry in ``ENCODERS``.
-To add a family: one function that configures it small, one entry in ``FAMILIES``.
+To add one: a function with the fields of its small configuration, and an entry in ``FAMILIES``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from paper_utils.encoders import lexical
-
-Modality = Literal["action", "language", "vision-language", "lexical"]
-COLOURS: dict[Modality, str] = {  # of Okabe and Ito, safe for colour-blind readers
-    "action": "#D55E00",
-    "language": "#0072B2",
-    "vision-language": "#009E73",
-    "lexical": "#7F7F7F",
-}
+from paper_utils.config import hint, register
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]")
 """Special tokens of the tokenizer trained here; the position of a token is its id."""
@@ -112,7 +97,8 @@ class Family:
 
     name: str
     label: str
-    modality: Modality
+    modality: str
+    """``language`` or ``vision-language``."""
     objective: str
     """What it learns from scratch; a key of ``objectives.OBJECTIVES``."""
     configure: Callable[[Size], dict[str, Any]] = field(repr=False)
@@ -157,7 +143,7 @@ FAMILIES: dict[str, Family] = {
             model="LlamaForCausalLM",
             model_types=("llama",),
             **_DECODER,
-        ),
+        ),  # fmt: skip
         Family(
             "qwen",
             "Qwen",
@@ -165,7 +151,7 @@ FAMILIES: dict[str, Family] = {
             model="Qwen3ForCausalLM",
             model_types=("qwen3", "qwen2"),
             **_DECODER,
-        ),
+        ),  # fmt: skip
         Family(
             "deepseek",
             "DeepSeek",
@@ -173,7 +159,7 @@ FAMILIES: dict[str, Family] = {
             model="DeepseekV3ForCausalLM",
             model_types=("deepseek_v3", "deepseek_v2"),
             **_DECODER,
-        ),
+        ),  # fmt: skip
         Family(
             "bert",
             "BERT",
@@ -224,96 +210,20 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """A row of the comparison: a named way to turn texts into vectors."""
-
-    name: str
-    label: str
-    """How tables and figures call it."""
-    modality: Modality
-    """What it learned from; decides its colour."""
-    source: Literal["cloning", "scratch", "hub", "control"]
-    pooling: str
-    """How token states, or words, become one vector."""
-    function: Callable[..., np.ndarray] = field(repr=False)
-    family: str | None = None
-    """Name of the :class:`Family` of a reference model."""
-    trained: bool = True
-
-    @property
-    def colour(self) -> str:
-        return COLOURS[self.modality]
-
-    def embed(
-        self, texts: list[str], *, checkpoint: Any = None, seed: int = 0, **options: Any
-    ) -> np.ndarray:
-        """Texts -> float32[N, D], row i for ``texts[i]``.
-
-        Models need a ``checkpoint``, a folder or a Hub id, and pass ``options`` to ``hub.embed``
-        or ``agent.embed``; ``seed`` draws the random tables of the controls.
-        """
-        if self.source == "control":
-            return self.function(texts, seed=seed)
-        if checkpoint is None:
-            raise ValueError(f"encoder {self.name!r} needs a checkpoint")
-        if self.family:
-            options = {"family": self.family, "pooling": self.pooling} | options
-        return self.function(texts, checkpoint, **options)
+def _check(names: Iterable[str]) -> None:
+    names = list(names)
+    for name in names:
+        if name not in FAMILIES:
+            raise ValueError(f"unknown family {name!r}{hint(name, FAMILIES)}")
+    if len(set(names)) < len(names):
+        raise ValueError("name each family once")
 
 
-def _hub(texts: list[str], checkpoint: Any, **options: Any) -> np.ndarray:
-    from paper_utils.encoders import hub
-
-    return hub.embed(texts, checkpoint, **options)
-
-
-def _agent(texts: list[str], checkpoint: Any, **options: Any) -> np.ndarray:
-    from paper_utils.encoders import agent
-
-    return agent.embed(texts, checkpoint, **options)
+def _check_trained(names: Iterable[str]) -> None:
+    _check(names)
+    if not names:
+        raise ValueError("name at least one family")
 
 
-def _cloned(name: str, label: str, trained: bool = True) -> Encoder:
-    return Encoder(name, label, "action", "cloning", "sentence", _agent, None, trained)
-
-
-def _references(family: Family) -> list[Encoder]:
-    return [
-        Encoder(
-            family.name + suffix,
-            family.label + note,
-            family.modality,
-            source,
-            family.poolings[0],
-            _hub,
-            family.name,
-            suffix != "-untrained",
-        )
-        for suffix, note, source in (
-            ("", "", "scratch"),
-            ("-untrained", ", untrained", "scratch"),
-            ("-hub", ", public", "hub"),
-        )
-    ]
-
-
-def _control(function: Callable[..., np.ndarray], label: str, pooling: str) -> Encoder:
-    return Encoder(function.__name__, label, "lexical", "control", pooling, function)
-
-
-ENCODERS: dict[str, Encoder] = {
-    encoder.name: encoder
-    for encoder in (
-        _cloned("action", "agent"),
-        _cloned("action-untrained", "agent, untrained", trained=False),
-        _cloned("action-shuffled", "agent, shuffled"),
-        *(encoder for family in FAMILIES.values() for encoder in _references(family)),
-        _control(lexical.bag_of_words, "bag of words", "sum"),
-        _control(lexical.tf_idf, "tf-idf", "sum"),
-        _control(lexical.random_tokens, "random tokens", "mean"),
-        _control(lexical.random_tokens_positional, "random tokens, ordered", "mean"),
-        _control(lexical.edit_distance, "edit distance", "none"),
-        _control(lexical.length, "length", "none"),
-    )
-}
+register("encoders.families", _check_trained)
+register("encoders.checkpoints", _check)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from paper_utils import parallel
-from paper_utils.artifacts import files_of, hash_json
 from paper_utils.encoders.families import FAMILIES, Family
 from paper_utils.encoders.lexical import checked
 from paper_utils.provenance import ROOT
+from paper_utils.store import files_of, hash_json
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BUFFERS = r"position_ids$|rotary_emb\.inv_freq$"
 """Constants that old checkpoints store and the library computes."""
+LOCAL = "local"
 LARGE = 8 * 2**30
 """Bytes of weights above which a model on CPU keeps the precision of its checkpoint."""
 
@@ -113,7 +114,7 @@ def embed(
 
     read = spec.poolings[0] if pooling == "projected" else pooling
     order = sorted(range(len(texts)), key=lambda row: -len(tokens[row]))  # largest batch first
-    found = []
+    parts = []
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             batch = [tokens[row] for row in order[start : start + batch_size]]
@@ -122,8 +123,8 @@ def embed(
             vectors = _pooled(states, ids, mask, read, tokenizer.bos_token_id)  # (K, B, D)
             if pooling == "projected":
                 vectors = getattr(tower, spec.projection)(vectors.to(tower.dtype))
-            found.append(vectors.float().cpu())
-    embeddings = torch.cat(found, dim=1)[:, np.argsort(order)].numpy()  # (K, N, D)
+            parts.append(vectors.float().cpu())
+    embeddings = torch.cat(parts, dim=1)[:, np.argsort(order)].numpy()  # (K, N, D)
     if not np.isfinite(embeddings).all():
         raise CheckpointError(f"checkpoint {checkpoint}: gives embeddings that are not finite")
     return embeddings if all_layers else embeddings[0]
@@ -132,24 +133,30 @@ def embed(
 def usable(checkpoint: str, family: str) -> Snapshot:
     """Finds (or fetches) a checkpoint and checks that it is complete, without loading it.
 
-    ``checkpoint``: a folder (absolute, or from the project's root), a Hub id, or ``id@revision``.
-    The revision of a folder is a hash of its files.
+    ``checkpoint``: a folder, a Hub id, or ``id@revision``.  The revision of a folder is a hash of
+    its files.
 
     Raises:
         CheckpointError: it cannot be had, is not one of ``family``, or lacks weights in safetensors
             or a tokenizer.
     """
-    local = ROOT / checkpoint
-    if local.is_dir():
-        snapshot = Snapshot(local, hash_json(files_of(local))[:16])
-    else:
-        name, _, revision = checkpoint.partition("@")
-        snapshot = resolve(name, revision or None)
+    name, _, revision = checkpoint.partition("@")
+    snapshot = resolve(checkpoint if _folder(checkpoint) else name, revision or None)
     with _one_line(checkpoint):
         _family(snapshot.folder, family)
         _check_tokenizer(snapshot.folder)
         _check_shards(snapshot.folder)
+    if snapshot.revision == LOCAL:
+        return Snapshot(snapshot.folder, hash_json(files_of(snapshot.folder))[:16])
     return snapshot
+
+
+def _folder(checkpoint: str | os.PathLike[str]) -> Path | None:
+    """A checkpoint's folder: as it is given, from the working folder, else from the project's."""
+    for folder in (Path(checkpoint), ROOT / checkpoint):
+        if folder.is_dir():
+            return folder
+    return None
 
 
 def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> Snapshot:
@@ -158,9 +165,8 @@ def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> 
     Raises:
         CheckpointError: no such folder, not on the Hub, gated, or the Hub cannot be reached.
     """
-    folder = Path(checkpoint)
-    if folder.is_dir():
-        return Snapshot(folder, "local")
+    if folder := _folder(checkpoint):
+        return Snapshot(folder, LOCAL)
     name = str(checkpoint)
     if not HUB_ID.fullmatch(name):
         raise CheckpointError(f"checkpoint {name}: no such folder")
@@ -171,9 +177,10 @@ def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> 
     fetch = f"hf download {name}{version}"
     try:
         with quiet():
-            found = snapshot_download(
+            path = snapshot_download(
                 name, revision=revision, allow_patterns=FILES, ignore_patterns=["*/*"]
             )
+        return Snapshot(Path(path), Path(path).name)
     except errors.GatedRepoError:
         reason = f"gated: accept its terms at https://huggingface.co/{name}, then set HF_TOKEN and"
     except errors.RevisionNotFoundError:
@@ -184,8 +191,6 @@ def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> 
         reason = "no such folder, not in the cache, and the Hub cannot be reached; once it can"
     except (OSError, ValueError, errors.HfHubHTTPError) as error:
         reason = f"cannot be fetched ({_line(error)}); try"
-    else:
-        return Snapshot(Path(found), Path(found).name)
     raise CheckpointError(f"checkpoint {name}: {reason}: {fetch}")
 
 

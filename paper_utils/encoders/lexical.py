@@ -11,6 +11,9 @@ import zlib
 
 import numpy as np
 
+from paper_utils.config import generator
+from paper_utils.data import grammar
+
 _WORDS = {"token_pattern": r"\S+", "lowercase": True, "dtype": np.float32}
 
 
@@ -54,6 +57,20 @@ def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) 
     """
     gate = lambda position: _generator(seed, f"position {position}").random(width)  # noqa: E731
     return _pooled(texts, seed, width, gate)
+
+
+def bag_of_concepts(
+    texts: list[str], seed: int = 0, table: dict[str, str] | None = None
+) -> np.ndarray:
+    """A bag of words that has been told a dictionary: which second name belongs to which first.
+
+    The line that a dictionary reaches without any training.  ``table``: first name -> second name,
+    ``grammar.SECOND_NAMES["default"]`` if None.
+    """
+    table = table or grammar.SECOND_NAMES["default"]
+    first = {second: name.replace(" ", "_") for name, second in table.items()}
+    texts = [grammar.rename(text, table) for text in checked(texts)]  # now all in second names
+    return bag_of_words([" ".join(first.get(w, w) for w in text.split()) for text in texts])
 
 
 def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
@@ -116,7 +133,7 @@ def _pooled(texts: list[str], seed: int, width: int, gate) -> np.ndarray:
 
 
 def _generator(seed: int, key: str) -> np.random.Generator:
-    return np.random.default_rng([seed, zlib.crc32(key.encode())])
+    return generator("lexical", seed, zlib.crc32(key.encode()))
 
 
 def _words(texts: list[str]) -> list[list[str]]:

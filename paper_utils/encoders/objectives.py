@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from paper_utils.config import generator as stream
 from paper_utils.encoders.families import BOS, CLS, CONTEXT, EOS, MASK, PAD, SEP, SPECIAL
 
 LENGTHS = (32, 64, CONTEXT)
@@ -34,15 +35,15 @@ class NextToken:
     first, last = BOS, EOS
     rate = 1.0
 
-    def __init__(self, corpus: Any, tokenizer: Any, batch_size: int) -> None:
+    def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
         def rows(texts: list[str]) -> list[list[int]]:
             tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
             return [[self.first, *ids, self.last] for ids in tokens]
 
         self.batch_tokens = max(batch_size * TOKENS, CONTEXT)
         self.vocab_size = len(tokenizer)
-        self.train = rows(corpus.told.train)
-        self.valid = [row[:CONTEXT] for row in rows(corpus.told.validation[:HELD_OUT])]
+        self.train = rows(documents.train)
+        self.valid = [row[:CONTEXT] for row in rows(documents.validation[:HELD_OUT])]
         self.stream = np.array([token for row in self.train for token in row[1:]])
         # Rows begin where a sentence does, like the instructions that will be embedded.
         stops = np.isin(self.stream, [self.last, tokenizer.convert_tokens_to_ids(".")])
@@ -98,11 +99,11 @@ class MaskedToken(NextToken):
         return F.cross_entropy(model(input_ids=shown).logits.transpose(1, 2), asked)
 
     def scores(self, model: Any) -> list[dict[str, Any]]:
-        generator = np.random.default_rng(0)  # every model is asked the same words
+        random = stream("masked words", 0)  # every model is asked the same words
         frequent = int(np.bincount(self.stream[self.stream >= len(SPECIAL)]).argmax())
         right, trivial, count = 0, 0, 0
         for rows, mask in _batches(self.valid):
-            shown, asked = self.hide(rows, generator)
+            shown, asked = self.hide(rows, random)
             guesses = model(input_ids=shown, attention_mask=mask).logits.argmax(-1)
             right += int((guesses == asked).sum())
             trivial += int((asked == frequent).sum())
@@ -116,14 +117,14 @@ class Contrastive:
 
     rate = 1 / 5  # of the learning rate: small batches of pairs give noisy gradients
 
-    def __init__(self, corpus: Any, tokenizer: Any, batch_size: int) -> None:
+    def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
         def pairs(images: np.ndarray, captions: list[str]) -> tuple[np.ndarray, torch.Tensor]:
             tokens = tokenizer(captions, truncation=True, max_length=CONTEXT)["input_ids"]
             return images, pad_sequence([torch.tensor(ids) for ids in tokens], True, PAD)
 
-        shown, few = corpus.shown, slice(HELD_OUT)
-        self.train = pairs(shown.train_images, shown.train_captions)
-        self.valid = pairs(shown.validation_images[few], shown.validation_captions[few])
+        few = slice(HELD_OUT)
+        self.train = pairs(pictures.train_images, pictures.train_captions)
+        self.valid = pairs(pictures.validation_images[few], pictures.validation_captions[few])
         self.batch_size = min(batch_size, len(self.train[0]))
 
     def encode(self, model: Any, pixels: torch.Tensor, text: dict[str, torch.Tensor]) -> Any:

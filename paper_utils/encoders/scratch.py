@@ -9,31 +9,20 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from paper_utils.data.narration import Documents
-from paper_utils.data.pictures import Pictures
+from paper_utils.config import generator
+from paper_utils.data.corpus import Documents, Pictures
 from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, Size
 from paper_utils.encoders.hub import quiet
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The narrated world: text for the language models, pictures with captions for the others."""
-
-    told: Documents
-    shown: Pictures
 
 
 def train(
     family: str,
     folder: str | os.PathLike[str],
-    corpus: Corpus,
+    documents: Documents,
+    pictures: Pictures,
     *,
     width: int = 64,
     layers: int = 2,
@@ -42,7 +31,6 @@ def train(
     batch_size: int = 16,
     learning_rate: float = 5e-3,
     seed: int = 0,
-    progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Trains one family and saves it to ``folder``; returns the content of its scores.json.
 
@@ -52,8 +40,8 @@ def train(
     Arguments:
         family: a key of ``families.FAMILIES``.
         batch_size: image-caption pairs per step, or as many times 64 tokens of text.
+        documents, pictures: the world in words, and in pictures with captions.
         learning_rate: at the end of the warm-up, for text; CLIP takes a fifth, BLIP a tenth of it.
-        progress: called with the fraction done, about a hundred times.
 
     Raises:
         ValueError: unknown family, or a corpus too small or misaligned.
@@ -65,35 +53,33 @@ def train(
 
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}: known are {', '.join(FAMILIES)}")
-    shown = corpus.shown
     for images, captions in (
-        (shown.train_images, shown.train_captions),
-        (shown.validation_images, shown.validation_captions),
+        (pictures.train_images, pictures.train_captions),
+        (pictures.validation_images, pictures.validation_captions),
     ):
         if len(images) != len(captions):
             raise ValueError(f"{len(images)} images with {len(captions)} captions")
     spec = FAMILIES[family]
-    tokenizer = train_tokenizer(corpus, spec.template)
-    generator = np.random.default_rng(seed)
+    texts = [*documents.train, *pictures.train_captions]
+    tokenizer = train_tokenizer(texts, spec.template)
+    random = generator("reference", seed)
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kind = getattr(transformers, spec.model)
-        image_size = shown.train_images.shape[1]
+        image_size = pictures.train_images.shape[1]
         size = Size(len(tokenizer), width, layers, heads, image_size)
         model = kind(kind.config_class(**spec.configure(size))).train()
-        objective = OBJECTIVES[spec.objective](corpus, tokenizer, batch_size)
+        objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, batch_size)
         rate = learning_rate * objective.rate
         optimiser = torch.optim.AdamW(_decayed(model), lr=rate, betas=(0.9, 0.98), fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
-        for step in range(steps):
-            loss = objective.loss(model, generator)
+        for _ in range(steps):
+            loss = objective.loss(model, random)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-            if progress and step % max(1, steps // 100) == 0:
-                progress(step / steps)
         model.eval()
         with torch.inference_mode():
             scores = objective.scores(model)
@@ -108,13 +94,11 @@ def train(
         "scores": scores,
     }
     Path(folder, "scores.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    if progress:
-        progress(1.0)
     return report
 
 
-def train_tokenizer(corpus: Corpus, template: tuple[int | None, int | None]) -> Any:
-    """A word-level tokenizer of the corpus, lower case: the same vocabulary for every family.
+def train_tokenizer(texts: list[str], template: tuple[int | None, int | None]) -> Any:
+    """A word-level tokenizer of a corpus, lower case: the same vocabulary for every family.
 
     ``template`` gives the ids of the special tokens before and after a text.
     """
@@ -125,7 +109,7 @@ def train_tokenizer(corpus: Corpus, template: tuple[int | None, int | None]) -> 
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.WordLevelTrainer(special_tokens=list(SPECIAL), show_progress=False)
-    tokenizer.train_from_iterator([*corpus.told.train, *corpus.shown.train_captions], trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     before, after = ("" if token is None else SPECIAL[token] for token in template)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{before} $A {after}".strip(),

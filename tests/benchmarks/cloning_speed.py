@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from paper_utils.artifacts import Store
 from torch import nn
 from torch.nn import functional as F
 
 from paper_utils import Profile
-from paper_utils.artifacts import Store
 from paper_utils.cloning import rollout
 from paper_utils.cloning.policy import CELL_KINDS, WORDS, Policy, Sizes
 from paper_utils.cloning.training import Episodes, loss_of, train

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from paper_utils.data.narration import Documents
 from paper_utils.data.pictures import Pictures
+
 from paper_utils.encoders import hub, scratch
 from paper_utils.encoders.families import FAMILIES
 

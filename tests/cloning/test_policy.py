@@ -3,18 +3,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from paper_utils.cloning.policy import (
-    CELL_KINDS,
-    START,
-    WORDS,
-    Look,
-    Policy,
-    Sizes,
-    cell_kinds,
-    tokenize,
-)
+from paper_utils.cloning.policy import CELL_KINDS, START, WORDS, Look, Policy, Sizes, cell_kinds
 from paper_utils.data import expert, grammar
 
+GOLDEN = 30.752018231432885
 SIZES = Sizes(width=32, heads=4, instruction_layers=2, queries=3, history_layers=2)
 TEXTS = ["go to the red ball", "put the red ball next to the blue key", "open the door behind you"]
 
@@ -39,15 +31,15 @@ def test_looking_equals_attention_over_49_written_out_keys_and_values():
     o, c, s = look.kinds[cells].unbind(-1)  # (N, 49)
     rows = look.object(o) + look.colour(c) + look.state(s) + look.position.weight  # (N, 49, 2C)
     key, value = rows.chunk(2, dim=-1)
-    queries = look.ask(x).view(5, 2, 16)
+    queries = look.q_proj(x).view(5, 2, 16)
     expected = F.scaled_dot_product_attention(queries, key, value)
-    torch.testing.assert_close(read, look.answer(expected.flatten(1)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(read, look.out_proj(expected.flatten(1)), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(attention.sum(-1), torch.ones(5, 2))
 
 
 def test_no_step_sees_the_future(policy):
     cells, previous = some_steps()
-    sentence = policy.instruction(tokenize(TEXTS))
+    sentence = policy.instruction(policy.tokenize(TEXTS))
     whole, _, _ = policy(sentence, cells, previous)
     changed = cells.clone()
     changed[:, 5:] = (changed[:, 5:] + 1) % len(CELL_KINDS)
@@ -58,7 +50,7 @@ def test_no_step_sees_the_future(policy):
 
 def test_step_by_step_equals_all_at_once(policy):
     cells, previous = some_steps(steps=40)
-    sentence = policy.instruction(tokenize(TEXTS))
+    sentence = policy.instruction(policy.tokenize(TEXTS))
     whole, _, _ = policy(sentence, cells, previous)
     past, parts = None, []
     for step in range(40):
@@ -70,20 +62,20 @@ def test_step_by_step_equals_all_at_once(policy):
 
 
 def test_padding_words_does_not_change_a_sentence(policy):
-    together = policy.instruction(tokenize(TEXTS))
-    alone = torch.cat([policy.instruction(tokenize([text])) for text in TEXTS])
+    together = policy.instruction(policy.tokenize(TEXTS))
+    alone = torch.cat([policy.instruction(policy.tokenize([text])) for text in TEXTS])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
-    states = policy.instruction.states(tokenize(TEXTS))
+    states = policy.instruction.states(policy.tokenize(TEXTS))
     assert states.shape == (SIZES.instruction_layers + 1, 3, 9, SIZES.width)
 
 
-def test_every_instruction_can_be_said_and_nothing_else():
+def test_every_instruction_can_be_said_and_nothing_else(policy):
     for level in grammar.GRAMMARS:
-        tokenize(grammar.instructions([level], articles=True)["text"].head(2000))
+        policy.tokenize(grammar.instructions([level], articles=True)["text"].head(2000))
     assert len(set(WORDS)) == len(WORDS)
     for text in ("go to the pink ball", "", "the " * 65):
         with pytest.raises(ValueError, match="not an instruction"):
-            tokenize([text])
+            policy.tokenize([text])
 
 
 def test_cells_are_the_observations():
@@ -103,6 +95,14 @@ def test_a_policy_survives_the_disk(policy, tmp_path):
     loaded = Policy.load(tmp_path)
     cells, previous = some_steps()
     for one in (policy, loaded):
-        one.out, _, _ = one(one.instruction(tokenize(TEXTS)), cells, previous)
+        one.out, _, _ = one(one.instruction(one.tokenize(TEXTS)), cells, previous)
     assert torch.equal(policy.out, loaded.out)
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
+
+
+@torch.inference_mode()
+def test_the_same_seed_gives_the_same_policy_as_ever(policy):
+    """Published weights were trained from this start; a changed order of layers would lose it."""
+    cells, previous = some_steps()
+    logits, _, _ = policy(policy.instruction(policy.tokenize(TEXTS)), cells, previous)
+    assert float(logits.double().abs().sum()) == pytest.approx(GOLDEN, rel=1e-4)

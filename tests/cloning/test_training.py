@@ -6,6 +6,7 @@ from paper_utils import Profile
 from paper_utils.cloning import training
 from paper_utils.cloning.policy import START, WORDS, Policy, Sizes
 from paper_utils.cloning.training import CHECKPOINT, SNAPSHOTS, Episodes, train, validate
+from paper_utils.config import generator
 from paper_utils.data.demonstrations import play
 from paper_utils.data.levels import seeds
 
@@ -16,11 +17,10 @@ class Killed(Exception):
 
 @pytest.fixture(scope="module")
 def demonstrations():
-    counts = {"train": 120, "validation": 30}
-    wanted = {("GoToLocal", use): seeds(use, count) for use, count in counts.items()}
-    wanted |= {("OpenDoor", use): seeds(use, count // 2) for use, count in counts.items()}
-    played = play(wanted)
-    return {use: {level: played[level, use] for level, _ in list(wanted)[::2]} for use in counts}
+    return {
+        use: play({"GoToLocal": seeds(use, count), "OpenDoor": seeds(use, count // 2)})
+        for use, count in {"train": 120, "validation": 30}.items()
+    }
 
 
 @pytest.fixture
@@ -28,18 +28,20 @@ def settings():
     return Profile.load("smoke", overrides={"cloning.batch_episodes": 16}).cloning
 
 
-def learn(demonstrations, settings, folder, report=lambda fraction: None, epochs=3):
+POLICY = Policy(Sizes(8, 1, 1, 1, 1))
+
+
+def learn(demonstrations, settings, folder, epochs=3):
     torch.manual_seed(5)
     policy = Policy(Sizes.of(settings))
     curve = train(
         policy,
-        Episodes.of(demonstrations["train"]),
-        Episodes.of(demonstrations["validation"]),
+        Episodes.of(demonstrations["train"], policy),
+        Episodes.of(demonstrations["validation"], policy),
         settings,
         epochs,
         seed=5,
         folder=folder,
-        report=report,
     )
     return policy, curve
 
@@ -53,16 +55,19 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     (tmp_path / "whole").mkdir()
     whole, curve = learn(demonstrations, settings, tmp_path / "whole")
 
-    calls = [0]
+    calls, loss_of = [0], training.loss_of
     for stop in stops:
 
-        def report(fraction, stop=stop):
+        def dies(policy, batch, stop=stop):
             calls[0] += 1
             if calls[0] >= stop:
                 raise Killed
+            return loss_of(policy, batch)
 
+        monkeypatch.setattr(training, "loss_of", dies)
         with pytest.raises(Killed):
-            learn(demonstrations, settings, tmp_path, report)
+            learn(demonstrations, settings, tmp_path)
+    monkeypatch.setattr(training, "loss_of", loss_of)
     resumed, again = learn(demonstrations, settings, tmp_path)
     for name, weights in whole.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name]), name
@@ -83,13 +88,15 @@ def test_a_damaged_checkpoint_is_no_checkpoint(demonstrations, settings, tmp_pat
 def test_it_learns_and_keeps_the_best_epoch(demonstrations, settings, tmp_path):
     policy, curve = learn(demonstrations, settings, tmp_path, epochs=12)
     assert curve["validation_loss"].iloc[-1] < curve["validation_loss"].iloc[0] - 0.2
-    scores = validate(policy, Episodes.of(demonstrations["validation"]), torch.device("cpu"))
+    scores = validate(
+        policy, Episodes.of(demonstrations["validation"], policy), torch.device("cpu")
+    )
     assert scores["validation_loss"] == pytest.approx(curve["validation_loss"].min(), rel=1e-5)
     assert 0 < scores["accuracy GoToLocal"] < 1
 
 
 def test_batches_cover_each_episode_once_and_pad_little(demonstrations):
-    episodes = Episodes.of(demonstrations["train"])
+    episodes = Episodes.of(demonstrations["train"], POLICY)
     batches = episodes.batches(16, seed=1, epoch=2)
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(episodes)))
     assert all((a == b).all() for a, b in zip(batches, episodes.batches(16, seed=1, epoch=2)))
@@ -100,7 +107,7 @@ def test_batches_cover_each_episode_once_and_pad_little(demonstrations):
 
 
 def test_a_batch_is_the_demonstrations(demonstrations):
-    episodes = Episodes.of(demonstrations["train"])
+    episodes = Episodes.of(demonstrations["train"], POLICY)
     chosen = np.array([3, 130])
     tokens, cells, previous, actions, mask = episodes.batch(chosen, torch.device("cpu"))
     demos = demonstrations["train"]["OpenDoor"]
@@ -111,21 +118,22 @@ def test_a_batch_is_the_demonstrations(demonstrations):
 
 
 def test_shuffling_exchanges_instructions_within_a_level_only(demonstrations):
-    plain, shuffled = (Episodes.of(demonstrations["train"], s) for s in (None, 3))
+    def exchanged(number, part):
+        return generator("shuffled instructions", 3, number).permutation(part.instructions)
+
+    plain, shuffled = (Episodes.of(demonstrations["train"], POLICY, s) for s in (None, exchanged))
     assert torch.equal(plain.cells, shuffled.cells) and torch.equal(plain.actions, shuffled.actions)
     assert not torch.equal(plain.tokens, shuffled.tokens)
     for level in (0, 1):
         rows = plain.level == level
         one, two = (sorted(map(tuple, e.tokens[rows].tolist())) for e in (plain, shuffled))
         assert one == two
-    again = Episodes.of(demonstrations["train"], 3)
-    assert torch.equal(shuffled.tokens, again.tokens)
 
 
 def test_held_out_compositions_are_never_shown(demonstrations):
     train = demonstrations["train"]
     held_out = ("red ball", "yellow door")
-    kept = Episodes.of(train, without=held_out)
+    kept = Episodes.of(train, POLICY, without=held_out)
     texts = [text for part in train.values() for text in part.instructions]
     stay = [not any(phrase in text for phrase in held_out) for text in texts]
     assert 0 < len(kept) == sum(stay) < len(texts)
@@ -135,10 +143,23 @@ def test_held_out_compositions_are_never_shown(demonstrations):
     assert not any((red, ball) in zip(row, row[1:]) for row in shown)
     assert any((green, ball) in zip(row, row[1:]) for row in shown)
     # What is kept is what it was: the same views and actions belong to the same words.
-    whole = Episodes.of(train)
+    whole = Episodes.of(train, POLICY)
     row = int(np.flatnonzero(stay)[-1])
     for one, two in zip(
         kept.batch(np.array([len(kept) - 1]), torch.device("cpu")),
         whole.batch(np.array([row]), torch.device("cpu")),
     ):
         assert torch.equal(one, two)
+
+
+def test_a_bilingual_agent_knows_both_names_and_no_other_agents_start():
+    profile = Profile.load("smoke")
+    policy = training.new_policy(profile, 0, "bilingual")
+    assert policy.words[: len(WORDS)] == WORDS
+    both = policy.embed(["go to the red ball", "approach the crimson sphere"])
+    assert both.shape == (2, profile.cloning.width)
+    with pytest.raises(ValueError, match="unknown word 'approach'"):
+        training.new_policy(profile, 0, "trained").embed(["approach the crimson sphere"])
+    seeds = {c: training.agent_seed(profile, 0, c) for c in training.SEED_OFFSETS}
+    bilingual = [seed for c, seed in seeds.items() if c.startswith("bilingual")]
+    assert len(set(bilingual)) == len(bilingual) and seeds["trained"] not in bilingual

@@ -57,6 +57,20 @@ def test_hung_seeds_are_given_up_and_listed():
     assert len(collect(found)) == 2
 
 
+def test_an_error_of_whoever_watches_is_not_the_experts():
+    def watch(env, action):
+        raise TypeError("a bug in the narrator")
+
+    with pytest.raises(TypeError, match="a bug in the narrator"):
+        expert.rollout(levels.make("GoToLocal"), "GoToLocal", 0, watch)
+
+
+def test_gym_ids_are_names_as_well():
+    short, long = (expert.rollouts(n, [7])[0] for n in ("GoToLocal", "BabyAI-GoToLocal-v0"))
+    assert short.level == long.level == "GoToLocal"
+    np.testing.assert_array_equal(short.observations, long.observations)
+
+
 def test_resets_print_nothing(capfd):
     env = levels.make("PutNextLocal")
     for seed in range(60):  # some of these draws are rejected, which Minigrid prints
@@ -66,7 +80,7 @@ def test_resets_print_nothing(capfd):
 
 
 def test_demonstrations_survive_the_disk(tmp_path):
-    (played,) = play({("GoToLocal", "train"): levels.seeds("train", 30)}).values()
+    (played,) = play({"GoToLocal": levels.seeds("train", 30)}).values()
     played.save(tmp_path / "shard.npz")
     loaded = Demonstrations.load(tmp_path / "shard.npz")
     np.testing.assert_array_equal(loaded.observations, played.observations)

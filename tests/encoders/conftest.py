@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from paper_utils.data.narration import Documents
-from paper_utils.data.pictures import Pictures
+from paper_utils.data.corpus import Documents, Pictures
 from paper_utils.encoders import scratch
 from paper_utils.encoders.families import FAMILIES
 
@@ -47,20 +46,20 @@ def _picture(random: np.random.Generator) -> tuple[np.ndarray, str]:
 
 
 @pytest.fixture(scope="session")
-def corpus() -> scratch.Corpus:
+def corpus() -> tuple[Documents, Pictures]:
     random = np.random.default_rng(7)
     texts = [_document(random) for _ in range(460)]
     pictures, captions = zip(*(_picture(random) for _ in range(460)))
     images = np.stack(pictures)
-    return scratch.Corpus(
+    return (
         Documents(texts[:400], texts[400:]),
         Pictures(images[:400], list(captions[:400]), images[400:], list(captions[400:])),
     )
 
 
-def with_parts(corpus: scratch.Corpus, **parts: dict) -> scratch.Corpus:
-    """The corpus with some fields of ``told`` or ``shown`` replaced."""
-    return replace(corpus, **{k: replace(getattr(corpus, k), **v) for k, v in parts.items()})
+def with_parts(corpus, told=None, shown=None):
+    """A corpus with some fields of its documents or pictures replaced."""
+    return replace(corpus[0], **(told or {})), replace(corpus[1], **(shown or {}))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,5 +72,5 @@ def folders(tmp_path_factory, corpus):
     """Family -> folder of a checkpoint that has moved away from its random weights."""
     root = tmp_path_factory.mktemp("checkpoints")
     for family in FAMILIES:
-        scratch.train(family, root / family, corpus, steps=3, batch_size=8, **SMALL)
+        scratch.train(family, root / family, *corpus, steps=3, batch_size=8, **SMALL)
     return {family: root / family for family in FAMILIES}

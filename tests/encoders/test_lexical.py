@@ -99,10 +99,10 @@ def test_what_is_no_text_is_refused(control, texts, reason):
         control(texts)
 
 
-def test_the_readmes_ten_lines_add_an_encoder():
+def test_the_readmes_ten_lines_add_an_encoder(monkeypatch):
     """The two blocks, as they stand, in the modules that they name."""
-    from paper_utils import provenance
-    from paper_utils.encoders import families
+    from paper_utils import Profile, provenance
+    from paper_utils.encoders import registry
 
     readme = (provenance.ROOT / "README.md").read_text(encoding="utf-8")
     part = readme.split("## Add an encoder in ten lines")[1].split("\n## ")[0]
@@ -110,8 +110,10 @@ def test_the_readmes_ten_lines_add_an_encoder():
     assert len((function + entry).splitlines()) <= 10
     inside = dict(vars(lexical))
     exec(function, inside)
-    module = type("lexical", (), {"last_word": staticmethod(inside["last_word"])})
-    (encoder,) = eval(entry, {**vars(families), "lexical": module})
-    found = encoder.embed(["go to the ball", "open the ball", "a box"])
-    assert encoder.name == "last_word" and encoder.colour == families.COLOURS["lexical"]
+    monkeypatch.setattr(lexical, "last_word", inside["last_word"], raising=False)
+    monkeypatch.setattr(registry, "CONTROLS", dict(registry.CONTROLS))
+    exec(entry, vars(registry))
+    encoder = registry.encoders(Profile.load("smoke"))[-1]
+    assert encoder.label == "last word" and encoder.modality == "lexical"
+    found = registry.CONTROLS[encoder.family][0](["go to the ball", "open the ball", "a box"])
     assert (found[0] == found[1]).all() and (found[0] != found[2]).any()

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from commands import command
 
-from paper_utils import Profile, pipeline
-from paper_utils.artifacts import Store
-from paper_utils.encoders import embeddings, hub
+from paper_utils import Profile, run
+from paper_utils.data import grammar
+from paper_utils.encoders import hub, registry
+from paper_utils.encoders.registry import EMBEDDING, records
+from paper_utils.store import Store
 
 
 def profile(checkpoints: dict, strict: bool = False) -> Profile:
@@ -24,30 +26,30 @@ def test_what_can_be_had_is_embedded_and_what_cannot_is_named(folders, tmp_path)
     mine = tmp_path / "bert"
     shutil.copytree(folders["bert"], mine)
     wanted = profile({"bert": str(mine), "llama": "nobody/nothing", "clip": str(folders["qwen"])})
-    found, missing = embeddings.public(wanted)
-    assert [which["encoder"] for which in found] == ["bert-hub"]
-    assert "hf download nobody/nothing" in missing["llama-hub"]
-    assert "is of type 'qwen3', not of the family 'clip'" in missing["clip-hub"]
+    found, missing = registry.public(wanted)
+    assert [encoder.label for encoder in found] == ["BERT, public"]
+    assert "hf download nobody/nothing" in missing["LLaMA, public"]
+    assert "is of type 'qwen3', not of the family 'clip'" in missing["CLIP, public"]
     assert not any("\n" in reason for reason in missing.values())
 
     store = Store(tmp_path / "store")
-    (frame,) = store.get_many(embeddings.EMBEDDING, wanted, found)
-    texts = embeddings.grammar.instructions(wanted.data.levels)
+    (frame,) = store.get_many(EMBEDDING, wanted, records(found))
+    texts = grammar.instructions(wanted.data.levels)
     assert (frame.index == texts["id"]).all()
     np.testing.assert_allclose(frame, hub.embed(texts["text"].tolist(), mine), atol=1e-6)
 
     # Other weights under the same name are another artifact.
-    (before,) = store.paths(embeddings.EMBEDDING, wanted, found)
+    (before,) = store.paths(EMBEDDING, wanted, records(found))
     with open(mine / "config.json", "a", encoding="utf-8") as file:
         file.write("\n")
-    (after,) = store.paths(embeddings.EMBEDDING, wanted, embeddings.public(wanted)[0])
+    (after,) = store.paths(EMBEDDING, wanted, records(registry.public(wanted)[0]))
     assert before != after
 
 
 def test_a_strict_run_stops_at_the_first_that_is_missing(folders):
     with pytest.raises(hub.CheckpointError, match="nobody/nothing.*hf download"):
-        embeddings.public(profile({"llama": "nobody/nothing"}, strict=True))
-    assert embeddings.public(profile({"llama": str(folders["llama"])}, strict=True))[0]
+        registry.public(profile({"llama": "nobody/nothing"}, strict=True))
+    assert registry.public(profile({"llama": str(folders["llama"])}, strict=True))[0]
 
 
 @pytest.mark.parametrize("name", ("hub", "paper"))
@@ -73,17 +75,14 @@ def test_a_run_goes_on_without_a_missing_checkpoint_and_says_so(folders, tmp_pat
         store=tmp_path / "store",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Without llama-hub, which could not be had." in done.stdout
-    assert "agent ~ BERT, public" in done.stdout and "LLaMA, public" not in done.stdout
+    assert "Without LLaMA, public, which could not be had." in done.stdout
+    assert "agent ~ BERT, public" in done.stdout
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert "hf download nobody/nothing" in results["missing"]["llama-hub"]
-    judged = {(row["claim"], row["models"]): row["verdict"] for row in results["verdicts"]}
-    assert judged["action aligns with decoder-only language models", "public"] == (
-        "not testable here"
-    )
+    assert "hf download nobody/nothing" in results["missing"]["LLaMA, public"]
+    assert {row["second"] for row in results["second_names"]} > {"BERT", "BERT, public"}
     for name in ("03_embeddings", "04_alignment"):
         notebook = nbformat.read(tmp_path / "run" / f"{name}.ipynb", as_version=4)
         said = [o.get("text", "") for c in notebook.cells for o in c.get("outputs", [])]
         tables = sum("run.table(" in cell.source for cell in notebook.cells)
-        assert sum("without llama-hub" in text for text in said) >= tables
-    assert not pipeline.verify(tmp_path / "run")
+        assert sum("without LLaMA, public" in text for text in said) >= tables
+    assert not run.verify(tmp_path / "run")

@@ -1,6 +1,6 @@
-"""The exercises at the end of each notebook: what a right answer is, worked out when it is asked.
+"""The exercises at the end of each notebook: what a right answer is, worked out when it is checked.
 
-The questions stand in the notebooks, ways to the answers in ``notebooks/solutions.md``.
+The questions stand in the notebooks, ways to the answers in ``solutions.md`` beside this file.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from paper_utils.alignment import metrics
-from paper_utils.cloning import rollout
+from paper_utils import alignment
+from paper_utils.cloning import evaluation
 from paper_utils.cloning.training import AGENT
 from paper_utils.data import expert, grammar, levels
-from paper_utils.encoders import agent, hub
-from paper_utils.encoders.embeddings import EMBEDDING, REFERENCE
+from paper_utils.encoders import hub, registry
 from paper_utils.encoders.families import FAMILIES
+from paper_utils.encoders.registry import EMBEDDING, REFERENCE, records
 from paper_utils.run import Run
 
 EPISODES = 64
@@ -77,27 +77,28 @@ def _steps(answer: tuple[str, int]) -> int:
 # Notebook 02 ----------------------------------------------------------------------------------
 
 
-def _success(run: Run, level: str, act: Callable) -> float:
+def _success(run: Run, level: str, make_act: Callable) -> float:
     seeds = levels.seeds("evaluation", EPISODES, run.profile.seed)
-    return float(rollout.play(level, seeds, act)["success"].mean())
+    return float(evaluation.play(level, seeds, make_act)["success"].mean())
 
 
 def _policy(run: Run):
     return run.get(AGENT, agent=0, condition="trained").policy
 
 
-def _told_otherwise(run: Run) -> float:
+def _other_instruction(run: Run) -> float:
     policy, level = _policy(run), run.profile.data.levels[0]
-    return _success(run, level, lambda said: rollout.Cloned(policy, [*said[1:], said[0]]))
+    shifted = lambda texts: policy.embed([*texts[1:], texts[0]])  # noqa: E731
+    return _success(run, level, lambda texts: evaluation.Cloned(policy, shifted(texts)))
 
 
 def _word_order(run: Run) -> float:
     policy, level = _policy(run), run.profile.data.levels[0]
-    back = lambda said: [" ".join(reversed(text.split())) for text in said]  # noqa: E731
-    return _success(run, level, lambda said: rollout.Cloned(policy, back(said)))
+    back = lambda texts: policy.embed([" ".join(t.split()[::-1]) for t in texts])  # noqa: E731
+    return _success(run, level, lambda texts: evaluation.Cloned(policy, back(texts)))
 
 
-class Forgetful(rollout.Cloned):
+class Forgetful(evaluation.Cloned):
     """An agent that begins each step as if it were its first."""
 
     def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
@@ -110,8 +111,11 @@ def _suffer_most(run: Run) -> set[str]:
     policy = _policy(run)
     lost = {}
     for level in run.profile.data.levels:
-        with_memory = _success(run, level, lambda said: rollout.Cloned(policy, said))
-        lost[level] = with_memory - _success(run, level, lambda said: Forgetful(policy, said))
+        rates = [
+            _success(run, level, lambda texts, act=act: act(policy, policy.embed(texts)))
+            for act in (evaluation.Cloned, Forgetful)
+        ]
+        lost[level] = rates[0] - rates[1]
     return {level for level in lost if lost[level] == max(lost.values())}
 
 
@@ -120,7 +124,7 @@ def _suffer_most(run: Run) -> set[str]:
 
 def _anisotropy(run: Run) -> float:
     family = run.profile.encoders.families[0]
-    reference = run.get(REFERENCE, family=family, trained=True)
+    reference = run.get(REFERENCE, family=family, seed=0, kind="trained")
     pooling = FAMILIES[family].poolings[1]
     x = hub.embed(_texts(run), reference.folder, pooling=pooling).astype(float)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -136,11 +140,8 @@ def _moved_by_the_article(run: Run) -> set[str]:
     texts = _texts(run)
     other = [text.replace("the ", "a ") for text in texts]
     family = run.profile.encoders.families[0]
-    folder = run.get(REFERENCE, family=family, trained=True).folder
-    embed = {
-        "agent": lambda said: agent.embed(said, _policy(run)),
-        family: lambda said: hub.embed(said, folder),
-    }
+    folder = run.get(REFERENCE, family=family, seed=0, kind="trained").folder
+    embed = {"agent": _policy(run).embed, family: lambda said: hub.embed(said, folder)}
     moved = {}
     for name, of in embed.items():
         before, after = of(texts), of(other)
@@ -155,13 +156,12 @@ def _precision(run: Run, change: Callable | None = None, **options) -> float:
     settings = run.profile.alignment
     given = {"k": settings.k, "dimension": settings.dimension, "folds": settings.folds,
              "seed": run.profile.seed}  # fmt: skip
-    X, Y = (
-        run.get(EMBEDDING, encoder=name).to_numpy()
-        for name in ("action-0", run.profile.encoders.families[0])
-    )
+    everyone = registry.encoders(run.profile)
+    reference = next(e for e in everyone if e.source == "scratch")
+    X, Y = (v.to_numpy() for v in run.get_many(EMBEDDING, records([everyone[0], reference])))
     if change:
         X, Y = change(X, Y)
-    return metrics.precision_at_k(X, Y, **(given | options))
+    return alignment.precision_at_k(X, Y, **(given | options))
 
 
 def _mismatched(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -180,7 +180,7 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                  f"that one has {LONG} steps or fewer; expert.rollouts(level, seeds) plays many"),
     ),
     "02_bc_training": (
-        Exercise(float, _number(_told_otherwise, 0.1), SHARE,
+        Exercise(float, _number(_other_instruction, 0.1), SHARE,
                  "the shuffled agent, too, acts on the instruction of another episode"),
         Exercise(float, _number(_word_order, 0.1), SHARE,
                  "what would an agent need word order for, on this level?"),
@@ -196,6 +196,7 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                  '"agent", or the name of the first family',
                  "compare how far the vectors move with how far they lie apart"),
     ),
+    "05_robustness": (),
     "04_alignment": (
         Exercise(float, _number(lambda run: _precision(run, k=1), 0.05), SHARE,
                  "fewer answers count as right; the figure of k shows the way"),

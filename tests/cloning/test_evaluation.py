@@ -4,8 +4,8 @@ import pytest
 import torch
 from minigrid.core.constants import COLOR_TO_IDX
 
-from paper_utils.cloning import attention, failures, rollout
-from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds, tokenize
+from paper_utils.cloning import evaluation
+from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds
 from paper_utils.data import expert, grammar, levels
 from paper_utils.data.demonstrations import collect
 
@@ -20,7 +20,7 @@ def one_at_a_time(policy, level, seed):
     """The plain loop: one episode, the whole history at every step."""
     env = levels.make(level)
     observation, _ = env.reset(seed=int(seed))
-    sentence = policy.instruction(tokenize([env.mission]))
+    sentence = policy.instruction(policy.tokenize([env.mission]))
     views, previous = [], [START]
     while True:
         views.append(cell_kinds(observation["image"]))
@@ -35,19 +35,36 @@ def one_at_a_time(policy, level, seed):
 @torch.inference_mode()
 def test_side_by_side_equals_one_at_a_time(policy):
     seeds = levels.seeds("evaluation", 24)
-    table = rollout.evaluate(policy, "GoToLocal", seeds)
+    table = evaluation.evaluate(policy, "GoToLocal", seeds)
     for row, seed in zip(table.itertuples(), seeds, strict=True):
         assert (row.instruction, row.success, row.steps) == one_at_a_time(policy, "GoToLocal", seed)
 
 
+def test_an_agent_acts_on_whatever_vector_it_is_given(policy):
+    seeds = levels.seeds("evaluation", 12)
+    own = evaluation.evaluate(policy, "GoToLocal", seeds)
+    same = evaluation.evaluate(policy, "GoToLocal", seeds, policy.embed)
+    pd.testing.assert_frame_equal(own, same)
+    heard = []
+
+    def vectors(texts):
+        heard.extend(texts)
+        return policy.embed(texts[::-1])
+
+    played = evaluation.evaluate(policy, "GoToLocal", seeds, vectors)
+    assert heard == played["instruction"].tolist() == own["instruction"].tolist()
+    act = evaluation.Cloned(policy, vectors(heard))
+    assert torch.equal(act.sentence.flip(0), torch.from_numpy(policy.embed(heard)))
+
+
 def test_the_expert_always_succeeds_and_chance_does_not():
     seeds = levels.seeds("evaluation", 40)
-    best = rollout.evaluate_expert("PutNextLocal", seeds)
-    worst = rollout.evaluate_random("PutNextLocal", seeds)
+    best = evaluation.evaluate_expert("PutNextLocal", seeds)
+    worst = evaluation.evaluate_random("PutNextLocal", seeds)
     assert best["success"].all() and worst["success"].mean() < 0.3
     assert (worst["steps"] <= 128).all()
     assert best["instruction"].tolist() == worst["instruction"].tolist()
-    pd.testing.assert_frame_equal(worst, rollout.evaluate_random("PutNextLocal", seeds))
+    pd.testing.assert_frame_equal(worst, evaluation.evaluate_random("PutNextLocal", seeds))
 
 
 def test_what_was_handled_and_faced_is_noted():
@@ -67,16 +84,18 @@ def test_what_was_handled_and_faced_is_noted():
 
             return act
 
-        table = rollout.play(level, seeds, make_act)
+        table = evaluation.play(level, seeds, make_act)
         assert table["success"].all()
-        assert (failures.classify(table, factors) == "succeeded").all()
+        assert (evaluation.classify_endings(table, factors) == "succeeded").all()
         for row in table.itertuples():
             fields = said.loc[grammar.canonical(row.instruction)]
             named = f"{fields['colour']} {fields['type']}".strip()
             assert named in row.handled.split(",")[-1]
             # The door opened is faced; the thing put down is faced.
             assert row.facing == row.handled.split(",")[-1]
-    endings = failures.classify(table.assign(success=False), factors)  # had they been lost
+    endings = evaluation.classify_endings(
+        table.assign(success=False), factors
+    )  # had they been lost
     assert set(endings) == {"handled a named thing, not as told"}
     row = table.iloc[[0]].assign(success=False)
     for handled, facing, ending in (
@@ -86,7 +105,7 @@ def test_what_was_handled_and_faced_is_noted():
         ("", table["facing"][0], "ended facing a named thing"),
     ):
         lost = row.assign(handled=handled, facing=facing)
-        assert failures.classify(lost, factors).tolist() == [ending]
+        assert evaluation.classify_endings(lost, factors).tolist() == [ending]
 
 
 def test_attention_counts_the_named_thing():
@@ -99,10 +118,10 @@ def test_attention_counts_the_named_thing():
         with torch.no_grad():
             for part in policy.look.parameters():
                 part.zero_()
-            policy.look.ask.bias.fill_(1.0)
+            policy.look.q_proj.bias.fill_(1.0)
             if colour is not None:
                 policy.look.colour.weight[colour, :32] = 2.0  # keys; values stay zero
-        return attention.on_named_things(policy, shown, factors)
+        return evaluation.attention_on_named(policy, shown, factors)
 
     even = looking_for(None)
     assert even["steps"].item() > 20
@@ -122,13 +141,13 @@ def test_summary_counts_by_group():
     table = pd.DataFrame(
         {"level": ["a", "a", "b"], "success": [True, False, True], "steps": [1, 3, 5]}
     )
-    found = rollout.summarize(table, ["level"])
+    found = evaluation.summarize(table, ["level"])
     assert found["success"].tolist() == [0.5, 1.0] and found["episodes"].tolist() == [2, 1]
     assert (found["low"] <= found["success"]).all() and (found["success"] <= found["high"]).all()
 
 
 def test_a_film_shows_what_was_played(policy):
-    film = rollout.film(policy, "GoToLocal", 5, max_steps=6)
+    film = evaluation.film(policy, "GoToLocal", 5, max_steps=6)
     assert len(film.frames) == len(film.actions) + 1
     assert film.attention.shape == (len(film.actions), 2, 7, 7)
     first = expert.rollouts("GoToLocal", [5])[0]

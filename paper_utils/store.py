@@ -1,8 +1,8 @@
 """The store: every product of a stage is a folder with a name, a hash and a birth certificate.
 
-An artifact's key is the SHA-256 of what it is made from: the stage's name and version, the part of
-the profile that the stage reads, its parameters, and the keys of its inputs.  A folder appears
-under its key only when it is complete (written beside, fsynced, renamed), and every file is
+An artifact's key is the SHA-256 of what it is made from: the stage's name, the code that makes it,
+the part of the profile that the stage reads, its parameters, and the keys of its inputs.  A folder
+appears under its key only when it is complete (written beside, fsynced, renamed), and every file is
 checked against its hash before it is used.
 """
 
@@ -14,9 +14,8 @@ import json
 import os
 import re
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +23,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from paper_utils import parallel, provenance
-from paper_utils.config import Profile
+from paper_utils.code import fingerprint
+from paper_utils.config import Compute, Profile
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "manifest.json"
-PROGRESS = "progress.txt"
-PUBLISHED_VARIABLE = "PAPER_RELEASE"  # "ignore": make everything here
-Report = Callable[[float], None]
+QUICK = 600.0  # seconds; a published artifact of other code that took longer is not made unasked
 
 
 class ArtifactError(RuntimeError):
@@ -43,38 +41,45 @@ class ArtifactError(RuntimeError):
 class Stage:
     """One step from inputs to a folder of files.
 
-    ``make(profile, folder, report, *inputs, **parameters)`` writes files into ``folder`` and may
-    call ``report(fraction)``; ``load(folder)`` turns them back into an object.
-    ``needs(profile, **parameters)`` lists its inputs as (stage, parameters of that stage).
-    A resumable stage finds in ``folder`` what an interrupted run left there; one that fans out
-    is made in this process, because it spreads its own work over workers.
+    ``make(profile, folder, *inputs, **parameters)`` writes files into ``folder``; ``load(folder)``
+    turns them back into an object.  ``reads`` are the keys of the profile that matter, and
+    ``needs(profile, **parameters)`` lists the inputs as (stage, parameters of that stage).  A
+    resumable stage finds in ``folder`` what an interrupted run left there; one that fans out is
+    made in this process, because it spreads its own work over workers.  ``cost`` of making one, in
+    any unit: the costly are begun first.
     """
 
     name: str
-    version: int
     make: Callable[..., None]
     load: Callable[[Path], Any]
     reads: tuple[str, ...] = ()
-    needs: Callable[..., list[tuple[Stage, dict[str, Any]]]] = lambda *_, **__: []
+    needs: Callable[..., list[tuple[Stage, dict[str, Any]]]] = lambda profile, **parameters: []
     resumable: bool = False
     fans_out: bool = False
-    cost: Callable[..., float] = lambda **_: 0.0
-    """Of making one, from its parameters, in any unit: the costly are begun first."""
+    cost: Callable[..., float] = lambda **parameters: 0.0
 
     def key(self, profile: Profile, parameters: dict[str, Any]) -> str:
         """SHA-256 (hex) of everything that the artifact depends on."""
         return hash_json(self.recipe(profile, parameters))
 
     def recipe(self, profile: Profile, parameters: dict[str, Any]) -> dict[str, Any]:
+        needed = self.needs(profile, **parameters)
+        loads = dict.fromkeys(stage.load for stage, _ in needed)
         return {
             "stage": self.name,
-            "version": self.version,
+            "code": fingerprint(self.make, *loads),
             "profile": profile.part(*self.reads),
             "parameters": parameters,
-            "inputs": [
-                stage.key(profile, chosen) for stage, chosen in self.needs(profile, **parameters)
-            ],
+            "inputs": [stage.key(profile, chosen) for stage, chosen in needed],
         }
+
+    def label(self, parameters: dict[str, Any]) -> str:
+        """A folder's name for people: the stage and the plain values of its parameters."""
+        words = [self.name]
+        for value in parameters.values():
+            values = value.values() if isinstance(value, dict) else [value]
+            words += [str(v) for v in values if isinstance(v, (str, int)) and v != ""]
+        return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words)[:120]
 
 
 @dataclass
@@ -82,93 +87,94 @@ class Store:
     """A folder of artifacts.  ``root`` is made when first written to."""
 
     root: Path
-    published: tuple[Path, ...] = ()
-    """Read-only stores that are asked first; a damaged artifact there is refused, not remade.
-    An artifact there may lack files (its manifest says which): it can be loaded, but what is made
-    from it is made from a whole one."""
+    published: Path | None = None
+    """A read-only store that is asked first; what is damaged there is refused, not remade."""
+    compute: Compute | None = None
 
     def path(self, stage: Stage, profile: Profile, root: Path | None = None, **parameters) -> Path:
         """Where the artifact lies, or will lie."""
         key = stage.key(profile, parameters)
-        plain = [value for value in parameters.values() if isinstance(value, (str, int))]
-        label = "-".join([stage.name, *map(_plain, plain)])
-        return (root or self.root) / label / key[:20]
+        return (root or self.root) / stage.label(parameters) / key[:20]
 
     def get(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
         return self.get_many(stage, profile, [parameters])[0]
 
     def get_many(self, stage: Stage, profile: Profile, each: Sequence[dict[str, Any]]) -> list[Any]:
-        """Like :meth:`get` for several parameters, made side by side, one thread each."""
+        """Like `get` for several parameters, made side by side, one thread each."""
         return [stage.load(path) for path in self.paths(stage, profile, each)]
 
-    def paths(
-        self,
-        stage: Stage,
-        profile: Profile,
-        each: Sequence[dict[str, Any]],
-        whole: bool = False,
-    ) -> list[Path]:
-        """Checked folders of several artifacts of a stage, made first where they are missing.
-
-        ``whole``: with all of their files, as stages need their inputs.
-        """
-        found = [self._find(stage, profile, parameters, whole) for parameters in each]
+    def paths(self, stage: Stage, profile: Profile, each: Sequence[dict[str, Any]]) -> list[Path]:
+        """Checked folders of several artifacts of a stage, made first where they are missing."""
+        found = [self._find(stage, profile, parameters) for parameters in each]
         missing = [each[i] for i, path in enumerate(found) if path is None]
         if missing:
-            for input_stage, wanted in _by_stage(
-                pair for parameters in missing for pair in stage.needs(profile, **parameters)
-            ):
-                self.paths(input_stage, profile, wanted, whole=True)
-            self._make_all(stage, profile, missing)
-            found = [self._find(stage, profile, parameters, whole) for parameters in each]
+            for parameters in missing:
+                self._refuse_other_code(stage, profile, parameters)
+            pairs = (pair for parameters in missing for pair in stage.needs(profile, **parameters))
+            for input_stage, wanted in _by_stage(pairs):
+                self.paths(input_stage, profile, wanted)
+            if stage.fans_out:
+                for parameters in missing:
+                    self.make(stage, profile, parameters)
+            else:
+                missing.sort(key=lambda parameters: -stage.cost(**parameters))
+                tasks = [(self, stage, profile, parameters) for parameters in missing]
+                parallel.map(_make_task, tasks, self.compute, stage.name)
+            found = [self._find(stage, profile, parameters) for parameters in each]
         return [path for path in found if path is not None]
 
     def manifest(self, stage: Stage, profile: Profile, **parameters: Any) -> dict[str, Any] | None:
         """The birth certificate (recipe, hashes, wall time, versions, host), if there is one."""
-        for root in (*self.published, self.root):
+        for root in filter(None, (self.published, self.root)):
             path = self.path(stage, profile, root=root, **parameters) / MANIFEST
             if path.is_file():
                 return json.loads(path.read_text())
         return None
 
-    def _make_all(self, stage: Stage, profile: Profile, missing: list[dict[str, Any]]) -> None:
-        if stage.fans_out:
-            for parameters in missing:
-                self.make(stage, profile, parameters)
-            return
-        missing = sorted(missing, key=lambda parameters: -stage.cost(**parameters))
-        folders = [self.path(stage, profile, **parameters) for parameters in missing]
-        with _watch(folders, describe=stage.name):
-            parallel.map(_make_task, [(self, stage, profile, p) for p in missing], bar=False)
-
-    def _find(
-        self, stage: Stage, profile: Profile, parameters: dict[str, Any], whole: bool = False
-    ) -> Path | None:
-        for root in (*self.published, self.root):
+    def _find(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> Path | None:
+        for root in filter(None, (self.published, self.root)):
             path = self.path(stage, profile, root=root, **parameters)
             if not path.exists():
                 continue
             problem = damage(path)
             if problem is None:
-                if usable(path, whole):
-                    return path
-                continue
+                return path
+            name = f"{path.parent.name}/{path.name}"
             if root != self.root:
                 raise ArtifactError(
-                    f"published artifact {path.parent.name}/{path.name} is damaged: {problem}; "
+                    f"published artifact {name} is damaged: {problem}; "
                     f"restore it with: git checkout -- {root}"
                 )
             with self._lock(path):  # another run may have seen it, too, and made it again
-                if not path.exists():
-                    continue
-                if damage(path):
-                    name = f"{path.parent.name}/{path.name}"
-                    print(f"artifact {name} is damaged: {problem}; rebuilding it")
-                    shutil.rmtree(path)
-                    continue
-            return path
+                if damage(path) is None:
+                    return path
+                print(f"artifact {name} is damaged: {problem}; rebuilding it")
+                shutil.rmtree(path)
         return None
+
+    def _refuse_other_code(self, stage: Stage, profile: Profile, parameters: dict) -> None:
+        """Says so, or raises ArtifactError, where code has changed since this was published."""
+        if self.published is None:
+            return
+        recipe = stage.recipe(profile, parameters)
+        for path in sorted((self.published / stage.label(parameters)).glob(f"*/{MANIFEST}")):
+            try:
+                made = json.loads(path.read_text())
+                same = all(made["recipe"][k] == recipe[k] for k in ("profile", "parameters"))
+                seconds = float(made["wall_seconds"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if not same:
+                continue
+            name = f"published artifact {path.parent.parent.name} was made by other code"
+            if seconds <= QUICK:
+                print(f"{name}; making it here (about {max(1, seconds):.0f} s)")
+            else:
+                raise ArtifactError(
+                    f"{name}; restore the code (git stash, git checkout), or make everything here "
+                    f"with compute.published=false (this one takes about {seconds / 60:.0f} min)"
+                )
 
     @contextmanager
     def _lock(self, final: Path) -> Iterator[None]:
@@ -192,14 +198,12 @@ class Store:
         """Makes an artifact again and loads it, from inputs as they are, and keeps nothing."""
         with TemporaryDirectory() as folder:
             inputs = self._inputs(stage, profile, parameters)
-            stage.make(profile, Path(folder), lambda fraction: None, *inputs, **parameters)
+            stage.make(profile, Path(folder), *inputs, **parameters)
             return stage.load(Path(folder))
 
-    def _inputs(
-        self, stage: Stage, profile: Profile, parameters: dict[str, Any], whole: bool = False
-    ) -> list[Any]:
+    def _inputs(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> list[Any]:
         return [
-            needed.load(self.paths(needed, profile, [chosen], whole)[0])
+            needed.load(self.paths(needed, profile, [chosen])[0])
             for needed, chosen in stage.needs(profile, **parameters)
         ]
 
@@ -216,14 +220,19 @@ class Store:
             for path in partial.rglob("*"):  # a killed run's half-written files
                 if path.name.startswith(".") or path.suffix == ".tmp":
                     path.unlink()
-            inputs = self._inputs(stage, profile, parameters, whole=True)
+            inputs = self._inputs(stage, profile, parameters)
             started = time.monotonic()
-            report = _reporter(partial)
             try:
-                stage.make(profile, partial, report, *inputs, **parameters)
-                (partial / PROGRESS).unlink(missing_ok=True)
-                seconds = time.monotonic() - started
-                _write_manifest(partial, stage, profile, parameters, seconds)
+                stage.make(profile, partial, *inputs, **parameters)
+                certificate = {
+                    "recipe": stage.recipe(profile, parameters),
+                    "key": stage.key(profile, parameters),
+                    "files": files_of(partial),
+                    "wall_seconds": round(time.monotonic() - started, 2),
+                    "versions": provenance.versions(),
+                    "host": provenance.host(),
+                }
+                write_json(partial / MANIFEST, certificate)
                 sync(partial)
                 os.replace(partial, final)
                 sync_folder(final.parent)
@@ -236,6 +245,18 @@ class Store:
 def _make_task(task: tuple[Store, Stage, Profile, dict[str, Any]]) -> None:
     store, stage, profile, parameters = task
     store.make(stage, profile, parameters)
+
+
+def _by_stage(
+    pairs: Iterable[tuple[Stage, dict[str, Any]]],
+) -> list[tuple[Stage, list[dict[str, Any]]]]:
+    """Distinct parameters of each stage, so that they can be made side by side."""
+    groups: dict[str, tuple[Stage, list[dict[str, Any]]]] = {}
+    for stage, chosen in pairs:
+        _, known = groups.setdefault(stage.name, (stage, []))
+        if chosen not in known:
+            known.append(chosen)
+    return list(groups.values())
 
 
 # Files and hashes -----------------------------------------------------------------------------
@@ -281,14 +302,21 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     write_atomically(path, compressed(table.to_csv(index=False)))
 
 
-def present(path: Path) -> Path:
-    """``path``, if it is there.  Raises ArtifactError if the release leaves this file out."""
-    if not path.exists():
-        raise ArtifactError(
-            f"the release has no {path.name} of {path.parent.parent.name}; to make it here, "
-            f"set {PUBLISHED_VARIABLE}=ignore"
-        )
-    return path
+def mirror(wanted: Mapping[str, Path | bytes], folder: Path, keep: Sequence[str] = ()) -> None:
+    """Makes a folder hold exactly ``wanted`` (relative name -> a file, or its bytes).
+
+    Each file appears whole; equal ones are left alone; then whatever does not belong is removed, at
+    any depth: old products, and what a killed run left half-written.  Names in ``keep`` stay.
+    """
+    for name, content in wanted.items():
+        data, path = content if isinstance(content, bytes) else content.read_bytes(), folder / name
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomically(path, data)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif path.is_file() and path.relative_to(folder).as_posix() not in (*wanted, *keep):
+            path.unlink()
 
 
 def files_of(folder: Path) -> dict[str, dict[str, Any]]:
@@ -308,8 +336,6 @@ def damage(folder: Path) -> str | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = {name: entry["sha256"] for name, entry in manifest["files"].items()}
-        for name in manifest.get("left_out", []):
-            del expected[name]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is missing or unreadable"
     try:
@@ -324,13 +350,6 @@ def damage(folder: Path) -> str | None:
         if expected[name] != actual[name]:
             return f"{name} does not match its hash"
     return None
-
-
-def usable(folder: Path, whole: bool) -> bool:
-    """Whether a published artifact has files besides its manifest; if ``whole``, all of them."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    left_out = manifest.get("left_out", [])
-    return not left_out or (not whole and len(left_out) < len(manifest["files"]))
 
 
 def sync(folder: Path) -> None:
@@ -350,74 +369,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _write_manifest(folder, stage, profile, parameters, seconds) -> None:
-    certificate = {
-        "recipe": stage.recipe(profile, parameters),
-        "key": stage.key(profile, parameters),
-        "files": files_of(folder),
-        "wall_seconds": round(seconds, 2),
-        "versions": provenance.versions(),
-        "host": provenance.host(),
-    }
-    write_json(folder / MANIFEST, certificate)
-
-
-def _plain(value: Any) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "_", str(value))[:40]
-
-
-def _by_stage(
-    pairs: Iterable[tuple[Stage, dict[str, Any]]],
-) -> list[tuple[Stage, list[dict[str, Any]]]]:
-    """Distinct parameters of each stage, so that they can be made side by side."""
-    groups: dict[str, tuple[Stage, list[dict[str, Any]]]] = {}
-    for stage, chosen in pairs:
-        _, known = groups.setdefault(stage.name, (stage, []))
-        if chosen not in known:
-            known.append(chosen)
-    return list(groups.values())
-
-
-# Progress across processes: each worker writes a fraction, the parent reads and draws ----------
-
-
-def _reporter(folder: Path) -> Report:
-    last = [0.0]
-
-    def report(fraction: float) -> None:
-        now = time.monotonic()
-        if now - last[0] > 0.5:
-            last[0] = now
-            (folder / PROGRESS).write_text(f"{fraction:.4f}")
-
-    return report
-
-
-@contextmanager
-def _watch(folders: list[Path], describe: str) -> Iterator[None]:
-    """A bar over all the artifacts being made, from the fractions their workers report."""
-    done = threading.Event()
-
-    def fraction(folder: Path) -> float:
-        if folder.exists():
-            return 1.0
-        try:
-            return float((folder.with_name(folder.name + ".partial") / PROGRESS).read_text())
-        except (OSError, ValueError):
-            return 0.0
-
-    def poll() -> None:
-        while not done.wait(1.0):
-            bar.n = round(sum(map(fraction, folders)), 3)
-            bar.refresh()
-
-    with parallel.progress(len(folders), describe) as bar:
-        thread = threading.Thread(target=poll, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()

@@ -1,0 +1,251 @@
+"""A test that words cannot pass: fit the map in one set of names, ask in another.
+
+Every content word has a second name (red/crimson, ball/sphere...).  The map between two spaces is
+fitted on sentences in first names only and tested on sentences in second names only, on both sides,
+and the other way round.  Whoever knows words and not meanings is at chance by construction: no word
+of the test was seen while fitting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations as orders
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from paper_utils.alignment import inference
+from paper_utils.alignment.metrics import check_embedding, check_k
+from paper_utils.alignment.retrieval import (
+    DIRECTIONS,
+    Reduction,
+    equal_width,
+    make_split,
+    procrustes,
+    unit_rows,
+)
+from paper_utils.alignment.structure import swapped
+
+CHOICES = {
+    "colour": ("colour", "second_colour"),
+    "type": ("type", "second_type"),
+    "verb": ("verb",),
+    "location": ("location",),
+}
+"""Measure -> the factors of which exactly one differs between the instructions to choose from."""
+MEASURES = ("precision_at_1", "precision_at_k", *CHOICES, "order")
+TIE = 1e-9  # cosines closer than this are tied
+
+
+class Questions:
+    """What a set of N instructions can be asked, prepared once for many pairs of spaces.
+
+    Arguments:
+        factors: one row per instruction (``grammar.instructions``).
+        k: neighbours that count among all N.
+        permutations: draws of the null of precision, which permutes instructions within templates.
+
+    Forced choices are among instructions of one frame that differ in a single word.  Frames that
+    lack a word which others of their shape have are left out, so that chance is the same in all.
+    """
+
+    def __init__(self, factors: pd.DataFrame, k: int = 15, permutations: int = 200, seed: int = 0):
+        self.items, self.k = len(factors), check_k(k, len(factors))
+        self.twin = swapped(factors)
+        template = factors["template"].to_numpy()
+        self.draws = inference.permutations(self.items, permutations, seed, template)
+        self.frames = {
+            name: [part for column in columns for part in _frames(factors, column)]
+            for name, columns in CHOICES.items()
+        }
+
+    def measure(self, tables: dict[str, list[np.ndarray]]) -> pd.DataFrame:
+        """All MEASURES of tables (N, N) of cosines, by direction: means over tables."""
+        rows, everything = [], np.arange(self.items)
+        for name, neighbours in (("precision_at_1", 1), ("precision_at_k", self.k)):
+            reached = {
+                way: np.mean([_reached(t, neighbours) for t in found], axis=0)
+                for way, found in tables.items()
+            }
+            values = {way: float(np.trace(table)) / self.items for way, table in reached.items()}
+            both = np.mean(list(reached.values()), axis=0)
+            null = both[everything, self.draws].mean(axis=1)
+            p = inference.p_value(np.mean(list(values.values())), null)
+            rows.append((name, values, neighbours / self.items, p))
+        for name, frames in self.frames.items():
+            if frames:
+                chosen = {way: _confusion(found, frames) for way, found in tables.items()}
+                values = {way: _accuracy(matrix) for way, matrix in chosen.items()}
+                total = chosen["forward"].add(chosen["backward"], fill_value=0.0)
+                rows.append((name, values, _chance(frames), assignment_p(total)))
+        first = np.flatnonzero(self.twin > everything)
+        if len(first):
+            right = {way: _right_order(t, first, self.twin[first]) for way, t in tables.items()}
+            values = {way: float(part.mean()) for way, part in right.items()}
+            gain = np.mean(list(right.values()), axis=0) - 0.5
+            decided = max(1, int(np.sum(gain != 0)))
+            p = float(binomtest(int(np.sum(gain > 0)), decided, alternative="greater").pvalue)
+            rows.append(("order", values, 0.5, p))
+        frame = pd.DataFrame(
+            [(name, np.mean(list(v.values())), *(v[d] for d in DIRECTIONS), chance, p)
+             for name, v, chance, p in rows],
+            columns=["measure", "value", *DIRECTIONS, "chance", "p"],
+        )  # fmt: skip
+        return frame.assign(N=self.items, k=self.k)
+
+
+def second_names(
+    X, X2, Y, Y2, k: int = 15, *, factors: pd.DataFrame | None = None,
+    dimension: int | None = 32, questions: Questions | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """How well a map fitted in one set of names works in the other, on both sides.
+
+    Arguments:
+        X, X2: (N, d1), one encoder's vectors of N instructions in first and in second names.
+        Y, Y2: (N, d2), another encoder's.
+        factors, k: as for `Questions`, which may be given instead, prepared for many pairs.
+        dimension: principal components kept on either side.
+
+    Returns:
+        One row per measure of MEASURES that the instructions allow: measure, value, forward (first
+        encoder mapped), backward, chance, p.  Tied candidates share.  The p of a forced choice is
+        exact, over all assignments of words to words, so it is at least 1 / 720 for six colours and
+        1 / 6 for three types.  ``order``: is the image of "put A next to B" nearer to its partner
+        than to "put B next to A"?  Its p is a sign test over pairs of twins.
+
+    Raises ValueError, one line, for what cannot be compared.
+    """
+    questions = questions or Questions(factors, k)
+    spaces = [
+        check_embedding(side, name, 1.0)
+        for side, name in zip((X, X2, Y, Y2), ("X", "X2", "Y", "Y2"), strict=True)
+    ]
+    if {len(side) for side in spaces} != {questions.items}:
+        raise ValueError("X, X2, Y, Y2 and factors must have the same N rows")
+    tables = {direction: [] for direction in DIRECTIONS}
+    first, second = (spaces[0], spaces[2]), (spaces[1], spaces[3])
+    for fitted, tested in ((first, second), (second, first)):
+        for direction, table in _images(fitted, tested, dimension).items():
+            tables[direction].append(table)
+    return questions.measure(tables)
+
+
+def first_names(
+    X, Y, k: int = 15, *, factors: pd.DataFrame | None = None, dimension: int | None = 32,
+    folds: int = 5, seed: int = 0, questions: Questions | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """The same measures in one set of names, on held-out instructions: what words can do.
+
+    The members of a pair of twins ("put A next to B" and its swap) are held out together.
+    Arguments and columns as for `second_names`.
+    """
+    questions = questions or Questions(factors, k)
+    X, Y = check_embedding(X, "X", 1.0), check_embedding(Y, "Y", 1.0)
+    rows, twin = np.arange(len(X)), questions.twin
+    groups = np.where(twin >= 0, np.minimum(twin, rows), rows)
+    split = make_split("random", len(X), None, folds, seed, groups)
+    tables = {direction: np.empty((len(X), len(X))) for direction in DIRECTIONS}
+    for train, test in split.folds:
+        images = _images((X, Y), (X, Y), dimension, train)
+        for direction in DIRECTIONS:
+            tables[direction][test] = images[direction][test]
+    return questions.measure({way: [table] for way, table in tables.items()})
+
+
+def own_names(
+    X, X2, k: int = 15, *, factors: pd.DataFrame | None = None, questions: Questions | None = None
+) -> pd.DataFrame:
+    """The gate: does an encoder's own space know that two sentences say the same?
+
+    Sentences in second names search those in first names, and the other way round, without a map:
+    whoever fails has not learned the names, which is not the same as not aligning.  Arguments and
+    columns as for `second_names`.
+    """
+    questions = questions or Questions(factors, k)
+    X, X2 = check_embedding(X, "X", 1.0), check_embedding(X2, "X2", 1.0)
+    a, b = unit_rows(X - X.mean(axis=0)), unit_rows(X2 - X.mean(axis=0))
+    return questions.measure({"forward": [a @ b.T], "backward": [b @ a.T]})
+
+
+def _images(
+    fitted: Sequence[np.ndarray], tested: Sequence[np.ndarray], dimension: int | None,
+    train: np.ndarray | slice = slice(None),
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Direction -> cosines (N, N) of the image of sentence i with sentence j of the other side."""
+    reductions = [Reduction.fit(side[train], dimension) for side in fitted]
+    a, b = equal_width(*(r.transform(s[train]) for r, s in zip(reductions, fitted, strict=True)))
+    rotation = procrustes(a, b)
+    a, b = equal_width(*(r.transform(s) for r, s in zip(reductions, tested, strict=True)))
+    return {
+        "forward": unit_rows(a @ rotation) @ unit_rows(b).T,
+        "backward": unit_rows(b @ rotation.T) @ unit_rows(a).T,
+    }
+
+
+def _reached(table: np.ndarray, k: int) -> np.ndarray:
+    """(N, N): the chance that j is among the k nearest to the image of i, ties broken at random."""
+    last = np.partition(table, -k, axis=1)[:, -k, None]
+    sure, tied = table > last + TIE, np.abs(table - last) <= TIE
+    places = k - sure.sum(axis=1, keepdims=True)
+    return sure + tied * (places / tied.sum(axis=1, keepdims=True))
+
+
+def _frames(factors: pd.DataFrame, column: str) -> list[tuple[tuple[str, ...], np.ndarray]]:
+    """Words (W) and rows (S, W) of the sets of instructions that differ in ``column`` alone."""
+    fixed = [*CHOICES["colour"], *CHOICES["type"], "verb", "location", "second_location"]
+    fixed = [name for name in fixed if name in factors and name != column]
+    sets: dict[tuple[str, ...], list[np.ndarray]] = {}
+    for _, part in factors.reset_index(drop=True).groupby(fixed, sort=True):
+        part = part.sort_values(column)
+        if len(part) > 1 and (part[column] != "").all():
+            sets.setdefault(tuple(part[column]), []).append(part.index.to_numpy())
+    full = max(map(len, sets), default=0)
+    return [
+        (words, np.array(rows))
+        for words, rows in sets.items()
+        if column == "verb" or len(words) == full
+    ]
+
+
+def _confusion(tables: list[np.ndarray], frames: list[tuple]) -> pd.DataFrame:
+    """Word -> word chosen: summed shares over all frames and tables, tied candidates sharing."""
+    words = sorted({word for names, _ in frames for word in names})
+    counts = pd.DataFrame(0.0, index=words, columns=words)
+    for names, rows in frames:
+        for table in tables:
+            near = table[rows[:, :, None], rows[:, None, :]]  # (S, W, W)
+            best = near >= near.max(axis=2, keepdims=True) - TIE
+            counts.loc[list(names), list(names)] += (best / best.sum(axis=2, keepdims=True)).sum(0)
+    return counts
+
+
+def _accuracy(confusion: pd.DataFrame) -> float:
+    return float(np.trace(confusion) / confusion.to_numpy().sum())
+
+
+def _chance(frames: list[tuple]) -> float:
+    """Guessing among the candidates of each frame."""
+    return float(sum(len(rows) for _, rows in frames) / sum(rows.size for _, rows in frames))
+
+
+def assignment_p(confusion: pd.DataFrame) -> float:
+    """Exact p of a confusion matrix: the share of all assignments of words that score as high.
+
+    >>> assignment_p(pd.DataFrame(np.eye(3)))
+    0.16666666666666666
+    """
+    table = confusion.to_numpy()
+    words = np.arange(len(table))
+    scores = np.array([table[words, list(order)].sum() for order in orders(words)])
+    return float(np.mean(scores >= np.trace(table) - inference.SLACK))
+
+
+def _right_order(tables: list[np.ndarray], first: np.ndarray, twin: np.ndarray) -> np.ndarray:
+    """Per pair of twins: 1 where the image is nearer to its partner than to its swap, ties half."""
+    total = np.zeros(len(first))
+    for table in tables:
+        for i, j in ((first, twin), (twin, first)):
+            margin = table[i, i] - table[i, j]
+            total += (1 + np.sign(np.where(np.abs(margin) < TIE, 0.0, margin))) / 4
+    return total / len(tables)
