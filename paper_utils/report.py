@@ -64,7 +64,7 @@ def pages(
 
 
 def answer(results: dict) -> list[str]:
-    """What the run found, in three sentences that hold for whatever it found."""
+    """What the run found, in a few sentences that hold for whatever it found."""
     k, rows = results["k"], pd.DataFrame(results["alignment"])
     rivals = rows[["lexical", "untrained_agent"]].max(axis=1)
     said = [
@@ -99,6 +99,13 @@ def answer(results: dict) -> list[str]:
             f"agent of the paper's kind picks up the right thing in {best['success']:.0%} of fresh "
             f"episodes; given that of the best control ({rival['source']}), in "
             f"{rival['success']:.0%}."
+        )
+    unsure = [row for row in results["verdicts"] if row["verdict"] == "no power here"]
+    if unsure:
+        said.append(
+            f"{len(unsure)} of {len(results['verdicts'])} claims get no verdict (*no power here*): "
+            f"a rule judges only where its positive control passed (here: "
+            f"{unsure[0]['positive_control']}), and differences between models need three seeds."
         )
     return said
 
@@ -155,7 +162,8 @@ def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
     k, count = results["k"], results["instructions"]
     return [
         ("The paper's claims, judged by rule", verdict_table(results)),
-        (f"Second names: bilingual agents with everyone (precision of {count}, k = {k}; choices)",
+        (f"Second names: bilingual agents with everyone (k = {k} of {count}; choices of 6 colours, "
+         "3 types, verb, place, order of 2)",
          second_names_table(results)),
         (f"The paper's measure: held-out precision@{k} with the trained agents, N = {count}",
          alignment_table(results)),

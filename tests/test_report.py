@@ -12,7 +12,7 @@ from paper_utils import report
 
 def check(results: dict) -> None:
     said = report.answer(results)
-    assert len(said) == 3 and all(line.endswith(".") for line in said)
+    assert len(said) in (3, 4) and all(line.endswith(".") for line in said)
     values = [row["value"] for row in results["alignment"]]
     assert f"score {min(values):.2f}" in said[0]
     above = sum(row["gap_low"] > 0 for row in results["alignment"])
@@ -24,6 +24,9 @@ def check(results: dict) -> None:
     ]  # fmt: skip
     beyond = sum(row["p"] <= 0.01 for row in colour)
     assert f"beyond chance with {beyond} of {len(colour)} models" in said[1]
+    unsure = [row for row in results["verdicts"] if row["verdict"] == "no power here"]
+    assert (len(said) == 4) == bool(unsure)
+    assert not unsure or said[3].startswith(f"{len(unsure)} of {len(results['verdicts'])} claims")
     best = max(
         row["success"] for row in results["transfer"]
         if (row["kind"], row["names"], row["level"]) == ("reference", "second", "PickupLoc")

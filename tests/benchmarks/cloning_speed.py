@@ -10,23 +10,22 @@ the success of our policy after 1, 2 and 4 minutes of training on one thread.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from paper_utils.artifacts import Store
 from torch import nn
 from torch.nn import functional as F
 
 from paper_utils import Profile
-from paper_utils.cloning import rollout
+from paper_utils.cloning import evaluation
 from paper_utils.cloning.policy import CELL_KINDS, WORDS, Policy, Sizes
 from paper_utils.cloning.training import Episodes, loss_of, train
 from paper_utils.data import levels
 from paper_utils.data.demonstrations import DEMONSTRATIONS
+from paper_utils.store import Store
 
 CPU = torch.device("cpu")
 
@@ -101,13 +100,13 @@ def main() -> None:
     profile = Profile.load("laptop")
     settings, names = profile.cloning, profile.data.levels
     with TemporaryDirectory() as folder:
-        store = Store(Path(os.environ.get("PAPER_STORE") or folder))
-        recorded = store.get(DEMONSTRATIONS, profile)
-        episodes = Episodes.of(recorded.train)
-        validation = Episodes.of(recorded.validation)
+        store, ours, film = Store(Path(folder)), Policy(Sizes.of(settings)), FilmPolicy()
+        episodes, validation = (
+            Episodes.of(store.get(DEMONSTRATIONS, profile, split=split), ours)
+            for split in ("train", "validation")
+        )
         batches = episodes.batches(settings.batch_episodes, 0, 0)
         print(f"{options.threads} thread(s), batches of {settings.batch_episodes} episodes")
-        ours, film = Policy(Sizes.of(settings)), FilmPolicy()
         rates = {"ours": [], "film": []}
         for least in (1, 5, 5, 5):  # in turn, so that a drifting machine is fair to both
             rates["ours"].append(throughput(ours, episodes, batches, least))
@@ -123,12 +122,12 @@ def main() -> None:
             policy, work = Policy(Sizes.of(settings)), Path(folder, str(minutes))
             work.mkdir()
             started = time.perf_counter()
-            train(policy, episodes, validation, settings, epochs, 0, work, lambda _: None)
+            train(policy, episodes, validation, settings, epochs, 0, work)
             spent, counted = time.perf_counter() - started, 0
             found = {}
             started = time.perf_counter()
             for level in names:
-                played = rollout.evaluate(policy, level, levels.seeds("evaluation", 512))
+                played = evaluation.evaluate(policy, level, levels.seeds("evaluation", 512))
                 found[level] = round(float(played["success"].mean()), 3)
                 counted += len(played)
             print(

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from paper_utils.data.narration import Documents
-from paper_utils.data.pictures import Pictures
 
 from paper_utils.encoders import hub, scratch
 from paper_utils.encoders.families import FAMILIES
@@ -33,9 +31,7 @@ def sentences() -> list[str]:
 
 
 def checkpoint(folder: Path, model: torch.nn.Module, texts: list[str], family: str) -> Path:
-    none = np.zeros((0, 8, 8, 3), np.uint8)
-    corpus = scratch.Corpus(Documents(texts, texts), Pictures(none, [], none, []))
-    scratch.train_tokenizer(corpus, FAMILIES[family].template).save_pretrained(folder)
+    scratch.train_tokenizer(texts, FAMILIES[family].template).save_pretrained(folder)
     model.save_pretrained(folder)
     return folder
 

@@ -21,7 +21,8 @@ import numpy as np  # noqa: E402
 from minigrid.utils.baby_ai_bot import BabyAIBot  # noqa: E402
 
 from paper_utils import Profile  # noqa: E402
-from paper_utils.data import expert, levels, narration  # noqa: E402
+from paper_utils.config import Compute  # noqa: E402
+from paper_utils.data import corpus, expert, levels  # noqa: E402
 from paper_utils.data.demonstrations import play  # noqa: E402
 
 EPISODES = {"GoToLocal": 300, "PickupLoc": 200, "OpenDoor": 100, "PutNextLocal": 150,
@@ -67,26 +68,26 @@ def main() -> None:
         middle = np.argsort(ratios)[ROUNDS // 2]
         print(f"{level:14}{rates[middle][0]:10.1f}{rates[middle][1]:10.1f}{ratios[middle]:8.2f}")
 
-    for workers in ("1", "2"):
-        os.environ["PAPER_WORKERS"] = workers
-        play({("PutNextLocal", "train"): range(500)})  # starts the workers
+    for workers in (1, 2):
+        compute = Compute(workers=workers, progress="off")
+        play({"PutNextLocal": range(500)}, compute)  # starts the workers
         started = time.perf_counter()
-        play({("PutNextLocal", "train"): range(6000)})
+        play({"PutNextLocal": range(6000)}, compute)
         print(f"{workers} worker(s): {6000 / (time.perf_counter() - started):.0f} PutNextLocal /s")
 
     wanted = Profile.load("laptop").data.demonstrations
     started = time.perf_counter()
-    played = play({(name, "train"): levels.seeds("train", n) for name, n in wanted.items()})
+    played = play({name: levels.seeds("train", n) for name, n in wanted.items()})
     print(f"{sum(wanted.values()):,} demonstrations: {time.perf_counter() - started:.1f} s")
     with tempfile.TemporaryDirectory() as folder:
-        for (level, _), demonstrations in played.items():
+        for level, demonstrations in played.items():
             path = Path(folder, f"{level}.npz")
             demonstrations.save(path)
             print(f"  {level:14}{path.stat().st_size / len(demonstrations):7.1f} bytes each")
 
     started = time.perf_counter()
-    narration.documents(list(wanted), levels.seeds("text", 20_000))
-    print(f"narration of 20,000 scenes: {time.perf_counter() - started:.1f} s")
+    corpus.record(corpus.document, list(wanted), levels.seeds("text", 20_000))
+    print(f"stories of 20,000 scenes: {time.perf_counter() - started:.1f} s")
 
 
 if __name__ == "__main__":
