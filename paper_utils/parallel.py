@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from paper_utils.config import Compute
@@ -130,7 +131,7 @@ def map(
     >>> map(abs, [-1, 2])
     [1, 2]
     """
-    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky import get_reusable_executor
 
     tasks = list(tasks)
     if not tasks:
@@ -142,16 +143,12 @@ def map(
             ])  # fmt: skip
     count, results = min(workers(compute), len(tasks)), []
     shown = compute if describe else Compute(progress="off")
-    with (
-        parallel_config(backend="loky", inner_max_num_threads=1),
-        progress(len(tasks), describe, shown) as bar,
-    ):
+    with progress(len(tasks), describe, shown) as bar:
         produced = _each(function, tasks)
         if count > 1:
-            side_by_side = Parallel(
-                n_jobs=count, return_as="generator", batch_size=1, max_nbytes=None
-            )
-            produced = side_by_side(delayed(_alone)(function, task) for task in tasks)
+            threads = dict.fromkeys(THREAD_VARIABLES, "1")
+            pool = get_reusable_executor(count, timeout=300, env=threads)
+            produced = pool.map(partial(_alone, function), tasks)
         for result in produced:
             results.append(result)
             bar.update(1)

@@ -38,8 +38,13 @@ def published(stage: str, parameters: dict[str, Any]) -> bool:
     if stage == "reference":
         return parameters["kind"] == "trained" and parameters["seed"] == 0
     if stage == "embedding":
-        kind = parameters["encoder"]["kind"]
-        return parameters["encoder"]["source"] != "lexical" and not kind.endswith("untrained")
+        who = parameters["encoder"]
+        if parameters["names"] == "both":  # scores in second names are there; these act
+            return (who["source"], who["kind"]) == ("scratch", "trained")
+        return who["source"] != "lexical" and (who["source"], who["kind"]) != (
+            "cloning",
+            "untrained",
+        )
     return stage not in ("pictures", "notebook")
 
 

@@ -412,8 +412,8 @@ def _second(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list
     spaces, encoders = {}, []
     for encoder, space in zip(_bilingual(profile, public), vectors, strict=True):
         both = [space.loc[names] for names in ("first", "second")]
-        if encoder.source == LEXICAL and not all(map(_pointed, both)):
-            continue  # too simple for these instructions
+        if not all(map(_pointed, both)):
+            continue  # too simple for these instructions, or all words of a set are unknown to it
         encoders.append(encoder)
         spaces[encoder.label] = [part.to_numpy() for part in both]
     settings, factors = profile.alignment, grammar.instructions(profile.data.levels)
