@@ -338,77 +338,61 @@ def maps(
     return figure
 
 
-# Notebook 04 ----------------------------------------------------------------------------------
+# Notebooks 04 and 05 --------------------------------------------------------------------------
 
 
-def paper_measure(headline: pd.DataFrame, k: int) -> Figure:
-    """The agents' precision@k with each reference beside what cannot know the meaning, and at 1."""
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.5 * len(headline) + 1.6), sharey=True,
-                                width_ratios=[1.6, 1])  # fmt: skip
-    y = np.arange(len(headline))[::-1]
-    axis = axes[0]
-    axis.axvspan(*PAPER, color=MODALITY["action"], alpha=0.15, linewidth=0)
-    axis.text(np.mean(PAPER), len(headline) - 0.45, "the paper", fontsize=8, ha="center")
-    for column, label, marker, colour in (
-        ("lexical", "best lexical control", "D", GREY), ("bag_of_words", "bag of words", "s", GREY),
-        ("untrained_agent", "untrained agents", "o", PLAYER["untrained"]),
-    ):  # fmt: skip
-        axis.plot(headline[column], y - 0.12, marker, color=colour, label=label, linestyle="none",
-                  markersize=5, fillstyle="none" if column == "lexical" else "full")  # fmt: skip
-    _points(axis, y + 0.1, headline, "value", along="x", color=MODALITY["action"], markersize=6,
-            label="trained agents")  # fmt: skip
-    chance = headline["chance"].iloc[0]
-    axis.axvline(chance, color="black", linestyle=":", linewidth=1)
-    axis.set_yticks(y, headline["reference"])
-    axis.set(xlim=(0, 1.02), ylim=(-0.6, len(headline) - 0.2), xlabel=f"held-out precision@{k}")
-    axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=8)
-    axes[1].plot(headline["precision_at_1"], y, "o", color=MODALITY["action"])
-    axes[1].set(xlim=(0, 1.02), xlabel="the same pairs, precision@1")
-    for axis in axes:
+def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
+    """What the paper's measure cannot tell, beside what second names can, a row per reference.
+
+    ``headline``: `study.headline`; ``second``: columns reference, value, low, high (of agents) and
+    control (the best of all controls with that reference), in second names.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.42 * len(headline) + 1.7), sharey=True)
+    y, action = np.arange(len(headline))[::-1], MODALITY["action"]
+    second = second.set_index("reference").reindex(headline["reference"]).reset_index()
+    axes[0].axvspan(*PAPER, color=action, alpha=0.15, linewidth=0)
+    axes[0].text(np.mean(PAPER), len(headline) - 0.45, "the paper", fontsize=8, ha="center")
+    best = headline[["lexical", "untrained_agent"]].max(axis=1)
+    for axis, rows, control in ((axes[0], headline, best), (axes[1], second, second["control"])):
+        axis.plot(control, y - 0.12, "D", color=GREY, markersize=5, label="best control")
+        _points(axis, y + 0.1, rows, "value", along="x", color=action, markersize=6, label="agents")
+        axis.axvline(headline["chance"].iloc[0], color="black", linestyle=":", linewidth=1)
+        axis.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(headline) - 0.2), xlabel=f"precision@{k}")
         axis.grid(axis="x", linewidth=0.4)
+    axes[0].set_title("First names: knowing nothing does as well")
+    axes[1].set_title("Second names: only meaning can pass")
+    axes[0].set_yticks(y, headline["reference"])
+    axes[1].legend(loc="lower right", fontsize=8.5)
     return figure
 
 
-def rows_of_points(
-    table: pd.DataFrame, measures: dict[str, str], chances: dict[str, float], order: Sequence[str],
-    colours: dict[str, str],
+def dots(
+    table: pd.DataFrame, panels: dict[str, str], order: Sequence[str], colours: dict[str, str],
+    chances: dict[str, float],
 ) -> Figure:  # fmt: skip
-    """A panel per measure, a row per encoder: each pair of seeds a small dot, their mean a large.
+    """A panel per measure, a row per encoder: seeds as small dots and their mean as a large one.
 
-    ``table``: columns encoder, measure, value; ``measures``: name -> title.
+    ``table``: columns encoder, measure, value; low and high, where there are intervals.
     """
     figure, axes = plt.subplots(
-        1, len(measures), figsize=(2.6 * len(measures) + 1.4, 0.27 * len(order) + 1.2), sharey=True
-    )
+        1, len(panels), figsize=(2.5 * len(panels) + 2, 0.25 * len(order) + 1.1), sharey=True,
+        squeeze=False,
+    )  # fmt: skip
     y = dict(zip(order, range(len(order))[::-1]))
-    for axis, (measure, title) in zip(np.atleast_1d(axes), measures.items()):
+    for axis, (measure, title) in zip(axes[0], panels.items()):
         part = table[(table["measure"] == measure) & table["encoder"].isin(order)]
-        means = part.groupby("encoder")["value"].mean()
-        for name, value in means.items():
-            each = part.loc[part["encoder"] == name, "value"]
-            axis.plot(each, [y[name]] * len(each), "o", color=colours[name], alpha=0.3,
-                      markersize=3)  # fmt: skip
-            axis.plot(value, y[name], "o", color=colours[name], markersize=6)
-        axis.axvline(chances[measure], color="black", linestyle=":", linewidth=1)
-        axis.set(title=title, xlim=(-0.03, 1.03), xlabel="dotted: chance")
+        for name, each in part.groupby("encoder"):
+            place = [y[name]] * len(each)
+            if "low" in each:
+                _points(axis, place, each, "value", along="x", color=colours[name])
+                continue
+            axis.plot(each["value"], place, "o", color=colours[name], alpha=0.3, markersize=3)
+            axis.plot(each["value"].mean(), y[name], "o", color=colours[name], markersize=6)
+        if measure in chances:
+            axis.axvline(chances[measure], color="black", linestyle=":", linewidth=1)
+        axis.set(title=title, xlim=(-0.03, 1.03))
         axis.grid(axis="x", linewidth=0.4)
-    np.atleast_1d(axes)[0].set_yticks(list(y.values()), list(y))
-    return figure
-
-
-def transfer(table: pd.DataFrame, levels: Sequence[str], order: Sequence[str], colours) -> Figure:
-    """Success of agents on mapped sentence vectors, per level, with Wilson intervals."""
-    figure, axes = plt.subplots(
-        1, len(levels), figsize=(2.6 * len(levels) + 2, 0.27 * len(order) + 1.2), sharey=True
-    )
-    y = dict(zip(order, range(len(order))[::-1]))
-    for axis, level in zip(np.atleast_1d(axes), levels):
-        part = table[(table["level"] == level) & table["source"].isin(order)]
-        for name, rows in part.groupby("source"):
-            _points(axis, [y[name]] * len(rows), rows, "success", along="x", color=colours[name])
-        axis.set(title=level, xlim=(-0.03, 1.03), xlabel="success")
-        axis.grid(axis="x", linewidth=0.4)
-    np.atleast_1d(axes)[0].set_yticks(list(y.values()), list(y))
+    axes[0, 0].set_yticks(list(y.values()), list(y))
     return figure
 
 
@@ -422,8 +406,7 @@ def verb(table: pd.DataFrame) -> Figure:
         means = part.groupby(["reference", "kind", "seed"])["linear_cka"].mean()
         for x, reference in enumerate(references):
             ends = means[reference].unstack("seed").loc[["untrained", "trained"]]
-            for seed in ends:
-                axis.plot([x - 0.15, x + 0.15], ends[seed], color=GREY, linewidth=0.8, zorder=0)
+            axis.plot([x - 0.15, x + 0.15], ends, color=GREY, linewidth=0.8, zorder=0)
             for shift, kind in ((-0.15, "untrained"), (0.15, "trained")):
                 axis.plot([x + shift] * ends.shape[1], ends.loc[kind], "o", markersize=4.5,
                           color=PLAYER[kind], label=kind if x == 0 else None)  # fmt: skip
@@ -435,56 +418,23 @@ def verb(table: pd.DataFrame) -> Figure:
     return figure
 
 
-# Notebook 05 ----------------------------------------------------------------------------------
-
-
 def by_reference(table: pd.DataFrame, panels: str, order: Sequence[str], chance: float) -> Figure:
     """A panel per value of column ``panels``: kinds of encoder with each reference, means."""
     names = list(dict.fromkeys(table[panels]))
     figure, axes = _panels(len(names), 4, 2.9, 2.6, sharey=True)
-    colours = dict(zip(order, [PLAYER["trained"], PLAYER["untrained"], PLAYER["shuffled"], GREY,
-                               "#000000"]))  # fmt: skip
+    colours = [PLAYER["trained"], PLAYER["untrained"], PLAYER["shuffled"], GREY, "#000000"]
     references = list(dict.fromkeys(table["reference"]))
     for axis, name in zip(axes, names):
         part = table[table[panels] == name]
         for number, encoder in enumerate(order):
             rows = part[part["encoder"] == encoder].set_index("reference").reindex(references)
             axis.plot(np.arange(len(references)) + 0.12 * number, rows["value"], "o", markersize=4,
-                      color=colours[encoder], label=encoder)  # fmt: skip
+                      color=colours[number], label=encoder)  # fmt: skip
         axis.axhline(chance, color="black", linestyle=":", linewidth=1)
         axis.set_xticks(range(len(references)), references, rotation=40, ha="right", fontsize=8)
         axis.set_title(str(name).replace("_", " "), fontsize=9)
         axis.grid(axis="y", linewidth=0.4)
     _legend_above(figure, axes[0], ncols=len(order))
-    return figure
-
-
-def along_training(rows: pd.DataFrame) -> Figure:
-    """Alignment by the share of the agents' training: a line per reference, mean over agents."""
-    titles = {"precision_at_k": "held-out precision@k",
-              "partial_rsa": "partial RSA given bag of words"}  # fmt: skip
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.3))
-    shares = sorted(rows["share"].unique())
-    for axis, (metric, title) in zip(axes, titles.items()):
-        part = rows[rows["metric"] == metric]
-        for (reference, line), colour in zip(part.groupby("reference", sort=False), cycle(ACCENTS)):
-            axis.plot(line["share"].map(shares.index), line["value"], marker="o", markersize=4,
-                      color=colour, label=reference)  # fmt: skip
-        axis.set_xticks(range(len(shares)), [*(f"{s:.1%}" for s in shares[:-1]), "kept"])
-        axis.set(title=title, xlabel="share of the training done")
-        axis.grid(axis="y", linewidth=0.4)
-    axes[1].legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
-
-
-def layout(shares: pd.DataFrame) -> Figure:
-    """Share of each space's distances that each factor explains by itself."""
-    figure, axis = plt.subplots(figsize=(7, 0.36 * len(shares) + 1.4))
-    sns.heatmap(
-        shares.rename(columns=lambda name: name.replace("_", " ")), vmin=0, vmax=1, cmap="crest",
-        annot=True, fmt=".2f", linewidths=0.5, annot_kws={"fontsize": 7.5}, cbar=False, ax=axis,
-    )  # fmt: skip
-    axis.set(title="share of the distances explained", xlabel="", ylabel="")
     return figure
 
 

@@ -5,18 +5,9 @@ that words cannot pass; the metrics are here by name, too.
 """
 
 from paper_utils.alignment.compare import compare
-from paper_utils.alignment.metrics import linear_cka, mutual_knn, partial_rsa, rsa
+from paper_utils.alignment.metrics import linear_cka, mutual_knn, rsa
 from paper_utils.alignment.retrieval import precision_at_k
 from paper_utils.alignment.second_names import first_names, own_names, second_names
 
-__all__ = [
-    "compare",
-    "first_names",
-    "linear_cka",
-    "mutual_knn",
-    "own_names",
-    "partial_rsa",
-    "precision_at_k",
-    "rsa",
-    "second_names",
-]
+__all__ = ["compare", "first_names", "linear_cka", "mutual_knn", "own_names",
+           "precision_at_k", "rsa", "second_names"]  # fmt: skip

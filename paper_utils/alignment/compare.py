@@ -1,10 +1,7 @@
 """Every pair of encoders by every metric: values, nulls and each item's part, computed once.
 
-`score` gives all three (a `Scores`); `compare` is the tidy table of it.  Intervals, contrasts,
-ceilings and verdicts are cheap functions of the same scores.
+`score` gives all three (a `Scores`); `compare` is the tidy table of it.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 
 from paper_utils import parallel
 from paper_utils.alignment import inference, retrieval
@@ -25,12 +23,10 @@ from paper_utils.alignment.metrics import (
     check_k,
 )
 
-RETRIEVAL = ("precision_at_1", "precision_at_k", "precision_at_k_residual")
+RETRIEVAL = ("precision_at_1", "precision_at_k")
 METRICS = (*RETRIEVAL, *RELATIONS)
-CONTROLLED = ("precision_at_k_residual", "partial_rsa")  # these need a control to be given
 FLIPPED = {"forward": "backward", "backward": "forward", "symmetric": "symmetric"}
 CHUNK = 50  # permutations per task; fixed, so that results do not depend on the workers
-KEYS = ["first", "second", "metric", "split", "direction", "null"]
 Pair = tuple[str, str]
 
 
@@ -40,11 +36,11 @@ class Scores:
 
     ``rows`` has one row per score: first, second, metric, split (``all`` where there is no
     training), direction (``forward`` maps first and searches second, ``backward``, or
-    ``symmetric``), null (what was permuted), value, chance, N, k.  ``items`` (R, N) are the items'
-    parts, whose mean is the value; NaN: never tested.  Hits and overlaps are the items' own; for
-    the other metrics they are infinitesimal-jackknife pseudo-values, because resampling rows would
-    add pairs of duplicates at distance 0 and bias the score.  ``nulls`` (R, P) are draws of the
-    null, the same permutations for all pairs of one split; NaN where fewer were drawn.
+    ``symmetric``), value, chance, N, k.  ``items`` (R, N) are the items' parts, whose mean is the
+    value; NaN: never tested.  Hits and overlaps are the items' own; for the other metrics they are
+    infinitesimal-jackknife pseudo-values, because resampling rows would add pairs of duplicates at
+    distance 0 and bias the score.  ``nulls`` (R, P) are draws of the null, the same permutations
+    for all pairs of one split; NaN where fewer were drawn.
     """
 
     rows: pd.DataFrame
@@ -52,30 +48,37 @@ class Scores:
     nulls: np.ndarray
 
     @classmethod
-    def concat(cls, parts: Sequence[Scores]) -> Scores:
+    def concat(cls, parts: "Sequence[Scores]") -> "Scores":
         width = max(part.nulls.shape[1] for part in parts)
         nulls = [
             np.pad(p.nulls, ((0, 0), (0, width - p.nulls.shape[1])), constant_values=np.nan)
             for p in parts
         ]
-        return cls(
-            pd.concat([part.rows for part in parts], ignore_index=True),
-            np.concatenate([part.items for part in parts]),
-            np.concatenate(nulls),
-        )
+        rows = pd.concat([part.rows for part in parts], ignore_index=True)
+        return cls(rows, np.concatenate([part.items for part in parts]), np.concatenate(nulls))
 
     def null(self, row: int) -> np.ndarray:
         draws = self.nulls[row]
         return draws[~np.isnan(draws)]
 
+    def table(self) -> pd.DataFrame:
+        """``rows``, and null_mean and one-sided p; NaN without a null."""
+        nulls = [self.null(row) for row in range(len(self.rows))]
+        return self.rows.assign(
+            null_mean=[null.mean() if null.size else np.nan for null in nulls],
+            p=[inference.p_value(v, null) for v, null in zip(self.rows["value"], nulls)],
+        )
+
     def save(self, folder: Path) -> None:
+        """All but the items, which nothing published reads."""
         self.rows.to_csv(folder / "scores.csv", index=False, float_format="%.17g")
-        np.savez_compressed(folder / "scores.npz", items=self.items, nulls=self.nulls)
+        np.savez_compressed(folder / "nulls.npz", nulls=self.nulls.astype(np.float32))
 
     @classmethod
-    def load(cls, folder: Path) -> Scores:
-        with np.load(folder / "scores.npz", allow_pickle=False) as file:
-            return cls(pd.read_csv(folder / "scores.csv"), file["items"], file["nulls"])
+    def load(cls, folder: Path) -> "Scores":
+        with np.load(folder / "nulls.npz", allow_pickle=False) as file:
+            nulls = file["nulls"].astype(float)
+        return cls(pd.read_csv(folder / "scores.csv"), np.empty((len(nulls), 0)), nulls)
 
 
 def score(
@@ -89,9 +92,7 @@ def score(
     dimension: int | None = 32,
     folds: int = 5,
     permutations: int = 200,
-    within: str | None = None,
     lexical: Sequence[str] = (),
-    given: Sequence[str] | None = None,
     seed: int = 0,
     compute: Any = None,
 ) -> Scores:
@@ -101,88 +102,68 @@ def score(
     check_k(k, items)
     if permutations < 0:
         raise ValueError(f"permutations must not be negative, but is {permutations}")
-    given = tuple(lexical[:1] if given is None else given)
     pairs = list(combinations(arrays, 2) if pairs is None else map(tuple, pairs))
-    for name in {*lexical, *given, *(name for pair in pairs for name in pair)}:
+    for name in {*lexical, *(name for pair in pairs for name in pair)}:
         check_choice(name, arrays, "embedding")
-    if metrics is None:
-        metrics = [metric for metric in METRICS if given or metric not in CONTROLLED]
+    metrics = METRICS if metrics is None else metrics
     for metric in metrics:
-        if check_choice(metric, METRICS, "metric") in CONTROLLED and not given:
-            raise ValueError(f"metric {metric!r} needs a lexical control")
-    if within is not None and (factors is None or within not in factors):
-        raise ValueError(f"factors has no column {within!r} to permute within")
+        check_choice(metric, METRICS, "metric")
 
-    def pairs_of(metric: str) -> list[Pair]:  # what is given has no residual
-        left_out = given if metric in CONTROLLED else ()
-        return [pair for pair in pairs if not set(pair) & set(left_out)]
-
-    def draws(blocks: np.ndarray) -> np.ndarray:
-        labels = pd.DataFrame({"block": blocks})
-        if within is not None:
-            labels["level"] = factors[within].to_numpy()
-        labels = labels.groupby(list(labels), sort=True).ngroup().to_numpy()
-        drawn = inference.permutations(items, permutations, seed, labels)
-        return np.vstack([np.arange(items), drawn])  # row 0 is the observed pairing
+    def draws(blocks: np.ndarray) -> np.ndarray:  # row 0 is the observed pairing
+        return np.vstack(
+            [np.arange(items), inference.permutations(items, permutations, seed, blocks)]
+        )
 
     rows, parts, nulls = [], [], []
+    chances = {
+        "mutual_knn": k / (items - 1),
+        "precision_at_1": 1 / items,
+        "precision_at_k": k / items,
+    }
 
     def add(pair: Pair, metric: str, split: str, direction: str, part, values) -> None:
-        chance = {"mutual_knn": k / (items - 1), "precision_at_1": 1 / items}
-        if metric.startswith("precision_at_k"):
-            chance[metric] = k / items
-        rows.append((
-            *pair, metric, split, direction, f"rows within {within}" if within else "rows",
-            float(values[0]), chance.get(metric, 0.0), items, k,
-        ))  # fmt: skip
+        chance = chances.get(metric, 0.0)
+        rows.append((*pair, metric, split, direction, float(values[0]), chance, items, k))
         parts.append(part)
         nulls.append(values[1:])
 
     # Retrieval: what depends on one side is reduced once per fold, then each pair is searched.
-    lexicon = np.hstack([arrays[name] for name in given]) if given else None
-    for group in ([m for m in metrics if m in RETRIEVAL and m not in CONTROLLED],
-                  [m for m in metrics if m in RETRIEVAL and m in CONTROLLED]):  # fmt: skip
-        chosen = pairs_of(group[0]) if group else []
-        left = lexicon if group and group[0] in CONTROLLED else None
-        for name in splits if chosen else ():
-            split = retrieval.make_split(name, items, factors, folds, seed)
-            names = list(dict.fromkeys(name for pair in chosen for name in pair))
-            spaces = _map(
-                [(n, retrieval.reduced, arrays[n], split, dimension, left) for n in names], compute
-            )
-            spaces, drawn = dict(zip(names, spaces, strict=True)), draws(split.blocks)
-            tasks = [
-                (pair, _retrieve, *(spaces[n] for n in pair), split, drawn, group, k)
-                for pair in chosen
-            ]
-            for pair, results in zip(chosen, _map(tasks, compute), strict=True):
-                for metric, direction, part, values in results:
-                    add(pair, metric, name, direction, part, values)
+    searched = [metric for metric in metrics if metric in RETRIEVAL]
+    for name in splits if searched and pairs else ():
+        split = retrieval.make_split(name, items, factors, folds, seed)
+        names = list(dict.fromkeys(name for pair in pairs for name in pair))
+        tasks = [(n, retrieval.reduced, arrays[n], split, dimension) for n in names]
+        spaces, drawn = dict(zip(names, _map(tasks, compute))), draws(split.blocks)
+        tasks = [
+            (pair, _retrieve, *(spaces[n] for n in pair), split, drawn, searched, k)
+            for pair in pairs
+        ]
+        for pair, results in zip(pairs, _map(tasks, compute)):
+            for metric, direction, part, values in results:
+                add(pair, metric, name, direction, part, values)
 
     # Relations: one table per encoder, whose products with the others' are the scores.
     drawn = draws(np.zeros(items))
     centred = {name: array - array.mean(axis=0) for name, array in arrays.items()}
-    for metric in (m for m in metrics if m in RELATIONS):
-        chosen = pairs_of(metric)
-        names = list(dict.fromkeys(name for pair in chosen for name in pair))
-        known = [centred[name] for name in given] if metric in CONTROLLED else []
-        tables = _map([(n, _relation, metric, centred[n], k, known) for n in names], compute)
-        if not chosen:
+    for metric in metrics if pairs else ():
+        if metric not in RELATIONS:
             continue
-        stack = np.stack(tables)
+        names = list(dict.fromkeys(name for pair in pairs for name in pair))
+        tasks = [(n, _relation, metric, centred[n], k) for n in names]
+        stack = np.stack(_map(tasks, compute))
         starts = range(0, len(drawn), CHUNK)
         tasks = [("tables", _products, stack, drawn[s : s + CHUNK]) for s in starts]
         products = np.concatenate(_map(tasks, compute))  # (P + 1, E, E)
         own = np.sum(stack**2, axis=2)  # (E, N)
-        for pair in chosen:
+        for pair in pairs:
             a, b = map(names.index, pair)
             part, values = np.sum(stack[a] * stack[b], axis=1), products[:, a, b]
             if metric != "mutual_knn":  # a cosine of tables: a row and a column are one item's
                 part = values[0] / items + 2 * (part - values[0] * (own[a] + own[b]) / 2)
             add(pair, metric, "all", "symmetric", part * items, values)
     if not rows:
-        raise ValueError("nothing to compare: no metric, no pair, or only pairs with a control")
-    columns = [*KEYS, "value", "chance", "N", "k"]
+        raise ValueError("nothing to compare: no metric or no pair")
+    columns = ["first", "second", "metric", "split", "direction", "value", "chance", "N", "k"]
     return Scores(pd.DataFrame(rows, columns=columns), np.array(parts), np.array(nulls))
 
 
@@ -205,16 +186,13 @@ def compare(
         metrics: of METRICS; all by default.  Metrics without a map see centred rows.
         splits: of ``retrieval.SPLITS``; ``folds`` of the random one.
         k, dimension: neighbours that count, and principal components of either side.
-        permutations: draws of the null; 0: no null, and NaN in its columns.
-        within: a column of ``factors``; the null then permutes only within its levels.
+        permutations: draws of the null, which permutes the pairing and refits the map; 0: none.
         lexical: names of lexical controls, which may have any number of equal rows.
-        given: those that ``partial_rsa`` and ``precision_at_k_residual`` remove; the first of
-            ``lexical`` by default.
         compute: where to compute, as ``profile.compute``; by default on all cores.
 
     Columns: those of `Scores.rows`; low, high: 95 % bootstrap over instructions, of the encoders
-    and maps as they are; null_mean, null_q95, p (one-sided), p_adjusted (Benjamini-Hochberg over
-    the pairs of one metric, split and direction), calibrated (`inference.calibrate`).
+    and maps as they are (refitting on repeated rows would let them leak into the test); null_mean,
+    p (one-sided), p_adjusted (Benjamini-Hochberg over the pairs of one metric, split, direction).
 
     Raises ValueError, one line, for misordered ids, unequal N, NaN, constant or too many
     duplicated rows, N <= k, unknown names.
@@ -224,26 +202,11 @@ def compare(
     array([['x', 'y', 40]], dtype=object)
     """
     scores = score(embeddings, factors, seed=seed, **options)
-    return table(scores, factors, bootstrap, seed)
-
-
-def table(
-    scores: Scores, factors: pd.DataFrame | None = None, bootstrap: int = 1000, seed: int = 0
-) -> pd.DataFrame:
-    """The tidy table of `compare` from scores that are there already."""
-    frame = scores.rows.copy()
-    draws = inference.resamples(factors, scores.items.shape[1], bootstrap, seed)
-    frame["low"], frame["high"] = inference.intervals(scores.items, draws)
-    nulls = [scores.null(row) for row in range(len(frame))]
-    frame["null_mean"] = [null.mean() if null.size else np.nan for null in nulls]
-    frame["null_q95"] = [np.quantile(null, 0.95) if null.size else np.nan for null in nulls]
-    frame["p"] = [inference.p_value(v, null) for v, null in zip(frame["value"], nulls, strict=True)]
-    together = frame.groupby(["metric", "split", "direction", "null"])["p"]
-    frame["p_adjusted"] = together.transform(inference.benjamini_hochberg)
-    frame["calibrated"] = [
-        inference.calibrate(v, null) for v, null in zip(frame["value"], nulls, strict=True)
-    ]
-    return frame
+    low, high = inference.item_intervals(scores.items, factors, bootstrap, seed)
+    frame = scores.table().assign(low=low, high=high)
+    together = frame.groupby(["metric", "split", "direction"])["p"]
+    adjust = lambda p: p if p.isna().any() else false_discovery_control(p)  # noqa: E731
+    return frame.assign(p_adjusted=together.transform(adjust))
 
 
 def _arrays(
@@ -300,8 +263,8 @@ def _retrieve(A, B, split, draws, metrics, k) -> list[tuple]:
     return results
 
 
-def _relation(metric: str, X: np.ndarray, k: int, given: list[np.ndarray]) -> np.ndarray:
-    made = RELATIONS[metric](X, k, given)
+def _relation(metric: str, X: np.ndarray, k: int) -> np.ndarray:
+    made = RELATIONS[metric](X, k)
     return made if isinstance(made, np.ndarray) else made.toarray()
 
 

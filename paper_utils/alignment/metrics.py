@@ -5,9 +5,7 @@ depends on one side alone.  `RELATIONS` holds the tables: the values, their null
 of one table permuted) and each item's share all come from them.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import index
 
 import numpy as np
@@ -117,51 +115,32 @@ def gram(X: np.ndarray) -> np.ndarray:
     return table / np.linalg.norm(table)
 
 
-def dissimilarity_ranks(X: np.ndarray, given: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """Centred, normalised ranks of the cosine distances of all N(N - 1)/2 pairs of rows.
-
-    ``given``: embeddings whose ranked distances are regressed out.
-    """
+def dissimilarity_ranks(X: np.ndarray) -> np.ndarray:
+    """(N, N): centred, normalised ranks of the cosine distances of all pairs of rows."""
     if not np.linalg.norm(X, axis=1).all():
         raise ValueError("a row is zero: it has no cosine distance")
     # Rounding makes equal distances tie, which they do in exact arithmetic only.
-    ranks = _normalised(rankdata(np.round(pdist(X, "cosine"), 12)))
-    return residual(ranks, [dissimilarity_ranks(control) for control in given]) if given else ranks
-
-
-def residual(vector: np.ndarray, regressors: Sequence[np.ndarray]) -> np.ndarray:
-    """What a linear regression (with intercept) leaves of a vector, centred and normalised."""
-    design = np.column_stack([np.ones(len(vector)), *regressors])
-    left = vector - design @ np.linalg.lstsq(design, vector)[0]
-    if np.linalg.norm(left) < 1e-9 * np.linalg.norm(vector):
-        raise ValueError("nothing is left after the controls: they explain an embedding fully")
-    return _normalised(left)
-
-
-def _normalised(vector: np.ndarray) -> np.ndarray:
-    vector = vector - vector.mean()
-    length = np.linalg.norm(vector)
+    ranks = rankdata(np.round(pdist(X, "cosine"), 12))
+    ranks -= ranks.mean()
+    length = np.linalg.norm(ranks)
     if length == 0:
         raise ValueError("all pairs of rows are equally far apart: no structure to compare")
-    return vector / length
-
-
-def _distances(X: np.ndarray, given: Sequence[np.ndarray] = ()) -> np.ndarray:
-    return squareform(dissimilarity_ranks(X, given), checks=False) / np.sqrt(2)
+    return squareform(ranks / length, checks=False) / np.sqrt(2)
 
 
 RELATIONS: dict[str, Callable] = {
-    "mutual_knn": lambda X, k, given: neighbour_graph(X, k) / np.sqrt(len(X) * k),
-    "linear_cka": lambda X, k, given: gram(X),
-    "rsa": lambda X, k, given: _distances(X),
-    "partial_rsa": lambda X, k, given: _distances(X, given),
+    "mutual_knn": lambda X, k: neighbour_graph(X, k) / np.sqrt(len(X) * k),
+    "linear_cka": lambda X, k: gram(X),
+    "rsa": lambda X, k: dissimilarity_ranks(X),
 }
-"""Metric -> R(X, k, given), an (N, N) table, sparse or dense."""
+"""Metric -> R(X, k), an (N, N) table, sparse or dense."""
 
 
-def _inner(metric: str, X, Y, k: int = 15, given: Sequence[np.ndarray] = ()) -> float:
-    R = RELATIONS[metric]
-    return float((R(X, k, given) * R(Y, k, given)).sum())
+def _inner(metric: str, X, Y, k: int = 15) -> float:
+    X, Y = check_pair(X, Y)
+    if metric == "mutual_knn":
+        check_k(k, len(X))
+    return float((RELATIONS[metric](X, k) * RELATIONS[metric](Y, k)).sum())
 
 
 def mutual_knn(X, Y, k: int = 15) -> float:
@@ -174,8 +153,7 @@ def mutual_knn(X, Y, k: int = 15) -> float:
     >>> round(mutual_knn(X, 2 * X, k=5), 6)
     1.0
     """
-    X, Y = check_pair(X, Y)
-    return _inner("mutual_knn", X, Y, check_k(k, len(X)))
+    return _inner("mutual_knn", X, Y, k)
 
 
 def linear_cka(X, Y) -> float:
@@ -189,7 +167,6 @@ def linear_cka(X, Y) -> float:
     >>> round(linear_cka(X, 3 * X + 1), 6)
     1.0
     """
-    X, Y = check_pair(X, Y)
     value = _inner("linear_cka", X, Y)
     if not np.isfinite(value):
         raise ValueError("linear_cka is undefined: too few rows for an unbiased HSIC")
@@ -206,22 +183,4 @@ def rsa(X, Y) -> float:
     >>> round(rsa(X, 2 * X), 6)
     1.0
     """
-    return _inner("rsa", *check_pair(X, Y))
-
-
-def partial_rsa(X, Y, given) -> float:
-    """RSA given one or several control embeddings: Spearman's partial correlation.
-
-    ``given``: an array (N, d) or a sequence of them, such as a bag of words; what their distances
-    explain of either side's, linearly in the ranks, does not count.
-
-    >>> X, Y, Z = np.random.default_rng(0).normal(size=(3, 50, 4))
-    >>> abs(partial_rsa(X, X + Y, given=Z)) > abs(partial_rsa(X, Y, given=Z))
-    True
-    """
-    X, Y = check_pair(X, Y)
-    given = given if isinstance(given, (list, tuple)) else [given]
-    given = [check_embedding(control, "a control", 1.0) for control in given]
-    if any(len(control) != len(X) for control in given):
-        raise ValueError("a control has other rows than X and Y")
-    return _inner("partial_rsa", X, Y, given=given)
+    return _inner("rsa", X, Y)

@@ -5,8 +5,6 @@ definition is that of VLCA (arXiv 2302.06555), which fits its components on all 
 serves both directions, and all permutations of a null share what depends on one side alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -147,7 +145,7 @@ class Reduction:
     components: np.ndarray  # (d, c), orthonormal columns, strongest first
 
     @classmethod
-    def fit(cls, X: np.ndarray, dimension: int | None = None) -> Reduction:
+    def fit(cls, X: np.ndarray, dimension: int | None = None) -> "Reduction":
         """At most ``dimension`` components, clipped to the rank of the centred rows X (N, d)."""
         if dimension is not None and dimension < 1:
             raise ValueError(f"dimension must be at least 1, not {dimension}")
@@ -184,40 +182,9 @@ def equal_width(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.pad(side, ((0, 0), (0, width - side.shape[1]))) for side in (a, b))
 
 
-def lexical_residuals(X: np.ndarray, lexicon: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """X (N, d) less what a ridge regression on lexical features (N, w) predicts of it.
-
-    Cross-fitted: a training row is predicted by regressions on the other folds of the training
-    rows, a test row by the regression on all of them; so no row is predicted from itself.  What is
-    left of a side that the features explain fully is rounding, and counts as nothing.
-    """
-    model, known, goal = Ridge(alpha=1e-6 * len(train)), lexicon[train], X[train]
-    predicted = model.fit(known, goal).predict(lexicon)
-    folds = KFold(min(5, len(train)), shuffle=True, random_state=0)
-    predicted[train] = cross_val_predict(model, known, goal, cv=folds)
-    left = X - predicted
-    floor = RESIDUAL_FLOOR * np.linalg.norm(goal - goal.mean(axis=0))
-    return left if np.linalg.norm(left[train]) > floor else np.zeros_like(left)
-
-
-RESIDUAL_FLOOR = 1e-4  # of a side's spread: below it, residuals are the regression's own error
-
-
-def reduced(
-    X: np.ndarray, split: Split, dimension: int | None, lexicon: np.ndarray | None = None
-) -> list[np.ndarray]:
-    """Per fold all rows of X (N, d), or of its lexical residuals, reduced by the training rows.
-
-    Residuals of which nothing is left are one column of zeros: every partner is tied with all.
-    """
-    spaces = []
-    for train, _ in split.folds:
-        rows = X if lexicon is None else lexical_residuals(X, lexicon, train)
-        flat = lexicon is not None and not rows.any()
-        spaces.append(
-            np.zeros((len(X), 1)) if flat else Reduction.fit(rows[train], dimension).transform(rows)
-        )
-    return spaces
+def reduced(X: np.ndarray, split: Split, dimension: int | None) -> list[np.ndarray]:
+    """Per fold all rows of X (N, d), centred and reduced as its training rows say."""
+    return [Reduction.fit(X[train], dimension).transform(X) for train, _ in split.folds]
 
 
 # Search ---------------------------------------------------------------------------------------

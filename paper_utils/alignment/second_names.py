@@ -6,8 +6,6 @@ and the other way round.  Whoever knows words and not meanings is at chance by c
 of the test was seen while fitting.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import permutations as orders
 
@@ -24,8 +22,7 @@ from paper_utils.alignment.retrieval import (
     make_split,
     procrustes,
     unit_rows,
-)
-from paper_utils.alignment.structure import swapped
+)  # fmt: skip
 
 CHOICES = {
     "colour": ("colour", "second_colour"),
@@ -36,6 +33,20 @@ CHOICES = {
 """Measure -> the factors of which exactly one differs between the instructions to choose from."""
 MEASURES = ("precision_at_1", "precision_at_k", *CHOICES, "order")
 TIE = 1e-9  # cosines closer than this are tied
+
+
+def swapped(factors: pd.DataFrame) -> np.ndarray:
+    """For each row (N,), the row that swaps its two objects ("put A next to B"), or -1."""
+    roles = ["colour", "type", "second_colour", "second_type"]
+    rest = factors[factors.columns.intersection(["template", "location", "article"])]
+    rest = list(rest.itertuples(index=False, name=None))
+    roles = list(factors[roles].itertuples(index=False, name=None))
+    place = {(*more, *role): row for row, (more, role) in enumerate(zip(rest, roles))}
+    twins = [
+        place.get((*more, *role[2:], *role[:2]), -1) if role[:2] != role[2:] else -1
+        for more, role in zip(rest, roles)
+    ]
+    return np.array(twins, dtype=int)
 
 
 class Questions:

@@ -6,8 +6,6 @@ that the map has not seen: held-out ones in first names, or sentences in second 
 the agent never heard.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -98,7 +96,7 @@ def _transfer(profile: Profile, folder: Path, agent, *vectors, target: int, sour
     row = {text: number for number, text in enumerate(texts)}
     policy = agent.policy
     every, parts = profile.data.levels, []
-    telling = [level for level in TELLING if level in every] or every
+    telling = [level for level in TELLING if level in every] or every[-1:]
     for names, how, table in _tables(profile, policy.embed(texts), vectors, source):
         table = table.astype(np.float32)
 
@@ -117,8 +115,8 @@ def _needs(profile: Profile, target: int, source: dict | str) -> list[tuple[Stag
     agent = (AGENT, {"agent": target, "condition": "trained"})
     if isinstance(source, str):
         return [agent]
-    first_only = source["source"] == "cloning" and source["kind"] == "trained"
-    return [agent, (EMBEDDING, {"encoder": source, "names": "first" if first_only else "both"})]
+    names = "both" if registry.has_second_names(Encoder(**source)) else "first"
+    return [agent, (EMBEDDING, {"encoder": source, "names": names})]
 
 
 TRANSFER = Stage(
@@ -134,45 +132,65 @@ encoder as a dictionary.  Columns: level, seed, success, names, map."""
 
 
 def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
-    """Parameters of TRANSFER: every trained agent with every source."""
-    skipped = {"shuffled", "bilingual-shuffled", "bilingual-untrained", "tf_idf", "random_tokens",
-               "length"}  # fmt: skip
-    others = [*registry.encoders(profile), *public, *registry.second_name_controls(profile)]
-    others = [
-        e for e in others
-        if not {e.kind, e.family} & skipped and (e.source, e.kind) != ("cloning", "untrained")
-    ]  # fmt: skip
-    return [
-        {"target": target, "source": source}
-        for target in range(profile.cloning.agents)
-        for source in [*FLOORS, *(asdict(e) for e in others
-                                  if (e.kind, e.seed, e.source) != ("trained", target, "cloning"))]
-    ]  # fmt: skip
+    """Parameters of TRANSFER: every trained agent with one seed of every source.
 
-
-def summarize(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Success by source, names, map and level, pooled over agents and seeds, with Wilson intervals.
-
-    ``episodes``: those of `TRANSFER` with columns target, source, label (of one encoder, where a
-    source has several), group, kind.  ``p``: of a reference's difference from the best single
-    meaning-free control on the same episodes (McNemar), adjusted over references (Holm).
+    Agent n meets seed n of each kind of encoder, in turn where there are fewer: all seeds count,
+    and each is played once per agent.
     """
-    by = ["source", "group", "kind", "names", "map", "level"]
-    table = evaluation.summarize(episodes.assign(steps=0), by).drop(columns="steps")
-    key = ["target", "seed"]
+    left_out = {"shuffled", "bilingual-shuffled", "bilingual-untrained", "tf_idf", "random_tokens",
+                "length"}  # fmt: skip
+    others: dict[str, list[Encoder]] = {}
+    for e in [*registry.encoders(profile), *public, *registry.second_name_controls(profile)]:
+        if not {e.kind, e.family} & left_out and (e.source, e.kind) != ("cloning", "untrained"):
+            others.setdefault(e.group, []).append(e)
+    plays = []
+    for target in range(profile.cloning.agents):
+        plays += [{"target": target, "source": source} for source in FLOORS]
+        for group, each in others.items():
+            rivals = [e for e in each if (group, e.seed) != ("agent", target)]
+            chosen = rivals if group == "agent" else each[target % len(each) :][:1]
+            plays += [{"target": target, "source": asdict(encoder)} for encoder in chosen]
+    return plays
+
+
+def kind_of(source: dict | str) -> tuple[str, str]:
+    """A source's group, and its part in the comparison: floor, agent, reference, told, control."""
+    if isinstance(source, str):
+        return source, "floor"
+    encoder = Encoder(**source)
+    if encoder.source == "cloning":
+        return encoder.group, "agent"
+    if encoder.source != "lexical" and encoder.kind == "trained":
+        return encoder.group, "reference"
+    return encoder.group, "told" if encoder.family == "bag_of_concepts" else "control"
+
+
+def summarize(plays: Sequence[dict], episodes: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Success by source, kind, names, map and level, pooled over agents (Wilson).
+
+    ``episodes``: those of `TRANSFER` for each of ``plays``.  ``p``: of a difference from
+    the best meaning-free control on the same agents and episodes (McNemar), adjusted over
+    references (Holm).
+    """
+    parts = []
+    for play, part in zip(plays, episodes, strict=True):
+        source, kind = kind_of(play["source"])
+        parts.append(part.assign(target=play["target"], source=source, kind=kind))
+    played = pd.concat(parts, ignore_index=True)
+    by = ["source", "kind", "names", "map", "level"]
+    table = evaluation.summarize(played.assign(steps=0), by).drop(columns="steps")
     table["p"] = np.nan
-    for (names, how, level), part in episodes.groupby(["names", "map", "level"]):
-        controls = part[part["kind"] == "control"]
-        models = part[part["kind"] == "reference"]
-        if controls.empty or models.empty:
+    for where, part in played.groupby(["names", "map", "level"]):
+        each = part.groupby(["kind", "source", "target", "seed"])["success"].first()
+        kinds = set(part["kind"])
+        if not {"control", "reference"} <= kinds:
             continue
-        best = controls.groupby("label")["success"].mean().idxmax()
-        rival = controls[controls["label"] == best].set_index(key)["success"]
-        references, p = list(pd.unique(models["source"])), []
-        for name in references:
-            ours = models[models["source"] == name].set_index(key)["success"]
-            p.append(mcnemar(ours.to_numpy(), rival.loc[ours.index].to_numpy()))
-        here = (table["names"] == names) & (table["map"] == how) & (table["level"] == level)
-        for name, value in zip(references, holm(p), strict=True):
+        best = each["control"].groupby("source").mean().idxmax()
+        rival, models = each["control"][best], each["reference"]
+        names = list(dict.fromkeys(models.index.get_level_values("source")))
+        p = [mcnemar(models[name].to_numpy(), rival.loc[models[name].index].to_numpy())
+             for name in names]  # fmt: skip
+        here = (table[["names", "map", "level"]] == where).all(axis=1)
+        for name, value in zip(names, holm(p)):
             table.loc[here & (table["source"] == name), "p"] = value
     return table

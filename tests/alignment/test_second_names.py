@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from paper_utils.alignment import first_names, own_names, second_names
-from paper_utils.alignment.second_names import Questions, assignment_p
+from paper_utils.alignment.second_names import Questions, assignment_p, swapped
 from paper_utils.data import grammar
 
 LEVELS = ["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal"]
@@ -104,3 +104,11 @@ def test_what_cannot_be_compared_is_refused_in_one_line(knows, questions):
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="X2 has NaN"):
         second_names(one[0], one[1] * np.nan, *one, questions=questions)
+
+
+def test_swapped_twins(factors):
+    twin = swapped(factors)
+    assert (twin >= 0).sum() == 132  # every "put next to" of two different objects
+    first, second = factors.iloc[np.flatnonzero(twin >= 0)], factors.iloc[twin[twin >= 0]]
+    np.testing.assert_array_equal(first["colour"], second["second_colour"])
+    np.testing.assert_array_equal(first["second_type"], second["type"])
