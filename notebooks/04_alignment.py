@@ -110,7 +110,11 @@ headline.set_index("reference")[shown].round(2)
 # %% tags=["nbval-check-output"]
 for row in headline.itertuples():
     print(f"{row.reference:10} {row.value:.2f}, clearly above the best control: {row.gap_low > 0}")
-some = [e for e in encoders if e.seed == 0 and e.kind == "trained" and e.source in ("cloning", "scratch")]
+some = [
+    e
+    for e in encoders
+    if e.seed == 0 and e.kind == "trained" and e.source in ("cloning", "scratch")
+]
 again = alignment.compare(  # once more, from the embeddings
     {e.label: run.get(EMBEDDING, **records([e])[0]) for e in some},
     table, metrics=["precision_at_k"], k=k, dimension=settings.dimension, folds=settings.folds,
@@ -189,9 +193,15 @@ beside = []
 for reference in headline["reference"]:
     rows = means[means["second_group"] == reference]
     groups = rows.groupby(["first_group", "first_kind"])["value"].mean().reset_index()
-    free = ~groups["first_kind"].isin(["trained", "bilingual"]) & ~groups["first_group"].isin(verdicts.TOLD)
+    free = ~groups["first_kind"].isin(["trained", "bilingual"]) & ~groups["first_group"].isin(
+        verdicts.TOLD
+    )
     ours = rows[rows["first_group"] == verdicts.AGENTS]
-    low, high = study.interval(study.seed_bootstrap(study.by_seed(ours), reference)) if len(ours) else (None, None)
+    low, high = (
+        study.interval(study.seed_bootstrap(study.by_seed(ours), reference))
+        if len(ours)
+        else (None, None)
+    )
     beside.append({"reference": reference, "value": ours["value"].mean(), "low": low, "high": high,
                    "control": groups.loc[free, "value"].max()})  # fmt: skip
 beside = run.table(pd.DataFrame(beside).astype({"low": float, "high": float}), "04_answer")
@@ -203,7 +213,9 @@ display(  # noqa: F821
     )
 )  # fmt: skip
 kinds = {e.group: e for e in reversed(everyone)}
-passed = [n for n in dict.fromkeys(last["second_group"]) if kinds[n].kind in ("trained", "bilingual")]
+passed = [
+    n for n in dict.fromkeys(last["second_group"]) if kinds[n].kind in ("trained", "bilingual")
+]
 order = passed + [n for n in dict.fromkeys(last["second_group"]) if n not in passed]
 colours = {n: figures.MODALITY[kinds[n].modality if n in passed else "lexical"] for n in order}
 shown = {"precision_at_k": f"precision@{k}", "colour": "colour of six", "order": "order of two"}
@@ -236,7 +248,9 @@ summary = (
     .reset_index()
 )  # fmt: skip
 run.table(summary, "04_second_names_summary")
-wide.pivot_table(index="second_group", columns=["measure", "view"], values="value", sort=False).round(2)
+wide.pivot_table(
+    index="second_group", columns=["measure", "view"], values="value", sort=False
+).round(2)
 
 # %% [markdown]
 # ## Who ties the two names together?
@@ -250,8 +264,12 @@ wide.pivot_table(index="second_group", columns=["measure", "view"], values="valu
 ties = {f"{e.group}": "dialect" for e in everyone if e.kind in ("bilingual", "dialect")
         or (e.kind == "trained" and e.modality == "vision-language")}  # fmt: skip
 named = lambda group: f"{group} ({ties.get(group, 'mention')})".replace(", dialect (", " (")  # noqa: E731
-own = gate[(gate["layer"] == "last") & (gate["measure"] == "colour")].assign(measure="own", encoder=gate["group"])
-with_agents = last[last["measure"] == "colour"].assign(measure="agents", encoder=last["second_group"])
+own = gate[(gate["layer"] == "last") & (gate["measure"] == "colour")].assign(
+    measure="own", encoder=gate["group"]
+)
+with_agents = last[last["measure"] == "colour"].assign(
+    measure="agents", encoder=last["second_group"]
+)
 tied = pd.concat([own, with_agents])[["encoder", "measure", "value"]]
 learners = [*passed, *(g for g in order if kinds[g].kind == "dialect")]
 tied = tied[tied["encoder"].isin(learners)].assign(encoder=tied["encoder"].map(named))
@@ -301,10 +319,14 @@ run.figure(
 # %%
 heard = transferred[(transferred["names"] == "first") & transferred["level"].isin(transfer.TELLING)]
 display(  # noqa: F821
-    heard.pivot_table(index="source", columns=["level", "map"], values="success", sort=False).round(2)
+    heard.pivot_table(index="source", columns=["level", "map"], values="success", sort=False).round(
+        2
+    )
 )
 level = run.profile.data.levels[-1]
-best = unheard[(unheard["kind"] == "reference") & (unheard["level"] == level)].sort_values("success")
+best = unheard[(unheard["kind"] == "reference") & (unheard["level"] == level)].sort_values(
+    "success"
+)
 name = best["source"].iloc[-1]
 which = next(p for p in plays if p["target"] == 0 and transfer.kind_of(p["source"])[0] == name)
 policy = run.get(AGENT, agent=0, condition="trained").policy
@@ -343,7 +365,9 @@ for encoder, space in spaces.items():
         cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
         print(f"{encoder.label:20} cosine of 'go to' and 'pick up the red ball': {cosine:.2f}")
 verb = run.table(study.verb_table(spaces, table), "04_verb")
-run.figure(figures.verb(verb), "04_verb", "CKA with each reference before and after an agent's training.")
+run.figure(
+    figures.verb(verb), "04_verb", "CKA with each reference before and after an agent's training."
+)
 
 # %% [markdown]
 # ## Verdicts, by rule
@@ -356,7 +380,9 @@ run.figure(figures.verb(verb), "04_verb", "CKA with each reference before and af
 # %%
 in_layer = {layer: oriented[oriented["layer"] == layer] for layer in ("last", "gate")}
 judged, beside_judged = (verdicts.judge(rows, transferred) for rows in in_layer.values())
-judged = judged.assign(verdict_gate_layer=beside_judged["verdict"], because_gate_layer=beside_judged["because"])
+judged = judged.assign(
+    verdict_gate_layer=beside_judged["verdict"], because_gate_layer=beside_judged["because"]
+)
 run.table(judged, "04_verdicts")
 with pd.option_context("display.max_colwidth", None):
     display(judged.set_index("claim"))  # noqa: F821

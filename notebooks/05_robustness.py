@@ -57,7 +57,10 @@ splits = pd.concat(
 )
 run.table(splits, "05_splits")
 run.figure(
-    figures.by_reference(splits, "split", order, settings.k / len(table)), "05_splits",
+    figures.points(
+        splits[splits["encoder"].isin(order)], "reference", "value", "encoder", "split",
+        line=settings.k / len(table), limits=(-0.03, 1.03),
+    ), "05_splits",
     "Precision@k under harder splits: trained agents beside what knows no meaning; means over seeds.",
 )  # fmt: skip
 
@@ -66,7 +69,9 @@ run.figure(
 # next line counts, per split, for how many reference models the trained agents stand above everything else in their panel.
 
 # %%
-wide = splits.pivot_table(index=["split", "reference"], columns="encoder", values="value", sort=False)
+wide = splits.pivot_table(
+    index=["split", "reference"], columns="encoder", values="value", sort=False
+)
 ahead = (wide["agent"] > wide.drop(columns="agent").max(axis=1)).groupby("split", sort=False).sum()
 ahead.rename("references for which the agents are ahead of all controls").to_frame().T
 
@@ -86,7 +91,10 @@ display(  # noqa: F821
     .round(3)
 )
 run.figure(
-    figures.by_reference(relations, "metric", order, 0.0), "05_metrics",
+    figures.points(
+        relations[relations["encoder"].isin(order)], "reference", "value", "encoder", "metric", line=0.0,
+        columns=3, size=(3.6, 2.8),
+    ), "05_metrics",
     "Measures without a map: trained agents beside what knows no meaning; means over seeds.",
 )  # fmt: skip
 
@@ -106,7 +114,9 @@ rows = []
 for encoder in encoders:
     if encoder.source != "scratch" or encoder.kind != "trained" or encoder.seed:
         continue
-    each = records([encoder]) + [records([encoder], layer=n)[0] for n in range(run.profile.encoders.layers)]
+    each = records([encoder]) + [
+        records([encoder], layer=n)[0] for n in range(run.profile.encoders.layers)
+    ]
     for which, vectors in zip(each, run.get_many(EMBEDDING, each)):
         Y = vectors.to_numpy()
         if len(pd.DataFrame(Y).round(5).drop_duplicates()) < len(Y) / 2:
@@ -119,8 +129,13 @@ for encoder in encoders:
             for direction in retrieval.DIRECTIONS
         ]  # fmt: skip
         rows.append((encoder.group, str(which.get("layer", "last")), *values))
-layers = run.table(pd.DataFrame(rows, columns=["reference", "layer", *retrieval.DIRECTIONS]), "05_layers")
-least, most = layers[[*retrieval.DIRECTIONS]].min().min(), layers[[*retrieval.DIRECTIONS]].max().max()
+layers = run.table(
+    pd.DataFrame(rows, columns=["reference", "layer", *retrieval.DIRECTIONS]), "05_layers"
+)
+least, most = (
+    layers[[*retrieval.DIRECTIONS]].min().min(),
+    layers[[*retrieval.DIRECTIONS]].max().max(),
+)
 print(f"layer and direction alone move precision@{settings.k} between {least:.2f} and {most:.2f}")
 layers.pivot(index="reference", columns="layer", values=[*retrieval.DIRECTIONS]).round(2)
 
@@ -158,14 +173,27 @@ everyone = list(dict.fromkeys([*study.both_names(run.profile, public), *encoders
 oriented = study.oriented(pairs, everyone)
 oriented = oriented[(oriented["names"] == "second") & (oriented["second_kind"] == "trained")]
 oriented = oriented[oriented["measure"].isin(["precision_at_k", "colour", "order"])]
-inside = oriented["first_group"].isin(verdicts.DECODERS) & oriented["second_group"].isin(verdicts.DECODERS)
-views = {"agents": oriented[oriented["first_group"] == verdicts.AGENTS], "decoders": oriented[inside]}
+inside = oriented["first_group"].isin(verdicts.DECODERS) & oriented["second_group"].isin(
+    verdicts.DECODERS
+)
+views = {
+    "agents": oriented[oriented["first_group"] == verdicts.AGENTS],
+    "decoders": oriented[inside],
+}
 by_layer = pd.concat(views, names=["first"]).reset_index(level=0)
-by_layer = by_layer.groupby(["first", "second_group", "measure", "layer"], sort=False)["value"].mean().reset_index()
+by_layer = (
+    by_layer.groupby(["first", "second_group", "measure", "layer"], sort=False)["value"]
+    .mean()
+    .reset_index()
+)
 by_layer = run.table(by_layer, "05_second_names_layers")
 for name in views:
     rows = by_layer[by_layer["first"] == name]
-    display(rows.pivot_table(index="second_group", columns=["measure", "layer"], values="value", sort=False).round(2))  # noqa: F821
+    display(
+        rows.pivot_table(
+            index="second_group", columns=["measure", "layer"], values="value", sort=False
+        ).round(2)
+    )  # noqa: F821
 
 # %% [markdown]
 # Layer 0 knows which words are one concept, and nothing of their order: it is a bag of learned words. Order needs a layer

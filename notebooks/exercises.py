@@ -164,8 +164,24 @@ def _precision(run: Run, change: Callable | None = None, **options) -> float:
     return alignment.precision_at_k(X, Y, **(given | options))
 
 
-def _mismatched(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return X, Y[np.random.default_rng(0).permutation(len(Y))]
+def _beats_the_agent(run: Run, control: Callable) -> bool:
+    """Whether a function of sentences aligns better with the first reference than the agent does."""
+    change = lambda X, Y: (np.asarray(control(_texts(run)), dtype=float), Y)  # noqa: E731
+    return _precision(run, change) > _precision(run)
+
+
+def _passes_the_gate(run: Run, encoder: Callable) -> bool:
+    """Whether it chooses most colours rightly between its own first and second names."""
+    table = grammar.instructions(run.profile.data.levels, second=run.profile.data.second_names)
+    both = np.asarray(encoder([*table["text"], *table["second_text"]]), dtype=float)
+    gate = alignment.own_names(*np.split(both, 2), factors=table).set_index("measure")["value"]
+    return gate["colour"] > 0.5
+
+
+def _function(answer: Any) -> Callable:
+    if not callable(answer):
+        raise TypeError
+    return answer
 
 
 SHARE = "a share between 0 and 1"
@@ -199,10 +215,10 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
     "05_robustness": (),
     "04_alignment": (
         Exercise(float, _number(lambda run: _precision(run, k=1), 0.05), SHARE,
-                 "fewer answers count as right; the figure of k shows the way"),
-        Exercise(float, _number(lambda run: _precision(run, dimension=4), 0.05), SHARE,
-                 "four directions must carry colours, types, places and verbs"),
-        Exercise(float, _number(lambda run: _precision(run, _mismatched), 0.03), SHARE,
-                 "what is an instruction's partner now?"),
+                 "fewer answers count as right; notebook 05 has the curve"),
+        Exercise(_function, _beats_the_agent, "a function from a list of sentences to vectors",
+                 "which control of notebook 03 keeps apart what differs in one word?"),
+        Exercise(_function, _passes_the_gate, "a function from a list of sentences to vectors",
+                 "somebody must tell it that crimson is red; then count"),
     ),
 }  # fmt: skip

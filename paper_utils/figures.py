@@ -1,7 +1,5 @@
 """Every plot of the paper, in one style: a fixed colour per modality, intervals and references."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from itertools import cycle
@@ -11,8 +9,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-
-from paper_utils.cloning.evaluation import summarize
 
 MODALITY = {  # of Okabe and Ito, safe for colour-blind readers
     "action": "#D55E00",
@@ -70,6 +66,42 @@ def _panels(count: int, columns: int, width: float, height: float, **how):
     for axis in axes.flat[count:]:
         axis.set_axis_off()
     return figure, list(axes.flat[:count])
+
+
+def points(
+    table: pd.DataFrame, x: str, y: str, hue: str, panel: str | None = None, *,
+    colours: dict[str, str] | None = None, line: float | None = None, columns: int = 4,
+    size: tuple[float, float] = (2.9, 2.7), limits: tuple[float, float] | None = None,
+) -> Figure:  # fmt: skip
+    """Values of column ``y`` by category ``x``, a colour per ``hue``, a panel per ``panel``.
+
+    Intervals are drawn where the table has them (low, high); ``line``: dotted, across, as chance.
+    """
+    names = list(dict.fromkeys(table[panel])) if panel else [y]
+    hues = list(dict.fromkeys(table[hue]))
+    colours = colours or dict(zip(hues, cycle([*ACCENTS, GREY])))
+    figure, axes = _panels(len(names), columns, *size, sharey=limits is not None)
+    for axis, name in zip(axes, names):
+        part = table[table[panel] == name] if panel else table
+        places = list(dict.fromkeys(part[x]))
+        for number, one in enumerate(hues):
+            rows = part[part[hue] == one]
+            at = rows[x].map(places.index) + 0.7 * ((number + 0.5) / len(hues) - 0.5)
+            if "low" in rows:
+                _points(axis, at, rows, y, color=colours[one], label=one)
+            else:
+                axis.plot(at, rows[y], "o", markersize=4, color=colours[one], label=one)
+        if line is not None:
+            axis.axhline(line, color="black", linestyle=":", linewidth=1)
+        slant = {"rotation": 35, "ha": "right"} if len(names) > 1 or len(places) > 6 else {}
+        axis.set_xticks(range(len(places)), places, fontsize=8.5, **slant)
+        axis.set(ylim=limits, title=str(name).replace("_", " "))
+        axis.grid(axis="y", linewidth=0.4)
+    if len(hues) > 1:
+        _legend_above(
+            figure, axes[0], ncols=min(len(hues), max(3, round(size[0] * len(axes) / 1.6)))
+        )
+    return figure
 
 
 def _legend_above(figure: Figure, axis, ncols: int = 3, **how) -> None:
@@ -179,76 +211,6 @@ def training_curves(curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def success(summary: pd.DataFrame) -> Figure:
-    """Success per level and player, with Wilson intervals (columns level, player, success…)."""
-    levels = list(dict.fromkeys(summary["level"]))
-    players = [name for name in PLAYER if name in set(summary["player"])]
-    figure, axis = plt.subplots(figsize=(8.5, 3.2))
-    width = 0.8 / len(players)
-    for number, player in enumerate(players):
-        rows = summary[summary["player"] == player].set_index("level").loc[levels]
-        x = np.arange(len(levels)) + (number - (len(players) - 1) / 2) * width
-        _points(axis, x, rows, "success", color=PLAYER[player], label=player)
-    axis.set_xticks(range(len(levels)), levels)
-    axis.set(ylabel="success on fresh episodes", ylim=(-0.03, 1.05))
-    axis.grid(axis="y", linewidth=0.4)
-    axis.legend(ncols=len(players), loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    return figure
-
-
-def progress(summary: pd.DataFrame) -> Figure:
-    """Success of one agent per level, by the share of its training (columns share, level…)."""
-    figure, axis = plt.subplots(figsize=(7, 3.2))
-    shares = sorted(summary["share"].unique())
-    for number, (level, rows) in enumerate(summary.groupby("level", sort=False)):
-        rows = rows.sort_values("share")
-        x, colour = rows["share"].map(shares.index) + 0.06 * number, ACCENTS[number % len(ACCENTS)]
-        _points(axis, x, rows, "success", color=colour, fmt="o-", linewidth=1, label=level)
-    axis.set_xticks(range(len(shares)), [*(f"{share:.1%}" for share in shares[:-1]), "kept"])
-    axis.set(xlabel="share of the training done", ylabel="success", ylim=(-0.03, 1.05))
-    axis.grid(axis="y", linewidth=0.4)
-    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
-
-
-def failures(counts: pd.DataFrame) -> Figure:
-    """How failed episodes ended: a row per level, a column per kind of ending, counts."""
-    figure, axis = plt.subplots(figsize=(8.5, 0.45 * len(counts) + 1.5))
-    left = np.zeros(len(counts))
-    counts = counts.loc[:, counts.any()]
-    for colour, (kind, number) in zip(ACCENTS, counts.items()):
-        axis.barh(counts.index, number, left=left, color=colour, label=kind, height=0.7)
-        left += number.to_numpy()
-    for row, total in enumerate(left):
-        axis.text(total, row, f" {total:.0f}", va="center", fontsize=8)
-    axis.set_yticks(range(len(counts)), counts.index)
-    axis.invert_yaxis()
-    axis.set(xlabel="failed episodes", xlim=(0, max(1.0, left.max()) * 1.08))
-    axis.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
-    return figure
-
-
-def compositions(summary: pd.DataFrame) -> Figure:
-    """Success with (hollow) and without (full) a held-out composition in the instruction."""
-    levels = list(dict.fromkeys(summary["level"]))
-    figure, axis = plt.subplots(figsize=(8, 3.2))
-    for number, player in enumerate(("trained", "held-out")):
-        ends = []
-        for place, (said, fill) in enumerate((("without", "full"), ("with", "none"))):
-            rows = summary[(summary["player"] == player) & (summary["composition"] == said)]
-            rows = rows.set_index("level").reindex(levels)
-            x = np.arange(len(levels)) + 0.4 * (number - 0.5) + 0.16 * (place - 0.5)
-            _points(axis, x, rows, "success", color=PLAYER[player], markersize=5, fillstyle=fill,
-                    label=f"{player} agent, {said}")  # fmt: skip
-            ends.append((x, rows["success"]))
-        axis.plot(*zip(*ends), color=PLAYER[player], linewidth=1, alpha=0.5)
-    axis.set_xticks(range(len(levels)), levels)
-    axis.set(ylabel="success", ylim=(-0.03, 1.05))
-    axis.grid(axis="y", linewidth=0.4)
-    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
-    return figure
-
-
 def attention(film, steps: Sequence[int]) -> Figure:
     """Where the policy looks (orange frames): mean attention over queries, by step."""
     from minigrid.core.grid import Grid
@@ -269,22 +231,6 @@ def attention(film, steps: Sequence[int]) -> Figure:
         )
         axis.set_axis_off()
     figure.suptitle(f"“{film.instruction}”", fontsize=10, fontweight="bold")
-    return figure
-
-
-def success_by_factor(episodes: pd.DataFrame, factors: Sequence[str]) -> Figure:
-    """Success by word of the instruction, with Wilson intervals."""
-    tables = {
-        factor: summarize(episodes[episodes[factor] != ""], [factor]).sort_values("success")
-        for factor in factors
-        if (episodes[factor] != "").any()
-    }
-    least = min(table["low"].min() for table in tables.values())
-    figure, axes = plt.subplots(1, len(tables), figsize=(10, 2.8))
-    for axis, (factor, rows) in zip(np.atleast_1d(axes), tables.items()):
-        _points(axis, rows[factor], rows, "success", along="x", color=PLAYER["trained"])
-        axis.set(title=factor, xlabel="success", xlim=(least - 0.02, 1.01), ylim=(-0.6, None))
-        axis.grid(axis="x", linewidth=0.4)
     return figure
 
 
@@ -415,60 +361,4 @@ def verb(table: pd.DataFrame) -> Figure:
         axis.grid(axis="y", linewidth=0.4)
     np.atleast_1d(axes)[0].set_ylabel("linear CKA with the reference")
     _legend_above(figure, np.atleast_1d(axes)[0], ncols=2)
-    return figure
-
-
-def by_reference(table: pd.DataFrame, panels: str, order: Sequence[str], chance: float) -> Figure:
-    """A panel per value of column ``panels``: kinds of encoder with each reference, means."""
-    names = list(dict.fromkeys(table[panels]))
-    figure, axes = _panels(len(names), 4, 2.9, 2.6, sharey=True)
-    colours = [PLAYER["trained"], PLAYER["untrained"], PLAYER["shuffled"], GREY, "#000000"]
-    references = list(dict.fromkeys(table["reference"]))
-    for axis, name in zip(axes, names):
-        part = table[table[panels] == name]
-        for number, encoder in enumerate(order):
-            rows = part[part["encoder"] == encoder].set_index("reference").reindex(references)
-            axis.plot(np.arange(len(references)) + 0.12 * number, rows["value"], "o", markersize=4,
-                      color=colours[number], label=encoder)  # fmt: skip
-        axis.axhline(chance, color="black", linestyle=":", linewidth=1)
-        axis.set_xticks(range(len(references)), references, rotation=40, ha="right", fontsize=8)
-        axis.set_title(str(name).replace("_", " "), fontsize=9)
-        axis.grid(axis="y", linewidth=0.4)
-    _legend_above(figure, axes[0], ncols=len(order))
-    return figure
-
-
-# Batches of runs ------------------------------------------------------------------------------
-
-
-def batch(rows: pd.DataFrame, summary: pd.DataFrame) -> Figure:
-    """A panel per measure: each run a point, each setting's mean over seeds with its interval."""
-    measures = list(dict.fromkeys(summary["measure"]))
-    settings = list(dict.fromkeys(summary["setting"]))
-    widths = [summary.loc[summary["measure"] == m, "of"].nunique() for m in measures]
-    figure, axes = plt.subplots(
-        1, len(measures), figsize=(2.0 + 0.8 * sum(widths), 3.4), width_ratios=widths, squeeze=False
-    )
-    for axis, measure in zip(axes[0], measures):
-        shown = summary[summary["measure"] == measure]
-        names = list(dict.fromkeys(shown["of"]))
-        for number, setting in enumerate(settings):
-            shift = 0.6 * ((number + 0.5) / len(settings) - 0.5)
-            colour = ACCENTS[number % len(ACCENTS)]
-            mine = shown[shown["setting"] == setting].set_index("of").reindex(names)
-            at = np.arange(len(names)) + shift
-            for end in ("low", "high"):
-                mine[end] = mine[end].fillna(mine["mean"])
-            _points(axis, at, mine, "mean", color=colour, label=setting)
-            single = rows[(rows["measure"] == measure) & (rows["setting"] == setting)]
-            axis.plot(
-                [names.index(name) + shift for name in single["of"]], single["value"],
-                "o", color=colour, alpha=0.35, markersize=3, zorder=0,
-            )  # fmt: skip
-        labels = [name.removeprefix("agent ~ ") for name in names]
-        axis.set_xticks(range(len(names)), labels, rotation=35, ha="right")
-        axis.set_title(measure)
-    if len(settings) > 1:
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center",
-                      ncols=min(4, len(settings)))  # fmt: skip
     return figure

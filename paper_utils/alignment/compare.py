@@ -1,12 +1,7 @@
-"""Every pair of encoders by every metric: values, nulls and each item's part, computed once.
-
-`score` gives all three (a `Scores`); `compare` is the tidy table of it.
-"""
+"""Every pair of encoders by every metric, computed once: values, nulls and intervals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,91 +25,39 @@ CHUNK = 50  # permutations per task; fixed, so that results do not depend on the
 Pair = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Scores:
-    """R scores of N items.
-
-    ``rows`` has one row per score: first, second, metric, split (``all`` where there is no
-    training), direction (``forward`` maps first and searches second, ``backward``, or
-    ``symmetric``), value, chance, N, k.  ``items`` (R, N) are the items' parts, whose mean is the
-    value; NaN: never tested.  Hits and overlaps are the items' own; for the other metrics they are
-    infinitesimal-jackknife pseudo-values, because resampling rows would add pairs of duplicates at
-    distance 0 and bias the score.  ``nulls`` (R, P) are draws of the null, the same permutations
-    for all pairs of one split; NaN where fewer were drawn.
-    """
-
-    rows: pd.DataFrame
-    items: np.ndarray
-    nulls: np.ndarray
-
-    @classmethod
-    def concat(cls, parts: "Sequence[Scores]") -> "Scores":
-        width = max(part.nulls.shape[1] for part in parts)
-        nulls = [
-            np.pad(p.nulls, ((0, 0), (0, width - p.nulls.shape[1])), constant_values=np.nan)
-            for p in parts
-        ]
-        rows = pd.concat([part.rows for part in parts], ignore_index=True)
-        return cls(rows, np.concatenate([part.items for part in parts]), np.concatenate(nulls))
-
-    def null(self, row: int) -> np.ndarray:
-        draws = self.nulls[row]
-        return draws[~np.isnan(draws)]
-
-    def table(self) -> pd.DataFrame:
-        """``rows``, and null_mean and one-sided p; NaN without a null."""
-        nulls = [self.null(row) for row in range(len(self.rows))]
-        return self.rows.assign(
-            null_mean=[null.mean() if null.size else np.nan for null in nulls],
-            p=[inference.p_value(v, null) for v, null in zip(self.rows["value"], nulls)],
-        )
-
-    def save(self, folder: Path) -> None:
-        """All but the items, which nothing published reads."""
-        self.rows.to_csv(folder / "scores.csv", index=False, float_format="%.17g")
-        np.savez_compressed(folder / "nulls.npz", nulls=self.nulls.astype(np.float32))
-
-    @classmethod
-    def load(cls, folder: Path) -> "Scores":
-        with np.load(folder / "nulls.npz", allow_pickle=False) as file:
-            nulls = file["nulls"].astype(float)
-        return cls(pd.read_csv(folder / "scores.csv"), np.empty((len(nulls), 0)), nulls)
-
-
 def score(
-    embeddings: Mapping[str, object],
-    factors: pd.DataFrame | None = None,
-    *,
-    pairs: Sequence[Pair] | None = None,
-    metrics: Sequence[str] | None = None,
-    splits: Sequence[str] = ("random",),
-    k: int = 15,
-    dimension: int | None = 32,
-    folds: int = 5,
-    permutations: int = 200,
-    lexical: Sequence[str] = (),
-    seed: int = 0,
-    compute: Any = None,
-) -> Scores:
-    """One score per pair x metric x split x direction; arguments and errors as for `compare`."""
+    embeddings: Mapping[str, object], factors: pd.DataFrame | None = None, *,
+    pairs: Sequence[Pair] | None = None, metrics: Sequence[str] | None = None,
+    splits: Sequence[str] = ("random",), k: int = 15, dimension: int | None = 32, folds: int = 5,
+    permutations: int = 200, lexical: Sequence[str] = (), seed: int = 0, compute: Any = None,
+) -> tuple[pd.DataFrame, np.ndarray]:  # fmt: skip
+    """One score per pair x metric x split x direction, and the items' parts (R, N) of each.
+
+    Arguments, errors and columns as for `compare`, whose intervals come from the parts: a score is
+    the mean of its parts; NaN: never tested.  Hits and overlaps are the items' own; for CKA and RSA
+    they are infinitesimal-jackknife pseudo-values, because resampling rows would add pairs of
+    duplicates at distance 0 and bias the score.
+    """
     arrays = _arrays(embeddings, factors, lexical)
     items = len(next(iter(arrays.values())))
     check_k(k, items)
     if permutations < 0:
         raise ValueError(f"permutations must not be negative, but is {permutations}")
     pairs = list(combinations(arrays, 2) if pairs is None else map(tuple, pairs))
-    for name in {*lexical, *(name for pair in pairs for name in pair)}:
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    for name in (*lexical, *names):
         check_choice(name, arrays, "embedding")
     metrics = METRICS if metrics is None else metrics
     for metric in metrics:
         check_choice(metric, METRICS, "metric")
+    if not pairs or not metrics:
+        raise ValueError("nothing to compare: no metric or no pair")
 
     def draws(blocks: np.ndarray) -> np.ndarray:  # row 0 is the observed pairing
-        return np.vstack(
-            [np.arange(items), inference.permutations(items, permutations, seed, blocks)]
-        )
+        drawn = inference.permutations(items, permutations, seed, blocks)
+        return np.vstack([np.arange(items), drawn])
 
-    rows, parts, nulls = [], [], []
+    rows, parts = [], []
     chances = {
         "mutual_knn": k / (items - 1),
         "precision_at_1": 1 / items,
@@ -122,16 +65,17 @@ def score(
     }
 
     def add(pair: Pair, metric: str, split: str, direction: str, part, values) -> None:
-        chance = chances.get(metric, 0.0)
-        rows.append((*pair, metric, split, direction, float(values[0]), chance, items, k))
+        null = values[1:]
+        rows.append((
+            *pair, metric, split, direction, float(values[0]), chances.get(metric, 0.0), items, k,
+            null.mean() if null.size else np.nan, inference.p_value(values[0], null),
+        ))  # fmt: skip
         parts.append(part)
-        nulls.append(values[1:])
 
     # Retrieval: what depends on one side is reduced once per fold, then each pair is searched.
     searched = [metric for metric in metrics if metric in RETRIEVAL]
-    for name in splits if searched and pairs else ():
+    for name in splits if searched else ():
         split = retrieval.make_split(name, items, factors, folds, seed)
-        names = list(dict.fromkeys(name for pair in pairs for name in pair))
         tasks = [(n, retrieval.reduced, arrays[n], split, dimension) for n in names]
         spaces, drawn = dict(zip(names, _map(tasks, compute))), draws(split.blocks)
         tasks = [
@@ -144,12 +88,8 @@ def score(
 
     # Relations: one table per encoder, whose products with the others' are the scores.
     drawn = draws(np.zeros(items))
-    centred = {name: array - array.mean(axis=0) for name, array in arrays.items()}
-    for metric in metrics if pairs else ():
-        if metric not in RELATIONS:
-            continue
-        names = list(dict.fromkeys(name for pair in pairs for name in pair))
-        tasks = [(n, _relation, metric, centred[n], k) for n in names]
+    for metric in (metric for metric in metrics if metric in RELATIONS):
+        tasks = [(n, _relation, metric, arrays[n] - arrays[n].mean(axis=0), k) for n in names]
         stack = np.stack(_map(tasks, compute))
         starts = range(0, len(drawn), CHUNK)
         tasks = [("tables", _products, stack, drawn[s : s + CHUNK]) for s in starts]
@@ -161,20 +101,15 @@ def score(
             if metric != "mutual_knn":  # a cosine of tables: a row and a column are one item's
                 part = values[0] / items + 2 * (part - values[0] * (own[a] + own[b]) / 2)
             add(pair, metric, "all", "symmetric", part * items, values)
-    if not rows:
-        raise ValueError("nothing to compare: no metric or no pair")
-    columns = ["first", "second", "metric", "split", "direction", "value", "chance", "N", "k"]
-    return Scores(pd.DataFrame(rows, columns=columns), np.array(parts), np.array(nulls))
+    columns = ["first", "second", "metric", "split", "direction", "value", "chance", "N", "k",
+               "null_mean", "p"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns), np.array(parts)
 
 
 def compare(
-    embeddings: Mapping[str, object],
-    factors: pd.DataFrame | None = None,
-    *,
-    bootstrap: int = 1000,
-    seed: int = 0,
-    **options,
-) -> pd.DataFrame:
+    embeddings: Mapping[str, object], factors: pd.DataFrame | None = None, *,
+    bootstrap: int = 1000, seed: int = 0, **options,
+) -> pd.DataFrame:  # fmt: skip
     """Every pair of embeddings by every metric: one row per pair x metric x split x direction.
 
     Arguments:
@@ -190,9 +125,11 @@ def compare(
         lexical: names of lexical controls, which may have any number of equal rows.
         compute: where to compute, as ``profile.compute``; by default on all cores.
 
-    Columns: those of `Scores.rows`; low, high: 95 % bootstrap over instructions, of the encoders
-    and maps as they are (refitting on repeated rows would let them leak into the test); null_mean,
-    p (one-sided), p_adjusted (Benjamini-Hochberg over the pairs of one metric, split, direction).
+    Columns: first, second, metric, split (``all`` where nothing is fitted), direction (``forward``
+    maps first and searches second, ``backward``, or ``symmetric``), value, chance, N, k; null_mean
+    and p of the null (one-sided); low, high: 95 % bootstrap over instructions, of the encoders and
+    maps as they are (a refit on repeated rows would leak into the test); p_adjusted
+    (Benjamini-Hochberg over the pairs of one metric, split and direction).
 
     Raises ValueError, one line, for misordered ids, unequal N, NaN, constant or too many
     duplicated rows, N <= k, unknown names.
@@ -201,12 +138,11 @@ def compare(
     >>> compare({"x": X, "y": Y}, metrics=["rsa"], permutations=9)[["first", "second", "N"]].values
     array([['x', 'y', 40]], dtype=object)
     """
-    scores = score(embeddings, factors, seed=seed, **options)
-    low, high = inference.item_intervals(scores.items, factors, bootstrap, seed)
-    frame = scores.table().assign(low=low, high=high)
+    frame, items = score(embeddings, factors, seed=seed, **options)
+    low, high = inference.item_intervals(items, factors, bootstrap, seed)
     together = frame.groupby(["metric", "split", "direction"])["p"]
     adjust = lambda p: p if p.isna().any() else false_discovery_control(p)  # noqa: E731
-    return frame.assign(p_adjusted=together.transform(adjust))
+    return frame.assign(low=low, high=high, p_adjusted=together.transform(adjust))
 
 
 def _arrays(

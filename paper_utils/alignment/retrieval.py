@@ -14,7 +14,14 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
 from paper_utils.alignment.inference import induced
-from paper_utils.alignment.metrics import BLOCK, check_choice, check_embedding, check_k, check_pair
+from paper_utils.alignment.metrics import (
+    BLOCK,
+    TIE,
+    check_choice,
+    check_embedding,
+    check_k,
+    check_pair,
+)
 
 DIRECTIONS = ("forward", "backward")
 FACTORS = {
@@ -24,10 +31,7 @@ FACTORS = {
     "template": ("template",),
 }
 SPLITS = ("in_sample", "random", *FACTORS, "verb_type")
-TIES = {np.float64: 1e-9, np.float32: 3e-7}  # similarities closer than rounding errors are tied
 RANK_TOLERANCE = 1e-9  # directions weaker than this share of the strongest are rounding errors
-TOGETHER = 2**18  # entries up to which several permutations share one table: it fits the cache
-GATHERED = 64  # permutations whose rows are gathered together
 
 
 # Splits ---------------------------------------------------------------------------------------
@@ -45,32 +49,21 @@ class Split:
     folds: tuple[tuple[np.ndarray, np.ndarray], ...]
     blocks: np.ndarray
 
-    @property
-    def tested(self) -> np.ndarray:
-        """The row that each test is about (E,), fold after fold."""
-        return np.concatenate([test for _, test in self.folds])
-
     def per_item(self, values: np.ndarray) -> np.ndarray:
-        """Each row's mean over its tests: (..., E) -> (..., N); NaN where a row is never tested."""
-        rows, items = self.tested, len(self.blocks)
-        times = np.bincount(rows, minlength=items).astype(float)
-        times[times == 0] = np.nan
-        sums = np.zeros((*values.shape[:-1], items))
-        if np.nanmax(times) == 1:
-            sums[..., rows] = values  # much faster than adding up
-        else:
-            np.add.at(sums, (..., rows), values)
-        return sums / times
+        """Each row's mean over its tests: (..., E) -> (..., N); NaN where a row is never tested.
+
+        E counts the tests, fold after fold.
+        """
+        tested = np.concatenate([test for _, test in self.folds])
+        times = (tested[:, None] == np.arange(len(self.blocks))).astype(float)  # (E, N)
+        with np.errstate(invalid="ignore"):
+            return values @ times / times.sum(axis=0)
 
 
 def make_split(
-    name: str,
-    items: int,
-    factors: pd.DataFrame | None = None,
-    folds: int = 5,
-    seed: int = 0,
+    name: str, items: int, factors: pd.DataFrame | None = None, folds: int = 5, seed: int = 0,
     groups: Sequence | None = None,
-) -> Split:
+) -> Split:  # fmt: skip
     """The split called ``name`` over ``items`` rows.
 
     - ``in_sample``: train = test = all rows.  A warning, not a result: Procrustes fits noise.
@@ -115,14 +108,14 @@ def make_split(
 
 def possible_splits(factors: pd.DataFrame) -> list[str]:
     """The names in SPLITS that these instructions allow: one verb alone cannot be left out."""
-    allowed = []
-    for name in SPLITS:
+
+    def possible(name: str) -> bool:
         try:
-            make_split(name, len(factors), factors, folds=2)
+            return bool(make_split(name, len(factors), factors, folds=2))
         except ValueError:
-            continue
-        allowed.append(name)
-    return allowed
+            return False
+
+    return list(filter(possible, SPLITS))
 
 
 def _mentions(factors: pd.DataFrame, columns: Sequence[str]) -> dict[str, np.ndarray]:
@@ -204,15 +197,13 @@ def nearer(
     queries (P, m, c) and pool (N, c) with rows of unit length, partners int (P, m) -> int (P, m)
     each; the partner counts among the tied.  By cosine, in blocks of the pool.
     """
-    shape, tie = queries.shape[:2], TIES[queries.dtype.type]
     own = np.einsum("pmc,pmc->pm", queries, pool[partners])
-    queries = np.ascontiguousarray(queries.reshape(-1, pool.shape[1]).T)
-    ahead, reached = np.zeros(shape, dtype=int), np.zeros(shape, dtype=int)
-    step = min(max(1, BLOCK // own.size), 30_000)  # what an int16 can count
+    ahead, reached = np.zeros(own.shape, dtype=int), np.zeros(own.shape, dtype=int)
+    step = max(1, BLOCK // own.size)
     for start in range(0, len(pool), step):
-        near = (pool[start : start + step] @ queries).reshape(-1, *shape)
-        ahead += np.add.reduce(near > own + tie, axis=0, dtype=np.int16)
-        reached += np.add.reduce(near > own - tie, axis=0, dtype=np.int16)
+        near = queries @ pool[start : start + step].T  # (P, m, S)
+        ahead += np.count_nonzero(near > own[..., None] + TIE, axis=2)
+        reached += np.count_nonzero(near > own[..., None] - TIE, axis=2)
     return ahead, reached - ahead
 
 
@@ -234,47 +225,23 @@ def search(
     item permutations[p, i] of B, within the training and within the test rows of each fold, and
     the map is refitted.  E counts the tests, fold after fold.  ``forward`` maps A and searches B;
     ``backward`` maps B and searches A.
-
-    Row 0, the observed pairing, is decided in double precision; the others are draws of a null,
-    for which single precision is enough and twice as fast.
     """
     parts: dict[str, list] = {direction: [] for direction in DIRECTIONS}
     for (train, test), a, b in zip(split.folds, A, B, strict=True):
         a, b = equal_width(a, b)
-        partners, paired = induced(permutations, test), induced(permutations, train)
-        rotations = np.concatenate(
-            [
-                procrustes(a[train], b[paired[start : start + GATHERED]])
-                for start in range(0, len(paired), GATHERED)
-            ]
-        )  # (P, c, c)
-        counts = {direction: np.empty((2, *partners.shape), int) for direction in DIRECTIONS}
-        step = max(1, TOGETHER // (len(a) * len(test)))
-        for start, stop in [(0, 1), *((p, p + step) for p in range(1, len(permutations), step))]:
-            precision = np.float32 if start else np.float64
-            a_unit, b_unit = (unit_rows(side).astype(precision) for side in (a, b))
-            rotation, partner = rotations[start:stop].astype(precision), partners[start:stop]
-            forward = a_unit[test] @ rotation, b_unit, partner
-            backward = b_unit[partner] @ rotation.swapaxes(1, 2), a_unit, 0 * partner + test
-            for direction, question in zip(DIRECTIONS, (forward, backward), strict=True):
-                counts[direction][:, start:stop] = nearer(*question)
-        for direction in DIRECTIONS:
-            parts[direction].append(counts[direction])
+        W = procrustes(a[train], b[induced(permutations, train)])  # (P, c, c)
+        partners = induced(permutations, test)
+        a, b = unit_rows(a), unit_rows(b)
+        parts["forward"].append(nearer(a[test] @ W, b, partners))
+        back = b[partners] @ W.swapaxes(1, 2)
+        parts["backward"].append(nearer(back, a, np.broadcast_to(test, partners.shape)))
     return {way: tuple(np.concatenate(found, axis=2)) for way, found in parts.items()}
 
 
 def precision_at_k(
-    X,
-    Y,
-    k: int = 15,
-    *,
-    split: str | Split = "random",
-    factors: pd.DataFrame | None = None,
-    folds: int = 5,
-    dimension: int | None = 32,
-    direction: str = "forward",
-    seed: int = 0,
-) -> float:
+    X, Y, k: int = 15, *, split: str | Split = "random", factors: pd.DataFrame | None = None,
+    folds: int = 5, dimension: int | None = 32, direction: str = "forward", seed: int = 0,
+) -> float:  # fmt: skip
     """P@k, retrieval: share of held-out items whose partner is among the k nearest of the pool.
 
     Arguments:

@@ -2,8 +2,8 @@
 
 Every content word has a second name (red/crimson, ball/sphere...).  The map between two spaces is
 fitted on sentences in first names only and tested on sentences in second names only, on both sides,
-and the other way round.  Whoever knows words and not meanings is at chance by construction: no word
-of the test was seen while fitting.
+and the other way round.  No word of the test was seen in fitting, so whoever knows words and not
+meanings is at chance by construction.
 """
 
 from collections.abc import Sequence
@@ -50,13 +50,9 @@ def swapped(factors: pd.DataFrame) -> np.ndarray:
 
 
 class Questions:
-    """What a set of N instructions can be asked, prepared once for many pairs of spaces.
+    """What N instructions (``factors``) can be asked, prepared once for many pairs of spaces.
 
-    Arguments:
-        factors: one row per instruction (``grammar.instructions``).
-        k: neighbours that count among all N.
-        permutations: draws of the null of precision, which permutes instructions within templates.
-
+    ``k``: neighbours that count; ``permutations``: draws of the null of precision.
     Forced choices are among instructions of one frame that differ in a single word.  Frames that
     lack a word which others of their shape have are left out, so that chance is the same in all.
     """
@@ -118,14 +114,11 @@ def second_names(
         factors, k: as for `Questions`, which may be given instead, prepared for many pairs.
         dimension: principal components kept on either side.
 
-    Returns:
-        One row per measure of MEASURES that the instructions allow: measure, value, forward (first
-        encoder mapped), backward, chance, p.  Tied candidates share.  The p of a forced choice is
-        exact, over all assignments of words to words, so it is at least 1 / 720 for six colours and
-        1 / 6 for three types.  ``order``: is the image of "put A next to B" nearer to its partner
-        than to "put B next to A"?  Its p is a sign test over pairs of twins.
-
-    Raises ValueError, one line, for what cannot be compared.
+    Returns a row per measure of MEASURES that the instructions allow: measure, value, forward
+    (first encoder mapped), backward, chance, p.  Ties are shared.  The p of a forced choice is
+    exact, over all assignments of words to words: at least 1 / 720 for six colours.  ``order``: is
+    the image of "put A next to B" nearer to its partner than to "put B next to A"?  Its p is a sign
+    test over pairs of twins.  Raises ValueError, one line, for what cannot be compared.
     """
     questions = questions or Questions(factors, k)
     spaces = [

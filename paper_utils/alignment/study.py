@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import parallel
-from paper_utils.alignment.compare import FLIPPED, Scores, score
+from paper_utils.alignment.compare import FLIPPED, score
 from paper_utils.alignment.inference import interval, seed_bootstrap
 from paper_utils.alignment.metrics import RELATIONS, linear_cka
 from paper_utils.alignment.retrieval import possible_splits
@@ -97,7 +97,7 @@ def _score(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list)
         ),
         score(spaces, pairs=others, metrics=list(RELATIONS), **options),
     ]
-    Scores.concat(parts).save(folder)
+    write_table(folder / "scores.csv.gz", pd.concat([frame for frame, _ in parts]))
 
 
 def _pointed(space: pd.DataFrame) -> bool:
@@ -106,8 +106,8 @@ def _pointed(space: pd.DataFrame) -> bool:
 
 
 SCORES = Stage(
-    name="scores", make=_score, load=lambda folder: Scores.load(folder).table(), reads=READS,
-    fans_out=True,
+    name="scores", make=_score, load=lambda folder: pd.read_csv(folder / "scores.csv.gz"),
+    reads=READS, fans_out=True,
     needs=lambda profile, public: [
         (EMBEDDING, {"encoder": asdict(e), "names": "first"}) for e in first_only(profile, public)
     ],
