@@ -205,7 +205,7 @@ for reference in headline["reference"]:
     beside.append({"reference": reference, "value": ours["value"].mean(), "low": low, "high": high,
                    "control": groups.loc[free, "value"].max()})  # fmt: skip
 beside = run.table(pd.DataFrame(beside).astype({"low": float, "high": float}), "04_answer")
-display(  # noqa: F821
+display(
     run.figure(
         figures.answer(headline, beside, k), "04_answer",
         "Left: by the paper's measure, what knows no meaning (grey) does as well as the agents (orange). Right: in "
@@ -318,7 +318,7 @@ run.figure(
 
 # %%
 heard = transferred[(transferred["names"] == "first") & transferred["level"].isin(transfer.TELLING)]
-display(  # noqa: F821
+display(
     heard.pivot_table(index="source", columns=["level", "map"], values="success", sort=False).round(
         2
     )
@@ -381,11 +381,12 @@ run.figure(
 in_layer = {layer: oriented[oriented["layer"] == layer] for layer in ("last", "gate")}
 judged, beside_judged = (verdicts.judge(rows, transferred) for rows in in_layer.values())
 judged = judged.assign(
-    verdict_gate_layer=beside_judged["verdict"], because_gate_layer=beside_judged["because"]
-)
+    paper_measure=verdicts.paper_measure(headline, control),
+    verdict_gate_layer=beside_judged["verdict"], because_gate_layer=beside_judged["because"],
+)  # fmt: skip
 run.table(judged, "04_verdicts")
 with pd.option_context("display.max_colwidth", None):
-    display(judged.set_index("claim"))  # noqa: F821
+    display(judged.set_index("claim"))
 
 # %% [markdown]
 # ## Limits

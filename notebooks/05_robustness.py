@@ -85,7 +85,7 @@ ahead.rename("references for which the agents are ahead of all controls").to_fra
 # %%
 relations = pd.concat(study.summary(frame, metric) for metric in study.RELATIONS)
 run.table(relations, "05_metrics")
-display(  # noqa: F821
+display(
     relations[relations["encoder"] == "agent"]
     .pivot(index="reference", columns="metric", values=["value", "p"])
     .round(3)
@@ -193,7 +193,7 @@ for name in views:
         rows.pivot_table(
             index="second_group", columns=["measure", "layer"], values="value", sort=False
         ).round(2)
-    )  # noqa: F821
+    )
 
 # %% [markdown]
 # Layer 0 knows which words are one concept, and nothing of their order: it is a bag of learned words. Order needs a layer

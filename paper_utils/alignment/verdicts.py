@@ -34,9 +34,9 @@ def judge(second: pd.DataFrame, transfer: pd.DataFrame) -> pd.DataFrame:
         transfer: as `transfer.summarize` gives it.
 
     - The instrument is valid if the forced choice of colour has p <= .01 in every pair of agents
-      and in every pair of decoders; if no meaning-free control has p <= .01 (best pair of each,
-      Bonferroni within a control and Holm over controls); and if these controls lie within .05 of
-      chance on average.  (With six colours, luck alone takes a single control further than that.)
+      and in every pair of decoders; if no meaning-free control passes what a reference must pass
+      (p <= .01 with every agent, unadjusted); and if these controls lie within .05 of chance on
+      average.  (With six colours, luck alone takes a single control further than that.)
     - *Aligns*: p <= .01 (Holm over references) in every pair of agent and reference seeds, and
       above all random draws.
     - *Less*: the 95 % interval of the difference over seeds lies below zero.
@@ -94,15 +94,17 @@ class _Pairs:
     def negative(self) -> tuple[bool, str]:
         known = [AGENTS, *self.references]
         rows = self.table[self.table["first_group"].isin(known)]
-        groups = rows[~rows["second_group"].isin([*known, *TOLD])].groupby("second_group")
-        if not len(groups):
+        rows = rows[~rows["second_group"].isin([*known, *TOLD])]
+        if rows.empty:
             return False, "none in this run"
-        means, sizes = groups["value"].mean(), groups["p"].size()
-        smallest = holm(np.minimum(1.0, groups["p"].min() * sizes)).min()  # Bonferroni within
+        means = rows.groupby("second_group")["value"].mean()
+        worst = rows[rows["first_group"] == AGENTS].groupby("second_group")["p"].max()
+        passed = list(worst.index[worst <= ALPHA])
         text = (
             f"{len(means)} of them, {means.min():.2f} to {means.max():.2f}, mean {means.mean():.2f}"
         )
-        return bool(abs(means.mean() - self.chance) <= NEAR and smallest > ALPHA), text
+        text += f"; {', '.join(passed)} passed" if passed else "; none passed"
+        return abs(means.mean() - self.chance) <= NEAR and not passed, text
 
     def aligns(self, first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
         rows = self.between(first, second)
@@ -167,3 +169,41 @@ def _transfers(transfer: pd.DataFrame) -> tuple[str, str, str, str]:
         return NO_POWER, positive, negative, because
     verdict = SUPPORTED if ahead["source"].nunique() >= 2 else NOT_SUPPORTED
     return verdict, positive, negative, because
+
+
+def paper_measure(headline: pd.DataFrame, control: pd.DataFrame) -> list[str]:
+    """What the paper's own measure says of each claim of `judge`, in this run, in their order.
+
+    ``headline`` and ``control``: `study.headline` and `study.positive_control`.
+    """
+    values = headline.set_index("reference")
+    models = [name for name in values.index if name in {f.label for f in FAMILIES.values()}]
+    decoders = [name for name in DECODERS if name in models]
+
+    def beside(names: Sequence[str]) -> str:
+        rows = values.loc[[name for name in names if name in models]]
+        each = [
+            f"{n} {r.value:.2f} (best control {r.value - r.gap:.2f})" for n, r in rows.iterrows()
+        ]
+        return "; ".join(each) or ABSENT[1]
+
+    def less(name: str, others: Sequence[str]) -> str:
+        others = [other for other in others if other in models]
+        if name not in models or not others:
+            return ABSENT[1]
+        return f"{values['value'][name]:.2f} against {values['value'][others].mean():.2f}"
+
+    def between(first: Sequence[str], second: Sequence[str]) -> str:
+        a, b = control["first"], control["second"]
+        rows = control[(a.isin(first) & b.isin(second)) | (b.isin(first) & a.isin(second))]
+        if rows.empty:
+            return ABSENT[1]
+        return f"{rows['value'].mean():.2f} (best control {rows['lexical'].mean():.2f})"
+
+    rest = [*decoders, "BLIP"]
+    return [
+        beside(decoders), beside(["BLIP"]), less("CLIP", rest), less("BERT", rest),
+        f"{values['value'][decoders].mean():.2f} with agents, between decoders "
+        f"{between(decoders, decoders)}",
+        between(decoders, ["CLIP", "BLIP"]), "not measured by it",
+    ]  # fmt: skip
