@@ -18,7 +18,7 @@ from paper_utils.config import generator
 from paper_utils.data import expert, grammar, levels
 from paper_utils.data.demonstrations import Demonstrations
 from paper_utils.data.levels import called, thing_at
-from paper_utils.data.view import AGENT_CELL
+from paper_utils.data.levels import AGENT_CELL
 from paper_utils.store import Stage, write_table
 
 TOGGLE = ACTIONS.index("toggle")
