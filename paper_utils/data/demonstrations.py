@@ -1,10 +1,9 @@
 """Demonstrations as arrays, one compressed shard per level, and the stages that make them."""
 
-from __future__ import annotations
-
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,33 +18,27 @@ SPLITS = ("train", "validation")
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """N successful expert episodes of one level, S steps in all, laid end to end.
+    """N successful expert episodes of one level, S steps in all, laid end to end."""
 
-    ``observations`` uint8[S, 7, 7, 3], ``actions`` uint8[S], ``lengths`` int32[N] (steps),
-    ``seeds`` int64[N], ``instructions`` str[N] (as the level said them), ``skipped`` int64[K]
-    (seeds that the expert failed or hung on).
-    """
-
-    observations: np.ndarray
-    actions: np.ndarray
-    lengths: np.ndarray
-    seeds: np.ndarray
-    instructions: np.ndarray
-    skipped: np.ndarray
+    observations: np.ndarray  # uint8[S, 7, 7, 3]
+    actions: np.ndarray  # uint8[S]
+    lengths: np.ndarray  # int32[N], in steps
+    seeds: np.ndarray  # int64[N]
+    instructions: np.ndarray  # str[N], as the level said them
+    skipped: np.ndarray  # int64[K], the seeds that the expert failed or hung on
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def save(self, path: Path) -> None:
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         # Planes compress better apart than interleaved.
-        arrays["observations"] = np.moveaxis(self.observations, -1, 0)
-        np.savez_compressed(path, **arrays)
+        planes = np.moveaxis(self.observations, -1, 0)
+        np.savez_compressed(path, **(vars(self) | {"observations": planes}))
 
     @classmethod
-    def load(cls, path: Path) -> Demonstrations:
+    def load(cls, path: Path) -> "Demonstrations":
         with np.load(path, allow_pickle=False) as file:
-            arrays = {field.name: file[field.name] for field in fields(cls)}
+            arrays = dict(file)
         arrays["observations"] = np.ascontiguousarray(np.moveaxis(arrays["observations"], 0, -1))
         return cls(**arrays)
 
@@ -64,34 +57,19 @@ def collect(episodes: list[expert.Episode]) -> Demonstrations:
     )
 
 
-def concatenate(parts: list[Demonstrations]) -> Demonstrations:
-    return Demonstrations(
-        *(
-            np.concatenate([getattr(p, field.name) for p in parts])
-            for field in fields(Demonstrations)
-        )
-    )
-
-
 def _play(task: tuple[str, range]) -> Demonstrations:
     return collect(expert.rollouts(*task))
 
 
 def play(wanted: dict[str, range], compute=None) -> dict[str, Demonstrations]:
-    """Demonstrations of each level for its seeds, played side by side.
-
-    Independent of the number of workers.
-    """
-    tasks = [
-        (level, seeds[start : start + SHARD])
-        for level, seeds in wanted.items()
-        for start in range(0, len(seeds), SHARD)
-    ]
-    played = parallel.map(_play, tasks, compute, "demonstrations")
-    return {
-        level: concatenate([part for (of, _), part in zip(tasks, played) if of == level])
-        for level in wanted
-    }
+    """Demonstrations of each level for its seeds, the same with any number of workers."""
+    tasks = [(level, seeds[start : start + SHARD]) for level, seeds in wanted.items()
+             for start in range(0, len(seeds), SHARD)]  # fmt: skip
+    played: dict[str, list] = {level: [] for level in wanted}
+    for (level, _), part in zip(tasks, parallel.map(_play, tasks, compute, "demonstrations")):
+        played[level].append(vars(part).values())
+    return {level: Demonstrations(*map(np.concatenate, zip(*parts)))
+            for level, parts in played.items()}  # fmt: skip
 
 
 def _make(profile, folder: Path, split: str) -> None:
@@ -103,27 +81,21 @@ def _make(profile, folder: Path, split: str) -> None:
         played.save(folder / f"{level}.npz")
 
 
-def _load(folder: Path) -> dict[str, Demonstrations]:
-    return {path.stem: Demonstrations.load(path) for path in sorted(folder.glob("*.npz"))}
-
-
 DEMONSTRATIONS = Stage(
     name="demonstrations",
     make=_make,
-    load=_load,
+    load=lambda folder: {p.stem: Demonstrations.load(p) for p in sorted(folder.glob("*.npz"))},
     reads=("seed", "data.demonstrations", "data.validation"),
     fans_out=True,
 )
 """Level -> `Demonstrations`.  ``split``: train or validation."""
 
 
-@dataclass(frozen=True)
-class Overview:
-    """``episodes``, one row per demonstration: level, split, seed, steps, instruction; and
-    ``skipped``: "level split" -> seeds that the expert failed."""
+class Overview(NamedTuple):
+    """All demonstrations, without their steps."""
 
-    episodes: pd.DataFrame
-    skipped: dict[str, list[int]]
+    episodes: pd.DataFrame  # a row per demonstration: level, split, seed, steps, instruction
+    skipped: dict[str, list[int]]  # "level split" -> seeds that the expert failed
 
 
 def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> None:
@@ -147,4 +119,4 @@ EPISODES = Stage(
     reads=("data.demonstrations",),
     needs=lambda profile: [(DEMONSTRATIONS, {"split": split}) for split in SPLITS],
 )
-"""An `Overview` of all demonstrations, without their steps."""
+"""An `Overview`."""

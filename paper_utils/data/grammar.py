@@ -6,13 +6,11 @@ match and "the" where one does, so it describes the scene and not the goal; inst
 embedded with the canonical article "the", and the variants are reported apart.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import pandas as pd
 from minigrid.core.constants import COLOR_NAMES
@@ -23,23 +21,15 @@ from paper_utils.data import levels as offered_levels
 COLOURS = tuple(COLOR_NAMES)
 OBJECTS = ("box", "ball", "key")
 ANY_TYPE = (*OBJECTS, "door")
-LOCATIONS = {
-    "front": "in front of you",
-    "behind": "behind you",
-    "left": "on your left",
-    "right": "on your right",
-}
+LOCATIONS = {"front": "in front of you", "behind": "behind you", "left": "on your left",
+             "right": "on your right"}  # fmt: skip
 FACTORS = ("verb", "colour", "type", "location", "second_colour", "second_type", "second_location")
 COLUMNS = ("id", "text", "second_text", "template", *FACTORS, "article", "words", "levels")
 
-
 # Every content word or phrase of the baby language has a second name: one word of real English that
 # occurs nowhere else.  The two languages share the article and nothing more.
-_FIRST = (
-    *("red", "green", "blue", "purple", "yellow", "grey"),
-    *("ball", "box", "key", "door", "object"),
-    *("go to", "pick up", "open", "put", "next to"), *LOCATIONS.values(),
-)  # fmt: skip
+_FIRST = ("red", "green", "blue", "purple", "yellow", "grey", "ball", "box", "key", "door",
+          "object", "go to", "pick up", "open", "put", "next to", *LOCATIONS.values())  # fmt: skip
 SECOND_NAMES: dict[str, dict[str, str]] = {
     name: dict(zip(_FIRST, words.split()))
     for name, words in {
@@ -55,83 +45,59 @@ class GrammarError(ValueError):
     """A level whose instructions cannot be listed; the message is one line."""
 
 
-@dataclass(frozen=True)
-class Noun:
+class Noun(NamedTuple):
     """One noun phrase; an empty string stands for an absent word."""
 
     colour: str
     type: str
     location: str
-    articles: tuple[str, ...] = ("the",)
+    articles: tuple[str, ...]
 
     def words(self, article: str) -> str:
-        place = LOCATIONS.get(self.location, "")
-        return " ".join(filter(None, (article, self.colour, self.type or "object", place)))
+        words = article, self.colour, self.type or "object", LOCATIONS.get(self.location)
+        return " ".join(filter(None, words))
 
     def shape(self) -> str:
-        slots = (
-            "{colour}" if self.colour else "",
-            "{type}" if self.type else "object",
-            "{location}" if self.location else "",
-        )
-        return " ".join(filter(None, ("the", *slots)))
+        said = zip(self[:3], ("{colour}", "{type}", "{location}"), ("", "object", ""))
+        return " ".join(filter(None, ("the", *(slot if word else no for word, slot, no in said))))
 
 
 EITHER = ("the", "a")
+_ANY_COLOUR, _ANY_PLACE = (*COLOURS, ""), ("", *LOCATIONS)
 
 
 def _nouns(types=OBJECTS, colours=COLOURS, locations=("",), articles=("the",)) -> list[Noun]:
-    return [
-        Noun(colour, kind, place, articles)
-        for colour, kind, place in itertools.product(colours, types, locations)
-    ]
+    return [Noun(colour, kind, place, articles)
+            for colour, kind, place in itertools.product(colours, types, locations)]  # fmt: skip
 
 
-_ANY_COLOUR = (*COLOURS, "")
-_ANY_PLACE = ("", *LOCATIONS)
-
-
-def _described(types, locations) -> list[Noun]:
+def _synthetic(places) -> dict[str, list[list[Noun]]]:
     """The phrases of the synthetic levels: any words may be missing, several objects may match."""
-    return _nouns(types, _ANY_COLOUR, locations, EITHER)
+    doors, things, anything = (_nouns(types, _ANY_COLOUR, places, EITHER)
+                               for types in (("door",), OBJECTS, ANY_TYPE))  # fmt: skip
+    return {"go to": [anything], "pick up": [things], "open": [doors], "put": [things, anything]}
 
 
-def _synthetic(locations) -> dict[str, list]:
-    things, anything = _described(OBJECTS, locations), _described(ANY_TYPE, locations)
-    return {
-        "go to": [anything],
-        "pick up": [things],
-        "open": [_described(("door",), locations)],
-        "put": [things, anything],
-    }
-
-
-_DOORS = _nouns(("door",), articles=EITHER)
-_LOCAL = {"go to": [_nouns(articles=EITHER)]}
+_ONE, _SOME, _DOORS = _nouns(), _nouns(articles=EITHER), _nouns(("door",), articles=EITHER)
+_ONE_WORD = _nouns(colours=("",), articles=EITHER) + _nouns(("",), articles=EITHER)
+_PLACED_DOORS = _nouns(("door",), ("",), tuple(LOCATIONS), EITHER)
 
 # Level -> verb -> the noun phrases it takes.
 GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
-    "GoToObj": {"go to": [_nouns()]},
-    "GoToLocal": _LOCAL,
-    "GoTo": _LOCAL,
-    "PickupLoc": {"pick up": [_described(OBJECTS, _ANY_PLACE)]},
-    "PickupDist": {
-        "pick up": [
-            _nouns()
-            + _nouns(OBJECTS, ("",), articles=EITHER)
-            + _nouns(("",), COLOURS, articles=EITHER)
-        ]
-    },
-    "Pickup": {"pick up": [_nouns(articles=EITHER)]},
+    "GoToObj": {"go to": [_ONE]},
+    "GoToLocal": {"go to": [_SOME]},
+    "GoTo": {"go to": [_SOME]},
+    "PickupLoc": {"pick up": [_nouns(OBJECTS, _ANY_COLOUR, _ANY_PLACE, EITHER)]},
+    "PickupDist": {"pick up": [_ONE + _ONE_WORD]},
+    "Pickup": {"pick up": [_SOME]},
     "Open": {"open": [_DOORS]},
-    "OpenDoor": {"open": [_nouns(("door",)) + _nouns(("door",), ("",), tuple(LOCATIONS), EITHER)]},
-    "ActionObjDoor": {"go to": [_nouns() + _DOORS], "pick up": [_nouns()], "open": [_DOORS]},
-    "PutNextLocal": {"put": [_nouns(), _nouns()]},
+    "OpenDoor": {"open": [_nouns(("door",)) + _PLACED_DOORS]},
+    "ActionObjDoor": {"go to": [_ONE + _DOORS], "pick up": [_ONE], "open": [_DOORS]},
+    "PutNextLocal": {"put": [_ONE, _ONE]},
     "Synth": _synthetic(("",)),
     "SynthLoc": _synthetic(_ANY_PLACE),
 }
-# Levels that name each object once: their two noun phrases differ.
-_DISTINCT = {"PutNextLocal"}
+_DISTINCT = {"PutNextLocal"}  # names each object once: its two noun phrases differ
 
 
 def check(level: str) -> None:
@@ -166,9 +132,14 @@ def instructions(
     rows: dict[str, dict] = {}
     for level in map(offered_levels.short, levels):
         check(level)
-        for row in _of_level(level, articles):
-            known = rows.setdefault(row["text"], {**row, "levels": ()})
-            known["levels"] = (*known["levels"], level)
+        phrases = ((verb, nouns) for verb, slots in GRAMMARS[level].items()
+                   for nouns in itertools.product(*slots))  # fmt: skip
+        for verb, nouns in phrases:
+            if level in _DISTINCT and nouns[0] == nouns[-1]:
+                continue
+            for chosen in itertools.product(*(n.articles if articles else ("the",) for n in nouns)):
+                row = _row(verb, nouns, chosen)
+                rows.setdefault(row["text"], row | {"levels": []})["levels"].append(level)
     table = pd.DataFrame(rows.values())
     table["levels"] = table["levels"].map(" ".join)
     names = second_names(second)
@@ -177,26 +148,10 @@ def instructions(
     return table[list(COLUMNS)]
 
 
-def _of_level(level: str, articles: bool) -> Iterator[dict]:
-    for verb, slots in GRAMMARS[level].items():
-        for nouns in itertools.product(*slots):
-            if level in _DISTINCT and nouns[0] == nouns[-1]:
-                continue
-            choices = [noun.articles if articles else ("the",) for noun in nouns]
-            for chosen in itertools.product(*choices):
-                yield _row(verb, nouns, chosen)
-
-
 def _row(verb: str, nouns: tuple[Noun, ...], articles: tuple[str, ...]) -> dict:
-    phrases = [noun.words(article) for noun, article in zip(nouns, articles)]
-    text = f"{verb} " + " next to ".join(phrases)
-    row = {
-        "text": text,
-        "template": f"{verb} " + " next to ".join(noun.shape() for noun in nouns),
-        "verb": verb,
-        "article": "/".join(articles),
-        "words": len(text.split()),
-    }
+    text = f"{verb} " + " next to ".join(map(Noun.words, nouns, articles))
+    row = {"text": text, "template": f"{verb} " + " next to ".join(map(Noun.shape, nouns)),
+           "verb": verb, "article": "/".join(articles), "words": len(text.split())}  # fmt: skip
     for prefix, noun in itertools.zip_longest(("", "second_"), nouns):
         row[f"{prefix}colour"] = noun.colour if noun else ""
         row[f"{prefix}type"] = (noun.type or "object") if noun else ""
@@ -212,8 +167,8 @@ def canonical(mission: str) -> str:
 def second_names(value: str | dict[str, str]) -> dict[str, str]:
     """A table of second names: one of SECOND_NAMES, or one's own, checked.
 
-    Raises ValueError, one line: a word lacks a second name, or has one that would be a tie between
-    the two languages (several words, a word of the first names, the name of two).
+    Raises ValueError, one line: a word lacks a second name, or has one that would tie the languages
+    (several words, a word of the first names, the name of two).
     """
     if isinstance(value, str):
         if value not in SECOND_NAMES:
@@ -248,7 +203,7 @@ def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None 
     """
 
     def replace(match: re.Match) -> str:
-        if draw is not None and not draw(match[0]):
+        if draw and not draw(match[0]):
             return match[0]
         return f"{table['pick up']} it" if match[0] == "pick it up" else table[match[0]]
 
@@ -282,25 +237,3 @@ def _check_compositions(phrases: Sequence[str]) -> None:
 register("data.demonstrations", _check_levels)
 register("data.second_names", second_names)
 register("cloning.held_out", _check_compositions)
-
-
-def minimal_pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of instructions that differ in one thing: ``kind``, ``first`` and ``second`` (ids).
-
-    Kinds: ``argument swap`` ("put A next to B" / "put B next to A"), and ``colour``, ``type`` or
-    ``verb`` (one word changed, all other factors equal).
-    """
-    rows = []
-    index = {tuple(row[1:]): row[0] for row in table[["id", *FACTORS]].itertuples(index=False)}
-    for key, first in index.items():
-        verb, *words = key
-        if words[3:] != ["", "", ""]:
-            swapped = (verb, *words[3:], *words[:3])
-            rows.append(("argument swap", first, index.get(swapped)))
-        for position, kind in ((0, "verb"), (1, "colour"), (2, "type")):
-            for value in dict.fromkeys(table[FACTORS[position]]):
-                other = (*key[:position], value, *key[position + 1 :])
-                rows.append((kind, first, index.get(other)))
-    frame = pd.DataFrame(rows, columns=["kind", "first", "second"]).dropna()
-    frame["second"] = frame["second"].astype(int)
-    return frame[frame["first"] < frame["second"]].drop_duplicates().reset_index(drop=True)
