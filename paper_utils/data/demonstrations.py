@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,6 @@ from paper_utils.data import expert, levels
 from paper_utils.store import Stage, write_json, write_table
 
 SHARD = 250  # episodes per task: small enough to balance, large enough to amortise
-SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,7 @@ class Demonstrations:
         return len(self.lengths)
 
     def save(self, path: Path) -> None:
-        # Planes compress better apart than interleaved.
-        planes = np.moveaxis(self.observations, -1, 0)
+        planes = np.moveaxis(self.observations, -1, 0)  # compress better apart than interleaved
         np.savez_compressed(path, **(vars(self) | {"observations": planes}))
 
     @classmethod
@@ -46,9 +44,9 @@ class Demonstrations:
 def collect(episodes: list[expert.Episode]) -> Demonstrations:
     """Lays the successful ``episodes`` end to end, and lists the seeds of the others."""
     good = [episode for episode in episodes if episode.success]
-    empty = np.empty((0, 7, 7, 3), np.uint8)
+    views = [np.empty((0, 7, 7, 3), np.uint8), *(episode.observations for episode in good)]
     return Demonstrations(
-        observations=np.concatenate([empty, *(e.observations for e in good)]),
+        observations=np.concatenate(views),
         actions=np.concatenate([np.empty(0, np.uint8), *(e.actions for e in good)]),
         lengths=np.array([len(e.actions) for e in good], np.int32),
         seeds=np.array([e.seed for e in good], np.int64),
@@ -73,9 +71,8 @@ def play(wanted: dict[str, range], compute=None) -> dict[str, Demonstrations]:
 
 
 def _make(profile, folder: Path, split: str) -> None:
-    counts = profile.data.demonstrations
-    if split == "validation":
-        counts = dict.fromkeys(counts, profile.data.validation)
+    few, counts = profile.data.validation, profile.data.demonstrations.items()
+    counts = {level: count if split == "train" else few for level, count in counts}
     wanted = {level: levels.seeds(split, n, profile.seed) for level, n in counts.items()}
     for level, played in play(wanted, profile.compute).items():
         played.save(folder / f"{level}.npz")
@@ -91,18 +88,10 @@ DEMONSTRATIONS = Stage(
 """Level -> `Demonstrations`.  ``split``: train or validation."""
 
 
-class Overview(NamedTuple):
-    """All demonstrations, without their steps."""
-
-    episodes: pd.DataFrame  # a row per demonstration: level, split, seed, steps, instruction
-    skipped: dict[str, list[int]]  # "level split" -> seeds that the expert failed
-
-
 def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> None:
     rows, skipped = [], {}
     for level in profile.data.demonstrations:
-        for split, by_level in zip(SPLITS, recorded):
-            played = by_level[level]
+        for split, played in zip(("train", "validation"), (part[level] for part in recorded)):
             facts = {"level": level, "split": split, "seed": played.seeds, "steps": played.lengths}
             rows.append(pd.DataFrame(facts | {"instruction": played.instructions}))
             skipped[f"{level} {split}"] = played.skipped.tolist()
@@ -113,10 +102,12 @@ def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> No
 EPISODES = Stage(
     name="episodes",
     make=_overview,
-    load=lambda folder: Overview(
-        pd.read_csv(folder / "episodes.csv.gz"), json.loads((folder / "skipped.json").read_text())
+    load=lambda folder: SimpleNamespace(
+        episodes=pd.read_csv(folder / "episodes.csv.gz"),
+        skipped=json.loads((folder / "skipped.json").read_text()),
     ),
     reads=("data.demonstrations",),
-    needs=lambda profile: [(DEMONSTRATIONS, {"split": split}) for split in SPLITS],
+    needs=lambda profile: [(DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")],
 )
-"""An `Overview`."""
+"""All demonstrations, without their steps: ``episodes``, a table with a row each (level, split,
+seed, steps, instruction), and ``skipped``, "level split" -> seeds that the expert failed."""

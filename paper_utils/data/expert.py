@@ -52,8 +52,7 @@ class Film:
 class _Seen(set):
     """The cells seen so far, indexed as the bot indexes its visibility mask."""
 
-    def __getitem__(self, place: tuple[int, int]) -> bool:
-        return place in self
+    __getitem__ = set.__contains__
 
 
 class FastBot(BabyAIBot):
@@ -104,16 +103,10 @@ class FastBot(BabyAIBot):
             cell = cells[j * width + i]
             visited.append((place, cell))
             yield place, cell
-            if place not in seen:
+            if place not in seen or cell and cell.type == "wall":
                 continue
-            if cell:
-                if cell.type == "wall":
-                    continue
-                if cell.type == "door":
-                    if not cell.is_open:
-                        continue
-                elif not ignore_blockers:
-                    continue
+            if cell and not (cell.is_open if cell.type == "door" else ignore_blockers):
+                continue
             # Straight on first, then the turns, then back: the order decides between equal paths.
             if (i + di, j + dj) not in previous:
                 queue.append((i + di, j + dj, di, dj, place))
@@ -132,9 +125,8 @@ def rollout(env, level: str, seed: int, watch: Callable = lambda env, action: No
     """
     observation, _ = env.reset(seed=int(seed))
     watch(env, None)
-    observations, actions, reward, ended, failed = [], [], 0.0, False, False
-    bot = None
-    while not ended:
+    bot, observations, actions, reward, failed = None, [], [], 0.0, False
+    while True:
         try:  # the bot's own planning alone: an error of whoever watches is not the bot's
             bot = bot or FastBot(env)
             action = bot.replan()
@@ -147,7 +139,8 @@ def rollout(env, level: str, seed: int, watch: Callable = lambda env, action: No
         actions.append(int(action))
         watch(env, action)
         observation, reward, terminated, truncated, _ = env.step(action)
-        ended = terminated or truncated
+        if terminated or truncated:
+            break
     if not failed:
         watch(env, None)
     return Episode(
@@ -174,13 +167,11 @@ def film(level: str, seed: int, tile_size: int = 16) -> Film:
     """One expert episode with a picture before each step and at the end."""
     env = levels.make(level, highlight=True)
     frames: list[np.ndarray] = []
-    names: list[str] = []
 
     def watch(env, action) -> None:
-        if action is not None:
-            names.append(action.name)
         if action is not None or env.step_count:
             frames.append(env.get_frame(tile_size=tile_size))
 
-    episode = rollout(env, level, seed, watch)
-    return Film(episode.instruction, episode.success, frames, episode.observations, names)
+    played = rollout(env, level, seed, watch)
+    names = [env.actions(action).name for action in played.actions]
+    return Film(played.instruction, played.success, frames, played.observations, names)

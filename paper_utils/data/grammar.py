@@ -2,8 +2,7 @@
 
 The grammar is read off the levels' mission generators (Minigrid, ``envs/babyai``): a level chooses
 one *clause* and fills its noun phrases.  The article is "a" where several objects in the scene
-match and "the" where one does, so it describes the scene and not the goal; instructions are
-embedded with the canonical article "the", and the variants are reported apart.
+match and "the" where one does: it describes the scene, so instructions are embedded with "the".
 """
 
 import itertools
@@ -23,22 +22,22 @@ OBJECTS = ("box", "ball", "key")
 ANY_TYPE = (*OBJECTS, "door")
 LOCATIONS = {"front": "in front of you", "behind": "behind you", "left": "on your left",
              "right": "on your right"}  # fmt: skip
-FACTORS = ("verb", "colour", "type", "location", "second_colour", "second_type", "second_location")
-COLUMNS = ("id", "text", "second_text", "template", *FACTORS, "article", "words", "levels")
+COLUMNS = ["id", "text", "second_text", "template", "verb", "colour", "type", "location",
+           "second_colour", "second_type", "second_location", "article", "words",
+           "levels"]  # fmt: skip
 
 # Every content word or phrase of the baby language has a second name: one word of real English that
 # occurs nowhere else.  The two languages share the article and nothing more.
 _FIRST = ("red", "green", "blue", "purple", "yellow", "grey", "ball", "box", "key", "door",
           "object", "go to", "pick up", "open", "put", "next to", *LOCATIONS.values())  # fmt: skip
 SECOND_NAMES: dict[str, dict[str, str]] = {
-    name: dict(zip(_FIRST, words.split()))
-    for name, words in {
-        "default": "crimson emerald azure violet golden ashen sphere crate latchkey gate item "
-        "approach grab unseal place beside ahead astern portside starboard",
-        "other": "scarlet jade sapphire lilac amber slate orb chest opener portal artefact "
-        "reach collect unbar deposit alongside onward rearward leftward rightward",
-    }.items()
-}
+    "default": dict(zip(_FIRST, (
+        "crimson emerald azure violet golden ashen sphere crate latchkey gate item "
+        "approach grab unseal place beside ahead astern portside starboard").split())),
+    "other": dict(zip(_FIRST, (
+        "scarlet jade sapphire lilac amber slate orb chest opener portal artefact "
+        "reach collect unbar deposit alongside onward rearward leftward rightward").split())),
+}  # fmt: skip
 
 
 class GrammarError(ValueError):
@@ -80,7 +79,6 @@ def _synthetic(places) -> dict[str, list[list[Noun]]]:
 
 _ONE, _SOME, _DOORS = _nouns(), _nouns(articles=EITHER), _nouns(("door",), articles=EITHER)
 _ONE_WORD = _nouns(colours=("",), articles=EITHER) + _nouns(("",), articles=EITHER)
-_PLACED_DOORS = _nouns(("door",), ("",), tuple(LOCATIONS), EITHER)
 
 # Level -> verb -> the noun phrases it takes.
 GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
@@ -91,7 +89,7 @@ GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
     "PickupDist": {"pick up": [_ONE + _ONE_WORD]},
     "Pickup": {"pick up": [_SOME]},
     "Open": {"open": [_DOORS]},
-    "OpenDoor": {"open": [_nouns(("door",)) + _PLACED_DOORS]},
+    "OpenDoor": {"open": [_nouns(("door",)) + _nouns(("door",), ("",), LOCATIONS, EITHER)]},
     "ActionObjDoor": {"go to": [_ONE + _DOORS], "pick up": [_ONE], "open": [_DOORS]},
     "PutNextLocal": {"put": [_ONE, _ONE]},
     "Synth": _synthetic(("",)),
@@ -104,10 +102,7 @@ def check(level: str) -> None:
     """Raises LevelError or GrammarError, one line, if a level's instructions cannot be listed."""
     offered_levels.check(level)
     if offered_levels.short(level) not in GRAMMARS:
-        raise GrammarError(
-            f"the instructions of {level!r} are not listed; "
-            f"levels with a grammar are {', '.join(GRAMMARS)}"
-        )
+        raise GrammarError(f"{level!r} is not listed; levels with a grammar: {', '.join(GRAMMARS)}")
 
 
 def instructions(
@@ -122,9 +117,7 @@ def instructions(
     ``article`` ("the"; with ``articles=True`` every variant, as "a" or "a/the"), ``words`` (count)
     and ``levels`` that say it.
 
-    Raises:
-        GrammarError: a level whose instructions cannot be listed (those that chain clauses).
-        LevelError: an unknown level.
+    Raises LevelError (an unknown level) or GrammarError (one that chains clauses: not listed).
 
     >>> instructions(["BabyAI-PutNextLocal-v0"]).loc[0, ["text", "second_text"]].tolist()
     ['put the blue box next to the blue ball', 'place the azure crate beside the azure sphere']
@@ -140,12 +133,10 @@ def instructions(
             for chosen in itertools.product(*(n.articles if articles else ("the",) for n in nouns)):
                 row = _row(verb, nouns, chosen)
                 rows.setdefault(row["text"], row | {"levels": []})["levels"].append(level)
-    table = pd.DataFrame(rows.values())
+    table, names = pd.DataFrame(rows.values()).reset_index(names="id"), second_names(second)
     table["levels"] = table["levels"].map(" ".join)
-    names = second_names(second)
     table["second_text"] = [rename(text, names) for text in table["text"]]
-    table.insert(0, "id", range(len(table)))
-    return table[list(COLUMNS)]
+    return table[COLUMNS]
 
 
 def _row(verb: str, nouns: tuple[Noun, ...], articles: tuple[str, ...]) -> dict:
@@ -153,9 +144,8 @@ def _row(verb: str, nouns: tuple[Noun, ...], articles: tuple[str, ...]) -> dict:
     row = {"text": text, "template": f"{verb} " + " next to ".join(map(Noun.shape, nouns)),
            "verb": verb, "article": "/".join(articles), "words": len(text.split())}  # fmt: skip
     for prefix, noun in itertools.zip_longest(("", "second_"), nouns):
-        row[f"{prefix}colour"] = noun.colour if noun else ""
-        row[f"{prefix}type"] = (noun.type or "object") if noun else ""
-        row[f"{prefix}location"] = noun.location if noun else ""
+        words = (noun.colour, noun.type or "object", noun.location) if noun else ("", "", "")
+        row |= zip((f"{prefix}colour", f"{prefix}type", f"{prefix}location"), words)
     return row
 
 
@@ -174,13 +164,13 @@ def second_names(value: str | dict[str, str]) -> dict[str, str]:
         if value not in SECOND_NAMES:
             raise ValueError(f"unknown table {value!r}{hint(value, SECOND_NAMES)}")
         return SECOND_NAMES[value]
-    for phrase in _FIRST:
+    known = {word for phrase in _FIRST for word in phrase.split()}
+    for phrase in (*_FIRST, *value):
         if phrase not in value:
             raise ValueError(f"{phrase!r} has no second name")
-    known = {word for phrase in _FIRST for word in phrase.split()}
-    for phrase, name in value.items():
         if phrase not in _FIRST:
             raise ValueError(f"{phrase!r} has no second name to give{hint(phrase, _FIRST)}")
+        name = value[phrase]
         if not name.isalpha() or name != name.lower() or name in known:
             raise ValueError(f"{name!r}, for {phrase!r}, is not one new word in lower case")
     if len(set(value.values())) < len(value):
@@ -201,12 +191,8 @@ def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None 
     >>> rename("put the red ball next to the blue key", SECOND_NAMES["default"])
     'place the crimson sphere beside the azure latchkey'
     """
-
-    def replace(match: re.Match) -> str:
-        if draw and not draw(match[0]):
-            return match[0]
-        return f"{table['pick up']} it" if match[0] == "pick it up" else table[match[0]]
-
+    known = table | {"pick it up": f"{table['pick up']} it"}
+    replace = lambda match: known[match[0]] if not draw or draw(match[0]) else match[0]  # noqa: E731
     return _renamed(tuple(table)).sub(replace, text)
 
 
@@ -227,11 +213,11 @@ def _check_levels(demonstrations: dict[str, int]) -> None:
 
 def _check_compositions(phrases: Sequence[str]) -> None:
     known = [f"{colour} {kind}" for colour in COLOURS for kind in ANY_TYPE]
+    if not phrases:
+        raise ValueError("name at least one composition, as 'red ball'")
     for phrase in phrases:
         if phrase not in known:
             raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
-    if not phrases:
-        raise ValueError("name at least one composition, as 'red ball'")
 
 
 register("data.demonstrations", _check_levels)

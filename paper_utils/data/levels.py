@@ -1,12 +1,10 @@
 """The BabyAI levels on offer, the ranges of seeds that keep their uses apart, and what lies where.
 
 Levels are those of Chevalier-Boisvert et al., *BabyAI* (ICLR 2019), as kept in Minigrid.  Ours show
-the same 7 x 7 view, bit for bit, but look it up: Minigrid slices, rotates and casts shadows over
-the grid in Python loops, twice per step.  Where a view cell lies in the grid depends only on the
-agent's pose, and how a row of the view passes light on depends only on 14 bits.
+the same 7 x 7 view, bit for bit, but look it up where Minigrid loops over the grid, twice per step.
 """
 
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import compress
 from operator import itemgetter
 
@@ -22,10 +20,8 @@ from paper_utils.config import hint
 _CARRYING = "the expert plans to pick up what the agent already carries, and cannot solve it"
 _STRICT = "opening another door first counts as failure there, and the expert often does"
 REFUSED = {
-    **dict.fromkeys(
-        ("PutNextS5N2Carrying", "PutNextS6N3Carrying", "PutNextS7N4Carrying"), _CARRYING
-    ),
-    **dict.fromkeys(("OpenDoorsOrderN2Debug", "OpenDoorsOrderN4Debug"), _STRICT),
+    **{f"PutNextS{size}Carrying": _CARRYING for size in ("5N2", "6N3", "7N4")},
+    **{f"OpenDoorsOrderN{count}Debug": _STRICT for count in (2, 4)},
     "KeyInBox": "the key is hidden in a box, which the expert never opens",
     "UnlockToUnlock": "the expert hangs on about a third of its episodes",
 }
@@ -66,19 +62,15 @@ def check(name: str) -> str:
 
 
 @cache
-def _fast_class(name: str):
+def _fast_class(name: str) -> partial:
     spec = gymnasium.spec(check(name))
     level = gymnasium.envs.registration.load_env_creator(spec.entry_point)
-    return type(f"Fast{level.__name__}", (FastView, level), {}), spec.kwargs
+    return partial(type(f"Fast{level.__name__}", (FastView, level), {}), **spec.kwargs)
 
 
 def make(name: str, **kwargs):
-    """A BabyAI level with the fast view: same observations, rewards and random stream.
-
-    Other environments are not affected.  Keyword arguments go to the level (``render_mode``…).
-    """
-    cls, defaults = _fast_class(short(name))
-    return cls(**{**defaults, **kwargs})
+    """A BabyAI level with the fast view; ``kwargs`` go to the level (``render_mode``…)."""
+    return _fast_class(short(name))(**kwargs)
 
 
 def seeds(use: str, count: int, run_seed: int = 0) -> range:
@@ -148,18 +140,16 @@ _OFFSETS = [
 
 @lru_cache(maxsize=65536)
 def _pose(width: int, height: int, x: int, y: int, direction: int):
-    """For a pose: how to pick the 49 cells out of a grid's list, and where each cell lies."""
-    places = [
-        (x + dx, y + dy) if 0 <= x + dx < width and 0 <= y + dy < height else None
-        for dx, dy in _OFFSETS[direction]
-    ]
+    """By the agent's pose: how to pick the 49 cells out of a grid's list, and where each lies."""
+    places = [(x + dx, y + dy) if 0 <= x + dx < width and 0 <= y + dy < height else None
+              for dx, dy in _OFFSETS[direction]]  # fmt: skip
     # One wall is appended to the grid, for the cells that lie outside.
     return itemgetter(*(p[1] * width + p[0] if p else width * height for p in places)), places
 
 
 @lru_cache(maxsize=1 << 14)
 def _row(lit: int, opaque: int) -> tuple[int, int]:
-    """How light spreads along one row, and into the row behind it (bits 0-6: columns)."""
+    """How light spreads along a row, and into the row behind: 14 bits decide (0-6: columns)."""
     behind = 0
     for columns, step in ((range(SIZE - 1), 1), (range(SIZE - 1, 0, -1), -1)):
         for column in columns:
@@ -222,12 +212,11 @@ class FastView:
                 reached.add(at)
                 if cells[at] is None or cells[at].type == "door":  # walls all around stop the flood
                     stack += (at + 1, at - 1, at + width, at - width)
-        for at, cell in enumerate(cells):
-            if cell is not None and cell.__class__ is not Wall and at not in reached:
-                if raise_exc:
-                    raise RejectSampling(f"unreachable object at {(at % width, at // width)}")
-                return False
-        return True
+        things = {at for at, cell in enumerate(cells) if cell and cell.__class__ is not Wall}
+        lost = things - reached
+        if lost and raise_exc:
+            raise RejectSampling(f"unreachable objects: cells {lost}, row by row")
+        return not lost
 
     def _gen_grid(self, width: int, height: int) -> None:
         while True:  # as RoomGridLevel does, but a rejected draw is not printed
