@@ -1,12 +1,9 @@
 """The policy: an instruction, what is seen and what was done, to the next action."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,9 +33,8 @@ def _cell_table() -> tuple[list[tuple[int, int, int]], np.ndarray]:
     for colour in COLOR_TO_IDX.values():
         kinds += [(OBJECT_TO_IDX[name], colour, 0) for name in ("key", "ball", "box")]
         kinds += [(OBJECT_TO_IDX["door"], colour, state) for state in range(3)]
-    index = np.full(512, -1, np.int64)
-    for number, (kind, colour, state) in enumerate(kinds):
-        index[kind + 16 * colour + 128 * state] = number
+    index = np.full(255 * (1 + 16 + 128) + 1, -1, np.int64)
+    index[np.array(kinds) @ (1, 16, 128)] = np.arange(len(kinds))
     return kinds, index
 
 
@@ -50,11 +46,8 @@ def cell_kinds(observations: np.ndarray) -> np.ndarray:
 
     Raises ValueError if a cell shows what no BabyAI level contains.
     """
-    o = observations.astype(np.int64)
-    code = (o[..., 0] + 16 * o[..., 1] + 128 * o[..., 2]).reshape(*o.shape[:-3], CELLS)
-    if code.size and code.max() >= len(_CELL_INDEX):
-        raise ValueError("an observation holds a cell that no BabyAI level contains")
-    kinds = _CELL_INDEX[code]
+    code = observations.astype(np.int64) @ (1, 16, 128)
+    kinds = _CELL_INDEX[code.reshape(*code.shape[:-2], CELLS)]
     if (kinds < 0).any():
         raise ValueError("an observation holds a cell that no BabyAI level contains")
     return kinds.astype(np.uint8)
@@ -71,7 +64,7 @@ class Sizes:
     history_layers: int
 
     @classmethod
-    def of(cls, cloning: Any) -> Sizes:
+    def of(cls, cloning) -> "Sizes":
         return cls(**{field.name: getattr(cloning, field.name) for field in fields(cls)})
 
 
@@ -86,22 +79,18 @@ class InstructionEncoder(nn.Module):
         nn.init.normal_(self.words.weight, std=0.5)
         nn.init.normal_(self.places.weight, std=0.5)
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                sizes.width, sizes.heads, 2 * sizes.width, dropout=0.0, activation="gelu",
-                batch_first=True, norm_first=True,
-            )
+            nn.TransformerEncoderLayer(sizes.width, sizes.heads, 2 * sizes.width, dropout=0.0,
+                                       activation="gelu", batch_first=True, norm_first=True)
             for _ in range(sizes.instruction_layers)
         )  # fmt: skip
         self.norm = nn.LayerNorm(sizes.width)
 
     def states(self, tokens: Tensor) -> Tensor:
         """Every layer's word states: float[layers + 1, B, L, width]; layer 0 is the embeddings."""
-        x = self.words(tokens) + self.places.weight[: tokens.shape[1]]  # (B, L, C)
-        kept = [x]
+        states = [self.words(tokens) + self.places.weight[: tokens.shape[1]]]  # (B, L, C)
         for layer in self.layers:
-            x = layer(x, src_key_padding_mask=tokens == 0)
-            kept.append(x)
-        return torch.stack(kept)
+            states.append(layer(states[-1], src_key_padding_mask=tokens == 0))
+        return torch.stack(states)
 
     def pool(self, states: Tensor, tokens: Tensor) -> Tensor:
         """Mean over the words of each sentence, padding excluded: (..., B, L, C) -> (..., B, C)."""
@@ -116,18 +105,18 @@ class Look(nn.Module):
     """Query vectors attend over the 49 visible cells; each query is one head of full width.
 
     A cell's key and value are sums of embedding rows (object + colour + state + position), so a
-    score is a sum of two small tables looked up, and a read-out is attention gathered per kind of
-    cell: the same numbers as with 49 keys and values written out, for a fraction of the work.
+    score is a sum of two look-ups, and a read-out gathers attention per kind of cell: the same
+    numbers as with 49 keys and values written out, for a fraction of the work.
     """
 
     def __init__(self, width: int, queries: int):
         super().__init__()
         self.width, self.queries = width, queries
         self.q_proj = nn.Linear(width, queries * width)
-        self.object = nn.Embedding(len(OBJECT_TO_IDX), 2 * width)
-        self.colour = nn.Embedding(len(COLOR_TO_IDX), 2 * width)
-        self.state = nn.Embedding(3, 2 * width)
-        self.position = nn.Embedding(CELLS, 2 * width)
+        self.object, self.colour, self.state, self.position = (
+            nn.Embedding(size, 2 * width)
+            for size in (len(OBJECT_TO_IDX), len(COLOR_TO_IDX), 3, CELLS)
+        )
         for table in (self.object, self.colour, self.state, self.position):
             nn.init.normal_(table.weight, std=0.5)
         self.out_proj = nn.Linear(queries * width, width)
@@ -159,25 +148,20 @@ class History(nn.Module):
         self.heads = heads
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv_proj, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
+        up, down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = nn.Sequential(up, nn.GELU(), down)
         slopes = torch.tensor([2.0 ** (-8 * (head + 1) / heads) for head in range(heads)])
         self.register_buffer("slopes", slopes.view(1, heads, 1, 1), persistent=False)
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, T, C), after ``past`` (2, B, H, P, C/H) -> (B, T, C), and the past including x."""
         batch, steps, width = x.shape
-        q, k, v = (
-            part.view(batch, steps, self.heads, -1).transpose(1, 2)
-            for part in self.qkv_proj(self.norm_attention(x)).chunk(3, dim=-1)
-        )  # (B, H, T, C/H)
+        qkv = self.qkv_proj(self.norm_attention(x)).view(batch, steps, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        total = k.shape[2]
-        ago = torch.arange(total - steps, total, device=x.device).unsqueeze(1) - torch.arange(
-            total, device=x.device
-        )  # (T, P + T): how many steps ago
+        at = torch.arange(k.shape[2], device=x.device)
+        ago = at[-steps:].unsqueeze(1) - at  # (T, P + T): how many steps ago
         bias = (-self.slopes * ago).masked_fill(ago < 0, float("-inf"))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x + self.out_proj(mixed.transpose(1, 2).flatten(2))
@@ -206,13 +190,10 @@ class Policy(nn.Module):
         self.instruction = InstructionEncoder(sizes, len(self.words))
         self.previous = nn.Embedding(START + 1, width)
         self.look = Look(width, sizes.queries)
-        self.history = nn.ModuleList(
-            History(width, sizes.heads) for _ in range(sizes.history_layers)
-        )
-        self.action_head = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(),
-            nn.Linear(2 * width, len(ACTIONS)),
-        )  # fmt: skip
+        layers = (History(width, sizes.heads) for _ in range(sizes.history_layers))
+        self.history = nn.ModuleList(layers)
+        self.action_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width),
+                                         nn.GELU(), nn.Linear(2 * width, len(ACTIONS)))  # fmt: skip
 
     def forward(
         self, sentence: Tensor, cells: Tensor, previous: Tensor, past: list | None = None
@@ -225,10 +206,9 @@ class Policy(nn.Module):
         batch, steps = previous.shape
         x = sentence.unsqueeze(1) + self.previous(previous)  # (B, T, C)
         seen, attention = self.look(x.flatten(0, 1), cells.flatten(0, 1))
-        x = x + seen.view(batch, steps, -1)
-        kept = []
-        for depth, layer in enumerate(self.history):
-            x, memory = layer(x, past[depth] if past else None)
+        x, kept = x + seen.view(batch, steps, -1), []
+        for layer, memory in zip(self.history, past or [None] * len(self.history)):
+            x, memory = layer(x, memory)
             kept.append(memory)
         return self.action_head(x), kept, attention.view(batch, steps, -1, CELLS)
 
@@ -251,8 +231,7 @@ class Policy(nn.Module):
         ``layer``: None for the sentence embedding that the policy acts on; 0 (word embeddings) to L
         for the mean over words of that layer's states.  ValueError: an unknown word or layer.
         """
-        tokens = self.tokenize(texts)
-        encoder = self.eval().instruction
+        tokens, encoder = self.tokenize(texts), self.eval().instruction
         if layer is None:
             return encoder(tokens).numpy()
         states = encoder.states(tokens)  # (layers + 1, N, L, C)
@@ -266,9 +245,8 @@ class Policy(nn.Module):
         (folder / "policy.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, weights: str = "policy.safetensors") -> Policy:
+    def load(cls, folder: Path, weights: str = "policy.safetensors") -> "Policy":
         known = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
-        words = known.pop("words")
-        policy = cls(Sizes(**known), words)
+        policy = cls(words=known.pop("words"), sizes=Sizes(**known))
         policy.load_state_dict(load_file(folder / weights))
         return policy.eval()
