@@ -15,6 +15,7 @@ from paper_utils.config import generator
 from paper_utils.data import expert, levels
 from paper_utils.store import Stage, write_table
 
+COLUMNS = ["level", "seed", "instruction", "success", "steps"]
 BATCH = 128  # episodes played side by side; fixed, so results do not depend on the machine
 
 # Given observations (uint8[B, 7, 7, 3]) and which episodes still run (int64[B]): an action each.
@@ -52,31 +53,25 @@ def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act])
 
     ``make_act`` gets the instructions of a batch of episodes.
     """
-    parts = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    return pd.concat([_play(level, part, make_act) for part in parts], ignore_index=True)
-
-
-def _play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act]) -> pd.DataFrame:
-    envs = [levels.make(level) for _ in seeds]
-    observations = [env.reset(seed=int(seed))[0]["image"] for env, seed in zip(envs, seeds)]
-    act = make_act([env.mission for env in envs])
-    success, steps = np.zeros(len(envs), bool), np.zeros(len(envs), int)
-    running = np.arange(len(envs))
-    while len(running):
-        actions = act(np.stack([observations[i] for i in running]), running)
-        still = []
-        for i, action in zip(running, actions):
-            observation, reward, terminated, truncated, _ = envs[i].step(int(action))
-            observations[i], steps[i], success[i] = observation["image"], steps[i] + 1, reward > 0
-            if not (terminated or truncated):
-                still.append(i)
-        running = np.array(still, dtype=int)
-    return _table(level, seeds, [env.mission for env in envs], success, steps)
-
-
-def _table(level: str, seeds, instructions, success, steps) -> pd.DataFrame:
-    return pd.DataFrame({"level": level, "seed": list(seeds), "instruction": instructions,
-                         "success": success, "steps": steps})  # fmt: skip
+    rows = []
+    for start in range(0, len(seeds), BATCH):
+        batch = seeds[start : start + BATCH]
+        envs = [levels.make(level) for _ in batch]
+        observations = [env.reset(seed=int(seed))[0]["image"] for env, seed in zip(envs, batch)]
+        act = make_act([env.mission for env in envs])
+        success, running = np.zeros(len(envs), bool), np.arange(len(envs))
+        while len(running):
+            actions = act(np.stack([observations[i] for i in running]), running)
+            still = []
+            for i, action in zip(running, actions):
+                observation, reward, terminated, truncated, _ = envs[i].step(int(action))
+                observations[i], success[i] = observation["image"], reward > 0
+                if not (terminated or truncated):
+                    still.append(i)
+            running = np.array(still, dtype=int)
+        each = zip(batch, envs, success)
+        rows += [(level, seed, env.mission, won, env.step_count) for seed, env, won in each]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def evaluate(
@@ -88,41 +83,36 @@ def evaluate(
     ``vectors`` turns a batch of instructions into the sentence vectors (B, width) that the policy
     acts on, say those of another model, mapped; by default its own.
     """
-    vectors = vectors or policy.embed
-    return play(level, seeds, lambda texts: Cloned(policy, vectors(texts)))
+    return play(level, seeds, lambda texts: Cloned(policy, (vectors or policy.embed)(texts)))
 
 
 def evaluate_random(level: str, seeds: Sequence[int], seed: int = 0) -> pd.DataFrame:
     """A policy that draws uniformly from the six actions that are ever demonstrated."""
-    random = generator("random player", seed)
-    actions = len(ACTIONS) - 1
-    return play(level, seeds, lambda _: lambda seen, _: random.integers(actions, size=len(seen)))
+    random, count = generator("random player", seed), len(ACTIONS) - 1
+    return play(level, seeds, lambda _: lambda seen, _: random.integers(count, size=len(seen)))
 
 
 def evaluate_expert(level: str, seeds: Sequence[int]) -> pd.DataFrame:
     """The expert on the same episodes: what cloning could reach."""
-    episodes = expert.rollouts(level, seeds)
-    rows = [(e.seed, e.instruction, e.success, len(e.actions)) for e in episodes]
-    return _table(level, *zip(*rows))
+    rows = [(level, episode.seed, episode.instruction, episode.success, len(episode.actions))
+            for episode in expert.rollouts(level, seeds)]  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def summarize(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Success with its 95 % interval (Wilson, 1927), episodes and median steps, per group."""
     rows = []
     for values, group in episodes.groupby(by, sort=False):
-        counted = binomtest(int(group["success"].sum()), len(group))
-        low, high = counted.proportion_ci(method="wilson")
+        won = int(group["success"].sum())
+        low, high = binomtest(won, len(group)).proportion_ci(method="wilson")
         rows.append(dict(zip(by, values)) | {
-            "success": group["success"].mean(), "low": low, "high": high,
-            "episodes": len(group), "steps": group["steps"].median(),
-        })  # fmt: skip
+            "success": won / len(group), "low": low, "high": high,
+            "episodes": len(group), "steps": group["steps"].median()})  # fmt: skip
     return pd.DataFrame(rows)
 
 
 @torch.inference_mode()
-def film(
-    policy: Policy, level: str, seed: int, max_steps: int = 40, sentence: np.ndarray | None = None
-) -> expert.Film:
+def film(policy: Policy, level: str, seed: int, max_steps: int = 40, sentence=None) -> expert.Film:
     """Plays one episode and keeps every frame; ``sentence`` (width,) in place of its own vector."""
     env = levels.make(level, highlight=True)
     observation, _ = env.reset(seed=int(seed))
@@ -143,8 +133,7 @@ def film(
 
 def _make(profile, folder: Path, *inputs, player: str, agent: int, level: str, snapshot: int):
     full = not snapshot and player in ("trained", "held-out", "bilingual", "expert")
-    settings = profile.cloning
-    count = settings.evaluation_episodes if full else settings.baseline_episodes
+    count = profile.cloning.evaluation_episodes if full else profile.cloning.baseline_episodes
     seeds = levels.seeds("evaluation", count, profile.seed)
     if player == "random":
         episodes = evaluate_random(level, seeds, profile.seed)
@@ -157,13 +146,11 @@ def _make(profile, folder: Path, *inputs, player: str, agent: int, level: str, s
 
 
 EVALUATION = Stage(
-    name="evaluation",
-    make=_make,
-    load=lambda folder: pd.read_csv(folder / "episodes.csv.gz", keep_default_na=False),
+    "evaluation", _make, lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=("seed", "cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=lambda profile, player, agent, level, snapshot: (
         [] if player in ("random", "expert") else [(AGENT, {"agent": agent, "condition": player})]
     ),
-)
+)  # fmt: skip
 """Episodes of one player on one level.  ``player``: random, expert, or a condition of AGENT;
 ``snapshot``: 0, or one of SNAPSHOTS for the trained agent as it was on the way."""

@@ -14,38 +14,27 @@ from torch.nn import functional as F
 
 ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 START = len(ACTIONS)  # "previous action" of the first step
-CELLS = 49
+CELLS, MAX_WORDS = 49, 64
 
 # Every word of the baby language, so that a policy's vocabulary does not depend on its levels.  A
 # policy that hears second names knows these words as well, after its first.
-WORDS = (
-    "<pad>", "a", "the", "go", "to", "pick", "up", "open", "put", "next", "red", "green", "blue",
-    "purple", "yellow", "grey", "box", "ball", "key", "door", "object", "in", "front", "of", "you",
-    "behind", "on", "your", "left", "right", "and", "then", "after", ",",
-)  # fmt: skip
-MAX_WORDS = 64
+WORDS = tuple(
+    "<pad> a the go to pick up open put next red green blue purple yellow grey box ball key door "
+    "object in front of you behind on your left right and then after ,".split()
+)
 
 
-def _cell_table() -> tuple[list[tuple[int, int, int]], np.ndarray]:
-    """All that a BabyAI cell can show, and its index from object + 16 colour + 128 state."""
-    kinds = [(OBJECT_TO_IDX["unseen"], 0, 0), (OBJECT_TO_IDX["empty"], 0, 0)]
-    kinds += [(OBJECT_TO_IDX["wall"], COLOR_TO_IDX["grey"], 0)]
-    for colour in COLOR_TO_IDX.values():
-        kinds += [(OBJECT_TO_IDX[name], colour, 0) for name in ("key", "ball", "box")]
-        kinds += [(OBJECT_TO_IDX["door"], colour, state) for state in range(3)]
-    index = np.full(255 * (1 + 16 + 128) + 1, -1, np.int64)
-    index[np.array(kinds) @ (1, 16, 128)] = np.arange(len(kinds))
-    return kinds, index
-
-
-CELL_KINDS, _CELL_INDEX = _cell_table()
+# All that a BabyAI cell can show (object, colour, state), found by object + 16 colour + 128 state.
+_KINDS = [("unseen", "red", 0), ("empty", "red", 0), ("wall", "grey", 0)] + [
+    (kind, colour, state) for colour in COLOR_TO_IDX for kind, state in
+    (("key", 0), ("ball", 0), ("box", 0), ("door", 0), ("door", 1), ("door", 2))]  # fmt: skip
+CELL_KINDS = [(OBJECT_TO_IDX[kind], COLOR_TO_IDX[colour], state) for kind, colour, state in _KINDS]
+_CELL_INDEX = np.full(255 * (1 + 16 + 128) + 1, -1, np.int64)
+_CELL_INDEX[np.array(CELL_KINDS) @ (1, 16, 128)] = np.arange(len(CELL_KINDS))
 
 
 def cell_kinds(observations: np.ndarray) -> np.ndarray:
-    """uint8[..., 7, 7, 3] views -> uint8[..., 49] indices into CELL_KINDS.
-
-    Raises ValueError if a cell shows what no BabyAI level contains.
-    """
+    """uint8[..., 7, 7, 3] views -> uint8[..., 49] indices into CELL_KINDS, or ValueError."""
     code = observations.astype(np.int64) @ (1, 16, 128)
     kinds = _CELL_INDEX[code.reshape(*code.shape[:-2], CELLS)]
     if (kinds < 0).any():
@@ -113,11 +102,10 @@ class Look(nn.Module):
         super().__init__()
         self.width, self.queries = width, queries
         self.q_proj = nn.Linear(width, queries * width)
-        self.object, self.colour, self.state, self.position = (
-            nn.Embedding(size, 2 * width)
-            for size in (len(OBJECT_TO_IDX), len(COLOR_TO_IDX), 3, CELLS)
-        )
-        for table in (self.object, self.colour, self.state, self.position):
+        sizes = len(OBJECT_TO_IDX), len(COLOR_TO_IDX), 3, CELLS
+        tables = [nn.Embedding(size, 2 * width) for size in sizes]
+        self.object, self.colour, self.state, self.position = tables
+        for table in tables:
             nn.init.normal_(table.weight, std=0.5)
         self.out_proj = nn.Linear(queries * width, width)
         self.register_buffer("kinds", torch.tensor(CELL_KINDS), persistent=False)
@@ -137,11 +125,8 @@ class Look(nn.Module):
 
 
 class History(nn.Module):
-    """A pre-norm causal transformer layer over the steps of an episode.
-
-    Recency enters as a fixed linear penalty per head (ALiBi: Press et al., 2022), so an episode may
-    be longer than any demonstration.
-    """
+    """A pre-norm causal transformer layer over the steps of an episode.  Recency is a linear
+    penalty per head (ALiBi: Press et al., 2022), so an episode may outlast any demonstration."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -171,7 +156,6 @@ class History(nn.Module):
 class Policy(nn.Module):
     """Instruction-following policy for BabyAI, cloned from scratch.
 
-    ============  ==================================================================================
     inputs        instruction (words); per step the 7 x 7 view and the previous action
     language      words -> transformer -> mean -> **one sentence embedding** (width); nothing else
                   of the instruction reaches the rest, so this is the vector that is compared
@@ -179,30 +163,25 @@ class Policy(nn.Module):
     memory        causal transformer over the steps so far; no padding, no future is attended
     output        logits over 7 actions (the seventh, "done", is never demonstrated)
     not given     absolute position, compass, the whole grid, reward, pretrained weights
-    ============  ==================================================================================
     """
 
     def __init__(self, sizes: Sizes, words: Sequence[str] = WORDS):
         super().__init__()
         self.sizes, self.words = sizes, tuple(words)
         self.word_id = {word: index for index, word in enumerate(self.words)}
-        width = sizes.width
+        width, depth = sizes.width, sizes.history_layers
         self.instruction = InstructionEncoder(sizes, len(self.words))
         self.previous = nn.Embedding(START + 1, width)
         self.look = Look(width, sizes.queries)
-        layers = (History(width, sizes.heads) for _ in range(sizes.history_layers))
-        self.history = nn.ModuleList(layers)
+        self.history = nn.ModuleList(History(width, sizes.heads) for _ in range(depth))
         self.action_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width),
                                          nn.GELU(), nn.Linear(2 * width, len(ACTIONS)))  # fmt: skip
 
     def forward(
         self, sentence: Tensor, cells: Tensor, previous: Tensor, past: list | None = None
     ) -> tuple[Tensor, list, Tensor]:
-        """sentence (B, C), cells int64 (B, T, 49), previous int64 (B, T).
-
-        Returns logits (B, T, 7), the past to hand in with the next steps, and the attention over
-        the cells (B, T, Q, 49).
-        """
+        """sentence (B, C), cells int64 (B, T, 49), previous int64 (B, T) -> logits (B, T, 7), the
+        past to hand in with the next steps, and the attention over the cells (B, T, Q, 49)."""
         batch, steps = previous.shape
         x = sentence.unsqueeze(1) + self.previous(previous)  # (B, T, C)
         seen, attention = self.look(x.flatten(0, 1), cells.flatten(0, 1))
