@@ -1,12 +1,9 @@
 """The policy: an instruction, what is seen and what was done, to the next action."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,44 +14,29 @@ from torch.nn import functional as F
 
 ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 START = len(ACTIONS)  # "previous action" of the first step
-CELLS = 49
+CELLS, MAX_WORDS = 49, 64
 
 # Every word of the baby language, so that a policy's vocabulary does not depend on its levels.  A
 # policy that hears second names knows these words as well, after its first.
-WORDS = (
-    "<pad>", "a", "the", "go", "to", "pick", "up", "open", "put", "next", "red", "green", "blue",
-    "purple", "yellow", "grey", "box", "ball", "key", "door", "object", "in", "front", "of", "you",
-    "behind", "on", "your", "left", "right", "and", "then", "after", ",",
-)  # fmt: skip
-MAX_WORDS = 64
+WORDS = tuple(
+    "<pad> a the go to pick up open put next red green blue purple yellow grey box ball key door "
+    "object in front of you behind on your left right and then after ,".split()
+)
 
 
-def _cell_table() -> tuple[list[tuple[int, int, int]], np.ndarray]:
-    """All that a BabyAI cell can show, and its index from object + 16 colour + 128 state."""
-    kinds = [(OBJECT_TO_IDX["unseen"], 0, 0), (OBJECT_TO_IDX["empty"], 0, 0)]
-    kinds += [(OBJECT_TO_IDX["wall"], COLOR_TO_IDX["grey"], 0)]
-    for colour in COLOR_TO_IDX.values():
-        kinds += [(OBJECT_TO_IDX[name], colour, 0) for name in ("key", "ball", "box")]
-        kinds += [(OBJECT_TO_IDX["door"], colour, state) for state in range(3)]
-    index = np.full(512, -1, np.int64)
-    for number, (kind, colour, state) in enumerate(kinds):
-        index[kind + 16 * colour + 128 * state] = number
-    return kinds, index
-
-
-CELL_KINDS, _CELL_INDEX = _cell_table()
+# All that a BabyAI cell can show (object, colour, state), found by object + 16 colour + 128 state.
+_KINDS = [("unseen", "red", 0), ("empty", "red", 0), ("wall", "grey", 0)] + [
+    (kind, colour, state) for colour in COLOR_TO_IDX for kind, state in
+    (("key", 0), ("ball", 0), ("box", 0), ("door", 0), ("door", 1), ("door", 2))]  # fmt: skip
+CELL_KINDS = [(OBJECT_TO_IDX[kind], COLOR_TO_IDX[colour], state) for kind, colour, state in _KINDS]
+_CELL_INDEX = np.full(255 * (1 + 16 + 128) + 1, -1, np.int64)
+_CELL_INDEX[np.array(CELL_KINDS) @ (1, 16, 128)] = np.arange(len(CELL_KINDS))
 
 
 def cell_kinds(observations: np.ndarray) -> np.ndarray:
-    """uint8[..., 7, 7, 3] views -> uint8[..., 49] indices into CELL_KINDS.
-
-    Raises ValueError if a cell shows what no BabyAI level contains.
-    """
-    o = observations.astype(np.int64)
-    code = (o[..., 0] + 16 * o[..., 1] + 128 * o[..., 2]).reshape(*o.shape[:-3], CELLS)
-    if code.size and code.max() >= len(_CELL_INDEX):
-        raise ValueError("an observation holds a cell that no BabyAI level contains")
-    kinds = _CELL_INDEX[code]
+    """uint8[..., 7, 7, 3] views -> uint8[..., 49] indices into CELL_KINDS, or ValueError."""
+    code = observations.astype(np.int64) @ (1, 16, 128)
+    kinds = _CELL_INDEX[code.reshape(*code.shape[:-2], CELLS)]
     if (kinds < 0).any():
         raise ValueError("an observation holds a cell that no BabyAI level contains")
     return kinds.astype(np.uint8)
@@ -71,7 +53,7 @@ class Sizes:
     history_layers: int
 
     @classmethod
-    def of(cls, cloning: Any) -> Sizes:
+    def of(cls, cloning) -> "Sizes":
         return cls(**{field.name: getattr(cloning, field.name) for field in fields(cls)})
 
 
@@ -86,22 +68,18 @@ class InstructionEncoder(nn.Module):
         nn.init.normal_(self.words.weight, std=0.5)
         nn.init.normal_(self.places.weight, std=0.5)
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                sizes.width, sizes.heads, 2 * sizes.width, dropout=0.0, activation="gelu",
-                batch_first=True, norm_first=True,
-            )
+            nn.TransformerEncoderLayer(sizes.width, sizes.heads, 2 * sizes.width, dropout=0.0,
+                                       activation="gelu", batch_first=True, norm_first=True)
             for _ in range(sizes.instruction_layers)
         )  # fmt: skip
         self.norm = nn.LayerNorm(sizes.width)
 
     def states(self, tokens: Tensor) -> Tensor:
         """Every layer's word states: float[layers + 1, B, L, width]; layer 0 is the embeddings."""
-        x = self.words(tokens) + self.places.weight[: tokens.shape[1]]  # (B, L, C)
-        kept = [x]
+        states = [self.words(tokens) + self.places.weight[: tokens.shape[1]]]  # (B, L, C)
         for layer in self.layers:
-            x = layer(x, src_key_padding_mask=tokens == 0)
-            kept.append(x)
-        return torch.stack(kept)
+            states.append(layer(states[-1], src_key_padding_mask=tokens == 0))
+        return torch.stack(states)
 
     def pool(self, states: Tensor, tokens: Tensor) -> Tensor:
         """Mean over the words of each sentence, padding excluded: (..., B, L, C) -> (..., B, C)."""
@@ -116,19 +94,18 @@ class Look(nn.Module):
     """Query vectors attend over the 49 visible cells; each query is one head of full width.
 
     A cell's key and value are sums of embedding rows (object + colour + state + position), so a
-    score is a sum of two small tables looked up, and a read-out is attention gathered per kind of
-    cell: the same numbers as with 49 keys and values written out, for a fraction of the work.
+    score is a sum of two look-ups, and a read-out gathers attention per kind of cell: the same
+    numbers as with 49 keys and values written out, for a fraction of the work.
     """
 
     def __init__(self, width: int, queries: int):
         super().__init__()
         self.width, self.queries = width, queries
         self.q_proj = nn.Linear(width, queries * width)
-        self.object = nn.Embedding(len(OBJECT_TO_IDX), 2 * width)
-        self.colour = nn.Embedding(len(COLOR_TO_IDX), 2 * width)
-        self.state = nn.Embedding(3, 2 * width)
-        self.position = nn.Embedding(CELLS, 2 * width)
-        for table in (self.object, self.colour, self.state, self.position):
+        sizes = len(OBJECT_TO_IDX), len(COLOR_TO_IDX), 3, CELLS
+        tables = [nn.Embedding(size, 2 * width) for size in sizes]
+        self.object, self.colour, self.state, self.position = tables
+        for table in tables:
             nn.init.normal_(table.weight, std=0.5)
         self.out_proj = nn.Linear(queries * width, width)
         self.register_buffer("kinds", torch.tensor(CELL_KINDS), persistent=False)
@@ -148,36 +125,28 @@ class Look(nn.Module):
 
 
 class History(nn.Module):
-    """A pre-norm causal transformer layer over the steps of an episode.
-
-    Recency enters as a fixed linear penalty per head (ALiBi: Press et al., 2022), so an episode may
-    be longer than any demonstration.
-    """
+    """A pre-norm causal transformer layer over the steps of an episode.  Recency is a linear
+    penalty per head (ALiBi: Press et al., 2022), so an episode may outlast any demonstration."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv_proj, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
+        up, down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = nn.Sequential(up, nn.GELU(), down)
         slopes = torch.tensor([2.0 ** (-8 * (head + 1) / heads) for head in range(heads)])
         self.register_buffer("slopes", slopes.view(1, heads, 1, 1), persistent=False)
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, T, C), after ``past`` (2, B, H, P, C/H) -> (B, T, C), and the past including x."""
         batch, steps, width = x.shape
-        q, k, v = (
-            part.view(batch, steps, self.heads, -1).transpose(1, 2)
-            for part in self.qkv_proj(self.norm_attention(x)).chunk(3, dim=-1)
-        )  # (B, H, T, C/H)
+        qkv = self.qkv_proj(self.norm_attention(x)).view(batch, steps, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        total = k.shape[2]
-        ago = torch.arange(total - steps, total, device=x.device).unsqueeze(1) - torch.arange(
-            total, device=x.device
-        )  # (T, P + T): how many steps ago
+        at = torch.arange(k.shape[2], device=x.device)
+        ago = at[-steps:].unsqueeze(1) - at  # (T, P + T): how many steps ago
         bias = (-self.slopes * ago).masked_fill(ago < 0, float("-inf"))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x + self.out_proj(mixed.transpose(1, 2).flatten(2))
@@ -187,7 +156,6 @@ class History(nn.Module):
 class Policy(nn.Module):
     """Instruction-following policy for BabyAI, cloned from scratch.
 
-    ============  ==================================================================================
     inputs        instruction (words); per step the 7 x 7 view and the previous action
     language      words -> transformer -> mean -> **one sentence embedding** (width); nothing else
                   of the instruction reaches the rest, so this is the vector that is compared
@@ -195,40 +163,31 @@ class Policy(nn.Module):
     memory        causal transformer over the steps so far; no padding, no future is attended
     output        logits over 7 actions (the seventh, "done", is never demonstrated)
     not given     absolute position, compass, the whole grid, reward, pretrained weights
-    ============  ==================================================================================
     """
 
     def __init__(self, sizes: Sizes, words: Sequence[str] = WORDS):
         super().__init__()
         self.sizes, self.words = sizes, tuple(words)
         self.word_id = {word: index for index, word in enumerate(self.words)}
-        width = sizes.width
+        width, depth = sizes.width, sizes.history_layers
         self.instruction = InstructionEncoder(sizes, len(self.words))
         self.previous = nn.Embedding(START + 1, width)
         self.look = Look(width, sizes.queries)
-        self.history = nn.ModuleList(
-            History(width, sizes.heads) for _ in range(sizes.history_layers)
-        )
-        self.action_head = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(),
-            nn.Linear(2 * width, len(ACTIONS)),
-        )  # fmt: skip
+        self.history = nn.ModuleList(History(width, sizes.heads) for _ in range(depth))
+        self.action_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width),
+                                         nn.GELU(), nn.Linear(2 * width, len(ACTIONS)))  # fmt: skip
 
     def forward(
         self, sentence: Tensor, cells: Tensor, previous: Tensor, past: list | None = None
     ) -> tuple[Tensor, list, Tensor]:
-        """sentence (B, C), cells int64 (B, T, 49), previous int64 (B, T).
-
-        Returns logits (B, T, 7), the past to hand in with the next steps, and the attention over
-        the cells (B, T, Q, 49).
-        """
+        """sentence (B, C), cells int64 (B, T, 49), previous int64 (B, T) -> logits (B, T, 7), the
+        past to hand in with the next steps, and the attention over the cells (B, T, Q, 49)."""
         batch, steps = previous.shape
         x = sentence.unsqueeze(1) + self.previous(previous)  # (B, T, C)
         seen, attention = self.look(x.flatten(0, 1), cells.flatten(0, 1))
-        x = x + seen.view(batch, steps, -1)
-        kept = []
-        for depth, layer in enumerate(self.history):
-            x, memory = layer(x, past[depth] if past else None)
+        x, kept = x + seen.view(batch, steps, -1), []
+        for layer, memory in zip(self.history, past or [None] * len(self.history)):
+            x, memory = layer(x, memory)
             kept.append(memory)
         return self.action_head(x), kept, attention.view(batch, steps, -1, CELLS)
 
@@ -251,8 +210,7 @@ class Policy(nn.Module):
         ``layer``: None for the sentence embedding that the policy acts on; 0 (word embeddings) to L
         for the mean over words of that layer's states.  ValueError: an unknown word or layer.
         """
-        tokens = self.tokenize(texts)
-        encoder = self.eval().instruction
+        tokens, encoder = self.tokenize(texts), self.eval().instruction
         if layer is None:
             return encoder(tokens).numpy()
         states = encoder.states(tokens)  # (layers + 1, N, L, C)
@@ -266,9 +224,8 @@ class Policy(nn.Module):
         (folder / "policy.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, weights: str = "policy.safetensors") -> Policy:
+    def load(cls, folder: Path, weights: str = "policy.safetensors") -> "Policy":
         known = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
-        words = known.pop("words")
-        policy = cls(Sizes(**known), words)
+        policy = cls(words=known.pop("words"), sizes=Sizes(**known))
         policy.load_state_dict(load_file(folder / weights))
         return policy.eval()

@@ -1,7 +1,5 @@
 """Behavioural cloning: cross-entropy on the expert's actions, resumable to the bit."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,49 +26,38 @@ TRAINED_WITH = ("width", "heads", "instruction_layers", "queries", "history_laye
                 "shuffled_epochs", "held_out", "batch_episodes", "learning_rate",
                 "weight_decay")  # fmt: skip
 SNAPSHOTS = (1, 4, 16)  # in 64ths of the training's steps: weights of agent 0 kept on the way
-CHECKPOINT = "checkpoint.pt"
-CHECKPOINT_STEPS = 400
-WARMUP = 0.02  # share of the steps, but at least:
-WARMUP_STEPS = 100
+SNAPSHOT = "after-{:02d}-64ths.safetensors"
+CHECKPOINT, CHECKPOINT_STEPS = "checkpoint.pt", 400
+WARMUP, WARMUP_STEPS = 0.02, 100  # share of the steps, but at least so many
 BUCKET = 16  # batches that are sorted by length together, so that little is padded
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """Demonstrations of several levels as tensors, S steps and N episodes in all.
+    """Demonstrations of several levels as tensors, S steps and N episodes in all."""
 
-    ``cells`` uint8[S, 49], ``actions`` uint8[S], ``starts`` and ``lengths`` int64[N],
-    ``tokens`` int64[N, L], ``level`` int64[N] (index into ``levels``).
-    """
-
-    cells: Tensor
-    actions: Tensor
-    starts: Tensor
-    lengths: Tensor
-    tokens: Tensor
-    level: Tensor
+    cells: Tensor  # uint8[S, 49]
+    actions: Tensor  # uint8[S]
+    starts: Tensor  # int64[N]
+    lengths: Tensor  # int64[N]
+    tokens: Tensor  # int64[N, L]
+    level: Tensor  # int64[N], index into levels
     levels: list[str]
 
     @classmethod
     def of(
-        cls,
-        demonstrations: Mapping[str, Demonstrations],
-        policy: Policy,
+        cls, demonstrations: Mapping[str, Demonstrations], policy: Policy,
         instructions: Callable[[int, Demonstrations], Sequence[str]] | None = None,
         without: Sequence[str] = (),
-    ) -> Episodes:
-        """Lays levels end to end, with instructions in the words of a policy.
+    ) -> "Episodes":  # fmt: skip
+        """Lays levels end to end, without episodes whose instruction has a phrase of ``without``.
 
-        ``instructions(number of the level, its demonstrations)``: what is heard in place of the
-        recorded instructions.  ``without``: phrases such as "red ball"; episodes whose instruction
-        has one of them are left out.
+        ``instructions(number of the level, its demonstrations)``: heard in place of the recorded.
         """
         parts = list(demonstrations.values())
-        texts: list[str] = []
-        for number, part in enumerate(parts):
-            texts += list(instructions(number, part) if instructions else part.instructions)
+        heard = instructions or (lambda number, part: part.instructions)
+        texts = [text for number, part in enumerate(parts) for text in heard(number, part)]
         lengths = torch.from_numpy(np.concatenate([part.lengths for part in parts])).long()
-        starts = torch.cumsum(lengths, 0) - lengths
         level = torch.tensor([n for n, part in enumerate(parts) for _ in range(len(part))])
         keep = torch.tensor([not any(phrase in text for phrase in without) for text in texts])
         if not keep.any():
@@ -78,12 +65,9 @@ class Episodes:
         return cls(
             cells=torch.from_numpy(np.concatenate([cell_kinds(p.observations) for p in parts])),
             actions=torch.from_numpy(np.concatenate([part.actions for part in parts])),
-            starts=starts[keep],
-            lengths=lengths[keep],
-            tokens=policy.tokenize(texts)[keep],
-            level=level[keep],
-            levels=list(demonstrations),
-        )
+            starts=(torch.cumsum(lengths, 0) - lengths)[keep], lengths=lengths[keep],
+            tokens=policy.tokenize(texts)[keep], level=level[keep], levels=list(demonstrations),
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -91,13 +75,12 @@ class Episodes:
     def batch(self, chosen: np.ndarray, to: torch.device) -> tuple[Tensor, ...]:
         """tokens (B, L), cells (B, T, 49), previous and next actions (B, T), mask (B, T)."""
         index = torch.from_numpy(chosen)
-        lengths = self.lengths[index]
+        lengths, tokens = self.lengths[index], self.tokens[index]
         steps = torch.arange(int(lengths.max()))
         mask = steps < lengths.unsqueeze(1)  # (B, T)
         where = (self.starts[index].unsqueeze(1) + steps).clamp_max(len(self.actions) - 1)
         actions = self.actions[where].long()
         previous = F.pad(actions, (1, -1), value=START)
-        tokens = self.tokens[index]
         tokens = tokens[:, : int((tokens != 0).sum(1).max())]
         parts = (tokens, self.cells[where].long(), previous, actions, mask)
         return tuple(part.to(to, non_blocking=True) for part in parts)
@@ -105,9 +88,7 @@ class Episodes:
     def batches(self, size: int, seed: int, epoch: int) -> list[np.ndarray]:
         """One epoch's batches, a function of seed and epoch: a run can resume inside it."""
         rng = generator("batches", seed, epoch)
-        order = rng.permutation(len(self))
-        lengths = self.lengths.numpy()
-        batches = []
+        order, lengths, batches = rng.permutation(len(self)), self.lengths.numpy(), []
         for start in range(0, len(order), BUCKET * size):
             bucket = order[start : start + BUCKET * size]
             bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
@@ -119,8 +100,7 @@ def loss_of(policy: Policy, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, 
     """Mean cross-entropy over the steps of a batch, then per step: whether right, and the mask."""
     tokens, cells, previous, actions, mask = batch
     logits, _, _ = policy(policy.instruction(tokens), cells, previous)
-    loss = F.cross_entropy(logits[mask], actions[mask])
-    return loss, logits.argmax(-1) == actions, mask
+    return F.cross_entropy(logits[mask], actions[mask]), logits.argmax(-1) == actions, mask
 
 
 @torch.inference_mode()
@@ -133,67 +113,44 @@ def validate(policy: Policy, episodes: Episodes, to: torch.device) -> dict[str, 
         chosen = order[start : start + 256]
         loss, correct, mask = loss_of(policy, episodes.batch(chosen, to))
         total += float(loss) * int(mask.sum())
-        level = episodes.level[torch.from_numpy(chosen)]
-        right[:, 0].index_add_(0, level, (correct & mask).sum(1).float().cpu())
-        right[:, 1].index_add_(0, level, mask.sum(1).float().cpu())
+        counts = torch.stack([(correct & mask).sum(1), mask.sum(1)], 1).float().cpu()
+        right.index_add_(0, episodes.level[torch.from_numpy(chosen)], counts)
     policy.train()
-    scores = {"validation_loss": total / int(episodes.lengths.sum())}
-    for name, (hits, count) in zip(episodes.levels, right.tolist()):
-        scores[f"accuracy {name}"] = hits / max(count, 1)
-    return scores
+    accuracy = {f"accuracy {name}": hits / max(count, 1)
+                for name, (hits, count) in zip(episodes.levels, right.tolist())}  # fmt: skip
+    return {"validation_loss": total / int(episodes.lengths.sum())} | accuracy
 
 
 def train(
-    policy: Policy,
-    episodes: Episodes,
-    validation: Episodes,
-    settings: Cloning,
-    epochs: int,
-    seed: int,
-    folder: Path,
-    wanted_device: str = "cpu",
-    kept: Sequence[int] = SNAPSHOTS,
-) -> pd.DataFrame:
+    policy: Policy, episodes: Episodes, validation: Episodes, settings: Cloning, epochs: int,
+    seed: int, folder: Path, wanted_device: str = "cpu", kept: Sequence[int] = SNAPSHOTS,
+) -> pd.DataFrame:  # fmt: skip
     """Trains ``policy`` in place and leaves it with the weights of its best epoch.
 
     The best epoch is the one of lowest loss on held-out episodes (early stopping).  A checkpoint
     in ``folder`` is found and continued; on one thread the result is the same, bit for bit.
-    The weights after each of ``kept``, in 64ths of the steps, are left in ``folder``.
-    Returns one row per epoch: epoch, step, train_loss, validation_loss, accuracy per level.
+    ``kept``: weights to leave in ``folder``, after so many 64ths of the steps.
+    Returns one row per epoch: step, epoch, train_loss, validation_loss, accuracy per level.
     """
     to = torch.device(parallel.device(wanted_device))
     policy.to(to).train()
-    matrices = [p for p in policy.parameters() if p.ndim == 2]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": [p for p in policy.parameters() if p.ndim != 2], "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-        betas=(0.9, 0.99),
-        fused=True,
-    )
+    groups = [{"params": [p for p in policy.parameters() if (p.ndim == 2) == matrix],
+               "weight_decay": settings.weight_decay if matrix else 0.0}
+              for matrix in (True, False)]  # fmt: skip
+    optimizer = torch.optim.AdamW(groups, settings.learning_rate, betas=(0.9, 0.99), fused=True)
     per_epoch = len(episodes.batches(settings.batch_episodes, seed, 0))
     total = epochs * per_epoch
-
-    snapshots: dict[int, list[int]] = {}
-    for part in kept:
-        snapshots.setdefault(max(1, round(total * part / 64)), []).append(part)
-
     warm = min(max(WARMUP_STEPS, WARMUP * total), total)
-
-    def rate(step: int) -> float:
-        decay = 0.5 * (1 + np.cos(np.pi * min(1.0, step / total)))
-        return min((step + 1) / warm, 1.0) * decay
-
     # The order of batches is a function of seed and step, so no generator has to be kept.
     state = {"step": 0, "loss_sum": 0.0, "curve": [], "best": {}}
     state |= _restore(folder / CHECKPOINT, policy, optimizer, to)
     while state["step"] < total:
         epoch, position = divmod(state["step"], per_epoch)
         for chosen in episodes.batches(settings.batch_episodes, seed, epoch)[position:]:
+            decay = 0.5 * (1 + np.cos(np.pi * (state["step"] / total)))
+            rate = min((state["step"] + 1) / warm, 1.0) * decay
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * rate(state["step"])
+                group["lr"] = settings.learning_rate * rate
             loss, _, _ = loss_of(policy, episodes.batch(chosen, to))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -201,41 +158,33 @@ def train(
             optimizer.step()
             state["step"] += 1
             state["loss_sum"] += float(loss.detach())
-            for part in snapshots.get(state["step"], ()):
-                save_file(policy.state_dict(), folder / f"after-{part:02d}-64ths.safetensors")
+            for part in kept:
+                if state["step"] == max(1, round(total * part / 64)):
+                    save_file(policy.state_dict(), folder / SNAPSHOT.format(part))
             if state["step"] % per_epoch == 0:
-                scores = validate(policy, validation, to)
                 row = {"step": state["step"], "epoch": epoch + 1,
-                       "train_loss": state["loss_sum"] / per_epoch, **scores}  # fmt: skip
-                state["loss_sum"] = 0.0
-                state["curve"].append(row)
-                if row["validation_loss"] <= min(r["validation_loss"] for r in state["curve"]):
-                    weights = policy.state_dict()
-                    state["best"] = {k: v.detach().clone() for k, v in weights.items()}
+                       "train_loss": state["loss_sum"] / per_epoch}  # fmt: skip
+                state["curve"].append(row | validate(policy, validation, to))
+                state["loss_sum"], losses = 0.0, [r["validation_loss"] for r in state["curve"]]
+                if losses[-1] == min(losses):
+                    state["best"] = {k: v.clone() for k, v in policy.state_dict().items()}
             if state["step"] % CHECKPOINT_STEPS == 0 or state["step"] % per_epoch == 0:
-                _save(folder / CHECKPOINT, policy, optimizer, state)
+                buffer = io.BytesIO()
+                torch.save((policy.state_dict(), optimizer.state_dict(), state), buffer)
+                write_atomically(folder / CHECKPOINT, buffer.getvalue())
     policy.load_state_dict(state["best"])
     policy.to("cpu").eval()
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return pd.DataFrame(state["curve"])
 
 
-def _save(path: Path, policy: Policy, optimizer: torch.optim.Optimizer, state: dict) -> None:
-    buffer = io.BytesIO()
-    whole = {"policy": policy.state_dict(), "optimizer": optimizer.state_dict(), "state": state}
-    torch.save(whole, buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def _restore(
-    path: Path, policy: Policy, optimizer: torch.optim.Optimizer, to: torch.device
-) -> dict:
+def _restore(path: Path, policy: Policy, optimizer: torch.optim.Optimizer, to) -> dict:
     """What an interrupted training left, put back in place; {} where there is nothing of use."""
     try:
-        whole = torch.load(path, map_location=to, weights_only=True)  # runs no code
-        policy.load_state_dict(whole["policy"])
-        optimizer.load_state_dict(whole["optimizer"])
-        return whole["state"]
+        weights, moments, state = torch.load(path, map_location=to, weights_only=True)  # no code
+        policy.load_state_dict(weights)
+        optimizer.load_state_dict(moments)
+        return state
     except Exception:  # none, or damaged: begin again
         path.unlink(missing_ok=True)
         return {}
@@ -254,7 +203,7 @@ class Agent:
 
     def after(self, part: int) -> Policy:
         """The policy as it was after ``part`` 64ths of its training, ``part`` of SNAPSHOTS."""
-        return Policy.load(self.folder, f"after-{part:02d}-64ths.safetensors")
+        return Policy.load(self.folder, SNAPSHOT.format(part))
 
 
 SEED_OFFSETS = {"trained": 0, "held-out": 0, "shuffled": 0, "untrained": 0, "bilingual": 100,
@@ -276,11 +225,9 @@ def new_policy(profile: Profile, agent: int, condition: str) -> Policy:
 
 def _make(profile: Profile, folder: Path, *inputs, agent: int, condition: str) -> None:
     settings, seed = profile.cloning, agent_seed(profile, agent, condition)
-    policy = new_policy(profile, agent, condition)
-    curve = pd.DataFrame()
+    policy, curve = new_policy(profile, agent, condition), pd.DataFrame()
     if not condition.endswith("untrained"):
         shuffled = condition.endswith("shuffled")
-        without = settings.held_out if condition == "held-out" else ()
         table = grammar.second_names(profile.data.second_names)
 
         def heard(number: int, part: Demonstrations) -> Sequence[str]:
@@ -291,47 +238,35 @@ def _make(profile: Profile, folder: Path, *inputs, agent: int, condition: str) -
                 texts = generator("shuffled instructions", seed, number).permutation(texts)
             return texts
 
-        train_set, validation = (
-            Episodes.of({level: part[level] for level in sorted(part)}, policy, heard, without)
-            for part in inputs
-        )
+        without = settings.held_out if condition == "held-out" else ()
+        train_set, validation = (Episodes.of(dict(sorted(part.items())), policy, heard, without)
+                                 for part in inputs)  # fmt: skip
+        # With fewer episodes, more passes: about as many steps as the trained agents take.
         everything = sum(len(part) for part in inputs[0].values())
+        epochs = round(settings.epochs * everything / len(train_set))
         curve = train(
-            policy,
-            train_set,
-            validation,
-            settings,
-            # With fewer episodes, more passes: about as many steps as the trained agents take.
-            epochs=settings.shuffled_epochs
-            if shuffled
-            else round(settings.epochs * everything / len(train_set)),
-            seed=seed,
-            folder=folder,
-            wanted_device=profile.device,
+            policy, train_set, validation, settings,
+            epochs=settings.shuffled_epochs if shuffled else epochs,
+            seed=seed, folder=folder, wanted_device=profile.device,
             kept=SNAPSHOTS if condition == "trained" and agent == 0 else (),
-        )
+        )  # fmt: skip
     policy.save(folder)
     curve.to_csv(folder / "curve.csv", index=False)
 
 
 def _load(folder: Path) -> Agent:
-    text = (folder / "curve.csv").read_text().strip()
-    return Agent(pd.read_csv(folder / "curve.csv") if text else pd.DataFrame(), folder)
+    trained = (folder / "curve.csv").read_text().strip()
+    return Agent(pd.read_csv(folder / "curve.csv") if trained else pd.DataFrame(), folder)
 
 
 AGENT = Stage(
-    name="agent",
-    make=_make,
-    load=_load,
+    name="agent", make=_make, load=_load, resumable=True,
     reads=("seed", "data.second_names", *(f"cloning.{name}" for name in TRAINED_WITH)),
-    needs=lambda profile, agent, condition: (
-        []
-        if condition.endswith("untrained")
-        else [(DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")]
-    ),
-    resumable=True,
+    needs=lambda profile, agent, condition: [
+        (DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")
+        if not condition.endswith("untrained")],
     cost=lambda agent, condition: 0.2 if condition.endswith("shuffled") else 1.0,
-)
+)  # fmt: skip
 """One `Agent`.  ``condition``: trained (on first names), held-out (not shown some compositions),
 shuffled (instructions exchanged between episodes), untrained; or bilingual (each episode speaks
 first or second names), bilingual-shuffled, bilingual-untrained."""
@@ -339,23 +274,20 @@ first or second names), bilingual-shuffled, bilingual-untrained."""
 
 def trained_agents(profile: Profile) -> list[dict[str, Any]]:
     """Parameters of every agent of a profile that is trained at all."""
-    settings = profile.cloning
-    counts = {"trained": settings.agents, "held-out": 1, "shuffled": settings.agents,
-              "bilingual": settings.bilingual,
-              "bilingual-shuffled": min(settings.bilingual, 1)}  # fmt: skip
+    agents, bilingual = profile.cloning.agents, profile.cloning.bilingual
+    counts = {"trained": agents, "held-out": 1, "shuffled": agents, "bilingual": bilingual,
+              "bilingual-shuffled": min(bilingual, 1)}  # fmt: skip
     return [{"agent": n, "condition": c} for c, count in counts.items() for n in range(count)]
 
 
 def _curves(profile: Profile, folder: Path, *agents: Agent) -> None:
     each = zip(agents, trained_agents(profile))
-    frame = pd.concat(agent.curve.assign(**which) for agent, which in each)
-    frame.to_csv(folder / "curves.csv", index=False)
+    curves = pd.concat(agent.curve.assign(**which) for agent, which in each)
+    curves.to_csv(folder / "curves.csv", index=False)
 
 
 CURVES = Stage(
-    name="curves",
-    make=_curves,
-    load=lambda folder: pd.read_csv(folder / "curves.csv"),
+    "curves", _curves, lambda folder: pd.read_csv(folder / "curves.csv"),
     needs=lambda profile: [(AGENT, which) for which in trained_agents(profile)],
-)
+)  # fmt: skip
 """The training curves of all agents: agent, condition, and the columns of `train`."""

@@ -1,10 +1,9 @@
 """Demonstrations as arrays, one compressed shard per level, and the stages that make them."""
 
-from __future__ import annotations
-
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,38 +13,30 @@ from paper_utils.data import expert, levels
 from paper_utils.store import Stage, write_json, write_table
 
 SHARD = 250  # episodes per task: small enough to balance, large enough to amortise
-SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """N successful expert episodes of one level, S steps in all, laid end to end.
+    """N successful expert episodes of one level, S steps in all, laid end to end."""
 
-    ``observations`` uint8[S, 7, 7, 3], ``actions`` uint8[S], ``lengths`` int32[N] (steps),
-    ``seeds`` int64[N], ``instructions`` str[N] (as the level said them), ``skipped`` int64[K]
-    (seeds that the expert failed or hung on).
-    """
-
-    observations: np.ndarray
-    actions: np.ndarray
-    lengths: np.ndarray
-    seeds: np.ndarray
-    instructions: np.ndarray
-    skipped: np.ndarray
+    observations: np.ndarray  # uint8[S, 7, 7, 3]
+    actions: np.ndarray  # uint8[S]
+    lengths: np.ndarray  # int32[N], in steps
+    seeds: np.ndarray  # int64[N]
+    instructions: np.ndarray  # str[N], as the level said them
+    skipped: np.ndarray  # int64[K], the seeds that the expert failed or hung on
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def save(self, path: Path) -> None:
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        # Planes compress better apart than interleaved.
-        arrays["observations"] = np.moveaxis(self.observations, -1, 0)
-        np.savez_compressed(path, **arrays)
+        planes = np.moveaxis(self.observations, -1, 0)  # compress better apart than interleaved
+        np.savez_compressed(path, **(vars(self) | {"observations": planes}))
 
     @classmethod
-    def load(cls, path: Path) -> Demonstrations:
+    def load(cls, path: Path) -> "Demonstrations":
         with np.load(path, allow_pickle=False) as file:
-            arrays = {field.name: file[field.name] for field in fields(cls)}
+            arrays = dict(file)
         arrays["observations"] = np.ascontiguousarray(np.moveaxis(arrays["observations"], 0, -1))
         return cls(**arrays)
 
@@ -53,9 +44,9 @@ class Demonstrations:
 def collect(episodes: list[expert.Episode]) -> Demonstrations:
     """Lays the successful ``episodes`` end to end, and lists the seeds of the others."""
     good = [episode for episode in episodes if episode.success]
-    empty = np.empty((0, 7, 7, 3), np.uint8)
+    views = [np.empty((0, 7, 7, 3), np.uint8), *(episode.observations for episode in good)]
     return Demonstrations(
-        observations=np.concatenate([empty, *(e.observations for e in good)]),
+        observations=np.concatenate(views),
         actions=np.concatenate([np.empty(0, np.uint8), *(e.actions for e in good)]),
         lengths=np.array([len(e.actions) for e in good], np.int32),
         seeds=np.array([e.seed for e in good], np.int64),
@@ -64,73 +55,43 @@ def collect(episodes: list[expert.Episode]) -> Demonstrations:
     )
 
 
-def concatenate(parts: list[Demonstrations]) -> Demonstrations:
-    return Demonstrations(
-        *(
-            np.concatenate([getattr(p, field.name) for p in parts])
-            for field in fields(Demonstrations)
-        )
-    )
-
-
 def _play(task: tuple[str, range]) -> Demonstrations:
     return collect(expert.rollouts(*task))
 
 
 def play(wanted: dict[str, range], compute=None) -> dict[str, Demonstrations]:
-    """Demonstrations of each level for its seeds, played side by side.
-
-    Independent of the number of workers.
-    """
-    tasks = [
-        (level, seeds[start : start + SHARD])
-        for level, seeds in wanted.items()
-        for start in range(0, len(seeds), SHARD)
-    ]
-    played = parallel.map(_play, tasks, compute, "demonstrations")
-    return {
-        level: concatenate([part for (of, _), part in zip(tasks, played) if of == level])
-        for level in wanted
-    }
+    """Demonstrations of each level for its seeds, the same with any number of workers."""
+    tasks = [(level, seeds[start : start + SHARD]) for level, seeds in wanted.items()
+             for start in range(0, len(seeds), SHARD)]  # fmt: skip
+    played: dict[str, list] = {level: [] for level in wanted}
+    for (level, _), part in zip(tasks, parallel.map(_play, tasks, compute, "demonstrations")):
+        played[level].append(vars(part).values())
+    return {level: Demonstrations(*map(np.concatenate, zip(*parts)))
+            for level, parts in played.items()}  # fmt: skip
 
 
 def _make(profile, folder: Path, split: str) -> None:
-    counts = profile.data.demonstrations
-    if split == "validation":
-        counts = dict.fromkeys(counts, profile.data.validation)
+    few, counts = profile.data.validation, profile.data.demonstrations.items()
+    counts = {level: count if split == "train" else few for level, count in counts}
     wanted = {level: levels.seeds(split, n, profile.seed) for level, n in counts.items()}
     for level, played in play(wanted, profile.compute).items():
         played.save(folder / f"{level}.npz")
 
 
-def _load(folder: Path) -> dict[str, Demonstrations]:
-    return {path.stem: Demonstrations.load(path) for path in sorted(folder.glob("*.npz"))}
-
-
 DEMONSTRATIONS = Stage(
     name="demonstrations",
     make=_make,
-    load=_load,
+    load=lambda folder: {p.stem: Demonstrations.load(p) for p in sorted(folder.glob("*.npz"))},
     reads=("seed", "data.demonstrations", "data.validation"),
     fans_out=True,
 )
 """Level -> `Demonstrations`.  ``split``: train or validation."""
 
 
-@dataclass(frozen=True)
-class Overview:
-    """``episodes``, one row per demonstration: level, split, seed, steps, instruction; and
-    ``skipped``: "level split" -> seeds that the expert failed."""
-
-    episodes: pd.DataFrame
-    skipped: dict[str, list[int]]
-
-
 def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> None:
     rows, skipped = [], {}
     for level in profile.data.demonstrations:
-        for split, by_level in zip(SPLITS, recorded):
-            played = by_level[level]
+        for split, played in zip(("train", "validation"), (part[level] for part in recorded)):
             facts = {"level": level, "split": split, "seed": played.seeds, "steps": played.lengths}
             rows.append(pd.DataFrame(facts | {"instruction": played.instructions}))
             skipped[f"{level} {split}"] = played.skipped.tolist()
@@ -141,10 +102,12 @@ def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> No
 EPISODES = Stage(
     name="episodes",
     make=_overview,
-    load=lambda folder: Overview(
-        pd.read_csv(folder / "episodes.csv.gz"), json.loads((folder / "skipped.json").read_text())
+    load=lambda folder: SimpleNamespace(
+        episodes=pd.read_csv(folder / "episodes.csv.gz"),
+        skipped=json.loads((folder / "skipped.json").read_text()),
     ),
     reads=("data.demonstrations",),
-    needs=lambda profile: [(DEMONSTRATIONS, {"split": split}) for split in SPLITS],
+    needs=lambda profile: [(DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")],
 )
-"""An `Overview` of all demonstrations, without their steps."""
+"""All demonstrations, without their steps: ``episodes``, a table with a row each (level, split,
+seed, steps, instruction), and ``skipped``, "level split" -> seeds that the expert failed."""

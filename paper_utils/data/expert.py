@@ -1,11 +1,10 @@
 """Demonstrations by the BabyAI expert: bit-identical to Minigrid's own bot, but faster."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from minigrid.utils.baby_ai_bot import BabyAIBot, DisappearedBoxError
@@ -26,41 +25,34 @@ FAILURES = (ExpertStuck, AssertionError, DisappearedBoxError, TypeError)
 
 @dataclass(frozen=True)
 class Episode:
-    """One demonstration of T steps.
-
-    ``observations`` uint8[T, 7, 7, 3] (x, y, (object, colour, state)), before each action;
-    ``actions`` uint8[T]; ``instruction`` as the level said it; ``success`` whether it was done.
-    """
+    """One demonstration of T steps; ``instruction`` as the level said it."""
 
     level: str
     seed: int
     instruction: str
-    observations: np.ndarray
-    actions: np.ndarray
+    observations: (
+        np.ndarray
+    )  # uint8[T, 7, 7, 3] (x, y, (object, colour, state)), before each action
+    actions: np.ndarray  # uint8[T]
     success: bool
 
 
 @dataclass(frozen=True)
 class Film:
-    """One episode as a reader sees it: T steps, T + 1 frames.
-
-    ``frames`` uint8[H, W, 3] each; ``views`` uint8[T, 7, 7, 3]; ``actions`` T names;
-    ``attention`` float32[T, Q, 7, 7] (x, y) of a policy, or None.
-    """
+    """One episode as a reader sees it: T steps, T + 1 frames."""
 
     instruction: str
     success: bool
-    frames: list[np.ndarray]
-    views: np.ndarray
-    actions: list[str]
-    attention: np.ndarray | None = None
+    frames: list[np.ndarray]  # uint8[H, W, 3] each
+    views: np.ndarray  # uint8[T, 7, 7, 3]
+    actions: list[str]  # T names
+    attention: np.ndarray | None = None  # of a policy: float32[T, Q, 7, 7] (x, y)
 
 
 class _Seen(set):
     """The cells seen so far, indexed as the bot indexes its visibility mask."""
 
-    def __getitem__(self, place: tuple[int, int]) -> bool:
-        return place in self
+    __getitem__ = set.__contains__
 
 
 class FastBot(BabyAIBot):
@@ -73,8 +65,7 @@ class FastBot(BabyAIBot):
 
     def replan(self, action_taken=None):
         self.searches = 0
-        self.visited = {False: [], True: []}  # by whether blockers are ignored: in order of visit
-        self.visiting = {}
+        self.traversals = {}  # by whether blockers are ignored
         return super().replan(action_taken)
 
     def _process_obs(self):
@@ -85,23 +76,22 @@ class FastBot(BabyAIBot):
         self.searches += 1
         if self.searches > SEARCHES_PER_STEP or time.monotonic() > self.deadline:
             raise ExpertStuck(f"gave up after {self.searches} searches in one step")
-        if ignore_blockers not in self.visiting:
-            previous: dict = {}
-            visit = self._visit(initial_states, ignore_blockers, previous)
-            self.visiting[ignore_blockers] = visit, previous
-        visit, previous = self.visiting[ignore_blockers]
-        visited = self.visited[ignore_blockers]
-        for place, cell in visited:
+        if ignore_blockers not in self.traversals:
+            visited, previous = [], {}
+            visit = self._visit(initial_states, ignore_blockers, visited, previous)
+            self.traversals[ignore_blockers] = visited, visit, previous
+        visited, visit, previous = self.traversals[ignore_blockers]
+        for place, cell in chain(visited, visit):
             if accept_fn(place, cell):
-                return _path(previous, place), place, previous
-        for place, cell in visit:
-            visited.append((place, cell))
-            if accept_fn(place, cell):
-                return _path(previous, place), place, previous
+                path, at = [], place
+                while at:
+                    path.append(at)
+                    at = previous[at]
+                return path, place, previous
         return None, None, previous
 
-    def _visit(self, initial_states, ignore_blockers, previous):
-        """Yields (place, cell) as the bot's search visits them, and notes where it came from."""
+    def _visit(self, initial_states, ignore_blockers, visited, previous):
+        """Yields (place, cell) as the bot's search visits them; notes them and whence it came."""
         queue = deque((*map(int, state), None) for state in initial_states)  # not numpy's integers
         cells, width, seen = self.mission.grid.grid, self.mission.width, self.vis_mask
         while queue:
@@ -111,17 +101,12 @@ class FastBot(BabyAIBot):
                 continue
             previous[place] = came_from
             cell = cells[j * width + i]
+            visited.append((place, cell))
             yield place, cell
-            if place not in seen:
+            if place not in seen or cell and cell.type == "wall":
                 continue
-            if cell:
-                if cell.type == "wall":
-                    continue
-                if cell.type == "door":
-                    if not cell.is_open:
-                        continue
-                elif not ignore_blockers:
-                    continue
+            if cell and not (cell.is_open if cell.type == "door" else ignore_blockers):
+                continue
             # Straight on first, then the turns, then back: the order decides between equal paths.
             if (i + di, j + dj) not in previous:
                 queue.append((i + di, j + dj, di, dj, place))
@@ -133,32 +118,20 @@ class FastBot(BabyAIBot):
                 queue.append((i - di, j - dj, -di, -dj, place))
 
 
-def _path(previous: dict, place) -> list:
-    path = []
-    while place:
-        path.append(place)
-        place = previous[place]
-    return path
-
-
-def rollout(env, level: str, seed: int, watch: Callable | None = None) -> Episode:
+def rollout(env, level: str, seed: int, watch: Callable = lambda env, action: None) -> Episode:
     """Plays one episode with the expert; ``success`` is False where it fails, hangs or times out.
 
     ``watch(env, action)`` is called before each step, with ``None`` at the start and at the end.
     """
-    watch = watch or (lambda env, action: None)
     observation, _ = env.reset(seed=int(seed))
     watch(env, None)
-    observations, actions, reward, ended = [], [], 0.0, False
-    try:
-        bot = FastBot(env)
-    except FAILURES:
-        bot, ended = None, True
-    while not ended:
+    bot, observations, actions, reward, failed = None, [], [], 0.0, False
+    while True:
         try:  # the bot's own planning alone: an error of whoever watches is not the bot's
+            bot = bot or FastBot(env)
             action = bot.replan()
         except FAILURES:
-            bot = None
+            failed = True
             break
         if action == env.actions.done:  # the bot believes it is finished, the level does not
             break
@@ -166,19 +139,15 @@ def rollout(env, level: str, seed: int, watch: Callable | None = None) -> Episod
         actions.append(int(action))
         watch(env, action)
         observation, reward, terminated, truncated, _ = env.step(action)
-        ended = terminated or truncated
-    if bot is None:
-        reward = 0.0
-    else:
+        if terminated or truncated:
+            break
+    if not failed:
         watch(env, None)
     return Episode(
-        level=level,
-        seed=int(seed),
-        instruction=env.mission,
-        observations=np.array(observations, dtype=np.uint8).reshape(-1, 7, 7, 3),
-        actions=np.array(actions, dtype=np.uint8),
-        success=reward > 0,
-    )
+        level, int(seed), env.mission,
+        np.array(observations, dtype=np.uint8).reshape(-1, 7, 7, 3),
+        np.array(actions, dtype=np.uint8), success=reward > 0 and not failed,
+    )  # fmt: skip
 
 
 def rollouts(level: str, seeds: Iterable[int]) -> list[Episode]:
@@ -198,13 +167,11 @@ def film(level: str, seed: int, tile_size: int = 16) -> Film:
     """One expert episode with a picture before each step and at the end."""
     env = levels.make(level, highlight=True)
     frames: list[np.ndarray] = []
-    names: list[str] = []
 
     def watch(env, action) -> None:
-        if action is not None:
-            names.append(action.name)
         if action is not None or env.step_count:
             frames.append(env.get_frame(tile_size=tile_size))
 
-    episode = rollout(env, level, seed, watch)
-    return Film(episode.instruction, episode.success, frames, episode.observations, names)
+    played = rollout(env, level, seed, watch)
+    names = [env.actions(action).name for action in played.actions]
+    return Film(played.instruction, played.success, frames, played.observations, names)

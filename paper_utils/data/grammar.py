@@ -2,17 +2,14 @@
 
 The grammar is read off the levels' mission generators (Minigrid, ``envs/babyai``): a level chooses
 one *clause* and fills its noun phrases.  The article is "a" where several objects in the scene
-match and "the" where one does, so it describes the scene and not the goal; instructions are
-embedded with the canonical article "the", and the variants are reported apart.
+match and "the" where one does: it describes the scene, so instructions are embedded with "the".
 """
-
-from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import pandas as pd
 from minigrid.core.constants import COLOR_NAMES
@@ -23,125 +20,89 @@ from paper_utils.data import levels as offered_levels
 COLOURS = tuple(COLOR_NAMES)
 OBJECTS = ("box", "ball", "key")
 ANY_TYPE = (*OBJECTS, "door")
-LOCATIONS = {
-    "front": "in front of you",
-    "behind": "behind you",
-    "left": "on your left",
-    "right": "on your right",
-}
-FACTORS = ("verb", "colour", "type", "location", "second_colour", "second_type", "second_location")
-COLUMNS = ("id", "text", "second_text", "template", *FACTORS, "article", "words", "levels")
-
+LOCATIONS = {"front": "in front of you", "behind": "behind you", "left": "on your left",
+             "right": "on your right"}  # fmt: skip
+COLUMNS = ["id", "text", "second_text", "template", "verb", "colour", "type", "location",
+           "second_colour", "second_type", "second_location", "article", "words",
+           "levels"]  # fmt: skip
 
 # Every content word or phrase of the baby language has a second name: one word of real English that
 # occurs nowhere else.  The two languages share the article and nothing more.
-_FIRST = (
-    *("red", "green", "blue", "purple", "yellow", "grey"),
-    *("ball", "box", "key", "door", "object"),
-    *("go to", "pick up", "open", "put", "next to"), *LOCATIONS.values(),
-)  # fmt: skip
+_FIRST = ("red", "green", "blue", "purple", "yellow", "grey", "ball", "box", "key", "door",
+          "object", "go to", "pick up", "open", "put", "next to", *LOCATIONS.values())  # fmt: skip
 SECOND_NAMES: dict[str, dict[str, str]] = {
-    name: dict(zip(_FIRST, words.split()))
-    for name, words in {
-        "default": "crimson emerald azure violet golden ashen sphere crate latchkey gate item "
-        "approach grab unseal place beside ahead astern portside starboard",
-        "other": "scarlet jade sapphire lilac amber slate orb chest opener portal artefact "
-        "reach collect unbar deposit alongside onward rearward leftward rightward",
-    }.items()
-}
+    "default": dict(zip(_FIRST, (
+        "crimson emerald azure violet golden ashen sphere crate latchkey gate item "
+        "approach grab unseal place beside ahead astern portside starboard").split())),
+    "other": dict(zip(_FIRST, (
+        "scarlet jade sapphire lilac amber slate orb chest opener portal artefact "
+        "reach collect unbar deposit alongside onward rearward leftward rightward").split())),
+}  # fmt: skip
 
 
 class GrammarError(ValueError):
     """A level whose instructions cannot be listed; the message is one line."""
 
 
-@dataclass(frozen=True)
-class Noun:
+class Noun(NamedTuple):
     """One noun phrase; an empty string stands for an absent word."""
 
     colour: str
     type: str
     location: str
-    articles: tuple[str, ...] = ("the",)
+    articles: tuple[str, ...]
 
     def words(self, article: str) -> str:
-        place = LOCATIONS.get(self.location, "")
-        return " ".join(filter(None, (article, self.colour, self.type or "object", place)))
+        words = article, self.colour, self.type or "object", LOCATIONS.get(self.location)
+        return " ".join(filter(None, words))
 
     def shape(self) -> str:
-        slots = (
-            "{colour}" if self.colour else "",
-            "{type}" if self.type else "object",
-            "{location}" if self.location else "",
-        )
-        return " ".join(filter(None, ("the", *slots)))
+        said = zip(self[:3], ("{colour}", "{type}", "{location}"), ("", "object", ""))
+        return " ".join(filter(None, ("the", *(slot if word else no for word, slot, no in said))))
 
 
 EITHER = ("the", "a")
+_ANY_COLOUR, _ANY_PLACE = (*COLOURS, ""), ("", *LOCATIONS)
 
 
 def _nouns(types=OBJECTS, colours=COLOURS, locations=("",), articles=("the",)) -> list[Noun]:
-    return [
-        Noun(colour, kind, place, articles)
-        for colour, kind, place in itertools.product(colours, types, locations)
-    ]
+    return [Noun(colour, kind, place, articles)
+            for colour, kind, place in itertools.product(colours, types, locations)]  # fmt: skip
 
 
-_ANY_COLOUR = (*COLOURS, "")
-_ANY_PLACE = ("", *LOCATIONS)
-
-
-def _described(types, locations) -> list[Noun]:
+def _synthetic(places) -> dict[str, list[list[Noun]]]:
     """The phrases of the synthetic levels: any words may be missing, several objects may match."""
-    return _nouns(types, _ANY_COLOUR, locations, EITHER)
+    doors, things, anything = (_nouns(types, _ANY_COLOUR, places, EITHER)
+                               for types in (("door",), OBJECTS, ANY_TYPE))  # fmt: skip
+    return {"go to": [anything], "pick up": [things], "open": [doors], "put": [things, anything]}
 
 
-def _synthetic(locations) -> dict[str, list]:
-    things, anything = _described(OBJECTS, locations), _described(ANY_TYPE, locations)
-    return {
-        "go to": [anything],
-        "pick up": [things],
-        "open": [_described(("door",), locations)],
-        "put": [things, anything],
-    }
-
-
-_DOORS = _nouns(("door",), articles=EITHER)
-_LOCAL = {"go to": [_nouns(articles=EITHER)]}
+_ONE, _SOME, _DOORS = _nouns(), _nouns(articles=EITHER), _nouns(("door",), articles=EITHER)
+_ONE_WORD = _nouns(colours=("",), articles=EITHER) + _nouns(("",), articles=EITHER)
 
 # Level -> verb -> the noun phrases it takes.
 GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
-    "GoToObj": {"go to": [_nouns()]},
-    "GoToLocal": _LOCAL,
-    "GoTo": _LOCAL,
-    "PickupLoc": {"pick up": [_described(OBJECTS, _ANY_PLACE)]},
-    "PickupDist": {
-        "pick up": [
-            _nouns()
-            + _nouns(OBJECTS, ("",), articles=EITHER)
-            + _nouns(("",), COLOURS, articles=EITHER)
-        ]
-    },
-    "Pickup": {"pick up": [_nouns(articles=EITHER)]},
+    "GoToObj": {"go to": [_ONE]},
+    "GoToLocal": {"go to": [_SOME]},
+    "GoTo": {"go to": [_SOME]},
+    "PickupLoc": {"pick up": [_nouns(OBJECTS, _ANY_COLOUR, _ANY_PLACE, EITHER)]},
+    "PickupDist": {"pick up": [_ONE + _ONE_WORD]},
+    "Pickup": {"pick up": [_SOME]},
     "Open": {"open": [_DOORS]},
-    "OpenDoor": {"open": [_nouns(("door",)) + _nouns(("door",), ("",), tuple(LOCATIONS), EITHER)]},
-    "ActionObjDoor": {"go to": [_nouns() + _DOORS], "pick up": [_nouns()], "open": [_DOORS]},
-    "PutNextLocal": {"put": [_nouns(), _nouns()]},
+    "OpenDoor": {"open": [_nouns(("door",)) + _nouns(("door",), ("",), LOCATIONS, EITHER)]},
+    "ActionObjDoor": {"go to": [_ONE + _DOORS], "pick up": [_ONE], "open": [_DOORS]},
+    "PutNextLocal": {"put": [_ONE, _ONE]},
     "Synth": _synthetic(("",)),
     "SynthLoc": _synthetic(_ANY_PLACE),
 }
-# Levels that name each object once: their two noun phrases differ.
-_DISTINCT = {"PutNextLocal"}
+_DISTINCT = {"PutNextLocal"}  # names each object once: its two noun phrases differ
 
 
 def check(level: str) -> None:
     """Raises LevelError or GrammarError, one line, if a level's instructions cannot be listed."""
     offered_levels.check(level)
     if offered_levels.short(level) not in GRAMMARS:
-        raise GrammarError(
-            f"the instructions of {level!r} are not listed; "
-            f"levels with a grammar are {', '.join(GRAMMARS)}"
-        )
+        raise GrammarError(f"{level!r} is not listed; levels with a grammar: {', '.join(GRAMMARS)}")
 
 
 def instructions(
@@ -156,9 +117,7 @@ def instructions(
     ``article`` ("the"; with ``articles=True`` every variant, as "a" or "a/the"), ``words`` (count)
     and ``levels`` that say it.
 
-    Raises:
-        GrammarError: a level whose instructions cannot be listed (those that chain clauses).
-        LevelError: an unknown level.
+    Raises LevelError (an unknown level) or GrammarError (one that chains clauses: not listed).
 
     >>> instructions(["BabyAI-PutNextLocal-v0"]).loc[0, ["text", "second_text"]].tolist()
     ['put the blue box next to the blue ball', 'place the azure crate beside the azure sphere']
@@ -166,41 +125,27 @@ def instructions(
     rows: dict[str, dict] = {}
     for level in map(offered_levels.short, levels):
         check(level)
-        for row in _of_level(level, articles):
-            known = rows.setdefault(row["text"], {**row, "levels": ()})
-            known["levels"] = (*known["levels"], level)
-    table = pd.DataFrame(rows.values())
-    table["levels"] = table["levels"].map(" ".join)
-    names = second_names(second)
-    table["second_text"] = [rename(text, names) for text in table["text"]]
-    table.insert(0, "id", range(len(table)))
-    return table[list(COLUMNS)]
-
-
-def _of_level(level: str, articles: bool) -> Iterator[dict]:
-    for verb, slots in GRAMMARS[level].items():
-        for nouns in itertools.product(*slots):
+        phrases = ((verb, nouns) for verb, slots in GRAMMARS[level].items()
+                   for nouns in itertools.product(*slots))  # fmt: skip
+        for verb, nouns in phrases:
             if level in _DISTINCT and nouns[0] == nouns[-1]:
                 continue
-            choices = [noun.articles if articles else ("the",) for noun in nouns]
-            for chosen in itertools.product(*choices):
-                yield _row(verb, nouns, chosen)
+            for chosen in itertools.product(*(n.articles if articles else ("the",) for n in nouns)):
+                row = _row(verb, nouns, chosen)
+                rows.setdefault(row["text"], row | {"levels": []})["levels"].append(level)
+    table, names = pd.DataFrame(rows.values()).reset_index(names="id"), second_names(second)
+    table["levels"] = table["levels"].map(" ".join)
+    table["second_text"] = [rename(text, names) for text in table["text"]]
+    return table[COLUMNS]
 
 
 def _row(verb: str, nouns: tuple[Noun, ...], articles: tuple[str, ...]) -> dict:
-    phrases = [noun.words(article) for noun, article in zip(nouns, articles)]
-    text = f"{verb} " + " next to ".join(phrases)
-    row = {
-        "text": text,
-        "template": f"{verb} " + " next to ".join(noun.shape() for noun in nouns),
-        "verb": verb,
-        "article": "/".join(articles),
-        "words": len(text.split()),
-    }
+    text = f"{verb} " + " next to ".join(map(Noun.words, nouns, articles))
+    row = {"text": text, "template": f"{verb} " + " next to ".join(map(Noun.shape, nouns)),
+           "verb": verb, "article": "/".join(articles), "words": len(text.split())}  # fmt: skip
     for prefix, noun in itertools.zip_longest(("", "second_"), nouns):
-        row[f"{prefix}colour"] = noun.colour if noun else ""
-        row[f"{prefix}type"] = (noun.type or "object") if noun else ""
-        row[f"{prefix}location"] = noun.location if noun else ""
+        words = (noun.colour, noun.type or "object", noun.location) if noun else ("", "", "")
+        row |= zip((f"{prefix}colour", f"{prefix}type", f"{prefix}location"), words)
     return row
 
 
@@ -212,20 +157,20 @@ def canonical(mission: str) -> str:
 def second_names(value: str | dict[str, str]) -> dict[str, str]:
     """A table of second names: one of SECOND_NAMES, or one's own, checked.
 
-    Raises ValueError, one line: a word lacks a second name, or has one that would be a tie between
-    the two languages (several words, a word of the first names, the name of two).
+    Raises ValueError, one line: a word lacks a second name, or has one that would tie the languages
+    (several words, a word of the first names, the name of two).
     """
     if isinstance(value, str):
         if value not in SECOND_NAMES:
             raise ValueError(f"unknown table {value!r}{hint(value, SECOND_NAMES)}")
         return SECOND_NAMES[value]
-    for phrase in _FIRST:
+    known = {word for phrase in _FIRST for word in phrase.split()}
+    for phrase in (*_FIRST, *value):
         if phrase not in value:
             raise ValueError(f"{phrase!r} has no second name")
-    known = {word for phrase in _FIRST for word in phrase.split()}
-    for phrase, name in value.items():
         if phrase not in _FIRST:
             raise ValueError(f"{phrase!r} has no second name to give{hint(phrase, _FIRST)}")
+        name = value[phrase]
         if not name.isalpha() or name != name.lower() or name in known:
             raise ValueError(f"{name!r}, for {phrase!r}, is not one new word in lower case")
     if len(set(value.values())) < len(value):
@@ -246,12 +191,8 @@ def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None 
     >>> rename("put the red ball next to the blue key", SECOND_NAMES["default"])
     'place the crimson sphere beside the azure latchkey'
     """
-
-    def replace(match: re.Match) -> str:
-        if draw is not None and not draw(match[0]):
-            return match[0]
-        return f"{table['pick up']} it" if match[0] == "pick it up" else table[match[0]]
-
+    known = table | {"pick it up": f"{table['pick up']} it"}
+    replace = lambda match: known[match[0]] if not draw or draw(match[0]) else match[0]  # noqa: E731
     return _renamed(tuple(table)).sub(replace, text)
 
 
@@ -272,35 +213,13 @@ def _check_levels(demonstrations: dict[str, int]) -> None:
 
 def _check_compositions(phrases: Sequence[str]) -> None:
     known = [f"{colour} {kind}" for colour in COLOURS for kind in ANY_TYPE]
+    if not phrases:
+        raise ValueError("name at least one composition, as 'red ball'")
     for phrase in phrases:
         if phrase not in known:
             raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
-    if not phrases:
-        raise ValueError("name at least one composition, as 'red ball'")
 
 
 register("data.demonstrations", _check_levels)
 register("data.second_names", second_names)
 register("cloning.held_out", _check_compositions)
-
-
-def minimal_pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of instructions that differ in one thing: ``kind``, ``first`` and ``second`` (ids).
-
-    Kinds: ``argument swap`` ("put A next to B" / "put B next to A"), and ``colour``, ``type`` or
-    ``verb`` (one word changed, all other factors equal).
-    """
-    rows = []
-    index = {tuple(row[1:]): row[0] for row in table[["id", *FACTORS]].itertuples(index=False)}
-    for key, first in index.items():
-        verb, *words = key
-        if words[3:] != ["", "", ""]:
-            swapped = (verb, *words[3:], *words[:3])
-            rows.append(("argument swap", first, index.get(swapped)))
-        for position, kind in ((0, "verb"), (1, "colour"), (2, "type")):
-            for value in dict.fromkeys(table[FACTORS[position]]):
-                other = (*key[:position], value, *key[position + 1 :])
-                rows.append((kind, first, index.get(other)))
-    frame = pd.DataFrame(rows, columns=["kind", "first", "second"]).dropna()
-    frame["second"] = frame["second"].astype(int)
-    return frame[frame["first"] < frame["second"]].drop_duplicates().reset_index(drop=True)

@@ -1,51 +1,45 @@
 """The BabyAI levels on offer, the ranges of seeds that keep their uses apart, and what lies where.
 
-Levels are those of Chevalier-Boisvert et al., *BabyAI* (ICLR 2019), as kept in Minigrid.
+Levels are those of Chevalier-Boisvert et al., *BabyAI* (ICLR 2019), as kept in Minigrid.  Ours show
+the same 7 x 7 view, bit for bit, but look it up where Minigrid loops over the grid, twice per step.
 """
 
-from __future__ import annotations
-
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
+from itertools import compress
+from operator import itemgetter
 
 import gymnasium
 import minigrid  # noqa: F401  (importing it registers the levels)
-from minigrid.core.constants import DIR_TO_VEC
-from minigrid.core.world_object import WorldObj
+import numpy as np
+from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX
+from minigrid.core.world_object import Wall, WorldObj
+from minigrid.envs.babyai.core.roomgrid_level import RejectSampling, RoomGridLevel
 
 from paper_utils.config import hint
-from paper_utils.data.view import FastView
 
 _CARRYING = "the expert plans to pick up what the agent already carries, and cannot solve it"
 _STRICT = "opening another door first counts as failure there, and the expert often does"
 REFUSED = {
-    "PutNextS5N2Carrying": _CARRYING,
-    "PutNextS6N3Carrying": _CARRYING,
-    "PutNextS7N4Carrying": _CARRYING,
+    **{f"PutNextS{size}Carrying": _CARRYING for size in ("5N2", "6N3", "7N4")},
+    **{f"OpenDoorsOrderN{count}Debug": _STRICT for count in (2, 4)},
     "KeyInBox": "the key is hidden in a box, which the expert never opens",
-    "OpenDoorsOrderN2Debug": _STRICT,
-    "OpenDoorsOrderN4Debug": _STRICT,
     "UnlockToUnlock": "the expert hangs on about a third of its episodes",
 }
 
 # Each use draws from its own range of episode seeds; a run's seed picks a slice of the range.
 _USES = ("train", "validation", "text", "pictures", "evaluation")
-_RANGE = 10**12
-_SLICE = 10**7
+_RANGE, _SLICE = 10**12, 10**7
 
 
 class LevelError(ValueError):
     """A level that is unknown, or that the expert cannot solve."""
 
 
-@lru_cache(maxsize=1)
+@cache
 def offered() -> dict[str, str]:
     """Level name -> Gymnasium id of every BabyAI level that the expert can solve."""
-    names = {}
-    for gym_id in gymnasium.registry:
-        if gym_id.startswith("BabyAI-"):
-            if (name := short(gym_id)) not in REFUSED:
-                names[name] = gym_id
-    return names
+    ids = [gym_id for gym_id in gymnasium.registry if gym_id.startswith("BabyAI-")]
+    return {short(gym_id): gym_id for gym_id in ids if short(gym_id) not in REFUSED}
 
 
 def short(name: str) -> str:
@@ -68,19 +62,15 @@ def check(name: str) -> str:
 
 
 @cache
-def _fast_class(name: str):
+def _fast_class(name: str) -> partial:
     spec = gymnasium.spec(check(name))
     level = gymnasium.envs.registration.load_env_creator(spec.entry_point)
-    return type(f"Fast{level.__name__}", (FastView, level), {}), spec.kwargs
+    return partial(type(f"Fast{level.__name__}", (FastView, level), {}), **spec.kwargs)
 
 
 def make(name: str, **kwargs):
-    """A BabyAI level with the fast view: same observations, rewards and random stream.
-
-    Other environments are not affected.  Keyword arguments go to the level (``render_mode``…).
-    """
-    cls, defaults = _fast_class(short(name))
-    return cls(**{**defaults, **kwargs})
+    """A BabyAI level with the fast view; ``kwargs`` go to the level (``render_mode``…)."""
+    return _fast_class(short(name))(**kwargs)
 
 
 def seeds(use: str, count: int, run_seed: int = 0) -> range:
@@ -101,10 +91,9 @@ def called(thing: WorldObj) -> str:
 
 def place(env, x: int, y: int) -> str:
     """Where a cell lies from the agent: front, behind, left or right; the longer way decides."""
-    ahead = DIR_TO_VEC[env.agent_dir]
+    ahead_x, ahead_y = map(int, DIR_TO_VEC[env.agent_dir])
     dx, dy = x - int(env.agent_pos[0]), y - int(env.agent_pos[1])
-    forward = dx * int(ahead[0]) + dy * int(ahead[1])
-    aside = -dx * int(ahead[1]) + dy * int(ahead[0])
+    forward, aside = dx * ahead_x + dy * ahead_y, dy * ahead_x - dx * ahead_y
     if abs(forward) >= abs(aside):
         return "front" if forward > 0 else "behind"
     return "right" if aside > 0 else "left"
@@ -128,3 +117,114 @@ def room(env) -> list[tuple[WorldObj, int, int]]:
     (left, top), (width, height) = here.top, here.size
     cells = [(x, y) for y in range(top, top + height) for x in range(left, left + width)]
     return [(thing, x, y) for x, y in cells if (thing := thing_at(env, x, y))]
+
+
+# The fast view ---------------------------------------------------------------------------------
+
+SIZE = 7
+AGENT_CELL = 3 * SIZE + 6  # the agent stands at image[3, 6], looking towards image[3, 0]
+# A cell as one integer (object + 16 * colour + 128 * state), and back as Minigrid's three channels.
+_EMPTY = OBJECT_TO_IDX["empty"]
+_CHANNELS = np.array([(code & 15, code >> 4 & 7, code >> 7) for code in range(512)], dtype=np.uint8)
+_WALL = {c: OBJECT_TO_IDX["wall"] + 16 * index for c, index in COLOR_TO_IDX.items()}
+_OUTSIDE = Wall()
+# Bit of each cell, in image order (column by column), such that a row of the view is contiguous.
+_BITS = [1 << (SIZE * (cell % SIZE) + cell // SIZE) for cell in range(SIZE * SIZE)]
+# By direction: where each view cell lies from the agent, 6 - j cells ahead and i - 3 to its right.
+_OFFSETS = [
+    [((6 - j) * dx - (i - 3) * dy, (6 - j) * dy + (i - 3) * dx)
+     for i in range(SIZE) for j in range(SIZE)]
+    for dx, dy in (map(int, ahead) for ahead in DIR_TO_VEC)
+]  # fmt: skip
+
+
+@lru_cache(maxsize=65536)
+def _pose(width: int, height: int, x: int, y: int, direction: int):
+    """By the agent's pose: how to pick the 49 cells out of a grid's list, and where each lies."""
+    places = [(x + dx, y + dy) if 0 <= x + dx < width and 0 <= y + dy < height else None
+              for dx, dy in _OFFSETS[direction]]  # fmt: skip
+    # One wall is appended to the grid, for the cells that lie outside.
+    return itemgetter(*(p[1] * width + p[0] if p else width * height for p in places)), places
+
+
+@lru_cache(maxsize=1 << 14)
+def _row(lit: int, opaque: int) -> tuple[int, int]:
+    """How light spreads along a row, and into the row behind: 14 bits decide (0-6: columns)."""
+    behind = 0
+    for columns, step in ((range(SIZE - 1), 1), (range(SIZE - 1, 0, -1), -1)):
+        for column in columns:
+            if lit >> column & 1 and not opaque >> column & 1:
+                lit |= 1 << column + step
+                behind |= 1 << column | 1 << column + step
+    return lit, behind
+
+
+@lru_cache(maxsize=65536)
+def _visible(opaque: int) -> tuple[tuple[bool, ...], np.ndarray]:
+    """Which of the 49 cells are seen, given the bits of those that block the view."""
+    bits, lit = 0, 1 << 3
+    for row in range(SIZE - 1, -1, -1):
+        seen, lit = _row(lit, opaque >> SIZE * row & 127)
+        bits |= seen << SIZE * row
+    mask = tuple(bool(bits & bit) for bit in _BITS)
+    return mask, np.array(mask, dtype=np.int64)
+
+
+def _code(thing: WorldObj) -> int:
+    kind, colour, state = thing.encode()
+    return kind + 16 * colour + 128 * state
+
+
+class FastView:
+    """Mixin for a BabyAI level: the same observations, resets without printing."""
+
+    def gen_obs(self) -> dict:
+        x, y = self.agent_pos
+        pick, places = _pose(self.width, self.height, int(x), int(y), self.agent_dir)
+        codes, opaque = [], 0
+        for cell, bit in zip(pick(self.grid.grid + [_OUTSIDE]), _BITS):
+            if cell is None:
+                codes.append(_EMPTY)
+            elif cell.__class__ is Wall:
+                codes.append(_WALL[cell.color])
+                opaque |= bit
+            else:
+                codes.append(_code(cell))
+                if not cell.see_behind():
+                    opaque |= bit
+        seen, mask = _visible(opaque)
+        self._last_seen = places, seen
+        codes[AGENT_CELL] = _code(self.carrying) if self.carrying else _EMPTY
+        image = _CHANNELS[np.array(codes) * mask].reshape(SIZE, SIZE, 3)
+        return {"image": image, "direction": self.agent_dir, "mission": self.mission}
+
+    def seen_places(self):
+        """Coordinates (x, y) of the cells in the last observation; None where one lies outside."""
+        return compress(*self._last_seen)
+
+    def check_objs_reachable(self, raise_exc: bool = True) -> bool:
+        """As RoomGridLevel's: the agent can get beside every thing without moving another."""
+        cells, width = self.grid.grid, self.width
+        stack, reached = [int(self.agent_pos[1]) * width + int(self.agent_pos[0])], set()
+        while stack:
+            at = stack.pop()
+            if at not in reached:
+                reached.add(at)
+                if cells[at] is None or cells[at].type == "door":  # walls all around stop the flood
+                    stack += (at + 1, at - 1, at + width, at - width)
+        things = {at for at, cell in enumerate(cells) if cell and cell.__class__ is not Wall}
+        lost = things - reached
+        if lost and raise_exc:
+            raise RejectSampling(f"unreachable objects: cells {lost}, row by row")
+        return not lost
+
+    def _gen_grid(self, width: int, height: int) -> None:
+        while True:  # as RoomGridLevel does, but a rejected draw is not printed
+            try:
+                super(RoomGridLevel, self)._gen_grid(width, height)
+                self.gen_mission()
+                self.validate_instrs(self.instrs)
+                break
+            except (RecursionError, RejectSampling):
+                continue
+        self.surface = self.mission = self.instrs.surface(self)

@@ -47,22 +47,6 @@ def test_factors_rebuild_the_text():
     assert (swap["second_colour"], swap["second_type"]) == ("blue", "key")
 
 
-def test_minimal_pairs_differ_in_one_thing():
-    table = grammar.instructions(["PickupLoc", "PutNextLocal", "GoToLocal"])
-    pairs = grammar.minimal_pairs(table)
-    factors = table.set_index("id")[list(grammar.FACTORS)]
-    swaps = pairs[pairs["kind"] == "argument swap"]
-    assert len(swaps) == 306 // 2
-    for pair in pairs.itertuples():
-        one, two = factors.loc[pair.first], factors.loc[pair.second]
-        changed = [name for name in grammar.FACTORS if one[name] != two[name]]
-        if pair.kind == "argument swap":
-            assert sorted(one[1:]) == sorted(two[1:]) and one["verb"] == two["verb"]
-        else:
-            assert changed == [pair.kind]
-    assert not pairs.duplicated().any()
-
-
 def test_levels_that_chain_clauses_are_refused():
     with pytest.raises(grammar.GrammarError, match="not listed"):
         grammar.instructions(["BossLevel"])
