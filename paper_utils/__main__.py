@@ -69,11 +69,10 @@ def seeds(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         read = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
-        if not read:
-            raise ProfileError(f"--seeds wants numbers, as 0-4 or 0,2,5, not {text!r}")
-        several = range(int(read[1]), int(read[2] or read[1]) + 1)
-        if not several or len(several) > MOST_SEEDS:
-            raise ProfileError(f"--seeds: {part.strip()!r} is not a range of 1 to {MOST_SEEDS}")
+        several = range(int(read[1]), int(read[2] or read[1]) + 1) if read else range(0)
+        if not 1 <= len(several) <= MOST_SEEDS:
+            line = f"as 0-4 or 0,2,5, at most {MOST_SEEDS} of them, not {text!r}"
+            raise ProfileError(f"--seeds wants numbers, {line}")
         found += several
     return list(dict.fromkeys(found))
 
@@ -100,7 +99,7 @@ def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
 
 def _command(options: argparse.Namespace) -> int:
     """Does what was asked; returns the exit code."""
-    from paper_utils import batch, report, run
+    from paper_utils import report, run
 
     if options.command == "verify":
         problems = run.verify(options.folder)
@@ -120,6 +119,8 @@ def _command(options: argparse.Namespace) -> int:
     cluster = getattr(options, "cluster", "")
     where = {"compute.cluster": cluster} if cluster else {}
     if options.command == "batch":
+        from paper_utils import batch
+
         where |= {key: given.pop(key)[0] for key in [*given] if key.startswith("compute.")}
         runs = batch.Batch.check(options.profile, seeds(options.seeds), given, options.out, where)
         table, failures = batch.run(runs)

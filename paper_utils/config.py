@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 PROFILES = Path(__file__).parent / "profiles"
 MAX_PROFILE_BYTES = 100_000
 
-# Every random stream of the project, by name.  Two streams never share their bits.  The first four
-# are seeded as they were when the published agents were trained; the name seeds all others.
+# Every random stream of the project, by name; no two share their bits.  The first four are seeded
+# as they were when the published agents were trained; the name seeds all others.
 STREAMS: dict[str, Callable[..., Any] | None] = {
     "batches": lambda seed, epoch: [seed, epoch],
     "reference": lambda seed: seed,
@@ -50,10 +50,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {}
 
 
 def register(key: str, check: Callable[[Any], Any]) -> None:
-    """Has ``check(value)`` called on a dotted key of every profile that is loaded.
-
-    Rooms say in this way which levels or families there are; a ValueError is one line.
-    """
+    """Has ``check(value)`` called on a dotted key of every profile; its ValueError is one line."""
     _CHECKS[key] = check
 
 
@@ -208,8 +205,7 @@ class Profile(Part):
     ) -> "Profile":
         """Reads a profile by name or path: ``Profile.load("laptop", {"cloning.epochs": 3})``.
 
-        Raises ProfileError, one line: an unknown profile or key, or a value of the wrong type or
-        range.
+        Raises ProfileError, one line: an unknown profile or key, a value of a wrong type or range.
         """
         where, given = f"profile {name}", overrides or {}
         try:
@@ -218,15 +214,20 @@ class Profile(Part):
                 raise ValueError("overrides must be a dictionary, as {'cloning.epochs': 3}")
             where += f", with {', '.join(map(repr, given))}"[:200] if given else ""
             for key, value in given.items():
-                _override(values, key, value)
+                *parents, last = key.split(".")
+                part = values
+                for word in parents:
+                    part = part.setdefault(word, {})
+                    if not isinstance(part, dict):
+                        raise ValueError(f"unknown key {key!r}: {word!r} has no parts")
+                part[last] = value
             if seed is not None:
                 values["seed"] = seed
             profile = cls.model_validate_json(json.dumps(values), strict=True)
             for key, check in _CHECKS.items():
-                try:
-                    check(profile.part(key)[key])
-                except ValueError as error:
-                    raise ValueError(f"{key}: {error}") from None
+                where += (at := f": {key}")
+                check(profile.part(key)[key])
+                where = where.removesuffix(at)
             return profile
         except ProfileError:
             raise
@@ -252,12 +253,7 @@ def available() -> list[str]:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a profile is a page of numbers, and aliases can explode."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed in a profile")
-        return super().compose_node(parent, index)
+    """Plain data alone: a SafeLoader makes no objects."""
 
 
 _PlainLoader.add_implicit_resolver(  # YAML 1.1 reads 1e-4 as a word
@@ -266,7 +262,9 @@ _PlainLoader.add_implicit_resolver(  # YAML 1.1 reads 1e-4 as a word
 
 
 def parse_yaml(text: str) -> Any:
-    """Plain data from YAML text; no tags, no aliases.  Raises yaml.YAMLError."""
+    """Plain data from YAML text; no tags, and no aliases, which can explode.  Raises YAMLError."""
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise yaml.YAMLError("aliases are not allowed in a profile")
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
 
 
@@ -295,15 +293,6 @@ def _read(name: str | Path, extends: bool = False) -> dict[str, Any]:
     return base
 
 
-def _override(values: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for word in parents:
-        values = values.setdefault(word, {})
-        if not isinstance(values, dict):
-            raise ValueError(f"unknown key {key!r}: {word!r} has no parts")
-    values[last] = value
-
-
 def hint(word: str, known: Iterable[str]) -> str:
     """What to try instead of an unknown word.
 
@@ -318,7 +307,7 @@ def hint(word: str, known: Iterable[str]) -> str:
 def _first_problem(error: ValidationError) -> str:
     first, *others = error.errors(include_url=False)
     where = ".".join(map(str, first["loc"]))
-    message = f"{where or 'profile'}: {first['msg'].removeprefix('Value error, ')}"
+    message = f"{where}: " * bool(where) + f"{first['msg'].removeprefix('Value error, ')}"
     if first["type"] == "extra_forbidden":
         model: Any = Profile
         for word in first["loc"][:-1]:

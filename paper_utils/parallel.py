@@ -1,7 +1,7 @@
 """One ``map`` for everything that fans out: single-threaded processes here, a cluster elsewhere.
 
-Two workers with one thread each do as much as one with two on a quiet machine, and several times
-more on a busy one; so tasks never share cores, and results never depend on how many workers run.
+Tasks never share cores (on a busy machine a second thread makes one slower by far), and results
+never depend on how many workers run.
 """
 
 import os
@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
+
+from tqdm import std
 
 from paper_utils.config import Compute
 
@@ -25,22 +27,28 @@ def workers(compute: Compute | None = None) -> int:
     return (compute.workers if compute else 0) or cpu_count()
 
 
+class Lines(std.tqdm):
+    """Progress in a log, where a line is never redrawn nor wiped out."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        return msg == "" or super().display(msg, pos)
+
+
 def progress(total: float, describe: str, compute: Compute | None = None):
     """A bar in the cell of a live notebook or on the terminal; in a log, a line a minute.
 
     Under Papermill it is drawn on the terminal, so the executed notebook holds no trace of it.
     """
-    from tqdm import auto, std
-
     where, make, options = compute.progress if compute else "auto", std.tqdm, {"bar_format": BAR}
     if where == "off":
         options["disable"] = True
     elif where == "auto" and "ipykernel" in sys.modules:
-        make = auto.tqdm
+        from tqdm.auto import tqdm as make
     else:
         options["file"] = sys.__stderr__
         if sys.__stderr__ is not None and not sys.__stderr__.isatty():
-            options |= {"bar_format": LINE, "mininterval": 60, "miniters": 1, "delay": 60}
+            make, options["bar_format"] = Lines, LINE
+            options |= {"mininterval": 60, "miniters": 1, "delay": 60}
     return make(**{"total": total, "desc": describe, "leave": False, "mininterval": 1} | options)
 
 
@@ -57,10 +65,9 @@ def device(wanted: str) -> str:
 
 
 def one_thread(libraries: bool = True) -> None:
-    """Keeps this process to one thread: on a busy machine a second one makes it slower by far.
+    """Keeps this process to one thread, and libraries that are yet to be loaded, too.
 
-    ``libraries``: also those that are yet to be loaded, which read the environment; not in the
-    worker of a cluster, whose other threads share it.
+    Not those in the worker of a cluster, whose other threads share the environment.
     """
     from threadpoolctl import threadpool_limits
 
@@ -71,8 +78,7 @@ def one_thread(libraries: bool = True) -> None:
 
 
 def _alone(function: Callable, libraries: bool, task: Any) -> Any:
-    """Runs a task on one thread, and without warnings in a reader's notebook."""
-    one_thread(libraries)
+    one_thread(libraries)  # and without warnings in a reader's notebook
     with warnings.catch_warnings(action="ignore"):
         return function(task)
 
@@ -102,9 +108,9 @@ def map(
 ) -> list[Any]:  # fmt: skip
     """``[function(task) for task in tasks]``, side by side, in the order of the tasks.
 
-    ``function`` must be importable (a module's function) and tasks picklable.  A bar is drawn if
-    ``describe`` names it.  With ``compute.cluster`` the same tasks go to a Dask cluster
-    (``pip install .[cluster]``).  The first error stops the map and is raised here.
+    ``function`` and tasks must be picklable.  ``describe`` names the bar, if there is to be one.
+    With ``compute.cluster`` the same tasks go to a Dask cluster (``pip install .[cluster]``).  The
+    first error stops the map and is raised here.
 
     >>> map(abs, [-1, 2])
     [1, 2]
@@ -131,7 +137,7 @@ def client(address: str):
 
         return Client(address)
     except ImportError:
-        raise OSError("a cluster needs Dask: pip install -e .[cluster]") from None
+        line = "a cluster needs Dask: pip install -e .[cluster]"
     except (OSError, ValueError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise OSError(f"no Dask scheduler at {address!r}: {line}") from None
+        line = f"no Dask scheduler at {address!r}: {' '.join(str(error).split())[:200]}"
+    raise OSError(line)

@@ -1,19 +1,17 @@
 """One run of the paper: what a notebook holds, and Papermill running the notebooks in turn.
 
-An executed notebook is an artifact of the store like any other: it appears whole, is found again by
-its key, and is made anew where its source, the code or a parameter has changed.  A run's folder is
-assembled from these.
+An executed notebook is an artifact of the store, made anew where its source, the code or a
+parameter has changed.  A run's folder is assembled from these.
 """
 
-import hashlib
 import io
 import json
 import os
+import runpy
 import time
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,17 +20,10 @@ from filelock import FileLock, Timeout
 
 from paper_utils import parallel, provenance
 from paper_utils.config import Profile
-from paper_utils.store import (
-    MANIFEST,
-    Stage,
-    Store,
-    damage,
-    hash_file,
-    hash_json,
-    mirror,
-    write_atomically,
-    write_json,
-)  # fmt: skip
+from paper_utils.store import MANIFEST, Stage, Store, damage, hash_file, hash_json, json_bytes
+
+# isort: split
+from paper_utils.store import mirror, write_atomically, write_json
 
 ROOT = provenance.ROOT
 NOTEBOOKS, RUNS, RELEASE = ROOT / "notebooks", ROOT / "runs", ROOT / "artifacts" / "release"
@@ -48,7 +39,7 @@ class RunError(RuntimeError):
         self.usage, self.notebook = usage, notebook
 
 
-def _store(profile: Profile) -> Store:
+def store_of(profile: Profile) -> Store:
     """The store that a profile's ``compute`` names, behind what is published."""
     root = Path(profile.compute.store or RUNS / "store").resolve()
     return Store(root, RELEASE if profile.compute.published else None, profile.compute)
@@ -77,7 +68,7 @@ class Run:
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         parallel.one_thread()  # what is worth more than one is spread over workers
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}").resolve()
-        return cls(notebook, loaded, folder, _store(loaded))
+        return cls(notebook, loaded, folder, store_of(loaded))
 
     def get(self, stage: Stage, **parameters: Any) -> Any:
         """Loads a stage's product, or makes it first: the one line of train-or-load."""
@@ -139,10 +130,7 @@ class Run:
 
     def check(self, answers: dict[int, Any]) -> None:
         """Tells which answers to the exercises are right (``notebooks/exercises.py``)."""
-        spec = spec_from_file_location("exercises", NOTEBOOKS / "exercises.py")
-        exercises = module_from_spec(spec)
-        spec.loader.exec_module(exercises)
-        exercises.check(self, answers)
+        runpy.run_path(str(NOTEBOOKS / "exercises.py"))["check"](self, answers)
 
     def record(self, **results: Any) -> None:
         """Adds plain data, or a table as rows, to this notebook's part of results.json."""
@@ -167,9 +155,6 @@ class Run:
         return pd.DataFrame(facts.items(), columns=["what", "which"]).set_index("what")
 
 
-# Papermill runs the notebooks -----------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Plan:
     """A run, checked before anything is written."""
@@ -186,10 +171,8 @@ class Plan:
         """Raises ProfileError or RunError, one line, and writes nothing."""
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         changed = {k: v for k, v in (overrides or {}).items() if k.split(".")[0] != "compute"}
-        name = f"{loaded.name}-seed{loaded.seed}" + (
-            f"-{hash_json(changed)[:8]}" if changed else ""
-        )
-        folder = Path(out or RUNS / name).resolve()
+        suffix = f"-{hash_json(changed)[:8]}" if changed else ""
+        folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}{suffix}").resolve()
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is not a folder", usage=True)
         others = {path.name for path in folder.iterdir()} if folder.exists() else set()
@@ -235,7 +218,7 @@ def _make(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) 
         write_json(folder / "profile.json", profile.model_dump(mode="json", exclude={"compute"}))
         given = given | {"profile": str(folder / "profile.json"), "overrides": {}}
     compute = profile.compute.model_dump(exclude_defaults=True)
-    compute |= {"progress": "terminal", "store": str(_store(profile).root)}
+    compute |= {"progress": "terminal", "store": str(store_of(profile).root)}
     overrides = given["overrides"] | {f"compute.{key}": value for key, value in compute.items()}
     execute(
         NOTEBOOKS / f"{name}.py", folder / f"{name}.ipynb", folder,
@@ -271,19 +254,17 @@ def execute(
                 # What goes to the terminal (progress, the kernel's own log) stays out of the cells.
                 extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False"],
             )  # fmt: skip
-        except PapermillExecutionError as error:
-            line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
-            raise RunError(_line(source, line), notebook=_tidy(executed, shown)) from None
         except NoSuchKernel:
             line = f"the Jupyter kernel {KERNEL!r} is missing; python -m pip install ipykernel"
             raise RunError(line, usage=True) from None
-        except RuntimeError as error:  # the kernel died
-            raise RunError(_line(source, f"{error} (is there enough memory?)")) from None
+        except (PapermillExecutionError, RuntimeError) as error:
+            line, text = f"{error} (is there enough memory?)", ""  # the kernel died
+            if isinstance(error, PapermillExecutionError):
+                line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+                text = _tidy(executed, shown)
+            line = f"{source.stem}: {' '.join(line.split())[:500]}"
+            raise RunError(line, notebook=text) from None
         write_atomically(output, _tidy(executed, shown))
-
-
-def _line(source: Path, text: str) -> str:
-    return f"{source.stem}: {' '.join(text.split())[:500]}"
 
 
 def read(source: Path):
@@ -327,14 +308,10 @@ def run(plan: Plan, say=print) -> Path:
     except Timeout:
         raise RunError(f"another run is writing to {plan.folder}") from None
     with lock:
-        store, parts, waiting = _store(plan.profile), {}, []
-        store.published = None  # a run's own notebooks
+        store, parts, waiting = Store(store_of(plan.profile).root), {}, []
         for name, parameters in (each := plan.notebooks()):
-            done, began = (
-                damage(store.path(NOTEBOOK, plan.profile, **parameters)) is None,
-                time.monotonic(),
-            )
-            said = f"[{len(parts) + 1}/{len(each)}] {name}"
+            done = damage(store.path(NOTEBOOK, plan.profile, **parameters)) is None
+            said, began = f"[{len(parts) + 1}/{len(each)}] {name}", time.monotonic()
             if not done:
                 waiting.append(name)
                 say(f"{said} ...", flush=True)
@@ -376,17 +353,11 @@ def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]
     for entry in artifacts.values():
         seconds[entry["stage"]] = round(seconds.get(entry["stage"], 0) + entry["wall_seconds"], 2)
     facts = provenance.record(plan.profile)
-    files |= {"results.json": _json(results), "provenance.json": _json(facts)}
+    files |= {"results.json": json_bytes(results), "provenance.json": json_bytes(facts)}
     files |= report.pages(files, results, facts)
-    hashes = {
-        name: hash_file(one) if isinstance(one, Path) else hashlib.sha256(one).hexdigest()
-        for name, one in files.items()
-    }
-    return {MANIFEST: _json({"files": hashes, "artifacts": artifacts}), **files}  # marks it as ours
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    hashes = {name: hash_file(content) for name, content in files.items()}
+    manifest = json_bytes({"files": hashes, "artifacts": artifacts})
+    return {MANIFEST: manifest, **files}  # first: it marks the folder as ours
 
 
 def verify(folder: Path) -> list[str]:
@@ -410,8 +381,7 @@ def verify(folder: Path) -> list[str]:
 
 def status(plan: Plan) -> list[tuple[str, str]]:
     """Per notebook: done (and how long it took), or waiting."""
-    store = _store(plan.profile)
-    store.published, rows = None, []
+    rows, store = [], Store(store_of(plan.profile).root)
     for name, parameters in plan.notebooks():
         made = damage(store.path(NOTEBOOK, plan.profile, **parameters)) is None
         facts = store.manifest(NOTEBOOK, plan.profile, **parameters) if made else {}
@@ -422,20 +392,22 @@ def status(plan: Plan) -> list[tuple[str, str]]:
 def build(check: bool = False) -> list[str]:
     """Builds each ``.ipynb`` beside its source, executed with the source's own parameters.
 
-    With ``check``, writes nothing and returns the names of notebooks whose cells differ from their
-    source's.
+    With ``check``, writes nothing and returns the names of those whose cells differ.
     """
     import nbformat
-
-    def cells(notebook) -> list:
-        every = notebook.cells
-        return [(c.cell_type, c.source, c.get("id"), c.metadata.get("tags", [])) for c in every]
 
     stale = []
     for source in sources():
         built = source.with_suffix(".ipynb")
         if not check:
             execute(source, built, NOTEBOOKS)
-        elif not built.exists() or cells(read(source)) != cells(nbformat.read(built, as_version=4)):
-            stale.append(source.stem)
+            continue
+        cells = [
+            [(c.cell_type, c.source, c.get("id"), c.metadata.get("tags", [])) for c in one.cells]
+            for one in (
+                read(source),
+                *(nbformat.read(path, 4) for path in [built] if path.exists()),
+            )
+        ]
+        stale += [source.stem] if cells[1:] != cells[:1] else []
     return stale

@@ -7,6 +7,7 @@ it is complete (written beside, fsynced, renamed); its hashes are checked before
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -70,10 +72,9 @@ class Stage:
 
     def label(self, parameters: dict[str, Any]) -> str:
         """A folder's name for people: the stage and the plain values of its parameters."""
-        words = [self.name]
-        for value in parameters.values():
-            values = value.values() if isinstance(value, dict) else [value]
-            words += [str(v) for v in values if isinstance(v, (str, int)) and v != ""]
+        values = [v.values() if isinstance(v, dict) else [v] for v in parameters.values()]
+        plain = [str(v) for v in chain(*values) if isinstance(v, (str, int)) and v != ""]
+        words = [self.name, *plain]
         return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words)[:120]
 
 
@@ -88,8 +89,8 @@ class Store:
 
     def path(self, stage: Stage, profile: Profile, root: Path | None = None, **parameters) -> Path:
         """Where the artifact lies, or will lie."""
-        key = stage.key(profile, parameters)
-        return (root or self.root) / stage.label(parameters) / key[:20]
+        place = (root or self.root) / stage.label(parameters)
+        return place / stage.key(profile, parameters)[:20]
 
     def get(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
@@ -105,14 +106,14 @@ class Store:
         missing = [parameters for parameters, path in zip(each, found) if path is None]
         if not missing:
             return found
-        inputs: dict[str, tuple[Stage, list[dict[str, Any]]]] = {}  # all of a stage side by side
+        inputs: dict[str, dict[str, tuple]] = {}  # by stage: what it makes is made side by side
         for parameters in missing:
             self._refuse_other_code(stage, profile, parameters)
-            for needed, chosen in stage.needs(profile, **parameters):
-                _, wanted = inputs.setdefault(needed.name, (needed, []))
-                wanted += [] if chosen in wanted else [chosen]
-        for needed, wanted in inputs.values():
-            self.paths(needed, profile, wanted)
+            for pair in stage.needs(profile, **parameters):
+                inputs.setdefault(pair[0].name, {})[hash_json(pair[1])] = pair
+        for pairs in inputs.values():
+            stages, wanted = zip(*pairs.values())
+            self.paths(stages[0], profile, wanted)
         missing.sort(key=lambda parameters: -stage.cost(**parameters))
         if stage.fans_out:
             for parameters in missing:
@@ -129,10 +130,8 @@ class Store:
 
     def manifest(self, stage: Stage, profile: Profile, **parameters: Any) -> dict[str, Any] | None:
         """The birth certificate (recipe, hashes, wall time, versions, host), if there is one."""
-        for path in self._places(stage, profile, parameters):
-            if (path / MANIFEST).is_file():
-                return json.loads((path / MANIFEST).read_text())
-        return None
+        files = [path / MANIFEST for path in self._places(stage, profile, parameters)]
+        return next((json.loads(file.read_text()) for file in files if file.is_file()), None)
 
     def _find(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> Path | None:
         for path in filter(Path.exists, self._places(stage, profile, parameters)):
@@ -204,9 +203,8 @@ class Store:
             if not stage.resumable:
                 shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir(exist_ok=True)
-            for path in beside.rglob("*"):  # a killed run's half-written files
-                if path.name.startswith(".") or path.suffix == ".tmp":
-                    path.unlink()
+            for path in [*beside.rglob(".*"), *beside.rglob("[!.]*.tmp")]:
+                path.unlink()  # half-written by a run that was killed
             try:
                 seconds = self._write(stage, profile, parameters, beside)
                 recipe = stage.recipe(profile, parameters)
@@ -233,9 +231,9 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
+def hash_file(path: Path | bytes) -> str:
+    """SHA-256 (hex) of a file, or of what is to be one."""
+    with io.BytesIO(path) if isinstance(path, bytes) else open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -253,9 +251,14 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def json_bytes(value: Any) -> bytes:
+    """Plain data as JSON with sorted keys and a final newline; ValueError if there is a NaN."""
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Writes plain data atomically, with sorted keys and a final newline; refuses NaN."""
-    write_atomically(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    """Writes plain data atomically, as `json_bytes`."""
+    write_atomically(path, json_bytes(value))
 
 
 def compressed(text: str) -> bytes:
@@ -269,10 +272,10 @@ def write_table(path: Path, table: Any) -> None:
 
 
 def mirror(wanted: Mapping[str, Path | bytes], folder: Path, keep: Sequence[str] = ()) -> None:
-    """Makes a folder hold exactly ``wanted`` (relative name -> a file, or its bytes).
+    """Makes a folder hold exactly ``wanted`` (relative name -> a file, or its bytes) and ``keep``.
 
-    Each file appears whole; equal ones are left alone; then whatever does not belong is removed, at
-    any depth: old products, and what a killed run left half-written.  Names in ``keep`` stay.
+    Each file appears whole; equal ones are left alone; then what does not belong is removed, at any
+    depth: old products, and what a killed run left half-written.
     """
     for name, content in wanted.items():
         data, path = content if isinstance(content, bytes) else content.read_bytes(), folder / name
