@@ -1,30 +1,28 @@
-"""The validated form of a profile: everything a run may depend on, and nothing else.
+"""A profile, validated: everything a run may depend on, and nothing else.
 
-A profile is a YAML file in ``paper_utils/profiles`` (or a path to one).  Each field below is one
-key of that file, and ``extends: laptop`` takes the others from another profile.
-:meth:`Profile.load` turns a name plus overrides into a frozen object, or into one clear line saying
-what is wrong.
+A profile is a YAML file in ``paper_utils/profiles``, or a path to one.  Each field below is a key
+of it; ``extends: laptop`` takes the others from another profile.
 """
-
-from __future__ import annotations
 
 import difflib
 import json
 import re
 import zlib
 from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PROFILES = Path(__file__).parent / "profiles"
 MAX_PROFILE_BYTES = 100_000
 
-# Every random stream of the project, by name.  Two streams never share their bits.  The first four
-# are seeded as they were when the published agents were trained; the name seeds all others.
+# Every random stream of the project, by name; no two share their bits.  The first four are seeded
+# as they were when the published agents were trained; the name seeds all others.
 STREAMS: dict[str, Callable[..., Any] | None] = {
     "batches": lambda seed, epoch: [seed, epoch],
     "reference": lambda seed: seed,
@@ -52,10 +50,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {}
 
 
 def register(key: str, check: Callable[[Any], Any]) -> None:
-    """Has ``check(value)`` called on a dotted key of every profile that is loaded.
-
-    Rooms say in this way which levels or families there are; a ValueError is one line.
-    """
+    """Has ``check(value)`` called on a dotted key of every profile; its ValueError is one line."""
     _CHECKS[key] = check
 
 
@@ -70,17 +65,6 @@ class ProfileError(ValueError):
 
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Transformer(Part):
-    width: int
-    heads: int
-
-    @model_validator(mode="after")
-    def heads_divide_width(self) -> Transformer:
-        if self.width % self.heads:
-            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
-        return self
 
 
 class Data(Part):
@@ -102,7 +86,7 @@ class Data(Part):
         return list(self.demonstrations)
 
 
-class Cloning(Transformer):
+class Cloning(Part):
     """Room of notebook 02: the policy and its training by behavioural cloning."""
 
     agents: Count
@@ -139,7 +123,7 @@ class Cloning(Transformer):
     """Fresh episodes per level of an agent that acts on another model's sentence."""
 
 
-class Encoders(Transformer):
+class Encoders(Part):
     """Room of notebook 03: the reference models and the lexical controls."""
 
     families: tuple[str, ...]
@@ -162,13 +146,6 @@ class Encoders(Transformer):
     """Family -> public checkpoint that is compared, too: a folder, a Hub id, or id@revision."""
     strict: bool
     """Whether a checkpoint that cannot be had stops the run; else it is left out, and named."""
-
-    @field_validator("families")
-    @classmethod
-    def each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or len(set(value)) < len(value):
-            raise ValueError("name at least one family, and each once")
-        return value
 
 
 class Alignment(Part):
@@ -213,52 +190,61 @@ class Profile(Part):
     encoders: Encoders
     alignment: Alignment
 
+    @model_validator(mode="after")
+    def _consistent(self):
+        for name, part in (("cloning", self.cloning), ("encoders", self.encoders)):
+            if part.width % part.heads:
+                raise ValueError(f"{name}: heads ({part.heads}) must divide width ({part.width})")
+        if len(set(self.encoders.families)) < max(1, len(self.encoders.families)):
+            raise ValueError("encoders.families: name at least one family, and each once")
+        return self
+
     @classmethod
     def load(
         cls, name: str | Path, overrides: dict[str, Any] | None = None, seed: int | None = None
-    ) -> Profile:
-        """Reads a profile by name (``"laptop"``) or path, and applies dotted overrides.
+    ) -> "Profile":
+        """Reads a profile by name or path: ``Profile.load("laptop", {"cloning.epochs": 3})``.
 
-        ``Profile.load("laptop", overrides={"cloning.epochs": 3})``.
-
-        Raises:
-            ProfileError: unknown profile or key, or a value of the wrong type or range.
+        Raises ProfileError, one line: an unknown profile or key, a value of a wrong type or range.
         """
-        values, overrides = _read(name), overrides or {}
-        if not isinstance(overrides, dict) or not all(isinstance(key, str) for key in overrides):
-            raise ProfileError(
-                "overrides must be a dictionary of dotted keys, as {'cloning.epochs': 3}"
-            )
-        for key, value in overrides.items():
-            _override(values, key, value)
-        if seed is not None:
-            values["seed"] = seed
+        where, given = f"profile {name}", overrides or {}
         try:
-            text = json.dumps(values, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ProfileError(f"profile {name}: a value is not plain data ({error})") from None
-        changed = f", with {', '.join(map(repr, overrides))}"[:200] if overrides else ""
-        try:
-            profile = cls.model_validate_json(text, strict=True)
-        except ValidationError as error:
-            raise ProfileError(f"profile {name}{changed}: {_first_problem(error)}") from None
-        for key, check in _CHECKS.items():
-            try:
+            values = _read(name)
+            if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
+                raise ValueError("overrides must be a dictionary, as {'cloning.epochs': 3}")
+            where += f", with {', '.join(map(repr, given))}"[:200] if given else ""
+            for key, value in given.items():
+                *parents, last = key.split(".")
+                part = values
+                for word in parents:
+                    part = part.setdefault(word, {})
+                    if not isinstance(part, dict):
+                        raise ValueError(f"unknown key {key!r}: {word!r} has no parts")
+                part[last] = value
+            if seed is not None:
+                values["seed"] = seed
+            profile = cls.model_validate_json(json.dumps(values), strict=True)
+            for key, check in _CHECKS.items():
+                where += (at := f": {key}")
                 check(profile.part(key)[key])
-            except ValueError as error:
-                raise ProfileError(f"profile {name}{changed}: {key}: {error}") from None
-        return profile
+                where = where.removesuffix(at)
+            return profile
+        except ProfileError:
+            raise
+        except ValidationError as error:
+            problem = _first_problem(error)
+        except OSError as error:
+            problem = error.strerror or str(error)
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            problem = f"not readable as YAML: {error}"
+        except (TypeError, ValueError) as error:
+            problem = str(error)
+        raise ProfileError(f"{where}: {' '.join(problem.split())[:500]}")
 
     def part(self, *keys: str) -> dict[str, Any]:
         """The values under dotted ``keys``: the part of the profile that a stage reads."""
         values = self.model_dump(mode="json")
-        found = {}
-        for key in keys:
-            node: Any = values
-            for word in key.split("."):
-                node = node[word]
-            found[key] = node
-        return found
+        return {key: reduce(getitem, key.split("."), values) for key in keys}
 
 
 def available() -> list[str]:
@@ -267,12 +253,7 @@ def available() -> list[str]:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a profile is a page of numbers, and aliases can explode."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed in a profile")
-        return super().compose_node(parent, index)
+    """Plain data alone: a SafeLoader makes no objects."""
 
 
 _PlainLoader.add_implicit_resolver(  # YAML 1.1 reads 1e-4 as a word
@@ -281,13 +262,14 @@ _PlainLoader.add_implicit_resolver(  # YAML 1.1 reads 1e-4 as a word
 
 
 def parse_yaml(text: str) -> Any:
-    """Plain data from YAML text; no tags, no aliases.  Raises yaml.YAMLError."""
+    """Plain data from YAML text; no tags, and no aliases, which can explode.  Raises YAMLError."""
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise yaml.YAMLError("aliases are not allowed in a profile")
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
 
 
-def _read(name: str | Path, depth: int = 0) -> dict[str, Any]:
-    if depth > 1:
-        raise ProfileError(f"profile {name}: extends a profile that itself extends another")
+def _read(name: str | Path, extends: bool = False) -> dict[str, Any]:
+    """The values of a profile's file, and of the one that it extends."""
     if not isinstance(name, (str, Path)) or not str(name):
         raise ProfileError(f"a profile is a name or a path, not {name!r}")
     path = Path(name)
@@ -295,36 +277,20 @@ def _read(name: str | Path, depth: int = 0) -> dict[str, Any]:
         if str(name) not in available():
             raise ProfileError(f"unknown profile {str(name)!r}{hint(str(name), available())}")
         path = PROFILES / f"{name}.yaml"
-    try:
-        if path.stat().st_size > MAX_PROFILE_BYTES:
-            raise ProfileError(f"profile {name}: larger than {MAX_PROFILE_BYTES} bytes")
-        values = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ProfileError(f"profile {name}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        if isinstance(error, ProfileError):
-            raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ProfileError(f"profile {name}: not readable as YAML: {reason}") from None
+    if path.stat().st_size > MAX_PROFILE_BYTES:
+        raise ValueError(f"larger than {MAX_PROFILE_BYTES} bytes")
+    values = parse_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise ProfileError(f"profile {name}: expected keys and values")
-    values.setdefault("name", path.stem)
+        raise ValueError("expected keys and values")
+    base: dict[str, Any] = {"name": path.stem}
     if "extends" in values:
-        base = _read(values.pop("extends"), depth + 1)
-        for key, value in values.items():  # part by part: data, cloning...
-            both = isinstance(value, dict) and isinstance(base.get(key), dict)
-            base[key] = {**base[key], **value} if both else value
-        return base
-    return values
-
-
-def _override(values: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for word in parents:
-        values = values.setdefault(word, {})
-        if not isinstance(values, dict):
-            raise ProfileError(f"unknown key {key!r}: {word!r} has no parts")
-    values[last] = value
+        if extends:
+            raise ValueError("extends a profile that itself extends another")
+        base = _read(values.pop("extends"), extends=True) | base
+    for key, value in values.items():  # part by part: data, cloning...
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        base[key] = {**base[key], **value} if both else value
+    return base
 
 
 def hint(word: str, known: Iterable[str]) -> str:
@@ -339,18 +305,14 @@ def hint(word: str, known: Iterable[str]) -> str:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    where = ".".join(str(word) for word in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    first, *others = error.errors(include_url=False)
+    where = ".".join(map(str, first["loc"]))
+    message = f"{where}: " * bool(where) + f"{first['msg'].removeprefix('Value error, ')}"
     if first["type"] == "extra_forbidden":
         model: Any = Profile
         for word in first["loc"][:-1]:
             model = model.model_fields[word].annotation
-        last = str(first["loc"][-1])
-        message = f"unknown key {where!r}{hint(last, list(model.model_fields))}"
-    else:
-        message = f"{where or 'profile'}: {message}"
-    if first["type"] not in ("missing", "value_error", "extra_forbidden"):
+        message = f"unknown key {where!r}{hint(str(first['loc'][-1]), model.model_fields)}"
+    elif first["type"] not in ("missing", "value_error"):
         message += f" (got {first['input']!r})"[:120]
-    return message + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+    return message + (f" (and {len(others)} more)" if others else "")

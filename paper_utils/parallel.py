@@ -1,23 +1,23 @@
 """One ``map`` for everything that fans out: single-threaded processes here, a cluster elsewhere.
 
-Two workers with one thread each do as much as one with two on a quiet machine, and several times
-more on a busy one; so tasks never share cores, and results never depend on how many workers run.
+Tasks never share cores (on a busy machine a second thread makes one slower by far), and results
+never depend on how many workers run.
 """
-
-from __future__ import annotations
 
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from tqdm import std
+
 from paper_utils.config import Compute
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-SECONDS_PER_LINE = 60.0  # of progress, where there is no terminal
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
+LINE = "{desc}: {percentage:3.0f}%, {elapsed} elapsed, about {remaining} left\n"
 
 
 def workers(compute: Compute | None = None) -> int:
@@ -27,57 +27,33 @@ def workers(compute: Compute | None = None) -> int:
     return (compute.workers if compute else 0) or cpu_count()
 
 
-class Lines:
-    """Progress where nothing can be redrawn, as in a log: a line a minute, with an estimate."""
+class Lines(std.tqdm):
+    """Progress in a log, where a line is never redrawn nor wiped out."""
 
-    def __init__(self, total: float, describe: str, write: Callable[[str], Any]):
-        self.total, self.describe, self.write, self.n = total, describe, write, 0.0
-        self.began = self.last = time.monotonic()
-
-    def update(self, steps: float = 1) -> None:
-        self.n += steps
-        now = time.monotonic()
-        if now - self.last >= SECONDS_PER_LINE:
-            self.last = now
-            passed = now - self.began
-            left = passed * (self.total - self.n) / self.n
-            self.write(
-                f"{self.describe}: {self.n:g} of {self.total:g}, {passed / 60:.0f} min elapsed, "
-                f"about {left / 60:.0f} min left\n"
-            )
-
-    def __enter__(self) -> Lines:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        pass
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        return msg == "" or super().display(msg, pos)
 
 
 def progress(total: float, describe: str, compute: Compute | None = None):
-    """A bar with an estimate: in the cell of a live notebook, else on the terminal.
+    """A bar in the cell of a live notebook or on the terminal; in a log, a line a minute.
 
-    Under Papermill the kernel's own stderr is the terminal, so a bar there leaves no trace in the
-    executed notebook.  Has ``update(n)`` and is a context manager.
+    Under Papermill it is drawn on the terminal, so the executed notebook holds no trace of it.
     """
-    from tqdm import auto, std
-
-    where = compute.progress if compute else "auto"
-    form = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
-    options = {"total": total, "desc": describe, "leave": False, "bar_format": form}
+    where, make, options = compute.progress if compute else "auto", std.tqdm, {"bar_format": BAR}
     if where == "off":
-        return std.tqdm(disable=True, **options)
-    if where == "auto" and "ipykernel" in sys.modules:
-        return auto.tqdm(mininterval=1, **options)
-    if sys.__stderr__ is None or sys.__stderr__.isatty():
-        return std.tqdm(file=sys.__stderr__, mininterval=1, **options)
-    return Lines(total, describe, lambda line: print(line, end="", file=sys.__stderr__, flush=True))
+        options["disable"] = True
+    elif where == "auto" and "ipykernel" in sys.modules:
+        from tqdm.auto import tqdm as make
+    else:
+        options["file"] = sys.__stderr__
+        if sys.__stderr__ is not None and not sys.__stderr__.isatty():
+            make, options["bar_format"] = Lines, LINE
+            options |= {"mininterval": 60, "miniters": 1, "delay": 60}
+    return make(**{"total": total, "desc": describe, "leave": False, "mininterval": 1} | options)
 
 
 def device(wanted: str) -> str:
-    """``auto`` is a GPU where there is one.
-
-    Raises RuntimeError, one line, where the wanted device is missing.
-    """
+    """``auto`` is a GPU where there is one.  RuntimeError, one line, if the device is missing."""
     import torch
 
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -89,67 +65,59 @@ def device(wanted: str) -> str:
 
 
 def one_thread(libraries: bool = True) -> None:
-    """Keeps this process to one thread: on a busy machine a second one makes it slower by far.
+    """Keeps this process to one thread, and libraries that are yet to be loaded, too.
 
-    ``libraries``: also those that are yet to be loaded, which read the environment; not in the
-    worker of a cluster, whose other threads share it.
+    Not those in the worker of a cluster, whose other threads share the environment.
     """
     from threadpoolctl import threadpool_limits
 
-    for name in THREAD_VARIABLES if libraries else ():
-        os.environ[name] = "1"
+    os.environ.update(ONE_THREAD if libraries else {})
     threadpool_limits(1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _each(function: Callable, tasks: Iterable[Any], libraries: bool = True) -> Iterator[Any]:
-    """Runs tasks in turn, on one thread, and without warnings in a reader's notebook."""
-    one_thread(libraries)
-    for task in tasks:
-        with warnings.catch_warnings(action="ignore"):
-            result = function(task)
-        yield result
+def _alone(function: Callable, libraries: bool, task: Any) -> Any:
+    one_thread(libraries)  # and without warnings in a reader's notebook
+    with warnings.catch_warnings(action="ignore"):
+        return function(task)
 
 
-def _alone(function: Callable, task: Any, libraries: bool = True) -> Any:
-    return next(_each(function, [task], libraries))
+def _results(function: Callable, tasks: list[Any], compute: Compute | None) -> Iterator[Any]:
+    """Results in the order of the tasks, each as soon as it and those before it are there."""
+    from joblib.externals.loky import get_reusable_executor
+
+    count = min(workers(compute), len(tasks))
+    if compute and compute.cluster:
+        with client(compute.cluster) as dask:
+            for future in [dask.submit(_alone, function, False, t, pure=False) for t in tasks]:
+                if type(future.exception()).__name__ == "KilledWorker":
+                    raise OSError("a task's workers died again and again (is there enough memory?)")
+                yield future.result()
+    elif count > 1:
+        pool = get_reusable_executor(count, timeout=300, env=ONE_THREAD)
+        yield from pool.map(partial(_alone, function, True), tasks)
+    else:
+        for task in tasks:
+            yield _alone(function, True, task)
 
 
 def map(
-    function: Callable[[Any], Any],
-    tasks: Iterable[Any],
-    compute: Compute | None = None,
-    describe: str = "",
-) -> list[Any]:
+    function: Callable[[Any], Any], tasks: Iterable[Any],
+    compute: Compute | None = None, describe: str = "",
+) -> list[Any]:  # fmt: skip
     """``[function(task) for task in tasks]``, side by side, in the order of the tasks.
 
-    ``function`` must be importable (a module's function) and tasks picklable.  A bar is drawn if
-    ``describe`` names it.  With ``compute.cluster`` the same tasks go to a Dask cluster
-    (``pip install .[cluster]``).  The first error stops the map and is raised here.
+    ``function`` and tasks must be picklable.  ``describe`` names the bar, if there is to be one.
+    With ``compute.cluster`` the same tasks go to a Dask cluster (``pip install .[cluster]``).  The
+    first error stops the map and is raised here.
 
     >>> map(abs, [-1, 2])
     [1, 2]
     """
-    from joblib.externals.loky import get_reusable_executor
-
-    tasks = list(tasks)
-    if not tasks:
-        return []
-    if compute and compute.cluster:
-        with client(compute.cluster) as dask:
-            return dask.gather([
-                dask.submit(_alone, function, task, False, pure=False) for task in tasks
-            ])  # fmt: skip
-    count, results = min(workers(compute), len(tasks)), []
-    shown = compute if describe else Compute(progress="off")
-    with progress(len(tasks), describe, shown) as bar:
-        produced = _each(function, tasks)
-        if count > 1:
-            threads = dict.fromkeys(THREAD_VARIABLES, "1")
-            pool = get_reusable_executor(count, timeout=300, env=threads)
-            produced = pool.map(partial(_alone, function), tasks)
-        for result in produced:
+    tasks, results = list(tasks), []
+    with progress(len(tasks), describe, compute if describe else Compute(progress="off")) as bar:
+        for result in _results(function, tasks, compute) if tasks else ():
             results.append(result)
             bar.update(1)
     return results
@@ -169,7 +137,7 @@ def client(address: str):
 
         return Client(address)
     except ImportError:
-        raise OSError("a cluster needs Dask: pip install -e .[cluster]") from None
+        line = "a cluster needs Dask: pip install -e .[cluster]"
     except (OSError, ValueError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise OSError(f"no Dask scheduler at {address!r}: {line}") from None
+        line = f"no Dask scheduler at {address!r}: {' '.join(str(error).split())[:200]}"
+    raise OSError(line)

@@ -1,13 +1,12 @@
 """Who, what, when, and with which versions: the facts that stand beside every result."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,13 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "minigrid", "gy
             "transformers", "tokenizers", "papermill", "jupytext")  # fmt: skip
 
 
-@lru_cache(maxsize=1)
+@cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can change a number."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version()} | dict.fromkeys(PACKAGES, "absent")
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "absent"
     return found
 
 
@@ -38,15 +35,11 @@ def commit() -> dict[str, Any]:
     """Git commit of the code and whether the work tree differs from it; empty outside a clone."""
 
     def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=10
-        )
-        if done.returncode:
-            raise OSError(done.stderr)
-        return done.stdout.strip()
+        command = ["git", "-C", str(ROOT), *words]
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True, timeout=10)
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "-s"))}
     except (OSError, subprocess.SubprocessError):
         return {}
 
@@ -56,8 +49,6 @@ def record(profile: Any) -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "code": commit(),
-        "versions": versions(),
-        "host": host(),
+        "code": commit(), "versions": versions(), "host": host(),
         "profile": profile.model_dump(mode="json"),
-    }
+    }  # fmt: skip

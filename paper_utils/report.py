@@ -1,7 +1,5 @@
 """The report of a run: its notebooks as pages, an index that opens from disk, the headline."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Mapping
@@ -11,29 +9,23 @@ import pandas as pd
 
 STYLE = """
 body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-h1{line-height:1.2} .box{overflow-x:auto} table{border-collapse:collapse}
+h1,h2{line-height:1.25} h2{margin-top:2.5rem} a{color:#0072B2} small,figcaption{color:#555}
+.box{overflow-x:auto;border:1px solid #ddd;border-radius:.5rem;padding:.3rem .6rem}
+table{border-collapse:collapse;font-size:.9rem} figure{margin:1.5rem 0} img{max-width:100%}
 td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
-figure{margin:1.5rem 0} img{max-width:100%;height:auto} a{color:#0072B2} small{color:#666}
-.pages{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:1rem;padding:0}
-.pages li{list-style:none;border:1px solid #ddd;border-radius:.5rem;padding:.8rem}
 """
 # What is added to nbconvert's page: a readable column, tables that scroll, code that folds.
-PAGE = """
-<style>
+PAGE = """<style>
 body.jp-Notebook{max-width:58rem;margin:0 auto;padding:.5rem 1rem 4rem;box-sizing:border-box}
-.jp-InputPrompt,.jp-OutputPrompt,.jp-Collapser{display:none}
+.jp-InputPrompt,.jp-OutputPrompt,.jp-Collapser{display:none} .jp-RenderedHTMLCommon table{margin:0}
 .jp-OutputArea-output,.jp-MarkdownOutput pre{overflow-x:auto}
-.jp-OutputArea-output pre,.jp-MarkdownOutput pre,.jp-MarkdownOutput pre code{
-  font-size:.82em;white-space:pre!important}
-.jp-RenderedHTMLCommon table{margin-left:0}
+.jp-OutputArea-output pre,.jp-MarkdownOutput code{font-size:.82em;white-space:pre!important}
 .jp-RenderedImage img,.jp-RenderedHTML img{max-width:100%!important;height:auto}
 details.code>summary{cursor:pointer;color:#666;font:12px/1.8 ui-monospace,monospace}
 nav.paper a{color:#0072B2;margin-right:1rem;font:14px system-ui,sans-serif}
-</style>
-<script>
+</style><script>
 addEventListener("DOMContentLoaded",()=>{
-  const nav=document.createElement("nav");nav.className="paper";nav.innerHTML=`LINKS`;
-  document.body.prepend(nav);
+  document.body.insertAdjacentHTML("afterbegin",`<nav class="paper">LINKS</nav>`);
   for(const area of document.querySelectorAll(".jp-CodeCell .jp-Cell-inputWrapper")){
     const fold=document.createElement("details");fold.className="code";
     fold.innerHTML="<summary>code</summary>";area.before(fold);fold.append(area)}
@@ -42,25 +34,61 @@ addEventListener("DOMContentLoaded",()=>{
 """
 
 
-def pages(
-    files: Mapping[str, Path | bytes], results: dict, facts: dict, captions: dict[str, str]
-) -> dict[str, bytes]:
+def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
     """``NN_name.html`` for each notebook among the files of a run, and ``index.html``."""
     from nbconvert import HTMLExporter
 
     # Nothing is fetched: no formulas, no widgets.
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
     notebooks = {Path(name).stem: path for name, path in files.items() if name.endswith(".ipynb")}
-    links = ['<a href="index.html">report</a>']
-    links += [f'<a href="{stem}.html">{stem.replace("_", " ")}</a>' for stem in notebooks]
-    page = PAGE.replace("LINKS", " ".join(links))
+    links = {"index": "report"} | {stem: stem.replace("_", " ") for stem in notebooks}
+    bar = " ".join(f'<a href="{stem}.html">{text}</a>' for stem, text in links.items())
     made, titles = {}, {}
     for stem, path in notebooks.items():
         body, _ = exporter.from_filename(str(path))
-        made[f"{stem}.html"] = body.replace("</head>", page + "</head>", 1).encode()
+        body = body.replace("</head>", PAGE.replace("LINKS", bar) + "</head>", 1)
+        made[f"{stem}.html"] = body.encode()
         first = json.loads(path.read_text())["cells"][0]["source"]
         titles[stem] = "".join(first).splitlines()[0].lstrip("# ")
-    return made | {"index.html": _index(files, results, facts, captions, titles).encode()}
+    return made | {"index.html": _index(files, results, facts, titles).encode()}
+
+
+def _index(files: Mapping, results: dict, facts: dict, titles: dict[str, str]) -> str:
+    """The answer and the verdicts first, then figures in reading order, tables, and files."""
+    show = html.escape
+    verdicts, *others = (
+        f"<h2>{show(title)}</h2><div class='box'>{table.to_html(index=False, border=0)}</div>"
+        for title, table in tables(results)
+    )
+    images = {Path(name).stem: name for name in files if name.endswith((".png", ".gif"))}
+    figures = "".join(
+        f'<figure><img src="{images[stem]}" alt="{show(text or stem)}" loading="lazy">'
+        f"<figcaption>{show(text or stem.replace('_', ' '))}</figcaption></figure>"
+        for stem, text in results["captions"].items() if stem in images
+    )  # fmt: skip
+    notebooks = "".join(
+        f'<li><a href="{stem}.html">{show(title)}</a> '
+        f'<small>(<a href="{stem}.ipynb">notebook</a>)</small></li>'
+        for stem, title in titles.items()
+    )
+    names = [*sorted(n for n in files if n.startswith("tables/")), "results.json",
+             "provenance.json", "manifest.json"]  # fmt: skip
+    shown = "".join(f'<li><a href="{name}">{Path(name).name}</a></li>' for name in names)
+    code = facts["code"].get("commit", "not a clone")[:12]
+    code += " with changes" if facts["code"].get("dirty") else ""
+    versions = " · ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Alignment among language, vision and action</title><style>{STYLE}</style></head><body>
+<h1>Alignment among language, vision and action representations</h1>
+{"".join(f"<p>{show(line)}</p>" for line in answer(results))}{verdicts}
+<p>Profile <b>{show(results["profile"])}</b>, seed {results["seed"]}, {results["instructions"]}
+instructions. {show(models(results))}</p>
+<h2>Notebooks</h2><ol>{notebooks}</ol>
+<h2>Figures</h2>{figures}<h2>Tables</h2>{"".join(others)}<h2>Files</h2><ul>{shown}</ul>
+<p><small>{facts["time"]} · commit {code} · {versions}</small></p></body></html>
+"""
 
 
 def answer(results: dict) -> list[str]:
@@ -149,12 +177,11 @@ def success_table(results: dict) -> pd.DataFrame:
     """Success of every player on every level, with its interval."""
     rows = pd.DataFrame(results["success"])
     rows["text"] = [
-        f"{s:.3f} ({a:.3f} to {b:.3f})"
-        for s, a, b in zip(rows["success"], rows["low"], rows["high"])
+        f"{row.success:.3f} ({row.low:.3f} to {row.high:.3f})" for row in rows.itertuples()
     ]
     table = rows.pivot(index="player", columns="level", values="text")
-    order = dict.fromkeys(rows["player"]), dict.fromkeys(rows["level"])
-    return table.loc[list(order[0]), list(order[1])].reset_index().rename_axis(columns=None)
+    table = table.loc[rows["player"].unique(), rows["level"].unique()]
+    return table.reset_index().rename_axis(columns=None)
 
 
 def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
@@ -173,9 +200,7 @@ def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
 
 def models(results: dict) -> str:
     """A sentence about which models these are, and which the run had to do without."""
-    text = (
-        "Reference models were trained from scratch on this world, unless they are called public."
-    )
+    text = "Reference models were trained from scratch on this world, unless called public."
     names = ", ".join(results["missing"])
     return f"{text} Without {names}, which could not be had." if names else text
 
@@ -190,48 +215,3 @@ def headline(folder: Path) -> str:
         lines += [title, table.to_string(index=False), ""]
     lines += [models(results), f"report   {folder / 'index.html'}"]
     return "\n".join(lines)
-
-
-def _index(files: Mapping, results: dict, facts: dict, captions: dict, titles: dict) -> str:
-    links = "".join(
-        f'<li><a href="{stem}.html">{html.escape(title)}</a><br>'
-        f'<small><a href="{stem}.ipynb">notebook</a></small></li>'
-        for stem, title in titles.items()
-    )
-    first, *rest = (
-        f"<h2>{html.escape(title)}</h2>"
-        f"<div class='box'>{table.to_html(index=False, border=0)}</div>"
-        for title, table in tables(results)
-    )
-    others_shown = "".join(rest)
-    images = {Path(name).stem: name for name in files if name.endswith((".png", ".gif"))}
-    figures = "".join(
-        f'<figure><img src="{images[stem]}" alt="{html.escape(caption or stem)}" loading="lazy">'
-        f"<figcaption><small>{html.escape(caption or stem.replace('_', ' '))}</small></figcaption>"
-        "</figure>"
-        for stem, caption in captions.items()
-        if stem in images
-    )
-    others = "".join(
-        f'<li><a href="{name}">{Path(name).name}</a></li>'
-        for name in [*(n for n in files if n.startswith("tables/")), "results.json",
-                     "provenance.json", "manifest.json"]
-    )  # fmt: skip
-    commit = facts["code"].get("commit", "not a clone")[:12]
-    dirty = " with changes" if facts["code"].get("dirty") else ""
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<title>Alignment among language, vision and action</title><style>{STYLE}</style></head><body>
-<h1>Alignment among language, vision and action representations</h1>
-<p>Profile <b>{html.escape(results["profile"])}</b>, seed {results["seed"]},
-{results["instructions"]} instructions. {html.escape(models(results))}</p>
-{"".join(f"<p>{html.escape(line)}</p>" for line in answer(results))}
-<ul class="pages">{links}</ul>{first}
-<h2>Figures</h2>{figures}
-<h2>Tables</h2>{others_shown}
-<h2>Files</h2><ul>{others}</ul>
-<p><small>{facts["time"]} · commit {commit}{dirty} ·
-{" · ".join(f"{name} {version}" for name, version in facts["versions"].items())}</small></p>
-</body></html>
-"""

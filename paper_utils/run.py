@@ -1,49 +1,34 @@
 """One run of the paper: what a notebook holds, and Papermill running the notebooks in turn.
 
-An executed notebook is an artifact of the store like any other: it appears whole, is found again by
-its key, and is made anew where its source, the code or a parameter has changed.  A run's folder is
-assembled from these.
+An executed notebook is an artifact of the store, made anew where its source, the code or a
+parameter has changed.  A run's folder is assembled from these.
 """
-
-from __future__ import annotations
 
 import io
 import json
+import os
+import runpy
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from paper_utils import parallel, provenance
-from paper_utils.config import Compute, Profile
-from paper_utils.store import (
-    Stage,
-    Store,
-    damage,
-    hash_file,
-    hash_json,
-    mirror,
-    write_atomically,
-    write_json,
-)
+from paper_utils.config import Profile
+from paper_utils.store import MANIFEST, Stage, Store, damage, hash_file, hash_json, json_bytes
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from IPython.display import HTML, Image
-    from matplotlib.figure import Figure
+# isort: split
+from paper_utils.store import mirror, write_atomically, write_json
 
 ROOT = provenance.ROOT
-NOTEBOOKS = ROOT / "notebooks"
-PACKAGE = Path(__file__).parent
-RUNS = ROOT / "runs"
-RELEASE = ROOT / "artifacts" / "release"
-LOCK = "run.lock"
-KERNEL = "python3"
+NOTEBOOKS, RUNS, RELEASE = ROOT / "notebooks", ROOT / "runs", ROOT / "artifacts" / "release"
+LOCK, KERNEL = "run.lock", "python3"
 RESULTS_VERSION = 2
-CODE = (".py", ".yaml")
 
 
 class RunError(RuntimeError):
@@ -54,19 +39,10 @@ class RunError(RuntimeError):
         self.usage, self.notebook = usage, notebook
 
 
-def folder_of(profile: Profile, out: str | Path = "") -> Path:
-    """Where a run writes unless it is told: ``runs/<profile>-seed<seed>`` in the project."""
-    return Path(out) if out else RUNS / f"{profile.name}-seed{profile.seed}"
-
-
 def store_of(profile: Profile) -> Store:
     """The store that a profile's ``compute`` names, behind what is published."""
-    compute = profile.compute
-    root = Path(compute.store) if compute.store else RUNS / "store"
-    return Store(root.resolve(), RELEASE if compute.published else None, compute)
-
-
-# What a notebook holds ------------------------------------------------------------------------
+    root = Path(profile.compute.store or RUNS / "store").resolve()
+    return Store(root, RELEASE if profile.compute.published else None, profile.compute)
 
 
 @dataclass
@@ -87,11 +63,12 @@ class Run:
     def start(
         cls, notebook: str, profile: str, seed: int = 0,
         overrides: dict[str, Any] | None = None, out: str = "",
-    ) -> Run:  # fmt: skip
+    ) -> "Run":  # fmt: skip
         """Validates a notebook's parameters.  Raises ProfileError, one line, on a bad one."""
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         parallel.one_thread()  # what is worth more than one is spread over workers
-        return cls(notebook, loaded, folder_of(loaded, out).resolve(), store_of(loaded))
+        folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}").resolve()
+        return cls(notebook, loaded, folder, store_of(loaded))
 
     def get(self, stage: Stage, **parameters: Any) -> Any:
         """Loads a stage's product, or makes it first: the one line of train-or-load."""
@@ -112,47 +89,39 @@ class Run:
         """Remembers an artifact that is used, and what it was made from."""
         name = stage.label(parameters)
         manifest = self.store.manifest(stage, self.profile, **parameters)
-        if name in self.used or manifest is None:
-            return
-        facts = {key: manifest[key] for key in ("key", "files", "wall_seconds")}
-        self.used[name] = facts | {"stage": stage.name}
-        for needed, chosen in stage.needs(self.profile, **parameters):
-            self._note(needed, chosen)
+        if name not in self.used and manifest is not None:
+            facts = {key: manifest[key] for key in ("key", "files", "wall_seconds")}
+            self.used[name] = facts | {"stage": stage.name}
+            for needed, chosen in stage.needs(self.profile, **parameters):
+                self._note(needed, chosen)
 
-    def figure(self, figure: Figure, name: str, caption: str = "") -> Image:
+    def figure(self, figure: Any, name: str, caption: str = "") -> Any:
         """Saves a figure as PDF and PNG, with the same bytes each time, and shows the PNG."""
         import matplotlib.pyplot as plt
         from IPython.display import Image
 
-        pictures = {}
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", dpi=160)
-            pictures[kind] = buffer.getvalue()
-            write_atomically(self.folder / "figures" / f"{name}.{kind}", pictures[kind])
+            write_atomically(self.folder / "figures" / f"{name}.{kind}", buffer.getvalue())
         plt.close(figure)
         self.captions[name] = caption
-        return Image(data=pictures["png"], width=int(figure.get_figwidth() * 100))
+        return Image(data=buffer.getvalue(), width=int(figure.get_figwidth() * 100))
 
-    def animation(self, frames: Sequence[np.ndarray], name: str, caption: str = "") -> HTML:
-        """Saves frames as a GIF that plays for ever, and shows it."""
-        from base64 import b64encode
-
+    def animation(self, frames: Sequence[Any], name: str, caption: str = "") -> Any:
+        """Saves frames (uint8[H, W, 3]) as a GIF that plays for ever, and shows it."""
         from IPython.display import HTML
-        from PIL import Image as Picture
+        from PIL import Image
 
-        pictures = [Picture.fromarray(frame).quantize(64) for frame in frames]
-        lasting = [500] * (len(frames) - 1) + [2000]  # milliseconds
-        buffer = io.BytesIO()
-        pictures[0].save(
-            buffer, "GIF", save_all=True, append_images=pictures[1:], duration=lasting, loop=0
-        )
+        first, *others = (Image.fromarray(frame).quantize(64) for frame in frames)
+        lasting, buffer = [500] * len(others) + [2000], io.BytesIO()  # milliseconds
+        first.save(buffer, "GIF", save_all=True, append_images=others, duration=lasting, loop=0)
         write_atomically(self.folder / "figures" / f"{name}.gif", buffer.getvalue())
         self.captions[name] = caption
         data = b64encode(buffer.getvalue()).decode()
         return HTML(f'<img alt="{caption or name}" src="data:image/gif;base64,{data}">')
 
-    def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
+    def table(self, table: Any, name: str) -> Any:
         """Saves a table as CSV and gives it back to be shown."""
         write_atomically(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
         if self.missing:
@@ -161,12 +130,7 @@ class Run:
 
     def check(self, answers: dict[int, Any]) -> None:
         """Tells which answers to the exercises are right (``notebooks/exercises.py``)."""
-        from importlib.util import module_from_spec, spec_from_file_location
-
-        spec = spec_from_file_location("exercises", NOTEBOOKS / "exercises.py")
-        exercises = module_from_spec(spec)
-        spec.loader.exec_module(exercises)
-        exercises.check(self, answers)
+        runpy.run_path(str(NOTEBOOKS / "exercises.py"))["check"](self, answers)
 
     def record(self, **results: Any) -> None:
         """Adds plain data, or a table as rows, to this notebook's part of results.json."""
@@ -175,23 +139,20 @@ class Run:
                 value = json.loads(value.to_json(orient="records", double_precision=12))
             self.results[name] = value
 
-    def finish(self) -> pd.DataFrame:
-        """Writes this notebook's part of the results; returns what it used, with hashes."""
+    def finish(self) -> Any:
+        """Writes this notebook's part of the results; returns a table of what it used."""
         import pandas as pd
 
         parallel.rest()
         part = {"results": {"missing": self.missing, **self.results}, "artifacts": self.used}
         part["captions"] = self.captions
         write_json(self.folder / "parts" / f"{self.notebook}.json", part)
-        facts = provenance.versions() | {
-            "profile": f"{self.profile.name}, seed {self.profile.seed}"
+        facts = {
+            **provenance.versions(),
+            "profile": f"{self.profile.name}, seed {self.profile.seed}",
         }
-        rows = [{"what": name, "which": value} for name, value in facts.items()]
-        rows += [{"what": n, "which": f"key {e['key'][:16]}"} for n, e in self.used.items()]
-        return pd.DataFrame(rows).set_index("what")
-
-
-# Papermill runs the notebooks -----------------------------------------------------------------
+        facts |= {name: f"key {entry['key'][:16]}" for name, entry in self.used.items()}
+        return pd.DataFrame(facts.items(), columns=["what", "which"]).set_index("what")
 
 
 @dataclass(frozen=True)
@@ -206,42 +167,41 @@ class Plan:
     @classmethod
     def check(
         cls, profile: str, seed: int = 0, overrides: dict[str, Any] | None = None, out: str = ""
-    ) -> Plan:
+    ) -> "Plan":
         """Raises ProfileError or RunError, one line, and writes nothing."""
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         changed = {k: v for k, v in (overrides or {}).items() if k.split(".")[0] != "compute"}
-        if changed and not out:
-            out = str(folder_of(loaded)) + "-" + hash_json(changed)[:8]
-        folder = folder_of(loaded, out).resolve()
-        _check_folder(folder)
+        suffix = f"-{hash_json(changed)[:8]}" if changed else ""
+        folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}{suffix}").resolve()
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder} is not a folder", usage=True)
+        others = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        ours = {LOCK, "figures", "tables", "parts"}  # a notebook on its own leaves the last three
+        others = {n for n in others - ours if not n.endswith((".failed.ipynb", ".tmp"))}
+        if others and MANIFEST not in others:
+            raise RunError(f"{folder} holds other files; choose a new or empty folder", usage=True)
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise RunError(f"cannot write to {folder}", usage=True)
         profile = str(Path(profile).resolve()) if Path(profile).suffix else profile
         return cls(loaded, folder, {"profile": profile, "seed": seed, "overrides": changed})
-
-    @property
-    def store(self) -> Store:
-        return store_of(self.profile)
 
     def notebooks(self) -> list[tuple[str, dict[str, Any]]]:
         """Name of each notebook, and the parameters of its artifact."""
         from paper_utils.encoders import registry
 
-        code = {p.relative_to(ROOT).as_posix(): p for p in PACKAGE.rglob("*") if p.suffix in CODE}
-        code["exercises"] = NOTEBOOKS / "exercises.py"
+        code = [p for p in (ROOT / "paper_utils").rglob("*") if p.suffix in (".py", ".yaml")]
+        code.append(NOTEBOOKS / "exercises.py")
         present, missing = registry.public(self.profile)
         made_from = {
             "arguments": self.arguments | {"profile": Path(self.arguments["profile"]).name},
             "profile": self.profile.model_dump(mode="json", exclude={"compute"}),
-            "code": {name: hash_file(path) for name, path in code.items()},
+            "code": {"/".join(path.parts[-2:]): hash_file(path) for path in code},
             "versions": provenance.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
         }
-        return [
-            (
-                s.stem,
-                {"name": s.stem, "made_from": {"source": {"sha256": hash_file(s)}} | made_from},
-            )
-            for s in sources()
-        ]
+        hashes = {source.stem: hash_file(source) for source in sources()}
+        return [(n, {"name": n, "made_from": {"source": h} | made_from}) for n, h in hashes.items()]
 
 
 def sources() -> list[Path]:
@@ -252,23 +212,22 @@ def sources() -> list[Path]:
     return found
 
 
-def _execute(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) -> None:
-    arguments = made_from["arguments"]
-    if Path(made_from["arguments"]["profile"]).suffix:  # a profile of one's own: as it was read
+def _make(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) -> None:
+    shown = given = made_from["arguments"]
+    if Path(given["profile"]).suffix:  # a profile of one's own: as it was read
         write_json(folder / "profile.json", profile.model_dump(mode="json", exclude={"compute"}))
-        arguments = arguments | {"profile": str(folder / "profile.json"), "overrides": {}}
-    compute = profile.compute.model_dump(exclude_defaults=True) | {"progress": "terminal"}
-    compute |= {"store": str(store_of(profile).root)}
-    overrides = arguments["overrides"] | {f"compute.{k}": v for k, v in compute.items()}
+        given = given | {"profile": str(folder / "profile.json"), "overrides": {}}
+    compute = profile.compute.model_dump(exclude_defaults=True)
+    compute |= {"progress": "terminal", "store": str(store_of(profile).root)}
+    overrides = given["overrides"] | {f"compute.{key}": value for key, value in compute.items()}
     execute(
         NOTEBOOKS / f"{name}.py", folder / f"{name}.ipynb", folder,
-        arguments | {"overrides": overrides, "out": "."},
-        arguments | {"profile": Path(arguments["profile"]).name, "out": ""},
+        given | {"overrides": overrides, "out": "."}, shown | {"out": ""},
     )  # fmt: skip
     (folder / "profile.json").unlink(missing_ok=True)
 
 
-NOTEBOOK = Stage(name="notebook", make=_execute, load=Path, fans_out=True)
+NOTEBOOK = Stage(name="notebook", make=_make, load=Path, fans_out=True)
 """The folder of an executed notebook, with its figures, tables and part of the results."""
 
 
@@ -292,19 +251,20 @@ def execute(
                 read(source), str(executed), parameters=parameters, kernel_name=KERNEL,
                 progress_bar=False, start_timeout=120, cwd=str(folder), log_output=False,
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
-                extra_arguments=["--log-level=CRITICAL"],
+                # What goes to the terminal (progress, the kernel's own log) stays out of the cells.
+                extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False"],
             )  # fmt: skip
-        except PapermillExecutionError as error:
-            line = " ".join(str(error.evalue).split())[:500]
-            failure = f"{source.stem}: cell {error.exec_count} failed: {error.ename}: {line}"
-            raise RunError(failure, notebook=tidy(executed, shown)) from None
         except NoSuchKernel:
             line = f"the Jupyter kernel {KERNEL!r} is missing; python -m pip install ipykernel"
             raise RunError(line, usage=True) from None
-        except RuntimeError as error:  # the kernel died
-            line = " ".join(str(error).split())[:300]
-            raise RunError(f"{source.stem}: {line} (is there enough memory?)") from None
-        write_atomically(output, tidy(executed, shown))
+        except (PapermillExecutionError, RuntimeError) as error:
+            line, text = f"{error} (is there enough memory?)", ""  # the kernel died
+            if isinstance(error, PapermillExecutionError):
+                line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+                text = _tidy(executed, shown)
+            line = f"{source.stem}: {' '.join(line.split())[:500]}"
+            raise RunError(line, notebook=text) from None
+        write_atomically(output, _tidy(executed, shown))
 
 
 def read(source: Path):
@@ -312,26 +272,25 @@ def read(source: Path):
     import jupytext
 
     notebook = jupytext.read(source)
-    notebook.metadata["kernelspec"] = {
-        "display_name": "Python 3", "language": "python", "name": KERNEL,
-    }  # fmt: skip
+    kernel = {"display_name": "Python 3", "language": "python", "name": KERNEL}
+    notebook.metadata["kernelspec"] = kernel
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem.replace('_', '-')}-{number:02d}"
     return notebook
 
 
-def tidy(path: Path, shown: dict[str, Any] | None = None) -> str:
+def _tidy(path: Path, shown: dict[str, Any] | None) -> str:
     """The text of an executed notebook without times, machine and Papermill's own metadata."""
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    kept = ("kernelspec", "language_info", "jupytext")
-    notebook.metadata = {key: notebook.metadata[key] for key in kept if key in notebook.metadata}
+    for key in notebook.metadata.keys() - {"kernelspec", "language_info", "jupytext"}:
+        del notebook.metadata[key]
     for cell in notebook.cells:
         tags = [tag for tag in cell.metadata.get("tags", []) if tag != "papermill-error-cell-tag"]
         if "injected-parameters" in tags and shown:
-            lines = [f"{name} = {value!r}" for name, value in shown.items()]
-            cell.source = "\n".join(["# Parameters", *lines])
+            lines = ["# Parameters", *(f"{name} = {value!r}" for name, value in shown.items())]
+            cell.source = "\n".join(lines)
         cell.metadata = {"tags": tags} if tags else {}
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
@@ -343,164 +302,112 @@ def run(plan: Plan, say=print) -> Path:
     Returns the folder.  Raises RunError naming the notebook and the error of the first cell that
     failed; the notebook, executed up to there, is in the folder as ``NN_name.failed.ipynb``.
     """
-    from filelock import FileLock, Timeout
-
     plan.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(plan.folder / LOCK, timeout=0):
-            return _run(plan, say)
+        lock = FileLock(plan.folder / LOCK, timeout=0).acquire()
     except Timeout:
         raise RunError(f"another run is writing to {plan.folder}") from None
-
-
-def _run(plan: Plan, say) -> Path:
-    store, parts, made = plan.store, {}, 0
-    store.published = None  # a run's own notebooks
-    each = plan.notebooks()
-    for number, (name, parameters) in enumerate(each, 1):
-        waiting = damage(store.path(NOTEBOOK, plan.profile, **parameters)) is not None
-        if waiting:
-            say(f"[{number}/{len(each)}] {name} ...", flush=True)
-        started = time.monotonic()
-        try:
-            (parts[name],) = store.paths(NOTEBOOK, plan.profile, [parameters])
-        except RunError as error:
-            if not error.notebook:
-                raise
-            failed = plan.folder / f"{name}.failed.ipynb"
-            write_atomically(failed, error.notebook)
-            raise RunError(f"{error} (see {failed})") from None
-        if waiting:
-            made += 1
-            seconds = time.monotonic() - started
-            say(f"[{number}/{len(each)}] {name} done in {seconds:.0f} s", flush=True)
-    if not made and (plan.folder / "manifest.json").exists() and not verify(plan.folder):
-        say("nothing to do: the run is complete and nothing has changed")
-        return plan.folder
-    mirror(assemble(plan, parts), plan.folder, keep=[LOCK])
+    with lock:
+        store, parts, waiting = Store(store_of(plan.profile).root), {}, []
+        for name, parameters in (each := plan.notebooks()):
+            done = damage(store.path(NOTEBOOK, plan.profile, **parameters)) is None
+            said, began = f"[{len(parts) + 1}/{len(each)}] {name}", time.monotonic()
+            if not done:
+                waiting.append(name)
+                say(f"{said} ...", flush=True)
+            try:
+                (parts[name],) = store.paths(NOTEBOOK, plan.profile, [parameters])
+            except RunError as error:
+                if not error.notebook:
+                    raise
+                failed = plan.folder / f"{name}.failed.ipynb"
+                write_atomically(failed, error.notebook)
+                raise RunError(f"{error} (see {failed})") from None
+            if not done:
+                say(f"{said} done in {time.monotonic() - began:.0f} s", flush=True)
+        if not waiting and (plan.folder / MANIFEST).exists() and not verify(plan.folder):
+            say("nothing to do: the run is complete and nothing has changed")
+        else:
+            mirror(_assemble(plan, parts), plan.folder, keep=[LOCK])
     return plan.folder
 
 
-def assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]:
+def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]:
     """All files of a run's folder, from the folders of its executed notebooks; manifest first."""
     from paper_utils import report
 
-    results: dict[str, Any] = {
-        "version": RESULTS_VERSION, "profile": plan.profile.name, "seed": plan.profile.seed,
-        "missing": {},
-    }  # fmt: skip
+    results = {"version": RESULTS_VERSION, "profile": plan.profile.name, "seed": plan.profile.seed}
+    results |= {"missing": {}, "captions": {}, "wall_seconds": {}}
     artifacts: dict[str, Any] = {}
-    captions: dict[str, str] = {}
     files: dict[str, Path | bytes] = {}
     for name, folder in notebooks.items():
         part = json.loads((folder / "parts" / f"{name}.json").read_text())
         results |= part["results"] | {"missing": results["missing"] | part["results"]["missing"]}
+        results["captions"] |= part["captions"]
         artifacts |= part["artifacts"]
-        captions |= part["captions"]
         for path in sorted(folder.rglob("*")):
             relative = path.relative_to(folder)
             if path.is_file() and relative.parts[0] in (f"{name}.ipynb", "figures", "tables"):
                 files[relative.as_posix()] = path
-    seconds: dict[str, float] = {}  # of one core, as measured when each artifact was made
+    seconds = results["wall_seconds"]  # of one core, as measured when each artifact was made
     for entry in artifacts.values():
-        stage = entry["stage"]
-        seconds[stage] = round(seconds.get(stage, 0.0) + entry["wall_seconds"], 2)
-    results |= {"wall_seconds": seconds, "captions": captions}
+        seconds[entry["stage"]] = round(seconds.get(entry["stage"], 0) + entry["wall_seconds"], 2)
     facts = provenance.record(plan.profile)
-    files |= {"results.json": _json(results), "provenance.json": _json(facts)}
-    files |= report.pages(files, results, facts, captions)
-    hashes = {
-        name: hash_file(content) if isinstance(content, Path) else _sha256(content)
-        for name, content in files.items()
-    }
-    manifest = _json({"files": hashes, "artifacts": artifacts})
-    return {"manifest.json": manifest, **files}  # first: it marks the folder as ours
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
-
-
-def _sha256(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()
+    files |= {"results.json": json_bytes(results), "provenance.json": json_bytes(facts)}
+    files |= report.pages(files, results, facts)
+    hashes = {name: hash_file(content) for name, content in files.items()}
+    manifest = json_bytes({"files": hashes, "artifacts": artifacts})
+    return {MANIFEST: manifest, **files}  # first: it marks the folder as ours
 
 
 def verify(folder: Path) -> list[str]:
     """Problems of a finished run: files that are missing or do not match the manifest."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
         files = {str(name): expected for name, expected in manifest["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        line = f"{folder} is not a finished run: no readable manifest.json"
+        line = f"{folder} is not a finished run: no readable {MANIFEST}"
         raise RunError(line, usage=True) from None
     problems = []
     for name, expected in files.items():
-        path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             problems.append(f"{name}: not inside the run")
-        elif not path.is_file():
+        elif not (folder / name).is_file():
             problems.append(f"{name}: missing")
-        elif hash_file(path) != expected:
+        elif hash_file(folder / name) != expected:
             problems.append(f"{name}: does not match its hash")
     return problems
 
 
 def status(plan: Plan) -> list[tuple[str, str]]:
     """Per notebook: done (and how long it took), or waiting."""
-    rows = []
+    rows, store = [], Store(store_of(plan.profile).root)
     for name, parameters in plan.notebooks():
-        path = plan.store.path(NOTEBOOK, plan.profile, **parameters)
-        done = damage(path) is None
-        seconds = json.loads((path / "manifest.json").read_text())["wall_seconds"] if done else 0
-        rows.append((name, f"done in {seconds:.0f} s" if done else "waiting"))
+        made = damage(store.path(NOTEBOOK, plan.profile, **parameters)) is None
+        facts = store.manifest(NOTEBOOK, plan.profile, **parameters) if made else {}
+        rows.append((name, f"done in {facts['wall_seconds']:.0f} s" if made else "waiting"))
     return rows
 
 
 def build(check: bool = False) -> list[str]:
     """Builds each ``.ipynb`` beside its source, executed with the source's own parameters.
 
-    With ``check``, writes nothing and returns the names of notebooks whose cells differ from their
-    source's.
+    With ``check``, writes nothing and returns the names of those whose cells differ.
     """
-    if check:
-        return [source.stem for source in sources() if not _same_cells(source)]
-    for source in sources():
-        execute(source, source.with_suffix(".ipynb"), NOTEBOOKS)
-    return []
-
-
-def _same_cells(source: Path) -> bool:
     import nbformat
 
-    built = source.with_suffix(".ipynb")
-    if not built.exists():
-        return False
-
-    def cells(notebook) -> list:
-        return [
-            (c.cell_type, c.source, c.get("id"), c.metadata.get("tags", [])) for c in notebook.cells
+    stale = []
+    for source in sources():
+        built = source.with_suffix(".ipynb")
+        if not check:
+            execute(source, built, NOTEBOOKS)
+            continue
+        cells = [
+            [(c.cell_type, c.source, c.get("id"), c.metadata.get("tags", [])) for c in one.cells]
+            for one in (
+                read(source),
+                *(nbformat.read(path, 4) for path in [built] if path.exists()),
+            )
         ]
-
-    return cells(read(source)) == cells(nbformat.read(built, as_version=4))
-
-
-def _check_folder(folder: Path) -> None:
-    import os
-
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is not a folder", usage=True)
-    ours = {LOCK, "figures", "tables", "parts"}  # a notebook on its own leaves the last three
-    others = {path.name for path in folder.iterdir()} - ours if folder.exists() else set()
-    others = {name for name in others if not name.endswith((".failed.ipynb", ".tmp"))}
-    if others and not (folder / "manifest.json").exists():
-        raise RunError(f"{folder} holds other files; choose a new or empty folder", usage=True)
-    there = folder
-    while not there.exists():
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise RunError(f"cannot write to {folder}", usage=True)
-
-
-__all__ = ["Compute", "Plan", "Run", "RunError", "build", "run", "status", "verify"]
+        stale += [source.stem] if cells[1:] != cells[:1] else []
+    return stale

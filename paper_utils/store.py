@@ -1,33 +1,31 @@
 """The store: every product of a stage is a folder with a name, a hash and a birth certificate.
 
-An artifact's key is the SHA-256 of what it is made from: the stage's name, the code that makes it,
-the part of the profile that the stage reads, its parameters, and the keys of its inputs.  A folder
-appears under its key only when it is complete (written beside, fsynced, renamed), and every file is
-checked against its hash before it is used.
+An artifact's key is the SHA-256 of what it is made from: the stage's name, its code, the part of
+the profile that it reads, its parameters, and its inputs.  A folder appears under its key when
+it is complete (written beside, fsynced, renamed); its hashes are checked before it is used.
 """
-
-from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from filelock import AcquireReturnProxy, FileLock
 
 from paper_utils import parallel, provenance
 from paper_utils.code import fingerprint
 from paper_utils.config import Compute, Profile
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MANIFEST = "manifest.json"
 QUICK = 600.0  # seconds; a published artifact of other code that took longer is not made unasked
@@ -42,43 +40,41 @@ class Stage:
     """One step from inputs to a folder of files.
 
     ``make(profile, folder, *inputs, **parameters)`` writes files into ``folder``; ``load(folder)``
-    turns them back into an object.  ``reads`` are the keys of the profile that matter, and
-    ``needs(profile, **parameters)`` lists the inputs as (stage, parameters of that stage).  A
-    resumable stage finds in ``folder`` what an interrupted run left there; one that fans out is
-    made in this process, because it spreads its own work over workers.  ``cost`` of making one, in
-    any unit: the costly are begun first.
+    turns them into an object.  ``reads`` are the keys of the profile that matter, and
+    ``needs(profile, **parameters)`` lists the inputs as (stage, parameters).  A resumable stage
+    finds in ``folder`` what an interrupted run left there; one that fans out is made in this
+    process, because it spreads its own work.  Those of the highest ``cost`` are begun first.
     """
 
     name: str
     make: Callable[..., None]
     load: Callable[[Path], Any]
     reads: tuple[str, ...] = ()
-    needs: Callable[..., list[tuple[Stage, dict[str, Any]]]] = lambda profile, **parameters: []
+    needs: Callable[..., list[tuple["Stage", dict[str, Any]]]] = lambda profile, **parameters: []
     resumable: bool = False
     fans_out: bool = False
     cost: Callable[..., float] = lambda **parameters: 0.0
 
-    def key(self, profile: Profile, parameters: dict[str, Any]) -> str:
-        """SHA-256 (hex) of everything that the artifact depends on."""
-        return hash_json(self.recipe(profile, parameters))
-
     def recipe(self, profile: Profile, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Everything that the artifact depends on."""
         needed = self.needs(profile, **parameters)
-        loads = dict.fromkeys(stage.load for stage, _ in needed)
         return {
             "stage": self.name,
-            "code": fingerprint(self.make, *loads),
+            "code": fingerprint(self.make, *dict.fromkeys(stage.load for stage, _ in needed)),
             "profile": profile.part(*self.reads),
             "parameters": parameters,
             "inputs": [stage.key(profile, chosen) for stage, chosen in needed],
         }
 
+    def key(self, profile: Profile, parameters: dict[str, Any]) -> str:
+        """SHA-256 (hex) of the recipe."""
+        return hash_json(self.recipe(profile, parameters))
+
     def label(self, parameters: dict[str, Any]) -> str:
         """A folder's name for people: the stage and the plain values of its parameters."""
-        words = [self.name]
-        for value in parameters.values():
-            values = value.values() if isinstance(value, dict) else [value]
-            words += [str(v) for v in values if isinstance(v, (str, int)) and v != ""]
+        values = [v.values() if isinstance(v, dict) else [v] for v in parameters.values()]
+        plain = [str(v) for v in chain(*values) if isinstance(v, (str, int)) and v != ""]
+        words = [self.name, *plain]
         return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words)[:120]
 
 
@@ -93,8 +89,8 @@ class Store:
 
     def path(self, stage: Stage, profile: Profile, root: Path | None = None, **parameters) -> Path:
         """Where the artifact lies, or will lie."""
-        key = stage.key(profile, parameters)
-        return (root or self.root) / stage.label(parameters) / key[:20]
+        place = (root or self.root) / stage.label(parameters)
+        return place / stage.key(profile, parameters)[:20]
 
     def get(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
@@ -107,105 +103,95 @@ class Store:
     def paths(self, stage: Stage, profile: Profile, each: Sequence[dict[str, Any]]) -> list[Path]:
         """Checked folders of several artifacts of a stage, made first where they are missing."""
         found = [self._find(stage, profile, parameters) for parameters in each]
-        missing = [each[i] for i, path in enumerate(found) if path is None]
-        if missing:
+        missing = [parameters for parameters, path in zip(each, found) if path is None]
+        if not missing:
+            return found
+        inputs: dict[str, dict[str, tuple]] = {}  # by stage: what it makes is made side by side
+        for parameters in missing:
+            self._refuse_other_code(stage, profile, parameters)
+            for pair in stage.needs(profile, **parameters):
+                inputs.setdefault(pair[0].name, {})[hash_json(pair[1])] = pair
+        for pairs in inputs.values():
+            stages, wanted = zip(*pairs.values())
+            self.paths(stages[0], profile, wanted)
+        missing.sort(key=lambda parameters: -stage.cost(**parameters))
+        if stage.fans_out:
             for parameters in missing:
-                self._refuse_other_code(stage, profile, parameters)
-            pairs = (pair for parameters in missing for pair in stage.needs(profile, **parameters))
-            for input_stage, wanted in _by_stage(pairs):
-                self.paths(input_stage, profile, wanted)
-            if stage.fans_out:
-                for parameters in missing:
-                    self.make(stage, profile, parameters)
-            else:
-                missing.sort(key=lambda parameters: -stage.cost(**parameters))
-                tasks = [(self, stage, profile, parameters) for parameters in missing]
-                parallel.map(_make_task, tasks, self.compute, stage.name)
-            found = [self._find(stage, profile, parameters) for parameters in each]
+                self.make(stage, profile, parameters)
+        else:
+            parallel.map(partial(self.make, stage, profile), missing, self.compute, stage.name)
+        found = [self._find(stage, profile, parameters) for parameters in each]
         return [path for path in found if path is not None]
+
+    def _places(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> list[Path]:
+        """Where an artifact may be: what is published comes first."""
+        roots = filter(None, (self.published, self.root))
+        return [self.path(stage, profile, root, **parameters) for root in roots]
 
     def manifest(self, stage: Stage, profile: Profile, **parameters: Any) -> dict[str, Any] | None:
         """The birth certificate (recipe, hashes, wall time, versions, host), if there is one."""
-        for root in filter(None, (self.published, self.root)):
-            path = self.path(stage, profile, root=root, **parameters) / MANIFEST
-            if path.is_file():
-                return json.loads(path.read_text())
-        return None
+        files = [path / MANIFEST for path in self._places(stage, profile, parameters)]
+        return next((json.loads(file.read_text()) for file in files if file.is_file()), None)
 
     def _find(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> Path | None:
-        for root in filter(None, (self.published, self.root)):
-            path = self.path(stage, profile, root=root, **parameters)
-            if not path.exists():
-                continue
+        for path in filter(Path.exists, self._places(stage, profile, parameters)):
             problem = damage(path)
             if problem is None:
                 return path
-            name = f"{path.parent.name}/{path.name}"
-            if root != self.root:
-                raise ArtifactError(
-                    f"published artifact {name} is damaged: {problem}; "
-                    f"restore it with: git checkout -- {root}"
-                )
+            said = f"artifact {path.parent.name}/{path.name} is damaged: {problem}"
+            if self.published and path.is_relative_to(self.published):
+                remedy = f"restore it with: git checkout -- {self.published}"
+                raise ArtifactError(f"published {said}; {remedy}")
             with self._lock(path):  # another run may have seen it, too, and made it again
                 if damage(path) is None:
                     return path
-                print(f"artifact {name} is damaged: {problem}; rebuilding it")
+                print(f"{said}; rebuilding it")
                 shutil.rmtree(path)
         return None
 
     def _refuse_other_code(self, stage: Stage, profile: Profile, parameters: dict) -> None:
         """Says so, or raises ArtifactError, where code has changed since this was published."""
-        if self.published is None:
-            return
+        places = (self.published / stage.label(parameters)).glob("*") if self.published else ()
         recipe = stage.recipe(profile, parameters)
-        for path in sorted((self.published / stage.label(parameters)).glob(f"*/{MANIFEST}")):
-            try:
-                made = json.loads(path.read_text())
-                same = all(made["recipe"][k] == recipe[k] for k in ("profile", "parameters"))
-                seconds = float(made["wall_seconds"])
-            except (OSError, ValueError, KeyError, TypeError):
+        for folder in sorted(places):
+            if damage(folder) is not None:
                 continue
-            if not same:
+            made = json.loads((folder / MANIFEST).read_text())
+            if any(made["recipe"].get(key) != recipe[key] for key in ("profile", "parameters")):
                 continue
-            name = f"published artifact {path.parent.parent.name} was made by other code"
-            if seconds <= QUICK:
-                print(f"{name}; making it here (about {max(1, seconds):.0f} s)")
-            else:
+            said = f"published artifact {folder.parent.name} was made by other code"
+            seconds = made["wall_seconds"]
+            if seconds > QUICK:
                 raise ArtifactError(
-                    f"{name}; restore the code (git stash, git checkout), or make everything here "
+                    f"{said}; restore the code (git stash, git checkout), or make everything here "
                     f"with compute.published=false (this one takes about {seconds / 60:.0f} min)"
                 )
+            print(f"{said}; making it here (about {max(1, seconds):.0f} s)")
 
-    @contextmanager
-    def _lock(self, final: Path) -> Iterator[None]:
-        """Holds an artifact's place.  Raises ArtifactError where the store cannot be written to."""
-        from filelock import FileLock
-
+    def _lock(self, final: Path) -> AcquireReturnProxy:
+        """Holds an artifact's place, in a ``with``.  ArtifactError if the store is not writable."""
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(final.with_name(final.name + ".lock"))
-            lock.acquire()
+            return FileLock(final.with_name(final.name + ".lock")).acquire()
         except OSError as error:
-            raise ArtifactError(
-                f"cannot write to the store {self.root}: {error.strerror}"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+            line = f"cannot write to the store {self.root}: {error.strerror}"
+            raise ArtifactError(line) from None
 
     def remake(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:
         """Makes an artifact again and loads it, from inputs as they are, and keeps nothing."""
         with TemporaryDirectory() as folder:
-            inputs = self._inputs(stage, profile, parameters)
-            stage.make(profile, Path(folder), *inputs, **parameters)
+            self._write(stage, profile, parameters, Path(folder))
             return stage.load(Path(folder))
 
-    def _inputs(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> list[Any]:
-        return [
+    def _write(self, stage: Stage, profile: Profile, parameters: dict, folder: Path) -> float:
+        """Has a stage write its files into a folder; returns the seconds that it took."""
+        inputs = [
             needed.load(self.paths(needed, profile, [chosen])[0])
             for needed, chosen in stage.needs(profile, **parameters)
         ]
+        started = time.monotonic()
+        stage.make(profile, folder, *inputs, **parameters)
+        return round(time.monotonic() - started, 2)
 
     def make(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> None:
         """Makes one artifact in this process.  Two runs that want the same one take turns."""
@@ -213,50 +199,28 @@ class Store:
         with self._lock(final):
             if final.exists():
                 return
-            partial = final.with_name(final.name + ".partial")
-            if partial.exists() and not stage.resumable:
-                shutil.rmtree(partial)
-            partial.mkdir(exist_ok=True)
-            for path in partial.rglob("*"):  # a killed run's half-written files
-                if path.name.startswith(".") or path.suffix == ".tmp":
-                    path.unlink()
-            inputs = self._inputs(stage, profile, parameters)
-            started = time.monotonic()
+            beside = final.with_name(final.name + ".partial")
+            if not stage.resumable:
+                shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir(exist_ok=True)
+            for path in [*beside.rglob(".*"), *beside.rglob("[!.]*.tmp")]:
+                path.unlink()  # half-written by a run that was killed
             try:
-                stage.make(profile, partial, *inputs, **parameters)
+                seconds = self._write(stage, profile, parameters, beside)
+                recipe = stage.recipe(profile, parameters)
                 certificate = {
-                    "recipe": stage.recipe(profile, parameters),
-                    "key": stage.key(profile, parameters),
-                    "files": files_of(partial),
-                    "wall_seconds": round(time.monotonic() - started, 2),
-                    "versions": provenance.versions(),
+                    "recipe": recipe, "key": hash_json(recipe), "wall_seconds": seconds,
+                    "files": files_of(beside), "versions": provenance.versions(),
                     "host": provenance.host(),
-                }
-                write_json(partial / MANIFEST, certificate)
-                sync(partial)
-                os.replace(partial, final)
+                }  # fmt: skip
+                write_json(beside / MANIFEST, certificate)
+                sync(beside)
+                os.replace(beside, final)
                 sync_folder(final.parent)
             except BaseException:
                 if not stage.resumable:
-                    shutil.rmtree(partial, ignore_errors=True)
+                    shutil.rmtree(beside, ignore_errors=True)
                 raise
-
-
-def _make_task(task: tuple[Store, Stage, Profile, dict[str, Any]]) -> None:
-    store, stage, profile, parameters = task
-    store.make(stage, profile, parameters)
-
-
-def _by_stage(
-    pairs: Iterable[tuple[Stage, dict[str, Any]]],
-) -> list[tuple[Stage, list[dict[str, Any]]]]:
-    """Distinct parameters of each stage, so that they can be made side by side."""
-    groups: dict[str, tuple[Stage, list[dict[str, Any]]]] = {}
-    for stage, chosen in pairs:
-        _, known = groups.setdefault(stage.name, (stage, []))
-        if chosen not in known:
-            known.append(chosen)
-    return list(groups.values())
 
 
 # Files and hashes -----------------------------------------------------------------------------
@@ -267,9 +231,9 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
+def hash_file(path: Path | bytes) -> str:
+    """SHA-256 (hex) of a file, or of what is to be one."""
+    with io.BytesIO(path) if isinstance(path, bytes) else open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -287,9 +251,14 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def json_bytes(value: Any) -> bytes:
+    """Plain data as JSON with sorted keys and a final newline; ValueError if there is a NaN."""
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Writes plain data atomically, with sorted keys and a final newline; refuses NaN."""
-    write_atomically(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    """Writes plain data atomically, as `json_bytes`."""
+    write_atomically(path, json_bytes(value))
 
 
 def compressed(text: str) -> bytes:
@@ -297,16 +266,16 @@ def compressed(text: str) -> bytes:
     return gzip.compress(text.encode(), mtime=0)
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """A table as ``.csv.gz``, which ``pandas.read_csv`` opens."""
+def write_table(path: Path, table: Any) -> None:
+    """A pandas table as ``.csv.gz``, which ``pandas.read_csv`` opens."""
     write_atomically(path, compressed(table.to_csv(index=False)))
 
 
 def mirror(wanted: Mapping[str, Path | bytes], folder: Path, keep: Sequence[str] = ()) -> None:
-    """Makes a folder hold exactly ``wanted`` (relative name -> a file, or its bytes).
+    """Makes a folder hold exactly ``wanted`` (relative name -> a file, or its bytes) and ``keep``.
 
-    Each file appears whole; equal ones are left alone; then whatever does not belong is removed, at
-    any depth: old products, and what a killed run left half-written.  Names in ``keep`` stay.
+    Each file appears whole; equal ones are left alone; then what does not belong is removed, at any
+    depth: old products, and what a killed run left half-written.
     """
     for name, content in wanted.items():
         data, path = content if isinstance(content, bytes) else content.read_bytes(), folder / name
@@ -321,14 +290,9 @@ def mirror(wanted: Mapping[str, Path | bytes], folder: Path, keep: Sequence[str]
 
 def files_of(folder: Path) -> dict[str, dict[str, Any]]:
     """Relative name -> size and SHA-256 of every file below ``folder``, the manifest excepted."""
-    return {
-        path.relative_to(folder).as_posix(): {
-            "bytes": path.stat().st_size,
-            "sha256": hash_file(path),
-        }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).as_posix() != MANIFEST
-    }
+    files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    files.pop(MANIFEST, None)
+    return {n: {"bytes": p.stat().st_size, "sha256": hash_file(p)} for n, p in files.items()}
 
 
 def damage(folder: Path) -> str | None:
@@ -336,12 +300,11 @@ def damage(folder: Path) -> str | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = {name: entry["sha256"] for name, entry in manifest["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return f"{MANIFEST} is missing or unreadable"
-    try:
         actual = {name: entry["sha256"] for name, entry in files_of(folder).items()}
     except OSError as error:
-        return f"unreadable ({error.strerror})"
+        return f"{Path(error.filename or folder).name} is missing or unreadable ({error.strerror})"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} is unreadable"
     for name in sorted(expected.keys() | actual.keys()):
         if name not in actual:
             return f"{name} is missing"
@@ -353,18 +316,15 @@ def damage(folder: Path) -> str | None:
 
 
 def sync(folder: Path) -> None:
-    """Flushes a folder's files to the disk."""
+    """Flushes a folder and all that is below it to the disk."""
     for path in [*folder.rglob("*"), folder]:
-        if path.is_dir():
-            sync_folder(path)
-        else:
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
+        sync_folder(path)
 
 
-def sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a directory cannot be opened
-        handle = os.open(folder, os.O_RDONLY)
+def sync_folder(path: Path) -> None:
+    """Flushes one folder, or one file, to the disk."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

@@ -1,7 +1,5 @@
 """Many runs at once: on this machine and on a Dask cluster, with runs and workers that fail."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -40,7 +38,7 @@ def test_every_combination_is_checked_before_one_starts(smallest, tmp_path):
 
 def test_a_summary_is_means_with_intervals_over_seeds():
     rows = pd.DataFrame({"seed": [0, 1, 2], "value": [0.5, 0.6, 0.7]})
-    rows = rows.assign(setting="x", measure="success", of="A")
+    rows = rows.assign(setting="x", measure="success", of="A", lowest=0)
     (row,) = batch.summarize(rows).itertuples()
     assert (row.mean, row.runs) == (pytest.approx(0.6), 3)
     # Student's t with two degrees of freedom: 4.3027 standard errors
@@ -49,6 +47,18 @@ def test_a_summary_is_means_with_intervals_over_seeds():
     assert few["low"].isna().all() and (few["least"].item(), few["most"].item()) == (0.5, 0.6)
     wide = batch.summarize(rows.assign(value=[0.0, 0.9, 1.0]))
     assert wide["low"].item() == 0 and wide["high"].item() == 1  # no success beyond 1
+    gap = batch.summarize(rows.assign(value=[-0.9, 0.0, 0.9], lowest=-1))
+    assert gap["low"].item() == -1
+
+
+def test_verdicts_are_counted_over_runs():
+    said = ["supported", "no power here", "supported", "supported"]
+    rows = pd.DataFrame({"claim": ["a", "a", "a", "b"], "verdict": said}).assign(setting="x")
+    assert batch.count(rows).to_dict("records") == [
+        {"claim": "a", "setting": "x", "verdict": "supported in 2 of 3 runs, "
+                                                  "no power here in 1 of 3 runs"},
+        {"claim": "b", "setting": "x", "verdict": "supported in 1 of 1 runs"},
+    ]  # fmt: skip
 
 
 @pytest.mark.xdist_group("cluster")
@@ -67,10 +77,16 @@ def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest,
     (failed,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
     assert "epochs=2" in failed and "Is a directory" in failed
     summary = pd.read_csv(out / "here" / "summary.csv")
-    assert set(summary["measure"]) == {"success", "precision@k", "gap to the best control"}
+    assert set(summary["measure"]) == {
+        "success", "precision@k", "gap to the best control", "colour in second names",
+        "success of transfer",
+    }  # fmt: skip
     assert (summary["runs"] == 1).all() and (summary["setting"] == "cloning.epochs=1").all()
+    assert summary["low"].isna().all()  # no interval from one run
     assert (out / "here" / "summary.png").stat().st_size > 5000
-    (here,) = (out / "here").glob("*/seed0/index.html")
+    verdicts = pd.read_csv(out / "here" / "verdicts.csv")
+    assert verdicts["verdict"].str.endswith(" in 1 of 1 runs").all() and len(verdicts) > 3
+    assert verdicts["claim"][0] in done.stdout
 
     killed = []
     with (
@@ -80,30 +96,28 @@ def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest,
         compute = {"compute.store": str(tmp_path / "other"),
                    "compute.cluster": cluster.scheduler_address}  # fmt: skip
         there = batch.Batch.check(smallest, [0], choices, str(out / "there"), compute)
-        folder = there.plans[0].folder
-        killer = threading.Thread(
-            target=kill_its_worker, args=(client, folder, tmp_path / "other", killed)
-        )
+        killer = threading.Thread(target=kill_one, args=(client, tmp_path / "other", killed))
         killer.start()
         found, failures = batch.run(there, say=lambda *_, **__: None)
         killer.join()
     assert killed
     assert len(failures) == 1 and "Is a directory" in failures[0]
     pd.testing.assert_frame_equal(found, summary, check_dtype=False)
-    one = json.loads((here.parent / "results.json").read_text())
-    (path,) = (out / "there").glob("*/seed0/results.json")
-    two = json.loads(path.read_text())
+    one, two = (
+        json.loads((out / place / "cloning.epochs=1" / "seed0" / "results.json").read_text())
+        for place in ("here", "there")
+    )
     del one["wall_seconds"], two["wall_seconds"]
     assert one == two
 
 
-def kill_its_worker(client, folder, store, killed) -> None:
-    """Kills the worker that is busy with the run in ``folder``, once that has got somewhere."""
+def kill_one(client, store, killed) -> None:
+    """Kills a worker that is busy with a run, once that has got somewhere."""
     until = time.monotonic() + 120
     while not list(store.glob("stories*/*/manifest.json")):
         assert time.monotonic() < until
         time.sleep(0.2)
-    (busy,) = [worker for worker, tasks in client.processing().items() if str(folder) in tasks]
+    busy = next(worker for worker, tasks in client.processing().items() if tasks)
     process = client.run(os.getpid, workers=[busy])[busy]
     os.kill(process, signal.SIGKILL)
     killed.append(process)

@@ -1,13 +1,13 @@
 """The command line and a run, on one real smoke run."""
 
-from __future__ import annotations
-
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 
+import pandas as pd
 import pytest
 from commands import ROOT, command
 
@@ -56,6 +56,18 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, words, line)
 @pytest.mark.parametrize("words", [[], ["fly"], ["run", "--sed", "1"], ["run", "--seed", "x"]])
 def test_unknown_words_exit_2(tmp_path, words):
     assert command("paper_utils", *words, store=tmp_path).returncode == 2
+
+
+def test_texts_are_csv_and_nothing_else(tmp_path):
+    done = command("paper_utils", "texts", "--profile", "smoke", store=tmp_path)
+    table = pd.read_csv(io.StringIO(done.stdout))
+    assert done.returncode == 0 and list(table) == ["id", "text", "second_text"]
+    assert len(table) == 439 and table["id"].tolist() == list(range(439))
+    assert not done.stderr and (table["text"] != table["second_text"]).all()
+    one = command("paper_utils", "texts", "--set", "data.demonstrations={GoToLocal: 5}")
+    assert one.stdout.count("\n") < 440
+    bad = command("paper_utils", "texts", "--profile", "lptop")
+    assert bad.returncode == 2 and not bad.stdout and bad.stderr.count("\n") == 1
 
 
 def test_an_unwritable_folder_is_refused(tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ def test_overrides_and_seed():
         ("smoke", {"cloning.epochs": None}, "cloning.epochs"),
         ("smoke", {"cloning.epochs": -1}, "greater than or equal to 1"),
         ("smoke", {"cloning.epochs": 10**12}, "less than or equal"),
-        ("smoke", {"cloning.learning_rate": float("nan")}, "not plain data"),
+        ("smoke", {"cloning.learning_rate": float("nan")}, "finite number (got nan)"),
         ("smoke", {"cloning.learning_rate": 0}, "greater than 0"),
         ("smoke", {"cloning.heads": 3}, "heads (3) must divide width"),
         ("smoke", {"cloning": 3}, "cloning"),

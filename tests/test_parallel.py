@@ -1,8 +1,11 @@
+import io
 import os
+import sys
 import warnings
 
 import pandas as pd
 import pytest
+from tqdm import std
 
 from paper_utils import parallel
 from paper_utils.config import Compute
@@ -33,16 +36,18 @@ def test_an_error_in_a_worker_is_raised_here():
 
 
 def test_without_a_terminal_there_is_a_line_a_minute_with_an_estimate(monkeypatch):
-    now, lines = [0.0], []
-    monkeypatch.setattr(parallel.time, "monotonic", lambda: now[0])
-    with parallel.Lines(6, "agents", lines.append) as bar:
+    now, log = [0.0], io.StringIO()
+    monkeypatch.setattr(std, "time", lambda: now[0])
+    monkeypatch.setattr(sys, "__stderr__", log)
+    with parallel.progress(6, "agents", Compute(progress="terminal")) as bar:
         for _ in range(6):
             now[0] += 50
             bar.update(1)
+    lines = [line.strip() for line in log.getvalue().splitlines() if line.strip()]
     assert lines == [
-        "agents: 2 of 6, 2 min elapsed, about 3 min left\n",
-        "agents: 4 of 6, 3 min elapsed, about 2 min left\n",
-        "agents: 6 of 6, 5 min elapsed, about 0 min left\n",
+        "agents:  33%, 01:40 elapsed, about 03:20 left",
+        "agents:  67%, 03:20 elapsed, about 01:40 left",
+        "agents: 100%, 05:00 elapsed, about 00:00 left",
     ]
 
 

@@ -190,11 +190,12 @@ def test_published_by_other_code_is_made_here_or_refused_and_says_so(
 
 
 class Crashing:
-    """Makes the n-th fsync, rename or opening for writing fail, or end the process."""
+    """Makes the n-th write, fsync, rename or removal fail, or end the process."""
 
     def __init__(self, monkeypatch, number: int, ends: bool):
         self.left, self.ends, self.reached = number, ends, False
-        for place, name in ((os, "fsync"), (os, "replace"), (builtins, "open")):
+        names = ("fsync", "replace", "unlink", "rmdir", "mkdir")
+        for place, name in (*((os, name) for name in names), (builtins, "open")):
             monkeypatch.setattr(place, name, self.wrapped(getattr(place, name), name))
 
     def wrapped(self, function, name):
@@ -234,8 +235,8 @@ def attempt(action, number: int, ends: bool) -> bool:
         crash = Crashing(patch, number, ends)
         try:
             action()
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
+        except (OSError, ArtifactError) as error:
+            assert "No space left" in str(error)
         return crash.reached
 
 
@@ -283,4 +284,32 @@ def test_a_crash_at_every_write_point_of_a_mirrored_folder(tmp_path, ends):
         assert there == {*wanted, "tables", "figures", "run.lock"}
         if not reached:
             break
-    assert number > 6
+    assert number > 12
+
+
+def test_a_store_inside_a_published_one_and_what_is_damaged_there(tmp_path, profile):
+    """A published artifact is never removed, whatever folders the stores are."""
+    published = tmp_path / "release"
+    Store(published).get(ONE, profile, number=5)
+    path = Store(published).path(ONE, profile, number=5)
+    (path / "value.txt").write_text("6")
+    for root in (published, published / "mine", tmp_path):
+        with pytest.raises(ArtifactError, match="published artifact .* is damaged"):
+            Store(root, published=published).get(ONE, profile, number=5)
+    assert (path / "value.txt").read_text() == "6"
+
+
+def test_inputs_are_made_side_by_side_and_the_costly_first(tmp_path, profile, monkeypatch):
+    made = []
+    monkeypatch.setattr(stores.parallel, "map", lambda f, tasks, *_: made.append(tasks) or [
+        f(task) for task in tasks])  # fmt: skip
+    costly = Stage("one", _count, _load, cost=lambda number: number)
+    sums = Stage(
+        "two",
+        _count,
+        _load,
+        needs=lambda profile, number: [(costly, {"number": n}) for n in (1, number)],
+    )
+    assert Store(tmp_path).get_many(sums, profile, [{"number": 3}, {"number": 5}]) == [7, 11]
+    inputs = [{"number": 5}, {"number": 3}, {"number": 1}]
+    assert made == [inputs, [{"number": 3}, {"number": 5}]]

@@ -4,8 +4,6 @@ python tools/publish.py           runs (hours; resumes), then publishes
 python tools/publish.py readme    writes the README's tables from figures/results.json
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
@@ -26,8 +24,7 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 def published(stage: str, parameters: dict[str, Any]) -> bool:
     """Whether an artifact is published: all that a notebook loads, unless it is made in a moment.
 
-    Whole or not at all.  Left out are what only training reads, and the weights of agents and
-    models that no notebook shows: their curves, scores, episodes and embeddings are there.
+    Left out: what only training reads, and the weights of agents and models that no notebook shows.
     """
     if stage == "demonstrations":
         return parameters["split"] == "validation"
@@ -39,12 +36,10 @@ def published(stage: str, parameters: dict[str, Any]) -> bool:
         return parameters["kind"] == "trained" and parameters["seed"] == 0
     if stage == "embedding":
         who = parameters["encoder"]
+        made = who["source"], who["kind"]
         if parameters["names"] == "both":  # scores in second names are there; these act
-            return (who["source"], who["kind"]) == ("scratch", "trained")
-        return who["source"] != "lexical" and (who["source"], who["kind"]) != (
-            "cloning",
-            "untrained",
-        )
+            return made == ("scratch", "trained")
+        return made[0] != "lexical" and made != ("cloning", "untrained")
     return stage not in ("pictures", "notebook")
 
 
@@ -53,7 +48,7 @@ def make() -> int:
     overrides = {"compute.published": False, "compute.progress": "terminal"}
     plan = run.Plan.check("release", overrides=overrides, out=str(run.RUNS / "release"))
     run.run(plan)
-    size = gather(plan.folder, plan.store.root)
+    size = gather(plan.folder, run.store_of(plan.profile).root)
     show(plan.folder)
     run.build()
     return size
@@ -73,9 +68,8 @@ def gather(folder: Path, store: Path) -> int:
             wanted |= {path.relative_to(store).as_posix(): path for path in files}
     size = sum(path.stat().st_size for path in wanted.values())
     if size > LIMIT:
-        raise run.RunError(
-            f"a release may have {LIMIT / 1e6:.0f} MB, this one has {size / 1e6:.1f}"
-        )
+        line = f"a release may have {LIMIT / 1e6:.0f} MB, this one has {size / 1e6:.1f}"
+        raise run.RunError(line)
     mirror(wanted, run.RELEASE, keep=CARDS)
     return size
 
@@ -95,37 +89,29 @@ def show(folder: Path) -> None:
 def with_results(readme: str) -> str:
     """The README with the numbers of ``figures/results.json`` between its markers."""
     results = json.loads((FIGURES / "results.json").read_text())
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n{_markdown(results)}\n{END}{rest.split(END)[1]}"
-
-
-def _markdown(results: dict) -> str:
-    def table(frame: pd.DataFrame) -> str:
-        lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy()]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
     def picture(name: str, kind: str) -> str:
         caption = results["captions"].get(name)
         return f"![{caption}](figures/{name}.{kind})\n\n*{caption}*" if caption else ""
 
     def section(title: str, frame: pd.DataFrame) -> str:
-        return f"**{title}**\n\n{table(frame)}"
+        rows = [list(frame), ["---"] * frame.shape[1], *frame.astype(str).to_numpy()]
+        return "\n".join([f"**{title}**\n", *("| " + " | ".join(row) + " |" for row in rows)])
 
     seconds = results["wall_seconds"]
     minutes = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items() if value > 6)
     first, *rest = [(title, frame) for title, frame in report.tables(results) if len(frame)]
     parts = [
-        picture("04_film", "gif"), "\n\n".join(report.answer(results)),
-        picture("04_second_names", "png"),
+        picture("04_film", "gif"), *report.answer(results), picture("04_second_names", "png"),
         section(first[0], first[1].drop(columns="because")),
         f"From `figures/results.json`: profile `{results['profile']}`, seed {results['seed']}, "
         f"N = {results['instructions']} instructions. {report.models(results)}",
         "<details><summary>All tables</summary>", *(section(*one) for one in rest),
         f"Work in this run, in minutes of one core, by stage: {minutes}; "
-        f"{sum(seconds.values()) / 60:.1f} in all.",
-        "</details>",
+        f"{sum(seconds.values()) / 60:.1f} in all.", "</details>",
     ]  # fmt: skip
-    return "\n\n".join(filter(None, parts))
+    text = "\n\n".join(filter(None, parts))
+    return f"{readme.split(BEGIN)[0]}{BEGIN}\n{text}\n{END}{readme.split(END)[1]}"
 
 
 if __name__ == "__main__":
