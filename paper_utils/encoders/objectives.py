@@ -4,8 +4,6 @@ One class per objective: ``loss(model, generator)`` on a random batch, and ``sco
 held-out data, each beside a trivial baseline that is named.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,16 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 from paper_utils.config import generator as stream
 from paper_utils.encoders.families import BOS, CLS, CONTEXT, EOS, MASK, PAD, SEP, SPECIAL
 
-LENGTHS = (32, 64, CONTEXT)
-"""Tokens per row of a batch of text."""
-TOKENS = 64
-"""Tokens of text that count as one in ``batch_size``: about what a pair costs."""
-HELD_OUT = 512
-"""Documents or pairs that a score is measured on, at most."""
-MASKED = 0.3
-"""Share of words that BERT predicts; more than its 0.15 teaches faster (Wettig et al. 2023)."""
-TEMPERATURE = 0.07
-"""Of BLIP's contrastive loss: where BLIP starts (Li et al. 2022).  CLIP learns its own."""
+LENGTHS = (32, 64, CONTEXT)  # tokens per row of a batch of text
+TOKENS = 64  # tokens of text that count as one in ``batch_size``: about what a pair costs
+HELD_OUT = 512  # documents or pairs that a score is measured on, at most
+MASKED = 0.3  # share of words that BERT predicts; 0.15 teaches slower (Wettig et al. 2023)
+TEMPERATURE = 0.07  # of BLIP's contrastive loss, fixed where BLIP starts; CLIP learns its own
 
 
 class NextToken:
@@ -36,15 +29,13 @@ class NextToken:
     rate = 1.0
 
     def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
-        def rows(texts: list[str]) -> list[list[int]]:
-            tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
-            return [[self.first, *ids, self.last] for ids in tokens]
+        def tokens(texts: list[str]) -> list[list[int]]:
+            return tokenizer(texts, add_special_tokens=False)["input_ids"]
 
-        self.batch_tokens = max(batch_size * TOKENS, CONTEXT)
-        self.vocab_size = len(tokenizer)
-        self.train = rows(documents.train)
-        self.valid = [row[:CONTEXT] for row in rows(documents.validation[:HELD_OUT])]
-        self.stream = np.array([token for row in self.train for token in row[1:]])
+        self.batch_tokens, self.vocab_size = max(batch_size * TOKENS, CONTEXT), len(tokenizer)
+        held = tokens(documents.validation[:HELD_OUT])
+        self.valid = [[self.first, *ids, self.last][:CONTEXT] for ids in held]
+        self.stream = np.array([t for ids in tokens(documents.train) for t in [*ids, self.last]])
         # Rows begin where a sentence does, like the instructions that will be embedded.
         stops = np.isin(self.stream, [self.last, tokenizer.convert_tokens_to_ids(".")])
         starts = np.append(0, np.flatnonzero(stops) + 1)
@@ -71,11 +62,8 @@ class NextToken:
             targets = rows[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
             total += F.cross_entropy(logits.transpose(1, 2), targets, reduction="sum").item()
             count += int((targets >= 0).sum())
-        baselines = {
-            name: ngram_perplexity(self.train, self.valid, order, self.vocab_size)
-            for name, order in (("unigram", 1), ("trigram", 3))
-        }
-        return [_score("perplexity", np.exp(total / count), baselines, count, better="lower")]
+        baseline = {"unigram": unigram_perplexity(self.stream, self.valid, self.vocab_size)}
+        return [_score("perplexity", np.exp(total / count), baseline, count, better="lower")]
 
 
 class MaskedToken(NextToken):
@@ -108,8 +96,8 @@ class MaskedToken(NextToken):
             right += int((guesses == asked).sum())
             trivial += int((asked == frequent).sum())
             count += int((asked >= 0).sum())
-        baselines = {"most frequent word": trivial / count}
-        return [_score("masked accuracy", right / count, baselines, count)]
+        baseline = {"most frequent word": trivial / count}
+        return [_score("masked accuracy", right / count, baseline, count)]
 
 
 class Contrastive:
@@ -140,7 +128,7 @@ class Contrastive:
         images, captions, scale, patches = self.encode(model, pixels, text)
         logits = scale * captions @ images.T  # (B, B)
         # Captions that read the same share their images; InfoNCE would call them wrong.
-        same = _same(text["input_ids"])
+        same = (text["input_ids"][:, None] == text["input_ids"]).all(-1)  # (B, B)
         target = same / same.sum(1, keepdim=True)
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         if patches is None:
@@ -158,7 +146,7 @@ class Contrastive:
         n = len(self.valid[0])
         found = [self.encode(model, *_pairs(self.valid, rows))[:2] for rows in _split(np.arange(n))]
         images, captions = map(torch.cat, zip(*found, strict=True))
-        same = _same(self.valid[1])
+        same = (self.valid[1][:, None] == self.valid[1]).all(-1)  # (N, N)
         right = same[torch.arange(n), (captions @ images.T).argmax(1)].float().mean()
         return [_score("caption-to-image R@1", right, {"chance": same.float().mean()}, n)]
 
@@ -175,15 +163,11 @@ class ContrastiveMatching(Contrastive):
         captions = F.normalize(model.text_proj(words[:, 0]), dim=-1)
         return images, captions, 1 / TEMPERATURE, patches
 
-    def match(
-        self, model: Any, patches: torch.Tensor, text: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
+    def match(self, model: Any, patches: torch.Tensor, text: dict) -> torch.Tensor:
         """Logits float32[B, 2] of mismatch and match; words attend to the patches."""
         seen = torch.ones(patches.shape[:2], dtype=torch.long)
-        words = model.text_encoder(
-            **text, encoder_hidden_states=patches, encoder_attention_mask=seen
-        )
-        return model.itm_head(words.last_hidden_state[:, 0])
+        look = {"encoder_hidden_states": patches, "encoder_attention_mask": seen}
+        return model.itm_head(model.text_encoder(**text, **look).last_hidden_state[:, 0])
 
     def scores(self, model: Any) -> list[dict[str, Any]]:
         others = np.roll(np.arange(len(self.valid[0])), 1)
@@ -207,40 +191,17 @@ OBJECTIVES = {
 }
 
 
-def ngram_perplexity(
-    train: list[list[int]], valid: list[list[int]], order: int, vocab_size: int
-) -> float:
-    """Perplexity on ``valid`` of an interpolated n-gram model (Jelinek and Mercer 1980).
+def unigram_perplexity(stream: np.ndarray, rows: list[list[int]], vocab_size: int) -> float:
+    """Perplexity of ``rows``, their first tokens left out, by how often ``stream`` has each token.
 
-    A mixture of the n-grams up to ``order`` and the uniform distribution, with weights fitted by
-    expectation maximisation on a tenth of ``train`` whose own counts are left out.  Rows begin
-    with a special token, which is not predicted.
+    Counts start at one (Laplace).
+
+    >>> unigram_perplexity(np.array([1, 2, 3]), [[0, 1, 2, 3]], 3 + 1)
+    3.5
     """
-
-    def ngrams(rows: list[list[int]], n: int) -> np.ndarray:  # as integers in base V
-        stream = np.array([token for row in rows for token in [row[0]] * (n - 1) + row[1:]])
-        windows = np.lib.stride_tricks.sliding_window_view(stream, n)
-        return windows[windows[:, -1] != rows[0][0]] @ vocab_size ** np.arange(n)[::-1]
-
-    def count(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        values, counts = np.unique(known, return_counts=True)
-        place = np.searchsorted(values, asked).clip(max=len(values) - 1)
-        return np.where(values[place] == asked, counts[place], 0)
-
-    def components(known: list[list[int]], asked: list[list[int]]) -> np.ndarray:
-        columns = []
-        for n in range(1, order + 1):
-            seen, wanted = ngrams(known, n), ngrams(asked, n)
-            context = count(seen // vocab_size, wanted // vocab_size)
-            columns.append(count(seen, wanted) / np.maximum(context, 1))
-        return np.stack([*columns, np.full(len(columns[0]), 1 / vocab_size)], axis=1)
-
-    held = max(1, len(train) // 10)
-    fitted, weights = components(train[held:], train[:held]), np.full(order + 1, 1 / (order + 1))
-    for _ in range(50):
-        shares = fitted * weights
-        weights = (shares / shares.sum(1, keepdims=True)).mean(0)
-    return float(np.exp(-np.log(components(train, valid) @ weights).mean()))
+    counts = np.bincount(stream, minlength=vocab_size) + 1
+    asked = np.concatenate([row[1:] for row in rows])
+    return float(np.exp(-np.log(counts[asked] / counts.sum()).mean()))
 
 
 def _batches(rows: list[list[int]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -254,9 +215,7 @@ def _split(rows: np.ndarray) -> list[np.ndarray]:
     return np.array_split(rows, len(rows) // 64 + 1)
 
 
-def _pairs(
-    pairs: tuple[np.ndarray, torch.Tensor], rows: np.ndarray
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def _pairs(pairs: tuple[np.ndarray, torch.Tensor], rows: np.ndarray) -> tuple[torch.Tensor, dict]:
     """Pixels in [-1, 1], float32[B, 3, H, W], and caption tokens with their mask, int64[B, T]."""
     pixels = torch.from_numpy(pairs[0][rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
     ids = pairs[1][torch.from_numpy(rows)]
@@ -264,12 +223,6 @@ def _pairs(
     return pixels, {"input_ids": ids, "attention_mask": (ids != PAD).long()}
 
 
-def _same(ids: torch.Tensor) -> torch.Tensor:
-    return (ids[:, None] == ids[None]).all(-1)  # (B, B)
-
-
-def _score(
-    name: str, value: Any, baselines: dict[str, Any], n: int, better: str = "higher"
-) -> dict[str, Any]:
+def _score(name: str, value: Any, baselines: dict, n: int, better: str = "higher") -> dict:
     known = {key: float(baseline) for key, baseline in baselines.items()}
     return {"name": name, "value": float(value), "baselines": known, "n": n, "better": better}
