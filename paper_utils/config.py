@@ -162,6 +162,8 @@ class Encoders(Transformer):
     """Family -> public checkpoint that is compared, too: a folder, a Hub id, or id@revision."""
     strict: bool
     """Whether a checkpoint that cannot be had stops the run; else it is left out, and named."""
+    vectors: dict[str, str] = {}
+    """Name -> file of vectors (.npz, .csv, .parquet) that any model gave for the instructions."""
 
     @field_validator("families")
     @classmethod

@@ -13,6 +13,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]")
 """Special tokens of the tokenizer trained here; the position of a token is its id."""
 PAD, UNK, CLS, SEP, MASK, BOS, EOS = range(len(SPECIAL))  # CLIP would misread an EOS with id 2
 CONTEXT = 128  # tokens that a model trained from scratch can read at once
+TIED = {"tie_word_embeddings": True}  # one table for what is read and what is said
 PATCH = 8  # pixels along the side of a vision patch: one cell of a rendered view
 
 
@@ -45,31 +46,23 @@ def _vision(size: Size, **more: Any) -> dict[str, Any]:
     return _transformer(size, max(1, size.layers // 2)) | shape | more
 
 
-def _llama(size: Size, **more: Any) -> dict[str, Any]:
-    return _text(size, tie_word_embeddings=True, **more)
-
-
 def _qwen(size: Size) -> dict[str, Any]:
     grouped = size.heads // 2 if size.heads % 2 == 0 else size.heads
-    return _llama(size, num_key_value_heads=grouped, head_dim=size.width // size.heads)
+    heads = {"num_key_value_heads": grouped, "head_dim": size.width // size.heads}
+    return _text(size, **TIED, **heads)
 
 
 def _deepseek(size: Size) -> dict[str, Any]:
     head, half = size.width // size.heads, size.width // 2
     # Queries, keys and values pass through a latent bottleneck of half the width.  A dense first
     # layer, then one shared and four routed experts, two of these at a time.
-    return _llama(
-        size, num_key_value_heads=size.heads, q_lora_rank=half, kv_lora_rank=half,
+    return _text(
+        size, **TIED, num_key_value_heads=size.heads, q_lora_rank=half, kv_lora_rank=half,
         v_head_dim=head, qk_rope_head_dim=head // 2, qk_nope_head_dim=head // 2,
         first_k_dense_replace=1, n_routed_experts=4, num_experts_per_tok=2, n_group=1,
         topk_group=1, routed_scaling_factor=1.0, num_mtp_layers=0,
         moe_intermediate_size=2 * size.width,
     )  # fmt: skip
-
-
-def _bert(size: Size) -> dict[str, Any]:
-    # No dropout: the corpus is seen about once, there is nothing to overfit.
-    return _text(size, CLS, SEP, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 
 def _clip(size: Size) -> dict[str, Any]:
@@ -79,9 +72,8 @@ def _clip(size: Size) -> dict[str, Any]:
 
 def _blip(size: Size) -> dict[str, Any]:
     text = _text(size, CLS, SEP, encoder_hidden_size=size.width)
-    return {"text_config": text, "vision_config": _vision(size),
-            "image_text_hidden_size": size.width,
-            "initializer_range": size.width**-0.5}  # fmt: skip
+    shared = {"image_text_hidden_size": size.width, "initializer_range": size.width**-0.5}
+    return {"text_config": text, "vision_config": _vision(size)} | shared
 
 
 @dataclass(frozen=True)
@@ -110,12 +102,16 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (
-    Family("llama", "LLaMA", "LlamaForCausalLM", ("llama",), _llama),
+    Family("llama", "LLaMA", "LlamaForCausalLM", ("llama",),
+           lambda size: _text(size, **TIED)),
     Family("qwen", "Qwen", "Qwen3ForCausalLM", ("qwen3", "qwen2"), _qwen),
     Family("deepseek", "DeepSeek", "DeepseekV3ForCausalLM", ("deepseek_v3", "deepseek_v2"),
            _deepseek),
-    Family("bert", "BERT", "BertForMaskedLM", ("bert",), _bert, objective="masked token",
-           tower="BertModel", poolings=("mean", "cls"), template=(CLS, SEP),
+    Family("bert", "BERT", "BertForMaskedLM", ("bert",),  # no dropout: the corpus is seen about once
+           lambda size: _text(size, CLS, SEP, hidden_dropout_prob=0.0,
+                              attention_probs_dropout_prob=0.0),
+           objective="masked token", tower="BertModel", poolings=("mean", "cls"),
+           template=(CLS, SEP),
            unused=r"^cls\.|(^|\.)pooler\.", options={"add_pooling_layer": False}),
     Family("clip", "CLIP", "CLIPModel", ("clip",), _clip, objective="contrastive",
            tower="CLIPTextModelWithProjection", poolings=("pooled", "projected"),

@@ -52,25 +52,22 @@ def embed(
         texts: N non-empty strings, each within the model's context.
         checkpoint: Hub id (fetched if not in the cache; ``HF_TOKEN`` opens gated ones) or folder.
         family: a key of ``families.FAMILIES``; None reads it from config.json.
-        pooling: decoders ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` (of all
-            tokens, as sentence-transformers does) or ``cls``; CLIP ``pooled`` (state at EOS) or
-            ``projected``; BLIP ``cls`` or ``projected``.  None: the first of these.
+        pooling: decoders ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` or ``cls``;
+            CLIP ``pooled`` (state at EOS), BLIP ``cls``, both ``projected``.  None: the first.
         layer: 0 (token embeddings) to L; negative counts from L.  None: the model's output.
-        device: ``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``cuda`` or ``mps``.
-        dtype: one of ``PRECISIONS``; ``auto`` is float32 on CPU, else (and for more than 8 GiB of
-            weights) the checkpoint's own.
+        device, dtype: ``auto`` is a GPU where there is one; float32 on CPU (if of less than 8 GiB),
+            else the checkpoint's own precision.
         revision: branch, tag or commit on the Hub.
-        all_layers: return every layer; the last is the model's output, final norm included.
 
     Returns:
-        float32[N, D], or float32[L + 1, N, D] with ``all_layers``.
+        float32[N, D], or float32[L + 1, N, D] with ``all_layers``, final norm included.
 
     Raises:
         CheckpointError: the checkpoint is missing, gated, unreachable, damaged or of another kind.
-        RuntimeError: there is no such device.
-        ValueError: wrong arguments, or a text that is empty or too long.
+        ValueError, RuntimeError: wrong arguments, texts empty or too long; no such device.
     """
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
     if isinstance(texts, str) or batch_size < 1:
         raise ValueError("embed takes a list of texts, and a batch_size of at least 1")
@@ -93,11 +90,16 @@ def embed(
     encoder = getattr(tower, spec.encoder) if spec.encoder else tower
     tokens = _tokens(texts, tokenizer, encoder, checkpoint)
     order = sorted(range(len(texts)), key=lambda row: -len(tokens[row]))  # largest batch first
+    # Padding on the right leaves absolute positions as they were in training, and the mask hides
+    # what it is made of: EOS will do where a tokenizer has no padding token.
+    choices = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    padding = next(token for token in choices if token is not None)
     parts = []
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
-            batch = [tokens[row] for row in order[start : start + batch_size]]
-            ids, mask = (tensor.to(device) for tensor in _padded(batch, tokenizer))  # (B, T)
+            rows = [torch.tensor(tokens[row]) for row in order[start : start + batch_size]]
+            ids = pad_sequence(rows, True, padding).to(device)  # (B, T)
+            mask = pad_sequence([torch.ones_like(row) for row in rows], True).to(device)
             states = _states(encoder, ids, mask, layer, all_layers)  # (K, B, T, D)
             read = spec.poolings[0] if projected else pooling
             vectors = _pooled(states, ids, mask, read, tokenizer.bos_token_id)  # (K, B, D)
@@ -113,34 +115,26 @@ def embed(
 def usable(checkpoint: str, family: str) -> Snapshot:
     """Finds (or fetches) a checkpoint and checks that it is complete, without loading it.
 
-    ``checkpoint``: a folder, a Hub id, or ``id@revision``.  The revision of a folder is a hash of
-    its files.
-
-    Raises:
-        CheckpointError: it cannot be had, is not one of ``family``, or lacks weights in safetensors
-            or a tokenizer.
+    ``checkpoint``: a folder (its revision is ``local-`` and a hash of its files), a Hub id, or
+    ``id@revision``.  Raises CheckpointError: it cannot be had, or cannot be read as ``family``.
     """
     name, _, revision = checkpoint.partition("@")
-    snapshot = resolve(checkpoint if _folder(checkpoint) else name, revision or None)
+    snapshot = resolve(checkpoint if is_folder(checkpoint) else name, revision or None)
     with _one_line(checkpoint):
         _check(snapshot.folder, family)
     if snapshot.revision != LOCAL:
         return snapshot
-    return Snapshot(snapshot.folder, hash_json(files_of(snapshot.folder))[:16])
+    return Snapshot(snapshot.folder, f"{LOCAL}-{hash_json(files_of(snapshot.folder))[:16]}")
 
 
-def _folder(checkpoint: str | os.PathLike[str]) -> Path | None:
+def is_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
     """A checkpoint's folder: as it is given, from the working folder, else from the project's."""
     return next((f for f in (Path(checkpoint), ROOT / checkpoint) if f.is_dir()), None)
 
 
 def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> Snapshot:
-    """Finds a checkpoint on disk, and fetches it from the Hub if it is not there.
-
-    Raises:
-        CheckpointError: no such folder, not on the Hub, gated, or the Hub cannot be reached.
-    """
-    if folder := _folder(checkpoint):
+    """Finds a checkpoint on disk, or fetches it from the Hub; CheckpointError if neither works."""
+    if folder := is_folder(checkpoint):
         return Snapshot(folder, LOCAL)
     name = str(checkpoint)
     if not HUB_ID.fullmatch(name):
@@ -168,7 +162,7 @@ def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> 
 
 
 def _check(folder: Path, family: str | None) -> Family:
-    """The family that a checkpoint is read as, or CheckpointError: the first thing amiss with it."""
+    """The family that a checkpoint is read as, or CheckpointError: the first thing amiss."""
     if not (folder / "config.json").is_file():
         raise CheckpointError("has no config.json")
     kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
@@ -185,10 +179,8 @@ def _check(folder: Path, family: str | None) -> Family:
     elif absent:
         problem = f"lacks its part {absent[0]}; fetch it again"
     elif not list(folder.glob("*.safetensors")):
-        problem = (
-            "has no safetensors weights, and pickled ones are not loaded; save it again with"
-            " save_pretrained, or name a revision that has them"
-        )
+        problem = "has no safetensors weights, and pickled ones are not loaded; name a revision"
+        problem += " that has them, or save it again with save_pretrained"
     # Without a vocabulary the library would make an empty one and read every word as unknown.
     elif not any((folder / name).is_file() for name in VOCABULARIES):
         problem = "has no tokenizer"
@@ -213,14 +205,14 @@ def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple[Any, Any
             folder, **spec.options, **safely, dtype=getattr(torch, dtype, dtype),
             use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True,
         )  # fmt: skip
-    missing = [key for key in report["missing_keys"] if re.search(spec.text_path, key)]
     known = re.compile(f"{spec.unused}|{BUFFERS}")
-    for keys, problem in (
-        ([key for key, *_ in report["mismatched_keys"]], "holds weights of another shape"),
-        (missing, "lacks weights of the text path, which would be random"),
-        ([key for key in report["unexpected_keys"] if not known.search(key)],
-         "holds weights that the model does not use"),
-    ):  # fmt: skip
+    for problem, keys in {
+        "holds weights of another shape": [key for key, *_ in report["mismatched_keys"]],
+        "lacks weights of the text path, which would be random": [
+            key for key in report["missing_keys"] if re.search(spec.text_path, key)],
+        "holds weights that the model does not use": [
+            key for key in report["unexpected_keys"] if not known.search(key)],
+    }.items():  # fmt: skip
         if keys:
             raise CheckpointError(f"{problem}: {min(keys)} ({len(keys)} in all)")
     return tokenizer, tower.to(device).eval()
@@ -243,40 +235,18 @@ def _tokens(texts: list[str], tokenizer: Any, encoder: Any, checkpoint: Any) -> 
     return tokens
 
 
-def _padded(tokens: list[list[int]], tokenizer: Any) -> tuple[Any, Any]:
-    """Token ids and attention mask, int64[B, T] each.
-
-    Padding on the right leaves absolute positions as they were in training, and the mask hides
-    what it is made of: EOS will do where a tokenizer has no padding token.
-    """
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    choices = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
-    padding = next(token for token in choices if token is not None)
-    rows = [torch.tensor(ids) for ids in tokens]
-    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-    return pad_sequence(rows, batch_first=True, padding_value=padding), mask
-
-
 def _states(encoder: Any, ids: Any, mask: Any, layer: int | None, all_layers: bool) -> Any:
     """Hidden states (K, B, T, D): of one layer, K = 1, or of all, K = L + 1."""
     import torch
 
-    deep = all_layers or layer is not None
     options = {"use_cache": False} if hasattr(encoder.config, "use_cache") else {}
-    output = encoder(
-        input_ids=ids, attention_mask=mask, output_hidden_states=deep, return_dict=True, **options
-    )
-    if not deep:
-        return output.last_hidden_state[None]
+    options |= {"output_hidden_states": all_layers or layer is not None, "return_dict": True}
+    output = encoder(input_ids=ids, attention_mask=mask, **options)
     # CLIP lists its last layer before the final norm, other models after it.
-    layers = [*output.hidden_states[:-1], output.last_hidden_state]
-    if all_layers:
-        return torch.stack(layers)
-    if not -len(layers) <= layer < len(layers):
+    layers = [*(output.hidden_states or ())[:-1], output.last_hidden_state]
+    if layer is not None and not -len(layers) <= layer < len(layers):
         raise ValueError(f"layer {layer} is not among 0 to {len(layers) - 1}")
-    return layers[layer][None]
+    return torch.stack(layers) if all_layers else layers[-1 if layer is None else layer][None]
 
 
 def _pooled(states: Any, ids: Any, mask: Any, pooling: str, bos: int | None) -> Any:
@@ -299,11 +269,10 @@ def _one_line(checkpoint: Any) -> Iterator[None]:
     """Turns whatever a damaged checkpoint provokes in the libraries into one line."""
     try:
         yield
-    except CheckpointError as error:
-        raise CheckpointError(f"checkpoint {checkpoint}: {error}") from None
     except Exception as error:  # every parser and validator has its own
-        line = f"checkpoint {checkpoint}: cannot be loaded: {_line(error)}"
-        raise CheckpointError(line) from None
+        known = isinstance(error, CheckpointError)
+        line = str(error) if known else f"cannot be loaded: {_line(error)}"
+        raise CheckpointError(f"checkpoint {checkpoint}: {line}") from None
 
 
 def _line(error: Exception) -> str:
@@ -316,16 +285,16 @@ def quiet() -> Iterator[None]:
     from huggingface_hub import utils as downloads
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    hub_bars = not downloads.are_progress_bars_disabled()
+    level, undo = logging.get_verbosity(), []
+    if logging.is_progress_bar_enabled():
+        undo.append(logging.enable_progress_bar)
+    if not downloads.are_progress_bars_disabled():
+        undo.append(downloads.enable_progress_bars)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     downloads.disable_progress_bars()
     try:
         yield
     finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-        if hub_bars:
-            downloads.enable_progress_bars()
+        for enable in [*undo, lambda: logging.set_verbosity(level)]:
+            enable()

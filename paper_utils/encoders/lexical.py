@@ -45,7 +45,7 @@ def random_tokens(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarr
     >>> random_tokens(["go left", "left go"])[0, 0] == random_tokens(["left go"])[0, 0]
     np.True_
     """
-    return _pooled(texts, seed, width, gate=lambda position: 1.0)
+    return _pooled(texts, seed, width, lambda i: 1.0)
 
 
 def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
@@ -53,8 +53,7 @@ def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) 
 
     Gates are uniform on (0, 1), so the same word at two positions stays similar (cosine 0.75).
     """
-    gate = lambda position: _generator(seed, f"position {position}").random(width)  # noqa: E731
-    return _pooled(texts, seed, width, gate)
+    return _pooled(texts, seed, width, lambda i: _random(seed, f"position {i}").random(width))
 
 
 def bag_of_concepts(texts: list[str], seed: int = 0, table: dict | None = None) -> np.ndarray:
@@ -96,33 +95,30 @@ def levenshtein(texts: list[str]) -> np.ndarray:
     padded = np.full((lengths.max(), len(rows)), -1)
     for column, row in enumerate(rows):
         padded[: len(row), column] = [index[word] for word in row]
-    start = np.repeat(np.arange(len(padded) + 1)[:, None], len(rows), axis=1)  # (L + 1, N)
+    steps = np.arange(len(padded) + 1)[:, None]
     distances = np.empty((len(rows), len(rows)))
     for column, row in enumerate(rows):
-        previous = start
+        previous = np.repeat(steps, len(rows), axis=1)  # (L + 1, N): from nothing, insert all
         for word in row:
-            current = np.empty_like(start)
-            current[0] = previous[0] + 1
             # Substitute or delete at once; insertions depend on the entry before.
-            np.minimum(previous[:-1] + (padded != index[word]), previous[1:] + 1, out=current[1:])
-            for position in range(1, len(current)):
-                np.minimum(current[position], current[position - 1] + 1, out=current[position])
-            previous = current
+            current = previous + 1
+            np.minimum(current[1:], previous[:-1] + (padded != index[word]), out=current[1:])
+            previous = np.minimum.accumulate(current - steps) + steps
         distances[column] = previous[lengths, np.arange(len(rows))]
     return distances
+
+
+def _random(seed: int, key: str) -> np.random.Generator:
+    return generator("lexical", seed, zlib.crc32(key.encode()))
 
 
 def _pooled(texts: list[str], seed: int, width: int, gate) -> np.ndarray:
     rows = _words(texts)
     words = {word for row in rows for word in row}
-    table = {word: _generator(seed, word).standard_normal(width) for word in words}
+    table = {word: _random(seed, word).standard_normal(width) for word in words}
     gates = [gate(position) for position in range(max(map(len, rows)))]
     means = [np.mean([table[w] * g for w, g in zip(row, gates)], axis=0) for row in rows]
     return np.array(means, dtype=np.float32)
-
-
-def _generator(seed: int, key: str) -> np.random.Generator:
-    return generator("lexical", seed, zlib.crc32(key.encode()))
 
 
 def _words(texts: list[str]) -> list[list[str]]:

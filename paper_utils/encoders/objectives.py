@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
@@ -25,17 +26,16 @@ TEMPERATURE = 0.07  # of BLIP's contrastive loss, fixed where BLIP starts; CLIP 
 class NextToken:
     """Causal language modelling of the documents, as one stream of text."""
 
-    first, last = BOS, EOS
-    rate = 1.0
+    first, last, rate = BOS, EOS, 1.0
 
     def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
-        def tokens(texts: list[str]) -> list[list[int]]:
-            return tokenizer(texts, add_special_tokens=False)["input_ids"]
-
+        train, valid = (
+            tokenizer(texts, add_special_tokens=False)["input_ids"]
+            for texts in (documents.train, documents.validation[:HELD_OUT])
+        )
         self.batch_tokens, self.vocab_size = max(batch_size * TOKENS, CONTEXT), len(tokenizer)
-        held = tokens(documents.validation[:HELD_OUT])
-        self.valid = [[self.first, *ids, self.last][:CONTEXT] for ids in held]
-        self.stream = np.array([t for ids in tokens(documents.train) for t in [*ids, self.last]])
+        self.valid = [[self.first, *ids, self.last][:CONTEXT] for ids in valid]
+        self.stream = np.array([token for ids in train for token in [*ids, self.last]])
         # Rows begin where a sentence does, like the instructions that will be embedded.
         stops = np.isin(self.stream, [self.last, tokenizer.convert_tokens_to_ids(".")])
         starts = np.append(0, np.flatnonzero(stops) + 1)
@@ -43,14 +43,14 @@ class NextToken:
         if not len(self.starts):
             raise ValueError(f"the corpus has fewer than {CONTEXT} tokens of text")
 
-    def batch(self, generator: np.random.Generator) -> torch.Tensor:
+    def batch(self, generator: np.random.Generator) -> Tensor:
         """int64[B, T]: a special token, then T - 1 of the stream; B x T is about constant."""
         length = int(generator.choice(LENGTHS))
         starts = generator.choice(self.starts, self.batch_tokens // length)
         rows = self.stream[starts[:, None] + np.arange(length - 1)]
         return torch.from_numpy(np.pad(rows, ((0, 0), (1, 0)), constant_values=self.first))
 
-    def loss(self, model: Any, generator: np.random.Generator) -> torch.Tensor:
+    def loss(self, model: Any, generator: np.random.Generator) -> Tensor:
         rows = self.batch(generator)
         logits = model(input_ids=rows, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
         return F.cross_entropy(logits.transpose(1, 2), rows[:, 1:])
@@ -62,8 +62,11 @@ class NextToken:
             targets = rows[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
             total += F.cross_entropy(logits.transpose(1, 2), targets, reduction="sum").item()
             count += int((targets >= 0).sum())
-        baseline = {"unigram": unigram_perplexity(self.stream, self.valid, self.vocab_size)}
-        return [_score("perplexity", np.exp(total / count), baseline, count, better="lower")]
+        # The baseline knows how often each token is said (Laplace's rule: counts start at one).
+        counts = np.bincount(self.stream, minlength=self.vocab_size) + 1
+        asked = np.concatenate([row[1:] for row in self.valid])
+        unigram = np.exp(-np.log(counts[asked] / counts.sum()).mean())
+        return [_score("perplexity", np.exp(total / count), "unigram", unigram, count, "lower")]
 
 
 class MaskedToken(NextToken):
@@ -71,7 +74,7 @@ class MaskedToken(NextToken):
 
     first, last = CLS, SEP
 
-    def hide(self, rows: torch.Tensor, generator: np.random.Generator) -> tuple[torch.Tensor, ...]:
+    def hide(self, rows: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
         """What is shown and what is asked, int64[B, T] each, -100 where nothing is."""
         draw = torch.from_numpy(generator.random(rows.shape) / MASKED)
         others = torch.from_numpy(generator.integers(len(SPECIAL), self.vocab_size, rows.shape))
@@ -80,7 +83,7 @@ class MaskedToken(NextToken):
         shown = torch.where(asked & (draw >= 0.9), others, shown)
         return shown, rows.masked_fill(~asked, -100)
 
-    def loss(self, model: Any, generator: np.random.Generator) -> torch.Tensor:
+    def loss(self, model: Any, generator: np.random.Generator) -> Tensor:
         rows = self.batch(generator)
         rows[:, -1] = SEP
         shown, asked = self.hide(rows, generator)
@@ -96,8 +99,8 @@ class MaskedToken(NextToken):
             right += int((guesses == asked).sum())
             trivial += int((asked == frequent).sum())
             count += int((asked >= 0).sum())
-        baseline = {"most frequent word": trivial / count}
-        return [_score("masked accuracy", right / count, baseline, count)]
+        rival = "most frequent word"
+        return [_score("masked accuracy", right / count, rival, trivial / count, count)]
 
 
 class Contrastive:
@@ -106,7 +109,7 @@ class Contrastive:
     rate = 1 / 5  # of the learning rate: small batches of pairs give noisy gradients
 
     def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
-        def pairs(images: np.ndarray, captions: list[str]) -> tuple[np.ndarray, torch.Tensor]:
+        def pairs(images: np.ndarray, captions: list[str]) -> tuple[np.ndarray, Tensor]:
             tokens = tokenizer(captions, truncation=True, max_length=CONTEXT)["input_ids"]
             return images, pad_sequence([torch.tensor(ids) for ids in tokens], True, PAD)
 
@@ -115,14 +118,14 @@ class Contrastive:
         self.valid = pairs(pictures.validation_images[few], pictures.validation_captions[few])
         self.batch_size = min(batch_size, len(self.train[0]))
 
-    def encode(self, model: Any, pixels: torch.Tensor, text: dict[str, torch.Tensor]) -> Any:
+    def encode(self, model: Any, pixels: Tensor, text: dict[str, Tensor]) -> Any:
         """Unit vectors float32[B, D] of images and captions, their scale, and image patches."""
         images = model.get_image_features(pixel_values=pixels).pooler_output
         captions = model.get_text_features(**text).pooler_output
         scale = model.logit_scale.exp().clamp(max=100)
         return F.normalize(images, dim=-1), F.normalize(captions, dim=-1), scale, None
 
-    def loss(self, model: Any, generator: np.random.Generator) -> torch.Tensor:
+    def loss(self, model: Any, generator: np.random.Generator) -> Tensor:
         chosen = generator.choice(len(self.train[0]), self.batch_size, replace=False)
         pixels, text = _pairs(self.train, chosen)
         images, captions, scale, patches = self.encode(model, pixels, text)
@@ -139,16 +142,15 @@ class Contrastive:
         mismatch = (odds < draw).sum(1).clamp(max=len(odds) - 1)
         twice = {name: value.repeat(2, 1) for name, value in text.items()}
         guesses = self.match(model, torch.cat([patches, patches[mismatch]]), twice)
-        truth = torch.tensor([1, 0]).repeat_interleave(len(odds))
-        return loss + F.cross_entropy(guesses, truth)
+        return loss + F.cross_entropy(guesses, torch.tensor([1, 0]).repeat_interleave(len(odds)))
 
     def scores(self, model: Any) -> list[dict[str, Any]]:
         n = len(self.valid[0])
         found = [self.encode(model, *_pairs(self.valid, rows))[:2] for rows in _split(np.arange(n))]
         images, captions = map(torch.cat, zip(*found, strict=True))
-        same = (self.valid[1][:, None] == self.valid[1]).all(-1)  # (N, N)
-        right = same[torch.arange(n), (captions @ images.T).argmax(1)].float().mean()
-        return [_score("caption-to-image R@1", right, {"chance": same.float().mean()}, n)]
+        same = (self.valid[1][:, None] == self.valid[1]).all(-1).float()  # (N, N)
+        right = same[torch.arange(n), (captions @ images.T).argmax(1)].mean()
+        return [_score("caption-to-image R@1", right, "chance", same.mean(), n)]
 
 
 class ContrastiveMatching(Contrastive):
@@ -156,14 +158,14 @@ class ContrastiveMatching(Contrastive):
 
     rate = 1 / 10  # faster, matching stays a coin toss
 
-    def encode(self, model: Any, pixels: torch.Tensor, text: dict[str, torch.Tensor]) -> Any:
+    def encode(self, model: Any, pixels: Tensor, text: dict[str, Tensor]) -> Any:
         patches = model.vision_model(pixel_values=pixels).last_hidden_state  # (B, 1 + P, D)
         words = model.text_encoder(**text).last_hidden_state  # (B, T, D)
         images = F.normalize(model.vision_proj(patches[:, 0]), dim=-1)
         captions = F.normalize(model.text_proj(words[:, 0]), dim=-1)
         return images, captions, 1 / TEMPERATURE, patches
 
-    def match(self, model: Any, patches: torch.Tensor, text: dict) -> torch.Tensor:
+    def match(self, model: Any, patches: Tensor, text: dict[str, Tensor]) -> Tensor:
         """Logits float32[B, 2] of mismatch and match; words attend to the patches."""
         seen = torch.ones(patches.shape[:2], dtype=torch.long)
         look = {"encoder_hidden_states": patches, "encoder_attention_mask": seen}
@@ -172,39 +174,23 @@ class ContrastiveMatching(Contrastive):
     def scores(self, model: Any) -> list[dict[str, Any]]:
         others = np.roll(np.arange(len(self.valid[0])), 1)
         differ = np.flatnonzero((self.valid[1] != self.valid[1][others]).any(1).numpy())
-        right = 0
+        right, n = 0, 2 * len(differ)
         for rows in _split(differ):
             for images, truth in ((rows, 1), (others[rows], 0)):
                 text = _pairs(self.valid, rows)[1]
                 patches = self.encode(model, _pairs(self.valid, images)[0], text)[3]
                 right += int((self.match(model, patches, text).argmax(1) == truth).sum())
-        n = 2 * len(differ)
-        accuracy = _score("matching accuracy", right / max(n, 1), {"chance": 0.5}, n)
-        return [*super().scores(model), accuracy]
+        return [
+            *super().scores(model),
+            _score("matching accuracy", right / max(n, 1), "chance", 0.5, n),
+        ]
 
 
-OBJECTIVES = {
-    "next token": NextToken,
-    "masked token": MaskedToken,
-    "contrastive": Contrastive,
-    "contrastive and matching": ContrastiveMatching,
-}
+OBJECTIVES = {"next token": NextToken, "masked token": MaskedToken, "contrastive": Contrastive,
+              "contrastive and matching": ContrastiveMatching}  # fmt: skip
 
 
-def unigram_perplexity(stream: np.ndarray, rows: list[list[int]], vocab_size: int) -> float:
-    """Perplexity of ``rows``, their first tokens left out, by how often ``stream`` has each token.
-
-    Counts start at one (Laplace).
-
-    >>> unigram_perplexity(np.array([1, 2, 3]), [[0, 1, 2, 3]], 3 + 1)
-    3.5
-    """
-    counts = np.bincount(stream, minlength=vocab_size) + 1
-    asked = np.concatenate([row[1:] for row in rows])
-    return float(np.exp(-np.log(counts[asked] / counts.sum()).mean()))
-
-
-def _batches(rows: list[list[int]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(rows: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
     """Ids and mask, int64[B, T] each, of rows of similar length."""
     for chosen in _split(np.argsort([len(row) for row in rows], kind="stable")):
         ids = pad_sequence([torch.tensor(rows[i]) for i in chosen], True, PAD)
@@ -215,7 +201,7 @@ def _split(rows: np.ndarray) -> list[np.ndarray]:
     return np.array_split(rows, len(rows) // 64 + 1)
 
 
-def _pairs(pairs: tuple[np.ndarray, torch.Tensor], rows: np.ndarray) -> tuple[torch.Tensor, dict]:
+def _pairs(pairs: tuple[np.ndarray, Tensor], rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
     """Pixels in [-1, 1], float32[B, 3, H, W], and caption tokens with their mask, int64[B, T]."""
     pixels = torch.from_numpy(pairs[0][rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
     ids = pairs[1][torch.from_numpy(rows)]
@@ -223,6 +209,6 @@ def _pairs(pairs: tuple[np.ndarray, torch.Tensor], rows: np.ndarray) -> tuple[to
     return pixels, {"input_ids": ids, "attention_mask": (ids != PAD).long()}
 
 
-def _score(name: str, value: Any, baselines: dict, n: int, better: str = "higher") -> dict:
-    known = {key: float(baseline) for key, baseline in baselines.items()}
-    return {"name": name, "value": float(value), "baselines": known, "n": n, "better": better}
+def _score(name: str, value: Any, rival: str, baseline: Any, n: int, better="higher") -> dict:
+    scores = {"value": float(value), "baselines": {rival: float(baseline)}}
+    return {"name": name, **scores, "n": n, "better": better}
