@@ -2,6 +2,6 @@
 
 from paper_utils.config import Profile, ProfileError
 from paper_utils.data import grammar  # noqa: F401  (rooms register what a profile may say)
-from paper_utils.encoders import families  # noqa: F401
+from paper_utils.encoders import families, vectors  # noqa: F401
 
 __all__ = ["Profile", "ProfileError"]

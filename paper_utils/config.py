@@ -146,6 +146,8 @@ class Encoders(Part):
     """Family -> public checkpoint that is compared, too: a folder, a Hub id, or id@revision."""
     strict: bool
     """Whether a checkpoint that cannot be had stops the run; else it is left out, and named."""
+    vectors: dict[str, str] = {}
+    """Name -> file of vectors (.npz, .csv, .parquet) that any model gave for the instructions."""
 
 
 class Alignment(Part):

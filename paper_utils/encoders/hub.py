@@ -4,15 +4,13 @@ Only the text path of a model is used, and only weights that the checkpoint real
 safetensors, never pickles, never code from the checkpoint.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,18 +20,13 @@ from paper_utils.encoders.lexical import checked
 from paper_utils.provenance import ROOT
 from paper_utils.store import files_of, hash_json
 
-if TYPE_CHECKING:
-    import torch
-
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-BUFFERS = r"position_ids$|rotary_emb\.inv_freq$"
-"""Constants that old checkpoints store and the library computes."""
+BUFFERS = r"position_ids$|rotary_emb\.inv_freq$"  # constants that old checkpoints store
 LOCAL = "local"
-LARGE = 8 * 2**30
-"""Bytes of weights above which a model on CPU keeps the precision of its checkpoint."""
+LARGE = 8 * 2**30  # bytes of weights above which a model on CPU keeps its own precision
 
 
 class CheckpointError(RuntimeError):
@@ -48,80 +41,69 @@ class Snapshot(NamedTuple):
 
 
 def embed(
-    texts: list[str],
-    checkpoint: str | os.PathLike[str],
-    family: str | None = None,
-    pooling: str | None = None,
-    layer: int | None = None,
-    batch_size: int = 64,
-    device: str = "auto",
-    dtype: str = "auto",
-    revision: str | None = None,
+    texts: list[str], checkpoint: str | os.PathLike[str], family: str | None = None,
+    pooling: str | None = None, layer: int | None = None, batch_size: int = 64,
+    device: str = "auto", dtype: str = "auto", revision: str | None = None,
     all_layers: bool = False,
-) -> np.ndarray:
-    """One vector per text, in the order of ``texts``.
-
-    Texts are sorted by length, padded on the right within a batch, and read in inference mode;
-    a row does not depend on its neighbours.  The model is loaded for this call only.
+) -> np.ndarray:  # fmt: skip
+    """One vector per text, in the order of ``texts``; a row does not depend on its neighbours.
 
     Arguments:
         texts: N non-empty strings, each within the model's context.
         checkpoint: Hub id (fetched if not in the cache; ``HF_TOKEN`` opens gated ones) or folder.
         family: a key of ``families.FAMILIES``; None reads it from config.json.
-        pooling: decoders ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` (of all
-            tokens, as sentence-transformers does) or ``cls``; CLIP ``pooled`` (state at EOS) or
-            ``projected``; BLIP ``cls`` or ``projected``.  None: the first of these.
+        pooling: decoders ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` or ``cls``;
+            CLIP ``pooled`` (state at EOS), BLIP ``cls``, both ``projected``.  None: the first.
         layer: 0 (token embeddings) to L; negative counts from L.  None: the model's output.
-        device: ``auto`` (CUDA, then MPS, then CPU), ``cpu``, ``cuda`` or ``mps``.
-        dtype: one of ``PRECISIONS``; ``auto`` is float32 on CPU, else (and for more than 8 GiB of
-            weights) the checkpoint's own.
+        device, dtype: ``auto`` is a GPU where there is one; float32 on CPU (if of less than 8 GiB),
+            else the checkpoint's own precision.
         revision: branch, tag or commit on the Hub.
-        all_layers: return every layer; the last is the model's output, final norm included.
 
     Returns:
-        float32[N, D], or float32[L + 1, N, D] with ``all_layers``.
+        float32[N, D], or float32[L + 1, N, D] with ``all_layers``, final norm included.
 
     Raises:
         CheckpointError: the checkpoint is missing, gated, unreachable, damaged or of another kind.
-        RuntimeError: there is no such device.
-        ValueError: wrong arguments, or a text that is empty or too long.
+        ValueError, RuntimeError: wrong arguments, texts empty or too long; no such device.
     """
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
     if isinstance(texts, str) or batch_size < 1:
         raise ValueError("embed takes a list of texts, and a batch_size of at least 1")
     texts = checked(texts)
-    if family is not None and family not in FAMILIES:
-        raise ValueError(f"unknown family {family!r}: known are {', '.join(FAMILIES)}")
-    if dtype not in PRECISIONS:
-        raise ValueError(f"unknown dtype {dtype!r}: known are {', '.join(PRECISIONS)}")
-    snapshot = resolve(checkpoint, revision)
+    for name, value, known in (("family", family, FAMILIES), ("dtype", dtype, PRECISIONS)):
+        if value is not None and value not in known:
+            raise ValueError(f"unknown {name} {value!r}: known are {', '.join(known)}")
+    folder = resolve(checkpoint, revision).folder
     with _one_line(checkpoint):
-        spec = _family(snapshot.folder, family)
+        spec = _check(folder, family)
     pooling = pooling or spec.poolings[0]
     if pooling not in spec.poolings:
         raise ValueError(f"{spec.label} is pooled by {' or '.join(spec.poolings)}, not {pooling!r}")
-    if pooling == "projected" and (all_layers or layer is not None):
+    projected = pooling == "projected"
+    if projected and (all_layers or layer is not None):
         raise ValueError("the projection reads the last layer only")
     device = parallel.device(device)
-    with _one_line(checkpoint), quiet():
-        tokenizer = _tokenizer(snapshot.folder)
-        tower = _tower(snapshot.folder, spec, _dtype(dtype, device, snapshot.folder))
+    with _one_line(checkpoint):
+        tokenizer, tower = _load(folder, spec, dtype, device)
     encoder = getattr(tower, spec.encoder) if spec.encoder else tower
-    with quiet():
-        tokens = _tokens(texts, tokenizer, encoder, checkpoint)
-    tower.to(device).eval()
-
-    read = spec.poolings[0] if pooling == "projected" else pooling
+    tokens = _tokens(texts, tokenizer, encoder, checkpoint)
     order = sorted(range(len(texts)), key=lambda row: -len(tokens[row]))  # largest batch first
+    # Padding on the right leaves absolute positions as they were in training, and the mask hides
+    # what it is made of: EOS will do where a tokenizer has no padding token.
+    choices = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    padding = next(token for token in choices if token is not None)
     parts = []
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
-            batch = [tokens[row] for row in order[start : start + batch_size]]
-            ids, mask = (tensor.to(device) for tensor in _padded(batch, tokenizer))  # (B, T)
+            rows = [torch.tensor(tokens[row]) for row in order[start : start + batch_size]]
+            ids = pad_sequence(rows, True, padding).to(device)  # (B, T)
+            mask = pad_sequence([torch.ones_like(row) for row in rows], True).to(device)
             states = _states(encoder, ids, mask, layer, all_layers)  # (K, B, T, D)
+            read = spec.poolings[0] if projected else pooling
             vectors = _pooled(states, ids, mask, read, tokenizer.bos_token_id)  # (K, B, D)
-            if pooling == "projected":
+            if projected:
                 vectors = getattr(tower, spec.projection)(vectors.to(tower.dtype))
             parts.append(vectors.float().cpu())
     embeddings = torch.cat(parts, dim=1)[:, np.argsort(order)].numpy()  # (K, N, D)
@@ -133,39 +115,26 @@ def embed(
 def usable(checkpoint: str, family: str) -> Snapshot:
     """Finds (or fetches) a checkpoint and checks that it is complete, without loading it.
 
-    ``checkpoint``: a folder, a Hub id, or ``id@revision``.  The revision of a folder is a hash of
-    its files.
-
-    Raises:
-        CheckpointError: it cannot be had, is not one of ``family``, or lacks weights in safetensors
-            or a tokenizer.
+    ``checkpoint``: a folder (its revision is ``local-`` and a hash of its files), a Hub id, or
+    ``id@revision``.  Raises CheckpointError: it cannot be had, or cannot be read as ``family``.
     """
     name, _, revision = checkpoint.partition("@")
-    snapshot = resolve(checkpoint if _folder(checkpoint) else name, revision or None)
+    snapshot = resolve(checkpoint if is_folder(checkpoint) else name, revision or None)
     with _one_line(checkpoint):
-        _family(snapshot.folder, family)
-        _check_tokenizer(snapshot.folder)
-        _check_shards(snapshot.folder)
-    if snapshot.revision == LOCAL:
-        return Snapshot(snapshot.folder, hash_json(files_of(snapshot.folder))[:16])
-    return snapshot
+        _check(snapshot.folder, family)
+    if snapshot.revision != LOCAL:
+        return snapshot
+    return Snapshot(snapshot.folder, f"{LOCAL}-{hash_json(files_of(snapshot.folder))[:16]}")
 
 
-def _folder(checkpoint: str | os.PathLike[str]) -> Path | None:
+def is_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
     """A checkpoint's folder: as it is given, from the working folder, else from the project's."""
-    for folder in (Path(checkpoint), ROOT / checkpoint):
-        if folder.is_dir():
-            return folder
-    return None
+    return next((f for f in (Path(checkpoint), ROOT / checkpoint) if f.is_dir()), None)
 
 
 def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> Snapshot:
-    """Finds a checkpoint on disk, and fetches it from the Hub if it is not there.
-
-    Raises:
-        CheckpointError: no such folder, not on the Hub, gated, or the Hub cannot be reached.
-    """
-    if folder := _folder(checkpoint):
+    """Finds a checkpoint on disk, or fetches it from the Hub; CheckpointError if neither works."""
+    if folder := is_folder(checkpoint):
         return Snapshot(folder, LOCAL)
     name = str(checkpoint)
     if not HUB_ID.fullmatch(name):
@@ -173,14 +142,11 @@ def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> 
 
     from huggingface_hub import errors, snapshot_download
 
-    version = f" --revision {revision}" if revision else ""
-    fetch = f"hf download {name}{version}"
+    options = {"allow_patterns": FILES, "ignore_patterns": ["*/*"]}
     try:
         with quiet():
-            path = snapshot_download(
-                name, revision=revision, allow_patterns=FILES, ignore_patterns=["*/*"]
-            )
-        return Snapshot(Path(path), Path(path).name)
+            path = Path(snapshot_download(name, revision=revision, **options))
+        return Snapshot(path, path.name)
     except errors.GatedRepoError:
         reason = f"gated: accept its terms at https://huggingface.co/{name}, then set HF_TOKEN and"
     except errors.RevisionNotFoundError:
@@ -191,83 +157,71 @@ def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> 
         reason = "no such folder, not in the cache, and the Hub cannot be reached; once it can"
     except (OSError, ValueError, errors.HfHubHTTPError) as error:
         reason = f"cannot be fetched ({_line(error)}); try"
-    raise CheckpointError(f"checkpoint {name}: {reason}: {fetch}")
+    version = f" --revision {revision}" if revision else ""
+    raise CheckpointError(f"checkpoint {name}: {reason}: hf download {name}{version}")
 
 
-def _family(folder: Path, family: str | None) -> Family:
-    """The family of a checkpoint: the one given, if config.json agrees, or the one found there."""
+def _check(folder: Path, family: str | None) -> Family:
+    """The family that a checkpoint is read as, or CheckpointError: the first thing amiss."""
     if not (folder / "config.json").is_file():
         raise CheckpointError("has no config.json")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    kind = config.get("model_type")
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     found = next((spec for spec in FAMILIES.values() if kind in spec.model_types), None)
+    index, parts = folder / "model.safetensors.index.json", set()
+    if index.is_file():
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    absent = sorted(part for part in parts if not (folder / part).is_file())
     if found is None and family is None:
-        raise CheckpointError(f"is of unknown type {kind!r}; name the family to read it as")
-    spec = FAMILIES[family] if family else found
+        problem = f"is of unknown type {kind!r}; name the family to read it as"
     # Decoders share a class: DeepSeek's distilled models, for one, are of Qwen's or LLaMA's type.
-    if found is not None and found.tower != spec.tower:
-        raise CheckpointError(f"is of type {kind!r}, not of the family {family!r}")
-    if not list(folder.glob("*.safetensors")):
-        raise CheckpointError(
-            "has no safetensors weights, and pickled ones are not loaded;"
-            " save it again with save_pretrained, or name a revision that has them"
-        )
-    return spec
-
-
-def _check_tokenizer(folder: Path) -> None:
+    elif found is not None and family and found.tower != FAMILIES[family].tower:
+        problem = f"is of type {kind!r}, not of the family {family!r}"
+    elif absent:
+        problem = f"lacks its part {absent[0]}; fetch it again"
+    elif not list(folder.glob("*.safetensors")):
+        problem = "has no safetensors weights, and pickled ones are not loaded; name a revision"
+        problem += " that has them, or save it again with save_pretrained"
     # Without a vocabulary the library would make an empty one and read every word as unknown.
-    if not any((folder / name).is_file() for name in VOCABULARIES):
-        raise CheckpointError("has no tokenizer")
+    elif not any((folder / name).is_file() for name in VOCABULARIES):
+        problem = "has no tokenizer"
+    else:
+        return FAMILIES[family] if family else found
+    raise CheckpointError(problem)
 
 
-def _check_shards(folder: Path) -> None:
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return
-    for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())):
-        if not (folder / name).is_file():
-            raise CheckpointError(f"lacks its part {name}; fetch it again")
-
-
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    _check_tokenizer(folder)
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-
-
-def _tower(folder: Path, spec: Family, dtype: Any) -> Any:
-    """The model, refusing any doubt about which weights make the embeddings."""
+def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple[Any, Any]:
+    """Tokenizer and model, refusing any doubt about which weights make the embeddings."""
+    import torch
     import transformers
 
-    tower, report = getattr(transformers, spec.tower).from_pretrained(
-        folder,
-        **spec.options,
-        dtype=dtype,
-        use_safetensors=True,
-        local_files_only=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # reported, and refused below, in one line instead of many
-    )
-    missing = [key for key in report["missing_keys"] if re.search(spec.text_path, key)]
-    strange = [
-        key for key in report["unexpected_keys"] if not re.search(f"{spec.unused}|{BUFFERS}", key)
-    ]
-    for keys, problem in (
-        ([key for key, *_ in report["mismatched_keys"]], "holds weights of another shape"),
-        (missing, "lacks weights of the text path, which would be random"),
-        (strange, "holds weights that the model does not use"),
-    ):
+    if dtype == "auto" and device == "cpu":
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        dtype = "float32" if size <= LARGE else dtype
+    safely = {"local_files_only": True, "trust_remote_code": False}
+    with quiet():
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safely)
+        # Weights of another shape are reported, and refused below, in one line instead of many.
+        tower, report = getattr(transformers, spec.tower).from_pretrained(
+            folder, **spec.options, **safely, dtype=getattr(torch, dtype, dtype),
+            use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True,
+        )  # fmt: skip
+    known = re.compile(f"{spec.unused}|{BUFFERS}")
+    for problem, keys in {
+        "holds weights of another shape": [key for key, *_ in report["mismatched_keys"]],
+        "lacks weights of the text path, which would be random": [
+            key for key in report["missing_keys"] if re.search(spec.text_path, key)],
+        "holds weights that the model does not use": [
+            key for key in report["unexpected_keys"] if not known.search(key)],
+    }.items():  # fmt: skip
         if keys:
             raise CheckpointError(f"{problem}: {min(keys)} ({len(keys)} in all)")
-    return tower
+    return tokenizer, tower.to(device).eval()
 
 
 def _tokens(texts: list[str], tokenizer: Any, encoder: Any, checkpoint: Any) -> list[list[int]]:
     """Token ids of each text, checked against what the model can read."""
-    tokens = tokenizer(texts, add_special_tokens=True, truncation=False)["input_ids"]
+    with quiet():
+        tokens = tokenizer(texts, add_special_tokens=True, truncation=False)["input_ids"]
     context = getattr(encoder.config, "max_position_embeddings", None)
     rows = encoder.get_input_embeddings().num_embeddings
     for row, ids in enumerate(tokens):
@@ -276,57 +230,27 @@ def _tokens(texts: list[str], tokenizer: Any, encoder: Any, checkpoint: Any) -> 
         if not set(ids) - {tokenizer.bos_token_id}:
             raise ValueError(f"text {row} has no tokens for {checkpoint}: {texts[row]!r}")
         if max(ids) >= rows:
-            raise CheckpointError(
-                f"checkpoint {checkpoint}: tokenizer and weights do not belong together"
-                f" (token {max(ids)} of {rows})"
-            )
+            problem = f"do not belong together (token {max(ids)} of {rows})"
+            raise CheckpointError(f"checkpoint {checkpoint}: tokenizer and weights {problem}")
     return tokens
 
 
-def _padded(tokens: list[list[int]], tokenizer: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, int64[B, T] each.
-
-    Padding on the right leaves absolute positions as they were in training, and the mask hides
-    what it is made of: EOS will do where a tokenizer has no padding token.
-    """
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    choices = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
-    padding = next(token for token in choices if token is not None)
-    rows = [torch.tensor(ids) for ids in tokens]
-    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-    return pad_sequence(rows, batch_first=True, padding_value=padding), mask
-
-
-def _states(
-    encoder: Any, ids: torch.Tensor, mask: torch.Tensor, layer: int | None, all_layers: bool
-) -> torch.Tensor:
+def _states(encoder: Any, ids: Any, mask: Any, layer: int | None, all_layers: bool) -> Any:
     """Hidden states (K, B, T, D): of one layer, K = 1, or of all, K = L + 1."""
     import torch
 
-    deep = all_layers or layer is not None
     options = {"use_cache": False} if hasattr(encoder.config, "use_cache") else {}
-    output = encoder(
-        input_ids=ids, attention_mask=mask, output_hidden_states=deep, return_dict=True, **options
-    )
-    if not deep:
-        return output.last_hidden_state[None]
+    options |= {"output_hidden_states": all_layers or layer is not None, "return_dict": True}
+    output = encoder(input_ids=ids, attention_mask=mask, **options)
     # CLIP lists its last layer before the final norm, other models after it.
-    layers = [*output.hidden_states[:-1], output.last_hidden_state]
-    if all_layers:
-        return torch.stack(layers)
-    if not -len(layers) <= layer < len(layers):
+    layers = [*(output.hidden_states or ())[:-1], output.last_hidden_state]
+    if layer is not None and not -len(layers) <= layer < len(layers):
         raise ValueError(f"layer {layer} is not among 0 to {len(layers) - 1}")
-    return layers[layer][None]
+    return torch.stack(layers) if all_layers else layers[-1 if layer is None else layer][None]
 
 
-def _pooled(
-    states: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, pooling: str, bos: int | None
-) -> torch.Tensor:
+def _pooled(states: Any, ids: Any, mask: Any, pooling: str, bos: int | None) -> Any:
     """Token states (K, B, T, D) -> float32 vectors (K, B, D)."""
-    import torch
-
     states = states.float()
     if pooling == "mean":
         # Most decoders put one huge constant vector on BOS, which would drown the words.  Qwen's
@@ -337,16 +261,7 @@ def _pooled(
     if pooling == "cls":
         return states[:, :, 0]
     last = mask.sum(1) - 1  # a decoder's last word; the EOS with which CLIP ends every text
-    return states[:, torch.arange(len(ids)), last]
-
-
-def _dtype(dtype: str, device: str, folder: Path) -> Any:
-    import torch
-
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    small = "float32" if device == "cpu" and size <= LARGE else "auto"
-    dtype = small if dtype == "auto" else dtype
-    return dtype if dtype == "auto" else getattr(torch, dtype)
+    return states[:, range(len(ids)), last]
 
 
 @contextmanager
@@ -354,11 +269,10 @@ def _one_line(checkpoint: Any) -> Iterator[None]:
     """Turns whatever a damaged checkpoint provokes in the libraries into one line."""
     try:
         yield
-    except CheckpointError as error:
-        raise CheckpointError(f"checkpoint {checkpoint}: {error}") from None
     except Exception as error:  # every parser and validator has its own
-        line = f"checkpoint {checkpoint}: cannot be loaded: {_line(error)}"
-        raise CheckpointError(line) from None
+        known = isinstance(error, CheckpointError)
+        line = str(error) if known else f"cannot be loaded: {_line(error)}"
+        raise CheckpointError(f"checkpoint {checkpoint}: {line}") from None
 
 
 def _line(error: Exception) -> str:
@@ -368,23 +282,19 @@ def _line(error: Exception) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """No progress bars and no advice from the libraries, here only."""
-    from huggingface_hub.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
+    from huggingface_hub import utils as downloads
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    hub_bars = not are_progress_bars_disabled()
+    level, undo = logging.get_verbosity(), []
+    if logging.is_progress_bar_enabled():
+        undo.append(logging.enable_progress_bar)
+    if not downloads.are_progress_bars_disabled():
+        undo.append(downloads.enable_progress_bars)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    disable_progress_bars()
+    downloads.disable_progress_bars()
     try:
         yield
     finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-        if hub_bars:
-            enable_progress_bars()
+        for enable in [*undo, lambda: logging.set_verbosity(level)]:
+            enable()

@@ -1,11 +1,8 @@
 """Lexical controls: embeddings that know which words a text has, and nothing of their meaning.
 
-Every function takes N texts and returns float32[N, D], row i for ``texts[i]``, and depends on
-nothing but its arguments.  What aligns with these aligns through shared words.  Words are
-lower-cased and separated by white space.
+Every function takes N texts and returns float32[N, D], row i for ``texts[i]``.  What aligns with
+these aligns through shared words.  Words are lower-cased and separated by white space.
 """
-
-from __future__ import annotations
 
 import zlib
 
@@ -43,11 +40,12 @@ def tf_idf(texts: list[str], seed: int = 0) -> np.ndarray:
 
 
 def random_tokens(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
-    """Mean over the words of a random vector per word, standard normal: D = ``width``.
+    """Mean of a standard normal vector per word, which the word and the seed decide: D = ``width``.
 
-    A word's vector depends on the word and the seed alone, not on the other texts.
+    >>> random_tokens(["go left", "left go"])[0, 0] == random_tokens(["left go"])[0, 0]
+    np.True_
     """
-    return _pooled(texts, seed, width, gate=lambda position: 1.0)
+    return _pooled(texts, seed, width, lambda i: 1.0)
 
 
 def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
@@ -55,17 +53,13 @@ def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) 
 
     Gates are uniform on (0, 1), so the same word at two positions stays similar (cosine 0.75).
     """
-    gate = lambda position: _generator(seed, f"position {position}").random(width)  # noqa: E731
-    return _pooled(texts, seed, width, gate)
+    return _pooled(texts, seed, width, lambda i: _random(seed, f"position {i}").random(width))
 
 
-def bag_of_concepts(
-    texts: list[str], seed: int = 0, table: dict[str, str] | None = None
-) -> np.ndarray:
-    """A bag of words that has been told a dictionary: which second name belongs to which first.
+def bag_of_concepts(texts: list[str], seed: int = 0, table: dict | None = None) -> np.ndarray:
+    """A bag of words that has been told a dictionary: what that reaches without any training.
 
-    The line that a dictionary reaches without any training.  ``table``: first name -> second name,
-    ``grammar.SECOND_NAMES["default"]`` if None.
+    ``table``: first name -> second name; None is ``grammar.SECOND_NAMES["default"]``.
     """
     table = table or grammar.SECOND_NAMES["default"]
     first = {second: name.replace(" ", "_") for name, second in table.items()}
@@ -74,10 +68,9 @@ def bag_of_concepts(
 
 
 def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
-    """Classical multidimensional scaling of word-level Levenshtein distances.
+    """Coordinates whose distances approach the number of words to insert, delete or substitute.
 
-    Coordinates whose distances approach the number of words to insert, delete or substitute
-    (Torgerson 1952), on the D <= ``width`` axes of most positive variance.
+    Classical scaling (Torgerson 1952), on the D <= ``width`` axes of most positive variance.
     """
     squares = levenshtein(texts) ** 2
     squares -= squares.mean(0)
@@ -102,38 +95,30 @@ def levenshtein(texts: list[str]) -> np.ndarray:
     padded = np.full((lengths.max(), len(rows)), -1)
     for column, row in enumerate(rows):
         padded[: len(row), column] = [index[word] for word in row]
-    start = np.repeat(np.arange(len(padded) + 1)[:, None], len(rows), axis=1)  # (L + 1, N)
+    steps = np.arange(len(padded) + 1)[:, None]
     distances = np.empty((len(rows), len(rows)))
     for column, row in enumerate(rows):
-        previous = start
+        previous = np.repeat(steps, len(rows), axis=1)  # (L + 1, N): from nothing, insert all
         for word in row:
-            current = np.empty_like(start)
-            current[0] = previous[0] + 1
             # Substitute or delete at once; insertions depend on the entry before.
-            np.minimum(previous[:-1] + (padded != index[word]), previous[1:] + 1, out=current[1:])
-            for position in range(1, len(current)):
-                np.minimum(current[position], current[position - 1] + 1, out=current[position])
-            previous = current
+            current = previous + 1
+            np.minimum(current[1:], previous[:-1] + (padded != index[word]), out=current[1:])
+            previous = np.minimum.accumulate(current - steps) + steps
         distances[column] = previous[lengths, np.arange(len(rows))]
     return distances
 
 
+def _random(seed: int, key: str) -> np.random.Generator:
+    return generator("lexical", seed, zlib.crc32(key.encode()))
+
+
 def _pooled(texts: list[str], seed: int, width: int, gate) -> np.ndarray:
     rows = _words(texts)
-    table = {
-        word: _generator(seed, word).standard_normal(width)
-        for word in sorted({word for row in rows for word in row})
-    }
+    words = {word for row in rows for word in row}
+    table = {word: _random(seed, word).standard_normal(width) for word in words}
     gates = [gate(position) for position in range(max(map(len, rows)))]
-    means = [
-        np.mean([table[word] * gates[position] for position, word in enumerate(row)], axis=0)
-        for row in rows
-    ]
+    means = [np.mean([table[w] * g for w, g in zip(row, gates)], axis=0) for row in rows]
     return np.array(means, dtype=np.float32)
-
-
-def _generator(seed: int, key: str) -> np.random.Generator:
-    return generator("lexical", seed, zlib.crc32(key.encode()))
 
 
 def _words(texts: list[str]) -> list[list[str]]:

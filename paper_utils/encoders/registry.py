@@ -3,13 +3,11 @@
 To add a lexical control: one function in ``lexical.py``, one entry in ``CONTROLS``.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,7 @@ from paper_utils.cloning.training import AGENT, SNAPSHOTS
 from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.data.corpus import PICTURES, STORIES, Documents, Pictures
-from paper_utils.encoders import hub, lexical, scratch
+from paper_utils.encoders import hub, lexical, scratch, vectors
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.store import Stage
 
@@ -27,6 +25,8 @@ TRAINED_WITH = ("width", "layers", "heads", "steps", "batch_size", "learning_rat
 # How each family hears of second names: who reads has only the text to tie two names together; who
 # sees is given captions that never use both, so that what is pictured must tie them.
 TIED = {"language": "mention", "vision-language": "dialect"}
+KIND_OFFSETS = {"trained": 0, "untrained": 0, "dialect": 200}  # kind -> offset of its seeds
+COSTS = {"blip": 3, "deepseek": 2}  # of training one, where it is not 1
 DRAWS = 4  # of random tokens in the test of second names, beside the first
 
 CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
@@ -34,23 +34,23 @@ CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
     "tf_idf": (lexical.tf_idf, "tf-idf", "sum"),
     "random_tokens": (lexical.random_tokens, "random tokens", "mean"),
     "random_tokens_positional": (
-        lexical.random_tokens_positional, "random tokens, ordered", "mean"
-    ),
+        lexical.random_tokens_positional, "random tokens, ordered", "mean"),
     "edit_distance": (lexical.edit_distance, "edit distance", "none"),
     "length": (lexical.length, "length", "none"),
 }  # fmt: skip
 """Lexical controls: name -> function, label, and how it pools words."""
+TOLD = (lexical.bag_of_concepts, "bag of concepts", "sum")  # a dictionary; for second names only
 
 
 @dataclass(frozen=True)
 class Encoder:
     """A row of the comparison: one way to turn texts into vectors.
 
-    ``source``: cloning (an agent), scratch (a reference model trained here), hub (a public
-    checkpoint) or lexical.  ``family``: "agent", a key of FAMILIES, or of CONTROLS.  ``kind``: of
-    agents, a condition of AGENT; of models trained, untrained, or dialect (text without ties
-    between names); of controls, control.  ``snapshot``: 64ths of an agent's training, or 0 for its
-    end.  ``checkpoint`` and ``revision`` of a public one.
+    ``source``: cloning (an agent), scratch (a reference model trained here), hub (a checkpoint),
+    vectors (a file) or lexical.  ``family``: "agent", a key of FAMILIES or CONTROLS, or a file's
+    name.  ``kind``: of agents, a condition of AGENT; of models trained, untrained, or dialect (text
+    without ties between names); of controls, control.  ``snapshot``: 64ths of an agent's training,
+    or 0 for its end.  ``checkpoint`` and ``revision``: where a checkpoint or file is, and which.
     """
 
     kind: str
@@ -64,38 +64,47 @@ class Encoder:
     @property
     def group(self) -> str:
         """What people call all of its kind: the label without a seed."""
-        if self.source == "lexical":
-            return CONTROLS[self.family][1] if self.family in CONTROLS else "bag of concepts"
-        if self.source == "cloning":
-            name = "agent" if self.kind == "trained" else f"agent, {self.kind}"
-            return f"{name}, after {self.snapshot}/64" if self.snapshot else name
-        name = FAMILIES[self.family].label
+        name = self._facts[0]
         if self.source == "hub":
-            return f"{name}, public"
-        return name if self.kind == "trained" else f"{name}, {self.kind}"
+            return f"{name}, {hub.LOCAL if self.revision.startswith(hub.LOCAL) else 'public'}"
+        name = name if self.kind in ("trained", "control") else f"{name}, {self.kind}"
+        return f"{name}, after {self.snapshot}/64" if self.snapshot else name
 
     @property
     def label(self) -> str:
         """What people call it, and nobody takes apart."""
-        if self.source == "cloning":
-            return f"{self.group} #{self.seed}"
-        return f"{self.group} #{self.seed}" if self.seed else self.group
+        numbered = self.seed or self.source == "cloning"
+        return f"{self.group} #{self.seed}" if numbered else self.group
 
     @property
-    def modality(self) -> str:
-        """What it learned from: action, language, vision-language, or lexical."""
-        if self.source in ("cloning", "lexical"):
-            return {"cloning": "action"}.get(self.source, self.source)
-        return FAMILIES[self.family].modality
-
-    @property
-    def pooling(self) -> str:
-        """How the states of words become one vector; fixed before looking at alignment."""
+    def _facts(self) -> tuple[str, str, str]:
         if self.source == "cloning":
-            return "mean"
+            return "agent", "action", "mean"
         if self.source == "lexical":
-            return CONTROLS[self.family][2] if self.family in CONTROLS else "sum"
-        return FAMILIES[self.family].poolings[0]
+            _, name, pooling = CONTROLS.get(self.family, TOLD)
+            return name, "lexical", pooling
+        if self.source == "vectors":
+            return f"{self.family}, vectors", "language", "as made"
+        family = FAMILIES[self.family]
+        return family.label, family.modality, family.poolings[0]
+
+    modality = property(lambda self: self._facts[1])
+    """What it learned from: action, language, vision-language, or lexical."""
+    pooling = property(lambda self: self._facts[2])
+    """How the states of words become one vector; fixed before looking at alignment."""
+
+    @property
+    def origin(self) -> str:
+        """The checkpoint and its revision, what a file says of itself, or nothing."""
+        said = vectors.read(self.checkpoint).source if self.source == "vectors" else ""
+        return said or f"{self.checkpoint} {self.revision[:14]}".strip()
+
+
+def has_second_names(encoder: Encoder) -> bool:
+    """Whether EMBEDDING has its vectors of sentences in second names."""
+    if encoder.source == "vectors":
+        return vectors.read(encoder.checkpoint).second is not None
+    return encoder.source != "cloning" or encoder.kind.startswith("bilingual")
 
 
 def agents(profile: Profile, kind: str, snapshot: int = 0) -> list[Encoder]:
@@ -118,14 +127,11 @@ def encoders(profile: Profile) -> list[Encoder]:
 
 def second_name_controls(profile: Profile) -> list[Encoder]:
     """Who else is asked in second names: what has not learned them, and what was told them."""
-    llama = "llama" in profile.encoders.families
-    return [
-        *agents(profile, "bilingual-shuffled")[:1],
-        *agents(profile, "bilingual-untrained"),
-        *([Encoder("dialect", "llama", "scratch")] if llama else []),
-        *(Encoder("control", "random_tokens_positional", "lexical", n + 1) for n in range(DRAWS)),
-        Encoder("control", "bag_of_concepts", "lexical"),
-    ]
+    draws = [Encoder("control", "random_tokens_positional", "lexical", n + 1) for n in range(DRAWS)]
+    llama = [Encoder("dialect", f, "scratch") for f in profile.encoders.families if f == "llama"]
+    told = Encoder("control", "bag_of_concepts", "lexical")
+    unpaired = agents(profile, "bilingual-shuffled")[:1]
+    return [*unpaired, *agents(profile, "bilingual-untrained"), *llama, *draws, told]
 
 
 def snapshots(profile: Profile) -> list[Encoder]:
@@ -134,30 +140,32 @@ def snapshots(profile: Profile) -> list[Encoder]:
 
 
 def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
-    """The profile's public checkpoints that can be had, and why others cannot, by label.
+    """The profile's checkpoints and files of vectors, and why other checkpoints cannot be had.
 
-    Raises CheckpointError for the first of the latter if the profile is strict.
+    Raises CheckpointError for the first of the latter if the profile is strict, and VectorsError
+    for a file that cannot be used.
     """
     present, missing = [], {}
-    for family, checkpoint in profile.encoders.checkpoints.items():
+    for family, name in profile.encoders.checkpoints.items():
+        given = hub.LOCAL if hub.is_folder(name) or not hub.HUB_ID.match(name) else ""
         try:
-            revision = hub.usable(checkpoint, family).revision
+            revision = hub.usable(name, family).revision
         except hub.CheckpointError as error:
             if profile.encoders.strict:
                 raise
-            missing[f"{FAMILIES[family].label}, public"] = str(error)
+            missing[Encoder("trained", family, "hub", revision=given).label] = str(error)
         else:
-            present.append(
-                Encoder("trained", family, "hub", checkpoint=checkpoint, revision=revision)
-            )
+            present.append(Encoder("trained", family, "hub", checkpoint=name, revision=revision))
+    for name, path in profile.encoders.vectors.items():
+        revision = vectors.read(path, texts(profile)["id"]).revision
+        present.append(Encoder("trained", name, "vectors", checkpoint=path, revision=revision))
     return present, missing
 
 
 # Reference models -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """A reference model trained here: a folder in the Hub's format, and its held-out scores."""
 
     folder: Path
@@ -168,18 +176,12 @@ def _train(
     profile: Profile, folder: Path, documents: Documents, pictures: Pictures,
     family: str, seed: int, kind: str,
 ) -> None:  # fmt: skip
-    settings = profile.encoders
-    scratch.train(
-        family, folder, documents, pictures, width=settings.width, layers=settings.layers,
-        heads=settings.heads, steps=0 if kind == "untrained" else settings.steps,
-        batch_size=settings.batch_size, learning_rate=settings.learning_rate,
-        seed=profile.seed if kind == "trained" and not seed else 1000 * profile.seed + seed
-        + KIND_OFFSETS[kind],
-    )  # fmt: skip
-
-
-KIND_OFFSETS = {"trained": 0, "untrained": 0, "dialect": 200}
-"""Kind -> offset of its seeds."""
+    settings = {name: getattr(profile.encoders, name) for name in TRAINED_WITH}
+    if kind == "untrained":
+        settings["steps"] = 0
+    first = kind == "trained" and not seed
+    seed += profile.seed if first else 1000 * profile.seed + KIND_OFFSETS[kind]
+    scratch.train(family, folder, documents, pictures, seed=seed, **settings)
 
 
 def _corpora(profile: Profile, family: str, kind: str, **_) -> list[tuple[Stage, dict[str, Any]]]:
@@ -189,25 +191,25 @@ def _corpora(profile: Profile, family: str, kind: str, **_) -> list[tuple[Stage,
 
 
 REFERENCE = Stage(
-    name="reference",
-    make=_train,
+    name="reference", make=_train, needs=_corpora,
     load=lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
     reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
-    needs=_corpora,
-    cost=lambda family, seed, kind: (
-        (kind != "untrained") * {"blip": 3, "deepseek": 2}.get(family, 1)
-    ),
-)
+    cost=lambda family, seed, kind: (kind != "untrained") * COSTS.get(family, 1),
+)  # fmt: skip
 """A `Reference` of a family; ``kind`` as of an `Encoder`."""
 
 
+def _trained(profile: Profile) -> list[tuple[Stage, dict[str, Any]]]:
+    models = [e for e in encoders(profile) if (e.source, e.kind) == ("scratch", "trained")]
+    return [(REFERENCE, {"family": e.family, "seed": e.seed, "kind": e.kind}) for e in models]
+
+
 def _model_scores(profile: Profile, folder: Path, *references: Reference) -> None:
-    trained = [e for e in encoders(profile) if e.source == "scratch" and e.kind == "trained"]
     rows = [
-        {"family": encoder.family, "seed": encoder.seed, "parameters": r.scores["parameters"],
+        {"family": which["family"], "seed": which["seed"], "parameters": r.scores["parameters"],
          "steps": r.scores["steps"], "score": score["name"], "value": score["value"],
          "baseline": name, "baseline value": baseline, "better": score["better"], "n": score["n"]}
-        for encoder, r in zip(trained, references, strict=True)
+        for (_, which), r in zip(_trained(profile), references, strict=True)
         for score in r.scores["scores"]
         for name, baseline in score["baselines"].items()
     ]  # fmt: skip
@@ -215,20 +217,20 @@ def _model_scores(profile: Profile, folder: Path, *references: Reference) -> Non
 
 
 MODEL_SCORES = Stage(
-    name="model-scores",
-    make=_model_scores,
+    name="model-scores", make=_model_scores, needs=_trained,
     load=lambda folder: pd.read_csv(folder / "scores.csv"),
     reads=("encoders.families", "encoders.seeds"),
-    needs=lambda profile: [
-        (REFERENCE, {"family": e.family, "seed": e.seed, "kind": e.kind})
-        for e in encoders(profile)
-        if e.source == "scratch" and e.kind == "trained"
-    ],
-)
+)  # fmt: skip
 """What every reference model scores on held-out worlds, beside a simple rival; a row per rival."""
 
 
 # Embeddings -----------------------------------------------------------------------------------
+
+
+def texts(profile: Profile) -> pd.DataFrame:
+    """What every encoder embeds: id, text, and second_text in the profile's second names."""
+    table = grammar.instructions(profile.data.levels, second=profile.data.second_names)
+    return table[["id", "text", "second_text"]]
 
 
 def embed(
@@ -250,55 +252,53 @@ def embed(
 
 
 def _source(profile: Profile, encoder: dict[str, Any], **_) -> list[tuple[Stage, dict[str, Any]]]:
-    record = Encoder(**encoder)
-    if record.source == "cloning":
-        return [(AGENT, {"agent": record.seed, "condition": record.kind})]
-    if record.source == "scratch":
-        chosen = {"family": record.family, "seed": record.seed, "kind": record.kind}
-        return [(REFERENCE, chosen)]
-    return []
+    family, seed, kind = (encoder[name] for name in ("family", "seed", "kind"))
+    return {
+        "cloning": [(AGENT, {"agent": seed, "condition": kind})],
+        "scratch": [(REFERENCE, {"family": family, "seed": seed, "kind": kind})],
+    }.get(encoder["source"], [])
 
 
 def _embed(
     profile: Profile, folder: Path, *inputs, encoder: dict[str, Any], names: str,
     layer: int | None = None,
 ) -> None:  # fmt: skip
-    record, second = Encoder(**encoder), profile.data.second_names
-    table = grammar.instructions(profile.data.levels, second=second)
-    texts, model = table["text"].tolist(), None
-    if names == "both":
-        texts += table["second_text"].tolist()
+    record, asked, model = Encoder(**encoder), texts(profile), None
     if record.source == "cloning":
         model = inputs[0].after(record.snapshot) if record.snapshot else inputs[0].policy
     elif record.source == "scratch":
         model = inputs[0].folder
     elif record.source == "hub":
-        there = hub.usable(record.checkpoint, record.family)
-        if there.revision != record.revision:
-            raise hub.CheckpointError(f"checkpoint {record.checkpoint}: has changed; run again")
-        model = there.folder
-    vectors = embed(
-        record, texts, model, layer, grammar.second_names(second), profile.seed, profile.device
-    )
-    np.savez_compressed(folder / "vectors.npz", ids=table["id"].to_numpy(), vectors=vectors)
+        model, revision = hub.usable(record.checkpoint, record.family)
+    elif record.source == "vectors":
+        model = vectors.read(record.checkpoint, asked["id"])
+        revision = model.revision
+        if names == "both" and model.second is None:
+            raise vectors.VectorsError(f"vectors {record.checkpoint}: has no second names")
+    if record.revision and revision != record.revision:
+        raise hub.CheckpointError(f"checkpoint {record.checkpoint}: has changed; run again")
+    if record.source == "vectors":
+        rows = np.concatenate(model[: 2 if names == "both" else 1])
+    else:
+        said = asked["text"].tolist() + asked["second_text"].tolist() * (names == "both")
+        told = grammar.second_names(profile.data.second_names)
+        rows = embed(record, said, model, layer, told, profile.seed, profile.device)
+    np.savez_compressed(folder / "vectors.npz", ids=asked["id"].to_numpy(), vectors=rows)
 
 
 def _load(folder: Path) -> pd.DataFrame:
     with np.load(folder / "vectors.npz", allow_pickle=False) as file:
-        ids, vectors = file["ids"], file["vectors"]
-    if len(vectors) == len(ids):
-        return pd.DataFrame(vectors, index=ids)
+        ids, rows = file["ids"], file["vectors"]
+    if len(rows) == len(ids):
+        return pd.DataFrame(rows, index=ids)
     index = pd.MultiIndex.from_product([("first", "second"), ids], names=["names", "id"])
-    return pd.DataFrame(vectors, index=index)
+    return pd.DataFrame(rows, index=index)
 
 
 EMBEDDING = Stage(
-    name="embedding",
-    make=_embed,
-    load=_load,
+    name="embedding", make=_embed, load=_load, needs=_source,
     reads=("seed", "data.demonstrations", "data.second_names"),
-    needs=_source,
-)
+)  # fmt: skip
 """Vectors of one encoder (``encoder``: its record as a dictionary), indexed by instruction id.
 ``names``: first, or both, which embeds sentences in first and in second names together, indexed by
 (names, id).  ``layer``: as for `embed`."""

@@ -4,8 +4,6 @@ The folder that results is in the Hub's format (config.json, model.safetensors, 
 so that ``hub.embed`` reads it like any public checkpoint, and holds ``scores.json`` beside.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -19,19 +17,10 @@ from paper_utils.encoders.hub import quiet
 
 
 def train(
-    family: str,
-    folder: str | os.PathLike[str],
-    documents: Documents,
-    pictures: Pictures,
-    *,
-    width: int = 64,
-    layers: int = 2,
-    heads: int = 4,
-    steps: int = 1000,
-    batch_size: int = 16,
-    learning_rate: float = 5e-3,
-    seed: int = 0,
-) -> dict[str, Any]:
+    family: str, folder: str | os.PathLike[str], documents: Documents, pictures: Pictures, *,
+    width: int = 64, layers: int = 2, heads: int = 4, steps: int = 1000, batch_size: int = 16,
+    learning_rate: float = 5e-3, seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
     """Trains one family and saves it to ``folder``; returns the content of its scores.json.
 
     AdamW with linear warm-up over the first tenth of the steps and cosine decay to zero.  On one
@@ -39,8 +28,8 @@ def train(
 
     Arguments:
         family: a key of ``families.FAMILIES``.
-        batch_size: image-caption pairs per step, or as many times 64 tokens of text.
         documents, pictures: the world in words, and in pictures with captions.
+        batch_size: image-caption pairs per step, or as many times 64 tokens of text.
         learning_rate: at the end of the warm-up, for text; CLIP takes a fifth, BLIP a tenth of it.
 
     Raises:
@@ -53,25 +42,23 @@ def train(
 
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}: known are {', '.join(FAMILIES)}")
-    for images, captions in (
-        (pictures.train_images, pictures.train_captions),
-        (pictures.validation_images, pictures.validation_captions),
-    ):
-        if len(images) != len(captions):
-            raise ValueError(f"{len(images)} images with {len(captions)} captions")
-    spec = FAMILIES[family]
-    texts = [*documents.train, *pictures.train_captions]
-    tokenizer = train_tokenizer(texts, spec.template)
-    random = generator("reference", seed)
+    for part in ("train", "validation"):
+        images, captions = (len(getattr(pictures, f"{part}_{x}")) for x in ("images", "captions"))
+        if images != captions:
+            raise ValueError(f"{images} images with {captions} captions")
+    spec, random = FAMILIES[family], generator("reference", seed)
+    tokenizer = train_tokenizer([*documents.train, *pictures.train_captions], spec.template)
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kind = getattr(transformers, spec.model)
-        image_size = pictures.train_images.shape[1]
-        size = Size(len(tokenizer), width, layers, heads, image_size)
+        size = Size(len(tokenizer), width, layers, heads, pictures.train_images.shape[1])
         model = kind(kind.config_class(**spec.configure(size))).train()
         objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, batch_size)
+        every = list(model.parameters())
+        decayed = [{"params": [p for p in every if p.ndim >= 2], "weight_decay": 0.01},
+                   {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
         rate = learning_rate * objective.rate
-        optimiser = torch.optim.AdamW(_decayed(model), lr=rate, betas=(0.9, 0.98), fused=True)
+        optimiser = torch.optim.AdamW(decayed, lr=rate, betas=(0.9, 0.98), fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
         for _ in range(steps):
             loss = objective.loss(model, random)
@@ -85,14 +72,9 @@ def train(
             scores = objective.scores(model)
         tokenizer.save_pretrained(folder)
         model.save_pretrained(folder)
-    report = {
-        "family": family,
-        "objective": spec.objective,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "steps": steps,
-        "batch_size": batch_size,
-        "scores": scores,
-    }
+    parameters = sum(p.numel() for p in model.parameters())
+    report = {"family": family, "objective": spec.objective, "parameters": parameters,
+              "steps": steps, "batch_size": batch_size, "scores": scores}  # fmt: skip
     Path(folder, "scores.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
@@ -115,21 +97,9 @@ def train_tokenizer(texts: list[str], template: tuple[int | None, int | None]) -
         single=f"{before} $A {after}".strip(),
         special_tokens=[(SPECIAL[token], token) for token in template if token is not None],
     )
-    names = ("pad", "unk", "cls", "sep", "mask", "bos", "eos")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        **{f"{name}_token": f"[{name.upper()}]" for name in names},
-        model_input_names=["input_ids", "attention_mask"],
-    )
-
-
-def _decayed(model: Any) -> list[dict[str, Any]]:
-    """Parameter groups: weight decay on matrices, none on gains and biases."""
-    parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.01},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    named = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
+    inputs = ["input_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **named)
 
 
 def _rate(step: int, steps: int) -> float:

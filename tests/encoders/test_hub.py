@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from paper_utils.encoders import hub
 from paper_utils.encoders.families import FAMILIES
@@ -146,6 +147,129 @@ def test_a_distilled_model_may_carry_another_family_s_name(folders):
     np.testing.assert_array_equal(
         hub.embed(TEXTS, folders["qwen"], family="deepseek"), hub.embed(TEXTS, folders["qwen"])
     )
+
+
+# What real checkpoints look like ---------------------------------------------------------------
+
+
+def test_weights_in_parts(folders, tmp_path):
+    folder = _copy(folders["llama"], tmp_path)
+    (folder / "model.safetensors").unlink()
+    model = transformers.LlamaForCausalLM.from_pretrained(folders["llama"])
+    model.save_pretrained(folder, max_shard_size="20KB")
+    parts = sorted(folder.glob("model-*.safetensors"))
+    assert len(parts) > 1 and (folder / "model.safetensors.index.json").is_file()
+    np.testing.assert_array_equal(hub.embed(TEXTS, folder), hub.embed(TEXTS, folders["llama"]))
+    parts[1].unlink()
+    with pytest.raises(hub.CheckpointError, match=f"lacks its part {parts[1].name}"):
+        hub.usable(str(folder), "llama")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_stored_in_bfloat16(folders, tmp_path, family):
+    folder = _copy(folders[family], tmp_path)
+    whole = getattr(transformers, FAMILIES[family].model).from_pretrained(folder)
+    whole.to(torch.bfloat16).save_pretrained(folder)
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
+    found = hub.embed(TEXTS, folder)  # on CPU in float32, from rounded weights
+    np.testing.assert_allclose(found, hub.embed(TEXTS, folders[family]), atol=0.1)
+
+
+def test_tied_and_untied_word_embeddings(folders, tmp_path):
+    weights = load_file(folders["qwen"] / "model.safetensors")
+    assert "lm_head.weight" not in weights  # tied, as in Qwen's small models
+    folder = _copy(folders["qwen"], tmp_path)
+    head = torch.zeros_like(weights["model.embed_tokens.weight"])
+    _change(folder, lambda w: w.update({"lm_head.weight": head}), tie_word_embeddings=False)
+    np.testing.assert_array_equal(hub.embed(TEXTS, folder), hub.embed(TEXTS, folders["qwen"]))
+
+
+def _byte_level(texts):
+    """As Qwen's and LLaMA 3's: bytes, merges, spaces kept in the words."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = ["<s>", "</s>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=alphabet, special_tokens=special, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _sentencepiece(texts):
+    """As LLaMA 2's: pieces of words, with a mark for the space before."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    special = ["<s>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=90, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+@pytest.mark.parametrize("bos", (True, False))
+@pytest.mark.parametrize("make", (_byte_level, _sentencepiece))
+def test_other_tokenizers_with_and_without_bos_and_none_for_padding(tmp_path, make, bos):
+    tokenizer = make(TEXTS * 20)
+    if bos:
+        first = tokenizer.token_to_id("<s>")
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", first)]
+        )
+    special = {"eos_token": "</s>"} | ({"bos_token": "<s>"} if bos else {})
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+    assert fast.pad_token is None
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(fast), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=256,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config).eval()
+    model.save_pretrained(tmp_path)
+    fast.save_pretrained(tmp_path)
+    expected = []
+    with torch.no_grad():
+        for text in TEXTS:
+            inputs = {"input_ids": fast(text, return_tensors="pt")["input_ids"]}
+            states = model.model(**inputs).last_hidden_state[0]
+            assert (inputs["input_ids"][0, 0].item() == fast.bos_token_id) == bos
+            expected.append(states[int(bos) :].mean(0).numpy())
+    found = hub.embed(TEXTS, tmp_path, batch_size=3)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_constants_that_old_checkpoints_store_are_passed_over(folders, tmp_path):
+    """CLIP's and BERT's position ids, LLaMA's rotary frequencies."""
+    stored = {
+        "clip": ("text_model.embeddings.position_ids", torch.arange(128)[None]),
+        "bert": ("bert.embeddings.position_ids", torch.arange(128)[None]),
+        "llama": ("model.layers.0.self_attn.rotary_emb.inv_freq", torch.ones(4)),
+    }
+    for family, (key, value) in stored.items():
+        folder = _copy(folders[family], tmp_path / family)
+        _change(folder, lambda weights, key=key, value=value: weights.update({key: value}))
+        np.testing.assert_array_equal(hub.embed(TEXTS, folder), hub.embed(TEXTS, folders[family]))
+
+
+def test_blip_s_text_is_read_beside_vision_weights_that_nothing_knows(folders, tmp_path):
+    folder = _copy(folders["blip"], tmp_path)
+    _change(folder, lambda weights: weights.update({"vision_model.extra.weight": torch.ones(2)}))
+    np.testing.assert_array_equal(hub.embed(TEXTS, folder), hub.embed(TEXTS, folders["blip"]))
+
+
+def test_a_decoder_wrapped_in_a_larger_model_is_refused(folders, tmp_path):
+    """Its weights are called language_model.*: the decoder of this type would be random."""
+    folder = _copy(folders["llama"], tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    wrapped = {f"language_model.{key}": value for key, value in weights.items()}
+    save_file(wrapped, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(hub.CheckpointError, match="lacks weights of the text path.*random") as e:
+        hub.embed(TEXTS, folder)
+    assert "\n" not in str(e.value)
 
 
 def test_half_precision_stays_close(folders):

@@ -27,9 +27,9 @@ def test_what_can_be_had_is_embedded_and_what_cannot_is_named(folders, tmp_path)
     shutil.copytree(folders["bert"], mine)
     wanted = profile({"bert": str(mine), "llama": "nobody/nothing", "clip": str(folders["qwen"])})
     found, missing = registry.public(wanted)
-    assert [encoder.label for encoder in found] == ["BERT, public"]
+    assert [encoder.label for encoder in found] == ["BERT, local"]
     assert "hf download nobody/nothing" in missing["LLaMA, public"]
-    assert "is of type 'qwen3', not of the family 'clip'" in missing["CLIP, public"]
+    assert "is of type 'qwen3', not of the family 'clip'" in missing["CLIP, local"]
     assert not any("\n" in reason for reason in missing.values())
 
     store = Store(tmp_path / "store")
@@ -76,13 +76,11 @@ def test_a_run_goes_on_without_a_missing_checkpoint_and_says_so(folders, tmp_pat
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Without LLaMA, public, which could not be had." in done.stdout
-    assert "agent ~ BERT, public" in done.stdout
+    assert "agent ~ BERT, local" in done.stdout
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert "hf download nobody/nothing" in results["missing"]["LLaMA, public"]
     asked = {row["second"] for row in results["second_names"]}
-    assert (
-        "BERT" in asked and "BERT, public" not in asked
-    )  # the folder's words are first names only
+    assert "BERT" in asked and "BERT, local" not in asked  # the folder's words are first names only
     for name in ("03_embeddings", "04_alignment"):
         notebook = nbformat.read(tmp_path / "run" / f"{name}.ipynb", as_version=4)
         said = [o.get("text", "") for c in notebook.cells for o in c.get("outputs", [])]

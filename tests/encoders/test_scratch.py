@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from safetensors.numpy import load_file
 
 from paper_utils.encoders import hub, scratch
 from paper_utils.encoders.families import FAMILIES, SPECIAL
-from paper_utils.encoders.objectives import ngram_perplexity
 from tests.encoders.conftest import SMALL, TEXTS, with_parts
 
 BUDGET = {
@@ -90,19 +90,14 @@ def test_one_vocabulary_for_all_and_each_family_s_special_tokens(folders, corpus
     assert words == [first, *middle, *([last] if last else [])]
 
 
-def test_n_gram_perplexity_by_hand():
-    """One word after another, always the same: an n-gram model is never surprised."""
-    certain = [[0, 1, 2, 3]] * 40
-    assert ngram_perplexity(certain, certain, 3, 4) == pytest.approx(1, abs=0.01)
-    # A unigram model sees three words of probability 1/3, and hardly uses the uniform part.
-    assert ngram_perplexity(certain, certain, 1, 4) == pytest.approx(3, abs=0.01)
-
-
-def test_n_grams_know_what_is_random():
-    random = np.random.default_rng(0)
-    rows = [[0, *row] for row in random.integers(1, 9, (400, 30)).tolist()]
-    for order in (1, 3):
-        assert ngram_perplexity(rows[:300], rows[300:], order, 9) == pytest.approx(8, rel=0.03)
+def test_the_rival_of_language_models_knows_how_often_each_token_is_said(folders, corpus):
+    scores = json.loads((folders["llama"] / "scores.json").read_text())["scores"]
+    words = [text.replace(".", " .").lower().split() + ["[EOS]"] for text in corpus[0].train]
+    counts = Counter(word for row in words for word in row)
+    total = sum(counts.values())
+    asked = [text.lower().split() + ["[EOS]"] for text in corpus[0].validation]
+    surprise = -np.mean([np.log(counts[word] / total) for row in asked for word in row[:127]])
+    assert scores[0]["baselines"] == {"unigram": pytest.approx(np.exp(surprise), rel=0.01)}
 
 
 def test_a_corpus_that_cannot_teach_is_refused(tmp_path, corpus):
