@@ -103,16 +103,18 @@ class Narrator:
         self.say("you are in a room", "you stand in a room", "this is a room , and you are in it")
         things = room(env)
         self.random.shuffle(things)
-        for thing, x, y in things[: self.random.randint(3, 6)]:
-            what, at = f"a {called(thing)}", grammar.LOCATIONS[place(env, x, y)]
-            self.say(f"there is {what} {at}", f"you see {what} {at}", f"{what} is {at}",
-                     f"{at} is {what}")  # fmt: skip
+        for thing, x, y in things[: self.random.randint(2, 4)]:
+            what, at = called(thing), grammar.LOCATIONS[place(env, x, y)]
+            self.say(f"there is a {what} {at}", f"you see a {what} {at}")
+            # Once more: only who is told of one thing twice can learn that it has two names.
+            self.say(f"it is the {what} {at}", f"the {what} is {at}", f"{at} is the {what}")
         for thing, x, y in things:
             other = thing_at(env, x + 1, y) if x + 1 < env.width else None
             if other:
                 self.say(f"the {called(thing)} is next to the {called(other)}")
-        openings = "your task :", "now you must", "you are told to", "you want to", "please"
-        self.say(*(f"{opening} {env.mission}" for opening in openings))
+        for openings in (("your task :", "now you must", "you are told to"),
+                         ("you want to", "please", "so")):  # fmt: skip
+            self.say(*(f"{opening} {env.mission}" for opening in openings))
 
 
 class Photographer:

@@ -13,7 +13,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]")
 """Special tokens of the tokenizer trained here; the position of a token is its id."""
 PAD, UNK, CLS, SEP, MASK, BOS, EOS = range(len(SPECIAL))  # CLIP would misread an EOS with id 2
 CONTEXT = 128  # tokens that a model trained from scratch can read at once
-TIED = {"tie_word_embeddings": True}  # one table for what is read and what is said
+UNTIED = {"tie_word_embeddings": False}  # as the large models of these families
 PATCH = 8  # pixels along the side of a vision patch: one cell of a rendered view
 
 
@@ -49,7 +49,7 @@ def _vision(size: Size, **more: Any) -> dict[str, Any]:
 def _qwen(size: Size) -> dict[str, Any]:
     grouped = size.heads // 2 if size.heads % 2 == 0 else size.heads
     heads = {"num_key_value_heads": grouped, "head_dim": size.width // size.heads}
-    return _text(size, **TIED, **heads)
+    return _text(size, **UNTIED, **heads)
 
 
 def _deepseek(size: Size) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _deepseek(size: Size) -> dict[str, Any]:
     # Queries, keys and values pass through a latent bottleneck of half the width.  A dense first
     # layer, then one shared and four routed experts, two of these at a time.
     return _text(
-        size, **TIED, num_key_value_heads=size.heads, q_lora_rank=half, kv_lora_rank=half,
+        size, **UNTIED, num_key_value_heads=size.heads, q_lora_rank=half, kv_lora_rank=half,
         v_head_dim=head, qk_rope_head_dim=head // 2, qk_nope_head_dim=head // 2,
         first_k_dense_replace=1, n_routed_experts=4, num_experts_per_tok=2, n_group=1,
         topk_group=1, routed_scaling_factor=1.0, num_mtp_layers=0,
@@ -103,7 +103,7 @@ class Family:
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (
     Family("llama", "LLaMA", "LlamaForCausalLM", ("llama",),
-           lambda size: _text(size, **TIED)),
+           lambda size: _text(size, **UNTIED)),
     Family("qwen", "Qwen", "Qwen3ForCausalLM", ("qwen3", "qwen2"), _qwen),
     Family("deepseek", "DeepSeek", "DeepseekV3ForCausalLM", ("deepseek_v3", "deepseek_v2"),
            _deepseek),
