@@ -30,11 +30,10 @@ MODELS = ("scratch", "hub", "vectors")  # sources of reference models
 FACTS = ("kind", "seed", "family", "source", "group")
 READS = ("seed", "data.demonstrations", "data.second_names", "cloning.agents", "cloning.bilingual",
          "encoders.families", "encoders.seeds", "encoders.layers", "alignment")  # fmt: skip
-Needs = list[tuple[Stage, dict[str, Any]]]
 
 
 def is_reference(encoder: Encoder) -> bool:
-    """Whether an encoder is a trained model that agents are compared with."""
+    """Whether it is a trained model that agents are compared with."""
     return encoder.source in MODELS and encoder.kind == "trained"
 
 
@@ -69,21 +68,20 @@ def first_only(profile: Profile, public: Sequence[dict]) -> list[Encoder]:
 
 def _score(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list) -> None:
     encoders, factors = first_only(profile, public), grammar.instructions(profile.data.levels)
-    spaces = {e.label: v for e, v in zip(encoders, vectors, strict=True)}
+    spaces = {e: v for e, v in zip(encoders, vectors, strict=True)}
     # A control may be too simple for these instructions: a row at the centre has no cosine.
-    encoders = [e for e in encoders if e.source != "lexical" or _pointed(spaces[e.label])]
-    lexical = [e.label for e in encoders if e.source == "lexical"]
-    agents = [e.label for e in encoders if e.source == "cloning"]
-    references = [e.label for e in encoders if is_reference(e)]
-    twins = [e.label for e in encoders if e.source in MODELS and e.kind == "untrained"]
-    trained = [e.label for e in encoders if (e.source, e.kind) == ("cloning", "trained")]
+    spaces = {e: v for e, v in spaces.items() if e.source != "lexical" or _pointed(v)}
+    lexical = [e.label for e in spaces if e.source == "lexical"]
+    agents = [e.label for e in spaces if e.source == "cloning"]
+    trained = [e.label for e in spaces if (e.source, e.kind) == ("cloning", "trained")]
+    references = [e.label for e in spaces if is_reference(e)]
+    twins = [e.label for e in spaces if e.source in MODELS and e.kind == "untrained"]
     settings = profile.alignment
     options = {
-        "factors": factors, "k": settings.k, "dimension": settings.dimension,
-        "folds": settings.folds, "permutations": settings.permutations, "lexical": lexical,
-        "seed": profile.seed, "compute": profile.compute,
+        "embeddings": {e.label: v for e, v in spaces.items()}, "factors": factors, "k": settings.k,
+        "dimension": settings.dimension, "folds": settings.folds, "lexical": lexical,
+        "permutations": settings.permutations, "seed": profile.seed, "compute": profile.compute,
     }  # fmt: skip
-    spaces = {e.label: spaces[e.label] for e in encoders}
     pairs = [*product([*agents, *lexical], references), *combinations(references, 2),
              *combinations(trained, 2), *product(trained, twins)]  # fmt: skip
     some = [name for name in ("bag of words", "edit distance") if name in lexical]
@@ -91,11 +89,9 @@ def _score(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list)
     splits = [name for name in possible_splits(factors) if name != "random"]
     paper = ["precision_at_1", "precision_at_k"]
     parts = [
-        score(spaces, pairs=pairs, metrics=paper, **options),
-        score(
-            spaces, pairs=others, metrics=paper[1:], splits=splits, **options | {"permutations": 0}
-        ),
-        score(spaces, pairs=others, metrics=list(RELATIONS), **options),
+        score(pairs=pairs, metrics=paper, **options),
+        score(pairs=others, metrics=paper[1:], splits=splits, **options | {"permutations": 0}),
+        score(pairs=others, metrics=list(RELATIONS), **options),
     ]
     write_table(folder / "scores.csv.gz", pd.concat([frame for frame, _ in parts]))
 
@@ -210,57 +206,53 @@ def both_names(profile: Profile, public: Sequence[dict]) -> list[Encoder]:
     ]
 
 
-def _layers(profile: Profile, encoder: Encoder) -> list[int | None]:
-    """Layers at which a reference trained here is read: None, the last, is primary."""
-    here = encoder.source == "scratch" and encoder.kind == "trained"
-    return [None, *range(profile.encoders.layers)] if here else [None]
-
-
-def _second_needs(profile: Profile, public: list) -> Needs:
+def _readings(profile: Profile, public: Sequence[dict]) -> list[tuple[Encoder, str]]:
+    """Encoders and layers: ``last``, which is primary; all others of references trained here."""
+    layers = list(map(str, range(profile.encoders.layers)))
     return [
-        (EMBEDDING, {"encoder": asdict(e), "names": "both"} | ({} if n is None else {"layer": n}))
+        (e, layer)
         for e in both_names(profile, public)
-        for n in _layers(profile, e)
+        for layer in ("last", *(layers if e.source == "scratch" and is_reference(e) else ()))
     ]
+
+
+def _second_needs(profile: Profile, public: list) -> list[tuple[Stage, dict[str, Any]]]:
+    return [
+        (EMBEDDING, {"encoder": asdict(e), "names": "both"}
+         | ({} if layer == "last" else {"layer": int(layer)}))
+        for e, layer in _readings(profile, public)
+    ]  # fmt: skip
 
 
 def _second(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list) -> None:
     settings, factors = profile.alignment, grammar.instructions(profile.data.levels)
     questions = Questions(factors, settings.k, settings.permutations, profile.seed)
-    each = [(e, n) for e in both_names(profile, public) for n in _layers(profile, e)]
     spaces = {}
-    for key, space in zip(each, vectors, strict=True):
+    for reading, space in zip(_readings(profile, public), vectors, strict=True):
         both = [space.loc[names] for names in ("first", "second")]
         if all(map(_pointed, both)):  # else too simple for these instructions, or it knows no word
-            spaces[key] = [part.to_numpy() for part in both]
+            spaces[reading] = [part.to_numpy() for part in both]
     gate = pd.concat([
         own_names(*both, questions=questions).assign(
-            encoder=e.label, layer="last" if n is None else str(n), **_facts(e))
-        for (e, n), both in spaces.items()
+            encoder=e.label, layer=layer, **{name: getattr(e, name) for name in FACTS})
+        for (e, layer), both in spaces.items()
     ])  # fmt: skip
     write_table(folder / "own_names.csv.gz", gate)
     chosen = chosen_layers(gate)
     options = {"dimension": settings.dimension, "folds": settings.folds, "seed": profile.seed}
     tasks = []
     for layer in ("last", *map(str, range(profile.encoders.layers)), "gate"):
-        # The layer of both ends; what has no layers to choose from is read where it always is.
-        at = {}
-        for (e, n), both in spaces.items():
-            wanted = chosen.get(e.label, "last") if layer == "gate" else layer
-            if ("last" if n is None else str(n)) == (wanted if is_reference(e) and
-                                                    e.source == "scratch" else "last"):  # fmt: skip
-                at[e] = both
+        # Both ends are read at the layer; what has none to choose from, where it always is.
+        at = {
+            e: spaces.get((e, chosen[e.label] if layer == "gate" else layer), spaces[e, "last"])
+            for e, _ in spaces
+        }
         tasks += [
             (one.label, other.label, at[one], at[other], questions, options, layer)
-            for one, other in _second_pairs(list(at))
-            if layer == "last" or "scratch" in (one.source, other.source)
+            for one, other in _second_pairs(list(at), controls=layer in ("last", "gate"))
         ]
     rows = parallel.map(_second_pair, tasks, profile.compute, "second names")
     write_table(folder / "second_names.csv.gz", pd.concat(rows))
-
-
-def _facts(encoder: Encoder) -> dict[str, Any]:
-    return {name: getattr(encoder, name) for name in FACTS}
 
 
 def chosen_layers(gate: pd.DataFrame) -> dict[str, str]:
@@ -274,12 +266,15 @@ def chosen_layers(gate: pd.DataFrame) -> dict[str, str]:
     return dict(zip(best["encoder"], best["layer"], strict=True))
 
 
-def _second_pairs(encoders: Sequence[Encoder]) -> list[tuple[Encoder, Encoder]]:
-    """Agents and references with everybody: at least one end has been trained on both names."""
+def _second_pairs(
+    encoders: Sequence[Encoder], controls: bool = True
+) -> list[tuple[Encoder, Encoder]]:
+    """Agents and references with each other, and with controls."""
     known = [
         e for e in encoders if is_reference(e) or (e.source, e.kind) == ("cloning", "bilingual")
     ]
-    return [*combinations(known, 2), *product(known, [e for e in encoders if e not in known])]
+    others = [e for e in encoders if e not in known] if controls else []
+    return [*combinations(known, 2), *product(known, others)]
 
 
 def _second_pair(task: tuple) -> pd.DataFrame:

@@ -141,7 +141,8 @@ def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
                 "length"}  # fmt: skip
     others: dict[str, list[Encoder]] = {}
     for e in [*registry.encoders(profile), *public, *registry.second_name_controls(profile)]:
-        if not {e.kind, e.family} & left_out and (e.source, e.kind) != ("cloning", "untrained"):
+        idle = e.kind == "untrained" and e.family not in ("llama", "clip")
+        if not {e.kind, e.family} & left_out and not idle:
             others.setdefault(e.group, []).append(e)
     plays = []
     for target in range(profile.cloning.agents):
