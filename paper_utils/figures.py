@@ -106,19 +106,38 @@ def filmstrip(film) -> Figure:
 
 
 def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
-    """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom)."""
-    figure, axes = plt.subplots(1, 4, figsize=(10, 3.0), width_ratios=[1.15, 1, 1, 1])
+    """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom).
+
+    Numbers are those of the array; what they mean is drawn: hidden cells are hatched, walls grey.
+    """
+    from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
+
+    figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), width_ratios=[1.15, 1, 1, 1])
     axes[0].imshow(frame, interpolation="nearest")
     axes[0].set_title("scene (agent: red; lit: its view)")
     axes[0].set_axis_off()
-    for channel, (axis, name) in enumerate(zip(axes[1:], ("object", "colour", "door state"))):
-        values = view[:, :, channel].T  # the array is (x, y); a picture is (row, column)
-        sns.heatmap(
-            values, annot=True, fmt="d", cbar=False, square=True, cmap="crest", ax=axis,
-            linewidths=0.5, annot_kws={"fontsize": 8}, xticklabels=False, yticklabels=False,
-        )  # fmt: skip
-        axis.add_patch(plt.Rectangle((3, 6), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2))
-        axis.set_title(f"channel {channel}: {name}")
+    states = {0: "open", 1: "closed", 2: "locked"}
+    for channel, (axis, title) in enumerate(zip(axes[1:], ("object", "colour", "door state"))):
+        for x, y in np.ndindex(7, 7):  # the array is (x, y), as a picture is
+            kind, colour = IDX_TO_OBJECT[view[x, y, 0]], IDX_TO_COLOR[view[x, y, 1]]
+            thing = kind in ("door", "key", "ball", "box")
+            face = {"unseen": "#3A3A3A", "wall": "#BDBDBD"}.get(kind, "white")
+            if channel == 1 and thing:
+                face = NAMED[colour]
+            axis.add_patch(
+                plt.Rectangle((x, y), 1, 1, facecolor=face, edgecolor="#8A8A8A", linewidth=0.6,
+                              hatch="////" if kind == "unseen" else None)
+            )  # fmt: skip
+            if thing:
+                text = (kind, colour, states[view[x, y, 2]] if kind == "door" else "–")[channel]
+                dark = channel == 1 and colour not in ("yellow", "grey")
+                axis.text(
+                    x + 0.5, y + 0.5, f"{text}\n{view[x, y, channel]}", ha="center", va="center",
+                    fontsize=7, color="white" if dark else "black",
+                )  # fmt: skip
+        axis.add_patch(plt.Rectangle((3, 6), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5))
+        axis.set(xlim=(0, 7), ylim=(7, 0), aspect="equal", title=f"channel {channel}: {title}")
+        axis.set_axis_off()
     return figure
 
 
@@ -208,23 +227,6 @@ def progress(summary: pd.DataFrame) -> Figure:
     axis.set(xlabel="share of the training done", ylabel="success", ylim=(-0.03, 1.05))
     axis.grid(axis="y", linewidth=0.4)
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
-
-
-def failures(counts: pd.DataFrame) -> Figure:
-    """How failed episodes ended: a row per level, a column per kind of ending, counts."""
-    figure, axis = plt.subplots(figsize=(8.5, 0.45 * len(counts) + 1.5))
-    left = np.zeros(len(counts))
-    counts = counts.loc[:, counts.any()]
-    for colour, (kind, number) in zip(ACCENTS, counts.items()):
-        axis.barh(counts.index, number, left=left, color=colour, label=kind, height=0.7)
-        left += number.to_numpy()
-    for row, total in enumerate(left):
-        axis.text(total, row, f" {total:.0f}", va="center", fontsize=8)
-    axis.set_yticks(range(len(counts)), counts.index)
-    axis.invert_yaxis()
-    axis.set(xlabel="failed episodes", xlim=(0, max(1.0, left.max()) * 1.08))
-    axis.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8.5)
     return figure
 
 
