@@ -1,23 +1,23 @@
 # %% [markdown]
 # # 2 · Train an agent by imitation, and the agents it must be compared with
 #
-# An agent that follows instructions needs a vector for the instruction. Where does that vector come
-# from? Here: from acting, and from nothing else. A small transformer starts from random weights, copies
+# An agent that follows instructions needs a vector for the instruction. Where does that vector come from?
+# Here it comes from acting, and from nothing else. A small transformer starts from random weights, copies
 # the expert's actions, and never sees a sentence outside its tasks.
 #
-# **What you'll do** — train the policy by behavioural cloning, evaluate it on fresh episodes, look at
-# what it attends to, and build the control agents.
+# **What you'll do** — rebuild the two steps of the policy that matter by hand, train it by behavioural
+# cloning, play fresh episodes with it, and do the same with the control agents.
 #
-# **What you'll learn** — how the policy is wired so that *one* vector carries all the language; why the
-# accuracy of single actions does not predict success; what an agent can do that was trained with the
-# wrong instructions; and whether it understands combinations of words that it was never told.
+# **What you'll learn** — how *one* vector carries all the language; why the accuracy of single actions does
+# not tell the success of episodes; what an agent can do that was trained with the wrong instructions.
 #
-# **What you'll need** — less than a minute and 1 GB of memory as it is, with the published agents. `laptop` trains
-# its own in about four minutes on two cores, `release` in an hour or more. A GPU is used if there is one (`device:
-# auto`; that path has not been exercised by the published runs).
+# **What you'll find** — how often each agent does what it is told, beside an expert, a random player and
+# agents whose instructions were useless; how success grows along training; and what an agent makes of
+# combinations of words that it was never told.
 #
-# > As committed, this notebook shows the published `release` profile and loads its artifacts. The prose reads that
-# > run; with another profile or seed, numbers differ and so may what they say.
+# **What you'll need** — less than a minute and 1 GB of memory with the published `release` agents. `laptop`
+# trains its own in about four minutes on two cores; `release` from nothing takes an hour or more. A GPU is
+# used if there is one (`device: auto`; the published runs did not exercise that path).
 
 # %% tags=["parameters"]
 profile = "release"  # the published run; or "laptop" (ten minutes), "smoke" (one)
@@ -26,15 +26,15 @@ overrides = {}  # for example {"cloning.epochs": 3}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
 
 # %%
+import numpy as np
 import pandas as pd
 import torch
 
 from paper_utils import figures
 from paper_utils.cloning import evaluation
-from paper_utils.cloning.policy import Policy, Sizes, cell_kinds
+from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds
 from paper_utils.cloning.training import AGENT, CURVES, SNAPSHOTS
 from paper_utils.data import grammar, levels
-from paper_utils.data.demonstrations import DEMONSTRATIONS
 from paper_utils.run import Run
 
 run = Run.start("02_bc_training", profile, seed, overrides, out)
@@ -43,6 +43,8 @@ settings
 
 # %% [markdown]
 # ## The policy
+#
+# The sketch shows how an instruction becomes an action.
 #
 # ```
 # "put the red ball next to the blue key"
@@ -57,43 +59,62 @@ settings
 #   causal transformer over the steps so far ──► next action
 # ```
 #
-# The sentence embedding is a bottleneck on purpose. If the scene could attend to single words, the
-# meaning of the instruction would be spread over many vectors and there would be nothing well defined to
-# compare. The paper does not say how its agent is built; this is our choice.
+# The sentence embedding is a bottleneck on purpose. If the scene could attend to single words, the meaning
+# of the instruction would be spread over many vectors, and there would be nothing well defined to compare.
+# The paper's abstract does not say how its agent is built; this is our choice.
 #
-# Below, its size, and one forward pass on a real view. The attention says which of the 49 cells each query
-# looks at.
+# The next cell does two steps by hand, on a policy before training. It pools one sentence, and it lets one
+# query attend. Both must equal what the policy computes (asserted).
 
 # %%
 torch.manual_seed(0)
-policy = Policy(Sizes.of(settings))
+policy = Policy(Sizes.of(settings)).eval()
+env = levels.make("GoToLocal")
+view = env.reset(seed=1)[0]["image"]
+cells = torch.from_numpy(cell_kinds(view)).long()  # (49,) one number per visible cell
+with torch.no_grad():
+    tokens = policy.tokenize([env.mission])  # (1, L) one number per word
+    states = policy.instruction.states(tokens)[-1]  # (1, L, C) each word, having seen the others
+    sentence = policy.instruction.norm(states.mean(1))  # (1, C) the mean over words, normalised
+    assert np.allclose(sentence, policy.embed([env.mission]), atol=1e-5)
+
+    look, C = policy.look, settings.width
+    object_, colour, state = look.kinds[cells].T  # (49,) each
+    row = look.object(object_) + look.colour(colour) + look.state(state) + look.position.weight
+    key, value = row.chunk(2, dim=1)  # (49, C) each
+    query = look.q_proj(sentence + policy.previous.weight[START])[0, :C]  # the first of the queries
+    attention = torch.softmax(key @ query / C**0.5, dim=0)  # (49,) where it looks
+    read = attention @ value  # (C,) what it reads there
+
+    start = torch.tensor([[START]])  # "no action yet"
+    logits, _, looks = policy(sentence, cells[None, None], start)  # (1, 1, 7), ..., (1, 1, Q, 49)
+    assert torch.allclose(attention, looks[0, 0, 0], atol=1e-5)
 count = sum(weights.numel() for weights in policy.parameters())
 language = sum(weights.numel() for weights in policy.instruction.parameters())
+print(f"“{env.mission}”: {tokens.shape[1]} words pooled into {C} numbers")
+print(f"first query: most attended cell gets {attention.max():.3f}, even attention {1 / 49:.3f}")
 print(f"{count:,} parameters, {language:,} of them in the instruction encoder")
-env = levels.make("GoToLocal")
-observation, _ = env.reset(seed=1)
-cells = torch.from_numpy(cell_kinds(observation["image"])).long()[None, None]  # (B, T, 49)
-start = torch.full((1, 1), 7)  # "no action yet"
-sentence = policy.instruction(policy.tokenize([env.mission]))  # (B, width): what will be compared
-logits, _, looks = policy(sentence, cells, start)
-print("logits", tuple(logits.shape), "attention", tuple(looks.shape))
-assert torch.allclose(looks.sum(-1), torch.ones(1, 1, settings.queries), atol=1e-5)
 
 # %% [markdown]
+# The printed lines give the size of the vector and of the policy. All that the rest of the policy ever hears
+# of the instruction is that one vector.
+#
 # ## Training, and the control agents
 #
-# All agents go through the same code:
+# The figure shows each agent's losses over training, and how often single actions of the trained agents are
+# the expert's. All agents go through the same code:
 #
 # - **trained**: cloned from the demonstrations, one agent per seed;
-# - **shuffled**: cloned from the same episodes, but with instructions exchanged between episodes of the
-#   same level, and for fewer epochs (`cloning.shuffled_epochs`). It sees the same words, scenes and actions,
-#   only not together;
-# - **held-out**: cloned from the episodes whose instruction names none of the compositions below, one for
-#   each of four colours. It hears *red*, and it hears *ball*, but never *red ball*. It has fewer episodes, and
-#   passes over them more often, so that it takes about as many steps;
+# - **shuffled**: cloned from the same episodes, but with instructions exchanged between episodes of the same
+#   level, and for `cloning.shuffled_epochs` epochs. It sees the same words, scenes and actions, only not
+#   together;
+# - **held-out**: cloned from the episodes whose instruction names none of the compositions printed below, so
+#   it may hear *red* and it may hear *ball*, but never *red ball*. It passes over its fewer episodes more
+#   often, and so takes about as many steps;
 # - **untrained**: an agent before its first step;
-# - **bilingual**: like the trained ones, but each episode's instruction is in first names or, as often, in second
-#   names (notebook 01). Never in both: only the scene and the actions can tell it that crimson is red.
+# - **bilingual**: like the trained ones, but each episode's instruction is in first names or, as often, in
+#   second names (notebook 01). Never in both: only the scene and the actions can tell that both name one
+#   colour. A *bilingual-shuffled* agent is the control for these.
 #
 # The next line loads their curves, or trains them now, side by side, one thread each.
 
@@ -101,25 +122,36 @@ assert torch.allclose(looks.sum(-1), torch.ones(1, 1, settings.queries), atol=1e
 curves = run.get(CURVES)
 agents = run.get_many(AGENT, [{"agent": 0, "condition": c} for c in ("trained", "untrained")])
 print("held out:", ", ".join(settings.held_out))
-run.figure(figures.training_curves(curves), "02_curves")
+best = curves.loc[curves.groupby(["condition", "agent"], sort=False)["validation_loss"].idxmin()]
+display(  # noqa: F821
+    best.groupby("condition", sort=False)[["epoch", "train_loss", "validation_loss"]]
+    .mean()
+    .round(3)
+)
+run.figure(
+    figures.training_curves(curves),
+    "02_curves",
+    "Losses of every agent over training, and the share of single actions that are the expert's.",
+)
 
 # %% [markdown]
-# The validation loss of the trained agents falls and then flattens, while the training loss goes on falling: some
-# memorising, no harm yet. (Read each curve by itself: the validation set has equally many episodes of each level,
-# the training set has not.) The shuffled agent stops early, and well above: its instruction tells it nothing but the
-# kind of task, and what remains is what can be guessed from the scene. The weights kept are those of the epoch
-# with the lowest validation loss.
+# The table gives, for each kind of agent, the epoch of the lowest validation loss and the losses there (means
+# over agents). Those are the weights that are kept. Read each curve by itself: the validation set has equally
+# many episodes of each level, while the training set need not, so the two losses of one agent do not measure
+# the same mixture. The shuffled agents' instruction tells them nothing but the kind of task, and they train
+# for `cloning.shuffled_epochs` epochs, so the lengths of the curves differ.
 #
 # ## Does it do what it is told?
 #
-# Accuracy of single actions is not the goal. If every slip were fatal, an agent that is right 95 times of 100
-# would finish a twelve-step errand about half the time (0.95¹² ≈ 0.54); but many "wrong" actions are just
-# another good way, and others can be made good. So we play fresh episodes, with seeds that no demonstration
-# used, taking the most probable action each time. The intervals are Wilson's for a proportion, 95 %; where
-# agents are pooled they treat the agents' episodes as independent, which makes them somewhat too narrow.
+# The figure shows how often each player succeeds on fresh episodes, level by level. Accuracy of single
+# actions is not the goal. If every slip were fatal, an agent that is right 95 times of 100 would finish a
+# twelve-step errand about half the time (0.95¹² ≈ 0.54). But many "wrong" actions are just another good way,
+# and others can be made good. So we play episodes with seeds that no demonstration used, and take the most
+# probable action each time.
 
 # %%
-BY, seeds = ["level", "seed"], levels.seeds("evaluation", settings.evaluation_episodes, seed)
+BY = ["level", "seed"]
+seeds = levels.seeds("evaluation", settings.evaluation_episodes, run.profile.seed)
 players = [("expert", 0, 0), *(("trained", n, 0) for n in range(settings.agents))]
 players += [("bilingual", n, 0) for n in range(settings.bilingual)]
 players += [(name, 0, 0) for name in ("held-out", "shuffled", "untrained", "random")]
@@ -132,7 +164,12 @@ played = pd.concat(
 ).reset_index(drop=True)
 episodes = played[(played["snapshot"] == 0) & (played["player"] != "held-out")]
 success = run.table(evaluation.summarize(episodes, ["player", "level"]), "02_success")
-run.figure(figures.success(success), "02_success")
+run.figure(
+    figures.success(success),
+    "02_success",
+    "Success on fresh episodes by player and level; intervals: Wilson, 95 %, agents' episodes pooled "
+    "as if independent.",
+)
 
 # %% tags=["nbval-check-output"]
 shown = success.pivot(index="player", columns="level", values="success")
@@ -143,19 +180,20 @@ same = (again["success_x"] == again["success_y"]).groupby(again["level"]).mean()
 print(f"{len(again)} episodes played again, at least 95 % end the same way: {(same >= 0.95).all()}")
 
 # %% [markdown]
-# Read each group from the right. The **random** player already succeeds sometimes — it stumbles into "go to" — so
-# success has a floor above zero; the **untrained** agent does worse, because it always takes its most probable action
-# and so repeats itself. The **shuffled** agent does better than random wherever one thing is enough, although its
-# instruction is useless: it has learned to walk up to things, pick things up and open doors. Where a wrong try costs
-# nothing but time, trying one thing after another succeeds often, and slowly: see its steps below. On `PutNextLocal`,
-# where two particular things must be brought together, that helps little. So the distance between *shuffled* and
-# *trained* understates what the instruction is worth where there is time to try (and the shuffled agent was trained
-# for fewer epochs).
+# Read the table from below. The **random** player is the floor: whatever it reaches, a level grants to
+# anyone who stumbles about. The **untrained** agent always takes its most probable action, so it tends to
+# repeat itself. The **shuffled** agent has learned to walk up to things, to pick things up and to open doors,
+# but not which ones. What it reaches beyond the random player therefore comes from habit, not from the
+# instruction. Where a wrong try costs nothing but time, trying one thing after another can succeed, and takes
+# long; the next table shows the median steps. So the distance between *shuffled* and *trained* understates
+# what the instruction is worth where there is time to try. The shuffled agent's shorter training works the
+# other way.
 #
-# The second table goes by agent, to see how much the seed matters, and has below them what others report for
-# these levels. Their agents (convolutions modulated by the instruction, and an LSTM) learned from 1,000,000
-# demonstrations per level, ours from as many as its first row shows; their rates are often the best of a running
-# mean, ours are those of the weights with the lowest validation loss. We quote them, and have not re-run them.
+# The second table goes by agent, to show how much the seed matters. Below our agents stands what others report
+# for these levels. Their agents (convolutions modulated by the instruction, and an LSTM) learned from
+# 1,000,000 demonstrations per level, ours from as many as the first row shows. Their rates are often the best
+# of a running mean; ours are those of the weights with the lowest validation loss. We quote theirs, and have
+# not re-run them.
 
 # %%
 steps = success.pivot(index="player", columns="level", values="steps")[names]
@@ -176,24 +214,31 @@ pd.DataFrame(
 # %% [markdown]
 # ## How fast does it learn?
 #
-# The first agent as it was on the way, from its random start to the weights that were kept (those of the epoch with
-# the lowest validation loss).
+# The figure shows the first agent as it was on the way, from its random start to the weights that were kept.
+# The printed table has the same numbers.
 
 # %%
 along = played[played["player"].isin(["untrained", "trained"]) & (played["agent"] == 0)]
 share = (along["snapshot"] / 64).where(along["snapshot"] > 0, along["player"] == "trained")
 along = along.assign(share=share.astype(float))
 progress = run.table(evaluation.summarize(along, ["share", "level"]), "02_progress")
-run.figure(figures.progress(progress), "02_progress")
+table = progress.pivot(index="level", columns="share", values="success").loc[names].round(2)
+print(table.rename(columns="{:.1%}".format).rename(columns={"100.0%": "kept"}).to_string())
+run.figure(
+    figures.progress(progress),
+    "02_progress",
+    "Success of agent 0 by the share of its training done; intervals: Wilson, 95 %.",
+)
 
 # %% [markdown]
-# The two-part errand lags behind at first, and then catches up. Notebook 04 asks how alignment moves along the same
-# path.
+# Compare the levels column by column: the level with the lowest number in an early column is the one that
+# takes longest to learn. Notebook 05 asks how alignment moves along the same path.
 #
 # ## Words it was never told together
 #
-# The held-out agent on instructions that name a composition it never heard, and on the others; the trained
-# agent on the same episodes for comparison.
+# The figure joins each agent's success on episodes without a held-out composition (full) to its success on
+# episodes with one (hollow). The trained agent, which was told all compositions, plays the same episodes for
+# comparison.
 
 # %%
 said = played[played["player"].isin(["held-out", "trained"]) & (played["agent"] == 0)]
@@ -202,53 +247,60 @@ new = said["instruction"].map(lambda text: any(words in text for words in settin
 said = said.assign(composition=new.map({True: "with", False: "without"}))
 compositions = evaluation.summarize(said, ["player", "composition", "level"])
 run.table(compositions, "02_compositions")
-run.figure(figures.compositions(compositions), "02_compositions")
+ends = compositions.pivot(index=["player", "level"], columns="composition", values="success")
+lost = (ends["without"] - ends["with"]).unstack("player").reindex(names)
+lost["price"] = lost["held-out"] - lost["trained"]
+print("success lost where a held-out composition is named:", lost.round(3).to_string(), sep="\n")
+run.figure(
+    figures.compositions(compositions),
+    "02_compositions",
+    "Success without (full) and with (hollow) a composition that the held-out agent was never told; "
+    "intervals: Wilson, 95 %.",
+)
 
 # %% [markdown]
-# Each line joins an agent's success without a held-out composition (full) to that with one (hollow). The held-out
-# agent may be worse everywhere, because it has seen fewer episodes; the price of never having heard the words
-# *together* is how much more it loses along its line than the trained agent does on the same episodes. Where
-# that is little, it has learned what *red* and *ball* mean apart from each other, and puts them together by
-# itself — on these levels, and for colours with types only. In the published run it loses next to nothing, even
-# where two things are named. That is no matter of course: how does it fare with fewer demonstrations (`laptop`), or
-# with less weight decay (`cloning.weight_decay`)?
+# The printed column *price* is what it costs never to have heard the words *together*: how much more the
+# held-out agent loses than the trained agent does on the same episodes. Where the price is near 0, the agent
+# has learned what *red* and *ball* mean apart from each other, and puts them together by itself — on these
+# levels, and for colours with types only. A price below the width of the figure's intervals says nothing
+# either way. How does the price change with fewer demonstrations (`laptop`), or with less weight decay
+# (`cloning.weight_decay`)?
 #
 # ## Which words are hard?
 #
-# We join the instruction's factors to the trained agents' episodes.
+# The figure shows the trained agents' success by word of the instruction. The printed lines name the hardest
+# word of each factor, with its interval.
 
 # %%
 factors = grammar.instructions(names).set_index("text")
 told = episodes[episodes["player"] == "trained"].copy()
 told["text"] = told["instruction"].map(grammar.canonical)
 told = told.join(factors[["verb", "colour", "type", "location"]], on="text")
-run.figure(figures.success_by_factor(told, ["verb", "colour", "type", "location"]), "02_factors")
+for factor in ("verb", "colour", "type", "location"):
+    rates = evaluation.summarize(told[told[factor] != ""], [factor]).sort_values("success")
+    ends = [rates.iloc[0], rates.iloc[-1]]
+    print(
+        f"{factor:9}",
+        " | ".join(
+            f"{which}: {row[factor]} {row['success']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+            for which, row in zip(("hardest", "easiest"), ends)
+        ),
+    )
+run.figure(
+    figures.success_by_factor(told, ["verb", "colour", "type", "location"]),
+    "02_factors",
+    "Success of the trained agents by word; intervals: Wilson, 95 %.",
+)
 
 # %% [markdown]
-# Nothing in the task makes one colour harder than another, so the differences between colours show how wide
-# honest intervals are. One would think that *put*, with its two errands, is the hardest verb, and *behind*, out of
-# sight when the episode starts, the hardest place. In the published run neither is: of the few episodes that are lost,
-# most say *pick up*, and the places differ by no more than chance allows. (A place is said on two of the levels only.)
+# Nothing in the task makes one colour harder than another. The differences between colours therefore show
+# how far apart equal rates come to lie by chance, and by seed. A difference between verbs or places that is
+# no larger means nothing. (A place is said on some of the levels only.)
 #
-# ## What goes wrong?
+# ## Films
 #
-# An episode is lost when its time is up. What had the agent done by then? "Named" means by colour and type:
-# *the ball on your left* also names the ball behind you.
-
-# %%
-told["ending"] = evaluation.classify_endings(told, factors.reset_index())
-endings = pd.crosstab(told["level"], told["ending"])
-endings = endings.reindex(index=names, columns=evaluation.ENDINGS[1:], fill_value=0)
-run.table(endings.reset_index(), "02_failures")
-run.figure(figures.failures(endings), "02_failures")
-
-# %% [markdown]
-# Where an agent handled a thing of the right name, it was not the one that was meant (it lies in another place than was
-# said), or was not brought to where it belongs.
-#
-# ## Two films
-#
-# The first episode of the last level that the first agent solved, and the first that it failed.
+# The figures show the first episode of the last level that the first agent solved and, if there is one, the
+# first that it failed.
 
 # %%
 agent = agents[0].policy
@@ -256,58 +308,49 @@ mine = told[(told["agent"] == 0) & (told["level"] == names[-1])]
 solved, failed = (
     mine.loc[mine["success"] == how, "seed"].head(1).tolist() for how in (True, False)
 )
+print(f"{names[-1]}: {mine['success'].sum()} of {len(mine)} episodes solved by the first agent")
 films = [evaluation.film(agent, names[-1], number, max_steps=200) for number in [*solved, *failed]]
 for film, name in zip(films, ("02_film", "02_film_failed")):
-    display(run.figure(figures.filmstrip(film), name))  # noqa: F821
+    caption = f"The first agent on an episode that it {'solved' if film.success else 'failed'}."
+    display(run.figure(figures.filmstrip(film), name, caption))  # noqa: F821
 
 # %% [markdown]
 # ## Where does it look?
 #
-# The first film again, through the agent's eyes. Orange frames are drawn around attended cells, the mean over
-# queries, each picture scaled to its strongest.
+# The figure shows the first film again, through the agent's eyes. Orange frames are drawn around attended
+# cells: the mean over queries, each picture scaled to its strongest cell. The printed line compares attention
+# on the cells where a thing or a door is seen with what even attention would give them.
 
 # %%
 film = films[0]
+things = film.views[..., 0] >= 4  # door, key, ball, box: (T, 7, 7)
+weight = film.attention.mean(1)  # (T, 7, 7), sums to 1 at each step
+on_things = (weight * things).sum((1, 2)).mean()
+print(f"attention on things: {on_things:.2f}; even attention would give {things.mean():.2f}")
 moments = sorted({round(i * (len(film.actions) - 1) / 5) for i in range(6)})
-run.figure(figures.attention(film, moments), "02_attention")
-
-# %% [markdown]
-# One film proves little. Along all validation demonstrations: how much attention falls on the thing that the
-# instruction names first, and how much on another thing in view, per cell? The last two columns are means over
-# levels: on other things, and what every cell would get if attention were even.
-
-# %%
-shown = run.get(DEMONSTRATIONS, split="validation")
-called = ["trained 0", "untrained 0"]
-looks = pd.concat(
-    evaluation.attention_on_named(one.policy, shown, factors.reset_index()).assign(agent=name)
-    for one, name in zip(agents, called)
+run.figure(
+    figures.attention(film, moments),
+    "02_attention",
+    "Where the first agent looks at six moments of one episode: mean attention over its queries.",
 )
-run.table(looks, "02_attention")
-looks.set_index(["agent", "level"])[["named", "other", "uniform"]].unstack("level")["named"].round(
-    3
-).join(looks.groupby("agent")[["other", "uniform"]].mean().round(3))
 
 # %% [markdown]
-# The trained agent looks at what is named far more than at other things in view; the untrained agent's instruction
-# makes no difference to where it looks. (Part of the difference can come from where the named thing lies: these are the
-# expert's paths, and they lead towards it.)
-#
-# What we came for, the sentence embeddings of all instructions, is taken from these agents in notebook 03.
+# One film is an illustration, not a measurement. What we came for, the sentence embeddings of all
+# instructions, is taken from these agents in notebook 03.
 #
 # ## On your own
 #
-# Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Ways to the
-# answers are in `solutions.md`, beside this notebook.
+# Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there.
+# Ways to the answers are in `solutions.md`, beside this notebook.
 #
-# 1. Tell the first agent, in each of the first 64 evaluation episodes of the first level, the instruction of the *next*
-#    episode (`evaluation.evaluate` takes `vectors`, a function of the instructions). What is its success? Whose does it resemble?
+# 1. Tell the first agent, in each of the first 64 evaluation episodes of the first level, the instruction of
+#    the *next* episode (`evaluation.evaluate` takes `vectors`, a function of the instructions). What is its
+#    success? Whose does it resemble?
 # 2. Tell it the right instruction with its words *in reverse order*. Its success on the same episodes?
 # 3. Make it forget: empty `past` of an `evaluation.Cloned` before each step. Which level suffers most?
 #
-# **Further reading** — the agents published with BabyAI use FiLM: Perez et al. (arXiv
-# 1709.07871); linear attention biases: Press et al. (arXiv 2108.12409); on why imitation errors compound:
-# Ross & Bagnell (2010).
+# **Further reading** — the agents published with BabyAI use FiLM: Perez et al. (arXiv 1709.07871); linear
+# attention biases: Press et al. (arXiv 2108.12409); on why imitation errors compound: Ross & Bagnell (2010).
 
 # %%
 answers = {1: None, 2: None, 3: None}
@@ -315,14 +358,9 @@ run.check(answers)
 
 # %% [markdown]
 # ## Provenance
+#
+# The last cell shows what this notebook used, with hashes.
 
 # %%
-run.record(
-    success=success,
-    success_by_agent=by_agent,
-    progress=progress,
-    compositions=compositions,
-    failures=endings.reset_index(),
-    attention=looks,
-)
+run.record(success=success, success_by_agent=by_agent, progress=progress, compositions=compositions)
 run.finish()

@@ -138,19 +138,38 @@ def filmstrip(film) -> Figure:
 
 
 def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
-    """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom)."""
-    figure, axes = plt.subplots(1, 4, figsize=(10, 3.0), width_ratios=[1.15, 1, 1, 1])
+    """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom).
+
+    Numbers are those of the array; what they mean is drawn: hidden cells are hatched, walls grey.
+    """
+    from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
+
+    figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), width_ratios=[1.15, 1, 1, 1])
     axes[0].imshow(frame, interpolation="nearest")
     axes[0].set_title("scene (agent: red; lit: its view)")
     axes[0].set_axis_off()
-    for channel, (axis, name) in enumerate(zip(axes[1:], ("object", "colour", "door state"))):
-        values = view[:, :, channel].T  # the array is (x, y); a picture is (row, column)
-        sns.heatmap(
-            values, annot=True, fmt="d", cbar=False, square=True, cmap="crest", ax=axis,
-            linewidths=0.5, annot_kws={"fontsize": 8}, xticklabels=False, yticklabels=False,
-        )  # fmt: skip
-        axis.add_patch(plt.Rectangle((3, 6), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2))
-        axis.set_title(f"channel {channel}: {name}")
+    states = {0: "open", 1: "closed", 2: "locked"}
+    for channel, (axis, title) in enumerate(zip(axes[1:], ("object", "colour", "door state"))):
+        for x, y in np.ndindex(7, 7):  # the array is (x, y), as a picture is
+            kind, colour = IDX_TO_OBJECT[view[x, y, 0]], IDX_TO_COLOR[view[x, y, 1]]
+            thing = kind in ("door", "key", "ball", "box")
+            face = {"unseen": "#3A3A3A", "wall": "#BDBDBD"}.get(kind, "white")
+            if channel == 1 and thing:
+                face = NAMED[colour]
+            axis.add_patch(
+                plt.Rectangle((x, y), 1, 1, facecolor=face, edgecolor="#8A8A8A", linewidth=0.6,
+                              hatch="////" if kind == "unseen" else None)
+            )  # fmt: skip
+            if thing:
+                text = (kind, colour, states[view[x, y, 2]] if kind == "door" else "–")[channel]
+                dark = channel == 1 and colour not in ("yellow", "grey")
+                axis.text(
+                    x + 0.5, y + 0.5, f"{text}\n{view[x, y, channel]}", ha="center", va="center",
+                    fontsize=7, color="white" if dark else "black",
+                )  # fmt: skip
+        axis.add_patch(plt.Rectangle((3, 6), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5))
+        axis.set(xlim=(0, 7), ylim=(7, 0), aspect="equal", title=f"channel {channel}: {title}")
+        axis.set_axis_off()
     return figure
 
 
