@@ -200,8 +200,8 @@ class Plan:
             "versions": provenance.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
         }
-        hashes = {source.stem: hash_file(source) for source in sources()}
-        return [(n, {"name": n, "made_from": {"source": h} | made_from}) for n, h in hashes.items()]
+        found = {source.stem: {"source": {"sha256": hash_file(source)}} for source in sources()}
+        return [(name, {"name": name, "made_from": h | made_from}) for name, h in found.items()]
 
 
 def sources() -> list[Path]:

@@ -78,7 +78,8 @@ def test_an_unwritable_folder_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.xdist_group("smoke")
 def test_a_run_leaves_everything_it_promises(smoke):
-    folder, _, said = smoke
+    folder, store, said = smoke
+    assert all((store / f"notebook-{source.stem}").is_dir() for source in run.sources())
     for name in ("results.json", "provenance.json", "manifest.json", "index.html"):
         assert (folder / name).is_file(), name
     for source in run.sources():
