@@ -104,7 +104,7 @@ run.figure(
 
 # %%
 film = expert.film(shown, scene)
-display(  # noqa: F821
+display(
     run.figure(
         figures.filmstrip(film),
         "01_expert",
@@ -134,7 +134,7 @@ overview = train.groupby("level").agg(
 overview["held_out"] = recorded.episodes.query("split == 'validation'").groupby("level").size()
 overview["skipped"] = [len(recorded.skipped[f"{name} train"]) for name in overview.index]
 overview = run.table(overview.loc[names].round(2).reset_index(), "01_demonstrations")
-display(overview.set_index("level"))  # noqa: F821
+display(overview.set_index("level"))
 lengths = overview.set_index("level")["mean_length"].sort_values()
 print("from shortest to longest mean:", ", ".join(f"{n} ({m:.1f})" for n, m in lengths.items()))
 run.figure(
@@ -159,7 +159,7 @@ run.figure(
 table = grammar.instructions(names, second=run.profile.data.second_names)
 run.table(table, "01_instructions")
 columns = ["text", "verb", "colour", "type", "location", "second_colour", "second_type", "words"]
-display(table.sample(min(8, len(table)), random_state=1)[columns])  # noqa: F821
+display(table.sample(min(8, len(table)), random_state=1)[columns])
 print((table["verb"].value_counts() / len(table)).map("{:.0%}".format).to_dict())
 bags = table["text"].map(lambda text: " ".join(sorted(text.split())))  # words without their order
 print(f"{bags.duplicated(keep=False).sum()} instructions share all their words with another, say:")

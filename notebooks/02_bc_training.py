@@ -123,7 +123,7 @@ curves = run.get(CURVES)
 agents = run.get_many(AGENT, [{"agent": 0, "condition": c} for c in ("trained", "untrained")])
 print("held out:", ", ".join(settings.held_out))
 best = curves.loc[curves.groupby(["condition", "agent"], sort=False)["validation_loss"].idxmin()]
-display(  # noqa: F821
+display(
     best.groupby("condition", sort=False)[["epoch", "train_loss", "validation_loss"]]
     .mean()
     .round(3)
@@ -165,7 +165,15 @@ played = pd.concat(
 episodes = played[(played["snapshot"] == 0) & (played["player"] != "held-out")]
 success = run.table(evaluation.summarize(episodes, ["player", "level"]), "02_success")
 run.figure(
-    figures.success(success),
+    figures.points(
+        success,
+        "level",
+        "success",
+        "player",
+        colours=figures.PLAYER,
+        size=(8.5, 3.4),
+        limits=(-0.03, 1.05),
+    ),
     "02_success",
     "Success on fresh episodes by player and level; intervals: Wilson, 95 %, agents' episodes pooled "
     "as if independent.",
@@ -197,7 +205,7 @@ print(f"{len(again)} episodes played again, at least 95 % end the same way: {(sa
 
 # %%
 steps = success.pivot(index="player", columns="level", values="steps")[names]
-display(steps.loc[list(dict.fromkeys(success["player"]))].rename_axis("median steps"))  # noqa: F821
+display(steps.loc[list(dict.fromkeys(success["player"]))].rename_axis("median steps"))
 by_agent = evaluation.summarize(episodes[episodes["player"] == "trained"], ["agent", "level"])
 ours = by_agent.pivot(index="agent", columns="level", values="success").round(3)
 published = {  # Chevalier-Boisvert et al., arXiv 1810.08272; Hui et al., arXiv 2007.12770
@@ -225,20 +233,26 @@ progress = run.table(evaluation.summarize(along, ["share", "level"]), "02_progre
 table = progress.pivot(index="level", columns="share", values="success").loc[names].round(2)
 print(table.rename(columns="{:.1%}".format).rename(columns={"100.0%": "kept"}).to_string())
 run.figure(
-    figures.progress(progress),
+    figures.points(
+        progress.assign(share=progress["share"].map("{:.1%}".format).replace("100.0%", "kept")),
+        "share",
+        "success",
+        "level",
+        size=(7.5, 3.4),
+        limits=(-0.03, 1.05),
+    ),
     "02_progress",
     "Success of agent 0 by the share of its training done; intervals: Wilson, 95 %.",
 )
 
 # %% [markdown]
 # Compare the levels column by column: the level with the lowest number in an early column is the one that
-# takes longest to learn. Notebook 05 asks how alignment moves along the same path.
+# takes longest to learn.
 #
 # ## Words it was never told together
 #
-# The figure joins each agent's success on episodes without a held-out composition (full) to its success on
-# episodes with one (hollow). The trained agent, which was told all compositions, plays the same episodes for
-# comparison.
+# The figure shows each agent's success on episodes without and with a held-out composition. The trained agent,
+# which was told all compositions, plays the same episodes for comparison.
 
 # %%
 said = played[played["player"].isin(["held-out", "trained"]) & (played["agent"] == 0)]
@@ -252,9 +266,15 @@ lost = (ends["without"] - ends["with"]).unstack("player").reindex(names)
 lost["price"] = lost["held-out"] - lost["trained"]
 print("success lost where a held-out composition is named:", lost.round(3).to_string(), sep="\n")
 run.figure(
-    figures.compositions(compositions),
+    figures.points(
+        compositions.assign(agent=compositions["player"] + ", " + compositions["composition"]),
+        "level",
+        "success",
+        "agent",
+        size=(8.5, 3.4),
+    ),
     "02_compositions",
-    "Success without (full) and with (hollow) a composition that the held-out agent was never told; "
+    "Success without and with a composition that the held-out agent was never told; "
     "intervals: Wilson, 95 %.",
 )
 
@@ -276,8 +296,10 @@ factors = grammar.instructions(names).set_index("text")
 told = episodes[episodes["player"] == "trained"].copy()
 told["text"] = told["instruction"].map(grammar.canonical)
 told = told.join(factors[["verb", "colour", "type", "location"]], on="text")
+by_word = []
 for factor in ("verb", "colour", "type", "location"):
     rates = evaluation.summarize(told[told[factor] != ""], [factor]).sort_values("success")
+    by_word.append(rates.rename(columns={factor: "word"}).assign(factor=factor, player="trained"))
     ends = [rates.iloc[0], rates.iloc[-1]]
     print(
         f"{factor:9}",
@@ -287,7 +309,7 @@ for factor in ("verb", "colour", "type", "location"):
         ),
     )
 run.figure(
-    figures.success_by_factor(told, ["verb", "colour", "type", "location"]),
+    figures.points(pd.concat(by_word), "word", "success", "player", "factor"),
     "02_factors",
     "Success of the trained agents by word; intervals: Wilson, 95 %.",
 )
@@ -312,7 +334,7 @@ print(f"{names[-1]}: {mine['success'].sum()} of {len(mine)} episodes solved by t
 films = [evaluation.film(agent, names[-1], number, max_steps=200) for number in [*solved, *failed]]
 for film, name in zip(films, ("02_film", "02_film_failed")):
     caption = f"The first agent on an episode that it {'solved' if film.success else 'failed'}."
-    display(run.figure(figures.filmstrip(film), name, caption))  # noqa: F821
+    display(run.figure(figures.filmstrip(film), name, caption))
 
 # %% [markdown]
 # ## Where does it look?

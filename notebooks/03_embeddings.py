@@ -161,7 +161,7 @@ for name in shown:
     near[name] = [table.loc[i, "text"] for i in np.argsort(-similarity, kind="stable")[:3]]
 nearest = pd.DataFrame(near, index=["1st", "2nd", "3rd"]).T
 with pd.option_context("display.max_colwidth", None):
-    display(nearest)  # noqa: F821
+    display(nearest)
 
 # %% [markdown]
 # A useful habit: before believing any number of notebook 04, look here at *what kind of* instruction counts

@@ -72,7 +72,8 @@ def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
         say(f"{claim.claim} ({claim.setting}): {claim.verdict}", flush=True)
     from paper_utils import figures
 
-    figure = figures.batch(rows, table)
+    shown = table.fillna({"low": table["mean"], "high": table["mean"]})
+    figure = figures.points(shown, "of", "mean", "setting", "measure", columns=2, size=(5.5, 3.2))
     for kind in ("png", "pdf"):
         figure.savefig(batch.folder / f"summary.{kind}", dpi=160, bbox_inches="tight")
     return table, failures

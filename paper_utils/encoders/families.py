@@ -107,7 +107,7 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (
     Family("qwen", "Qwen", "Qwen3ForCausalLM", ("qwen3", "qwen2"), _qwen),
     Family("deepseek", "DeepSeek", "DeepseekV3ForCausalLM", ("deepseek_v3", "deepseek_v2"),
            _deepseek),
-    Family("bert", "BERT", "BertForMaskedLM", ("bert",),  # no dropout: the corpus is seen about once
+    Family("bert", "BERT", "BertForMaskedLM", ("bert",),  # no dropout: the corpus is seen once
            lambda size: _text(size, CLS, SEP, hidden_dropout_prob=0.0,
                               attention_probs_dropout_prob=0.0),
            objective="masked token", tower="BertModel", poolings=("mean", "cls"),
