@@ -161,8 +161,6 @@ class Alignment(Part):
     """Folds of the random split: each instruction is held out exactly once."""
     permutations: Annotated[int, Field(ge=0, le=100_000)]
     """Permutations of each null; the smallest p-value is 1 / (permutations + 1).  0: no null."""
-    bootstrap: Annotated[int, Field(ge=10, le=100_000)]
-    """Bootstrap draws of each interval, over instructions, stratified by template."""
 
 
 class Compute(Part):

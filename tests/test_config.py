@@ -71,7 +71,7 @@ def test_overrides_and_seed():
         ("smoke", {"encoders.checkpoints": {"llama": ""}}, "encoders.checkpoints.llama"),
         ("smoke", {"cloning.held_out": ["red bal"]}, "'red bal' is not a colour and a type"),
         ("smoke", {"cloning.held_out": []}, "name at least one composition"),
-        ("smoke", {"data.demonstrations": {"BossLevel": 3}}, "instructions of 'BossLevel'"),
+        ("smoke", {"data.demonstrations": {"BossLevel": 3}}, "'BossLevel' is not listed"),
         ("smoke", [("cloning.epochs", 3)], "overrides must be a dictionary"),
     ],
 )
