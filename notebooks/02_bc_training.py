@@ -139,7 +139,7 @@ run.figure(
 # over agents). Those are the weights that are kept. Read each curve by itself: the validation set has equally
 # many episodes of each level, while the training set need not, so the two losses of one agent do not measure
 # the same mixture. The shuffled agents' instruction tells them nothing but the kind of task, and they train
-# for `cloning.shuffled_epochs` epochs, so the lengths of the curves differ.
+# for `cloning.shuffled_epochs` epochs, so their curves may be shorter.
 #
 # ## Does it do what it is told?
 #
@@ -190,8 +190,8 @@ print(f"{len(again)} episodes played again, at least 95 % end the same way: {(sa
 # %% [markdown]
 # Read the table from below. The **random** player is the floor: whatever it reaches, a level grants to
 # anyone who stumbles about. The **untrained** agent always takes its most probable action, so it tends to
-# repeat itself. The **shuffled** agent has learned to walk up to things, to pick things up and to open doors,
-# but not which ones. What it reaches beyond the random player therefore comes from habit, not from the
+# repeat itself. The **shuffled** agent can learn to walk up to things, to pick things up and to open doors, but
+# not which ones. What it reaches beyond the random player therefore comes from habit, not from the
 # instruction. Where a wrong try costs nothing but time, trying one thing after another can succeed, and takes
 # long; the next table shows the median steps. So the distance between *shuffled* and *trained* understates
 # what the instruction is worth where there is time to try. The shuffled agent's shorter training works the
