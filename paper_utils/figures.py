@@ -260,41 +260,30 @@ NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B
          "yellow": "#E6C200", "grey": "#7F7F7F", "(none)": "#000000"}  # fmt: skip
 
 
-def maps(
-    spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False, neighbours: bool = False
-) -> Figure:
-    """Each space in two dimensions, a point per instruction, coloured by a factor.
+def maps(spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False) -> Figure:
+    """Two principal components of each space, a point per instruction, coloured by a factor.
 
-    Two principal components, or with ``neighbours`` t-SNE; ``named`` draws colours as they are
-    called.
+    Points are jittered by a hundredth of the map, so that equal ones show.  ``named`` draws colours
+    as they are called.
     """
     from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
 
     values = sorted(dict.fromkeys(labels.replace("", "(none)")))
     colours = [NAMED[value] for value in values] if named else [*ACCENTS, GREY][: len(values)]
-    shuffled = np.random.default_rng(0).permutation(len(labels))  # no colour always on top
-    labels = labels.replace("", "(none)").iloc[shuffled]
-    figure, axes = _panels(len(spaces), 4, 2.5, 2.4)
+    random = np.random.default_rng(0)
+    order = random.permutation(len(labels))  # no colour always on top
+    labels = labels.replace("", "(none)").iloc[order]
+    figure, axes = _panels(len(spaces), 4, 2.8, 2.8)
     for axis, (name, space) in zip(axes, spaces.items()):
         components = PCA(2, svd_solver="full")
-        if neighbours:
-            # Equal rows would lie on one point: t-SNE spreads them as one clump instead.
-            points = TSNE(
-                init="pca", random_state=0, perplexity=min(20, (len(space) - 1) / 3), max_iter=500
-            ).fit_transform(space.astype(np.float64))
-        else:
-            points = components.fit_transform(space)
-        points = points[shuffled]
+        points = components.fit_transform(space)[order]
+        points += random.normal(size=points.shape) * np.ptp(points, axis=0) / 100
         sns.scatterplot(
             x=points[:, 0], y=points[:, 1], hue=labels.to_numpy(), hue_order=values,
-            palette=colours, s=9, linewidth=0, alpha=0.65,
-            legend=axis is axes[0], ax=axis,
+            palette=colours, s=14, linewidth=0, alpha=0.55, legend=axis is axes[0], ax=axis,
         )  # fmt: skip
         axis.set(xticks=[], yticks=[])
         axis.set_title(name, fontsize=9)
-        if neighbours:
-            continue
         share = components.explained_variance_ratio_
         axis.set_xlabel(f"{share[0]:.0%} of variance", fontsize=8)
         axis.set_ylabel(f"{share[1]:.0%}", fontsize=8)

@@ -2,5 +2,5 @@
 
 ``registry`` declares the encoders and embeds; ``families`` are the six architectures, ``scratch``
 trains them on the narrated world (``objectives``: what each learns and is scored by); ``hub``
-embeds texts with any checkpoint, trained here or public; ``lexical`` only sees words.
+embeds texts with any checkpoint; ``vectors`` reads a file; ``lexical`` only sees words.
 """

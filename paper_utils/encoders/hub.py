@@ -7,10 +7,11 @@ safetensors, never pickles, never code from the checkpoint.
 import json
 import os
 import re
+from collections import namedtuple
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -33,11 +34,8 @@ class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used; the message is one line that names it and the remedy."""
 
 
-class Snapshot(NamedTuple):
-    """A checkpoint on disk: its folder, and the commit it is (``"local"`` for a local folder)."""
-
-    folder: Path
-    revision: str
+Snapshot = namedtuple("Snapshot", "folder revision")
+"""A checkpoint on disk: its folder, and the commit it is (``"local"`` for a local folder)."""
 
 
 def embed(
@@ -59,12 +57,9 @@ def embed(
             else the checkpoint's own precision.
         revision: branch, tag or commit on the Hub.
 
-    Returns:
-        float32[N, D], or float32[L + 1, N, D] with ``all_layers``, final norm included.
-
-    Raises:
-        CheckpointError: the checkpoint is missing, gated, unreachable, damaged or of another kind.
-        ValueError, RuntimeError: wrong arguments, texts empty or too long; no such device.
+    Returns float32[N, D], or float32[L + 1, N, D] with ``all_layers``, final norm included.  Raises
+    CheckpointError: the checkpoint is missing, gated, unreachable, damaged or of another kind;
+    ValueError: wrong arguments, texts empty or too long; RuntimeError: no such device.
     """
     import torch
     from torch.nn.utils.rnn import pad_sequence
@@ -88,19 +83,38 @@ def embed(
     with _one_line(checkpoint):
         tokenizer, tower = _load(folder, spec, dtype, device)
     encoder = getattr(tower, spec.encoder) if spec.encoder else tower
-    tokens = _tokens(texts, tokenizer, encoder, checkpoint)
+    with quiet():
+        tokens = tokenizer(texts, add_special_tokens=True, truncation=False)["input_ids"]
+    context = getattr(encoder.config, "max_position_embeddings", None)
+    known = encoder.get_input_embeddings().num_embeddings
+    for row, ids in enumerate(tokens):
+        if context and len(ids) > context:
+            raise ValueError(f"text {row} has {len(ids)} tokens; {checkpoint} reads {context}")
+        if not set(ids) - {tokenizer.bos_token_id}:
+            raise ValueError(f"text {row} has no tokens for {checkpoint}: {texts[row]!r}")
+        if max(ids) >= known:
+            problem = f"do not belong together (token {max(ids)} of {known})"
+            raise CheckpointError(f"checkpoint {checkpoint}: tokenizer and weights {problem}")
     order = sorted(range(len(texts)), key=lambda row: -len(tokens[row]))  # largest batch first
     # Padding on the right leaves absolute positions as they were in training, and the mask hides
     # what it is made of: EOS will do where a tokenizer has no padding token.
     choices = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     padding = next(token for token in choices if token is not None)
+    options = {"use_cache": False} if hasattr(encoder.config, "use_cache") else {}
+    options |= {"output_hidden_states": all_layers or layer is not None, "return_dict": True}
     parts = []
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             rows = [torch.tensor(tokens[row]) for row in order[start : start + batch_size]]
             ids = pad_sequence(rows, True, padding).to(device)  # (B, T)
             mask = pad_sequence([torch.ones_like(row) for row in rows], True).to(device)
-            states = _states(encoder, ids, mask, layer, all_layers)  # (K, B, T, D)
+            output = encoder(input_ids=ids, attention_mask=mask, **options)
+            # CLIP lists its last layer before the final norm, other models after it.
+            layers = [*(output.hidden_states or ())[:-1], output.last_hidden_state]
+            if layer is not None and not -len(layers) <= layer < len(layers):
+                raise ValueError(f"layer {layer} is not among 0 to {len(layers) - 1}")
+            chosen = layers if all_layers else [layers[-1 if layer is None else layer]]
+            states = torch.stack(chosen).float()  # (K, B, T, D)
             read = spec.poolings[0] if projected else pooling
             vectors = _pooled(states, ids, mask, read, tokenizer.bos_token_id)  # (K, B, D)
             if projected:
@@ -122,9 +136,9 @@ def usable(checkpoint: str, family: str) -> Snapshot:
     snapshot = resolve(checkpoint if is_folder(checkpoint) else name, revision or None)
     with _one_line(checkpoint):
         _check(snapshot.folder, family)
-    if snapshot.revision != LOCAL:
-        return snapshot
-    return Snapshot(snapshot.folder, f"{LOCAL}-{hash_json(files_of(snapshot.folder))[:16]}")
+    if snapshot.revision == LOCAL:
+        return Snapshot(snapshot.folder, f"{LOCAL}-{hash_json(files_of(snapshot.folder))[:16]}")
+    return snapshot
 
 
 def is_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
@@ -194,9 +208,8 @@ def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple[Any, Any
     import torch
     import transformers
 
-    if dtype == "auto" and device == "cpu":
-        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-        dtype = "float32" if size <= LARGE else dtype
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    dtype = "float32" if (dtype, device) == ("auto", "cpu") and size <= LARGE else dtype
     safely = {"local_files_only": True, "trust_remote_code": False}
     with quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safely)
@@ -218,50 +231,17 @@ def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple[Any, Any
     return tokenizer, tower.to(device).eval()
 
 
-def _tokens(texts: list[str], tokenizer: Any, encoder: Any, checkpoint: Any) -> list[list[int]]:
-    """Token ids of each text, checked against what the model can read."""
-    with quiet():
-        tokens = tokenizer(texts, add_special_tokens=True, truncation=False)["input_ids"]
-    context = getattr(encoder.config, "max_position_embeddings", None)
-    rows = encoder.get_input_embeddings().num_embeddings
-    for row, ids in enumerate(tokens):
-        if context and len(ids) > context:
-            raise ValueError(f"text {row} has {len(ids)} tokens; {checkpoint} reads {context}")
-        if not set(ids) - {tokenizer.bos_token_id}:
-            raise ValueError(f"text {row} has no tokens for {checkpoint}: {texts[row]!r}")
-        if max(ids) >= rows:
-            problem = f"do not belong together (token {max(ids)} of {rows})"
-            raise CheckpointError(f"checkpoint {checkpoint}: tokenizer and weights {problem}")
-    return tokens
-
-
-def _states(encoder: Any, ids: Any, mask: Any, layer: int | None, all_layers: bool) -> Any:
-    """Hidden states (K, B, T, D): of one layer, K = 1, or of all, K = L + 1."""
-    import torch
-
-    options = {"use_cache": False} if hasattr(encoder.config, "use_cache") else {}
-    options |= {"output_hidden_states": all_layers or layer is not None, "return_dict": True}
-    output = encoder(input_ids=ids, attention_mask=mask, **options)
-    # CLIP lists its last layer before the final norm, other models after it.
-    layers = [*(output.hidden_states or ())[:-1], output.last_hidden_state]
-    if layer is not None and not -len(layers) <= layer < len(layers):
-        raise ValueError(f"layer {layer} is not among 0 to {len(layers) - 1}")
-    return torch.stack(layers) if all_layers else layers[-1 if layer is None else layer][None]
-
-
 def _pooled(states: Any, ids: Any, mask: Any, pooling: str, bos: int | None) -> Any:
-    """Token states (K, B, T, D) -> float32 vectors (K, B, D)."""
-    states = states.float()
-    if pooling == "mean":
-        # Most decoders put one huge constant vector on BOS, which would drown the words.  Qwen's
-        # tokenizers have no BOS: there the first word stays in.
-        words = mask if bos is None else mask * (ids != bos)
-        weights = words.float()[..., None]  # (B, T, 1)
-        return (states * weights).sum(2) / weights.sum(1)
+    """Token states (K, B, T, D) -> vectors (K, B, D)."""
     if pooling == "cls":
         return states[:, :, 0]
-    last = mask.sum(1) - 1  # a decoder's last word; the EOS with which CLIP ends every text
-    return states[:, range(len(ids)), last]
+    if pooling != "mean":  # a decoder's last word; the EOS with which CLIP ends every text
+        return states[:, range(len(ids)), mask.sum(1) - 1]
+    # Most decoders put one huge constant vector on BOS, which would drown the words.  Qwen's
+    # tokenizers have no BOS: there the first word stays in.
+    words = mask if bos is None else mask * (ids != bos)
+    weights = words.float()[..., None]  # (B, T, 1)
+    return (states * weights).sum(2) / weights.sum(1)
 
 
 @contextmanager
@@ -285,16 +265,13 @@ def quiet() -> Iterator[None]:
     from huggingface_hub import utils as downloads
     from transformers.utils import logging
 
-    level, undo = logging.get_verbosity(), []
-    if logging.is_progress_bar_enabled():
-        undo.append(logging.enable_progress_bar)
-    if not downloads.are_progress_bars_disabled():
-        undo.append(downloads.enable_progress_bars)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    downloads.disable_progress_bars()
-    try:
+    with ExitStack() as undo:
+        undo.callback(logging.set_verbosity, logging.get_verbosity())
+        if logging.is_progress_bar_enabled():
+            undo.callback(logging.enable_progress_bar)
+        if not downloads.are_progress_bars_disabled():
+            undo.callback(downloads.enable_progress_bars)
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        downloads.disable_progress_bars()
         yield
-    finally:
-        for enable in [*undo, lambda: logging.set_verbosity(level)]:
-            enable()

@@ -7,6 +7,7 @@ these aligns through shared words.  Words are lower-cased and separated by white
 import zlib
 
 import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from paper_utils.config import generator
 from paper_utils.data import grammar
@@ -16,26 +17,21 @@ _WORDS = {"token_pattern": r"\S+", "lowercase": True, "dtype": np.float32}
 
 def checked(texts: list[str]) -> list[str]:
     """The texts as a list, or ValueError for one that is empty or no string."""
-    texts = list(texts)
-    if not texts:
-        raise ValueError("no texts to embed")
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"text {row} is empty or not a string: {text!r}")
-    return texts
+    if not len(texts):
+        raise ValueError("no texts to embed")
+    return list(texts)
 
 
 def bag_of_words(texts: list[str], seed: int = 0) -> np.ndarray:
     """Sum of the one-hot vectors of the words: D is the number of distinct words."""
-    from sklearn.feature_extraction.text import CountVectorizer
-
     return CountVectorizer(**_WORDS).fit_transform(checked(texts)).toarray()
 
 
 def tf_idf(texts: list[str], seed: int = 0) -> np.ndarray:
     """Bag of words, weighted by smoothed inverse document frequency, rows of unit length."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     return TfidfVectorizer(**_WORDS).fit_transform(checked(texts)).toarray()
 
 
@@ -49,10 +45,7 @@ def random_tokens(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarr
 
 
 def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
-    """:func:`random_tokens` where each position scales every dimension by its own random gate.
-
-    Gates are uniform on (0, 1), so the same word at two positions stays similar (cosine 0.75).
-    """
+    """The same, each position scaling every dimension by its own gate, uniform on (0, 1)."""
     return _pooled(texts, seed, width, lambda i: _random(seed, f"position {i}").random(width))
 
 
@@ -63,8 +56,8 @@ def bag_of_concepts(texts: list[str], seed: int = 0, table: dict | None = None) 
     """
     table = table or grammar.SECOND_NAMES["default"]
     first = {second: name.replace(" ", "_") for name, second in table.items()}
-    texts = [grammar.rename(text, table) for text in checked(texts)]  # now all in second names
-    return bag_of_words([" ".join(first.get(w, w) for w in text.split()) for text in texts])
+    rows = [grammar.rename(text, table).split() for text in checked(texts)]  # all in second names
+    return bag_of_words([" ".join(first.get(word, word) for word in row) for row in rows])
 
 
 def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
@@ -83,8 +76,7 @@ def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarr
 
 def length(texts: list[str], seed: int = 0) -> np.ndarray:
     """Number of words and number of characters: D = 2."""
-    counts = [(len(words), len(text)) for text, words in zip(texts, _words(texts), strict=True)]
-    return np.array(counts, dtype=np.float32)
+    return np.array([(len(w), len(t)) for t, w in zip(texts, _words(texts))], dtype=np.float32)
 
 
 def levenshtein(texts: list[str]) -> np.ndarray:

@@ -99,8 +99,8 @@ class MaskedToken(NextToken):
             right += int((guesses == asked).sum())
             trivial += int((asked == frequent).sum())
             count += int((asked >= 0).sum())
-        rival = "most frequent word"
-        return [_score("masked accuracy", right / count, rival, trivial / count, count)]
+        shares = right / count, "most frequent word", trivial / count
+        return [_score("masked accuracy", *shares, count)]
 
 
 class Contrastive:
@@ -120,10 +120,9 @@ class Contrastive:
 
     def encode(self, model: Any, pixels: Tensor, text: dict[str, Tensor]) -> Any:
         """Unit vectors float32[B, D] of images and captions, their scale, and image patches."""
-        images = model.get_image_features(pixel_values=pixels).pooler_output
-        captions = model.get_text_features(**text).pooler_output
-        scale = model.logit_scale.exp().clamp(max=100)
-        return F.normalize(images, dim=-1), F.normalize(captions, dim=-1), scale, None
+        both = model.get_image_features(pixel_values=pixels), model.get_text_features(**text)
+        images, captions = (F.normalize(output.pooler_output, dim=-1) for output in both)
+        return images, captions, model.logit_scale.exp().clamp(max=100), None
 
     def loss(self, model: Any, generator: np.random.Generator) -> Tensor:
         chosen = generator.choice(len(self.train[0]), self.batch_size, replace=False)
@@ -180,10 +179,8 @@ class ContrastiveMatching(Contrastive):
                 text = _pairs(self.valid, rows)[1]
                 patches = self.encode(model, _pairs(self.valid, images)[0], text)[3]
                 right += int((self.match(model, patches, text).argmax(1) == truth).sum())
-        return [
-            *super().scores(model),
-            _score("matching accuracy", right / max(n, 1), "chance", 0.5, n),
-        ]
+        matching = _score("matching accuracy", right / max(n, 1), "chance", 0.5, n)
+        return [*super().scores(model), matching]
 
 
 OBJECTIVES = {"next token": NextToken, "masked token": MaskedToken, "contrastive": Contrastive,

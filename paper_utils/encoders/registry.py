@@ -4,10 +4,11 @@ To add a lexical control: one function in ``lexical.py``, one entry in ``CONTROL
 """
 
 import json
+from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,8 +74,7 @@ class Encoder:
     @property
     def label(self) -> str:
         """What people call it, and nobody takes apart."""
-        numbered = self.seed or self.source == "cloning"
-        return f"{self.group} #{self.seed}" if numbered else self.group
+        return self.group + f" #{self.seed}" * bool(self.seed or self.source == "cloning")
 
     @property
     def _facts(self) -> tuple[str, str, str]:
@@ -142,8 +142,7 @@ def snapshots(profile: Profile) -> list[Encoder]:
 def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
     """The profile's checkpoints and files of vectors, and why other checkpoints cannot be had.
 
-    Raises CheckpointError for the first of the latter if the profile is strict, and VectorsError
-    for a file that cannot be used.
+    Raises CheckpointError for the first of these if the profile is strict; VectorsError.
     """
     present, missing = [], {}
     for family, name in profile.encoders.checkpoints.items():
@@ -162,14 +161,8 @@ def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
     return present, missing
 
 
-# Reference models -----------------------------------------------------------------------------
-
-
-class Reference(NamedTuple):
-    """A reference model trained here: a folder in the Hub's format, and its held-out scores."""
-
-    folder: Path
-    scores: dict[str, Any]
+Reference = namedtuple("Reference", "folder scores")
+"""A reference model trained here: a folder in the Hub's format, and its held-out scores."""
 
 
 def _train(
@@ -177,21 +170,17 @@ def _train(
     family: str, seed: int, kind: str,
 ) -> None:  # fmt: skip
     settings = {name: getattr(profile.encoders, name) for name in TRAINED_WITH}
-    if kind == "untrained":
-        settings["steps"] = 0
+    settings |= {"steps": 0} if kind == "untrained" else {}
     first = kind == "trained" and not seed
     seed += profile.seed if first else 1000 * profile.seed + KIND_OFFSETS[kind]
     scratch.train(family, folder, documents, pictures, seed=seed, **settings)
 
 
-def _corpora(profile: Profile, family: str, kind: str, **_) -> list[tuple[Stage, dict[str, Any]]]:
-    """Stories and pictures: all read the same vocabulary."""
-    stories = "dialect" if kind == "dialect" else TIED["language"]
-    return [(STORIES, {"names": stories}), (PICTURES, {"names": TIED["vision-language"]})]
-
-
 REFERENCE = Stage(
-    name="reference", make=_train, needs=_corpora,
+    name="reference", make=_train,
+    needs=lambda profile, family, kind, **_: [  # both for all, who thus share a vocabulary
+        (STORIES, {"names": "dialect" if kind == "dialect" else TIED["language"]}),
+        (PICTURES, {"names": TIED["vision-language"]})],
     load=lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
     reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
     cost=lambda family, seed, kind: (kind != "untrained") * COSTS.get(family, 1),
@@ -205,15 +194,13 @@ def _trained(profile: Profile) -> list[tuple[Stage, dict[str, Any]]]:
 
 
 def _model_scores(profile: Profile, folder: Path, *references: Reference) -> None:
-    rows = [
+    pd.DataFrame([
         {"family": which["family"], "seed": which["seed"], "parameters": r.scores["parameters"],
          "steps": r.scores["steps"], "score": score["name"], "value": score["value"],
          "baseline": name, "baseline value": baseline, "better": score["better"], "n": score["n"]}
         for (_, which), r in zip(_trained(profile), references, strict=True)
-        for score in r.scores["scores"]
-        for name, baseline in score["baselines"].items()
-    ]  # fmt: skip
-    pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
+        for score in r.scores["scores"] for name, baseline in score["baselines"].items()
+    ]).to_csv(folder / "scores.csv", index=False)  # fmt: skip
 
 
 MODEL_SCORES = Stage(
@@ -222,9 +209,6 @@ MODEL_SCORES = Stage(
     reads=("encoders.families", "encoders.seeds"),
 )  # fmt: skip
 """What every reference model scores on held-out worlds, beside a simple rival; a row per rival."""
-
-
-# Embeddings -----------------------------------------------------------------------------------
 
 
 def texts(profile: Profile) -> pd.DataFrame:
@@ -251,19 +235,11 @@ def embed(
     return hub.embed(texts, model, encoder.family, encoder.pooling, layer, device=device)
 
 
-def _source(profile: Profile, encoder: dict[str, Any], **_) -> list[tuple[Stage, dict[str, Any]]]:
-    family, seed, kind = (encoder[name] for name in ("family", "seed", "kind"))
-    return {
-        "cloning": [(AGENT, {"agent": seed, "condition": kind})],
-        "scratch": [(REFERENCE, {"family": family, "seed": seed, "kind": kind})],
-    }.get(encoder["source"], [])
-
-
 def _embed(
     profile: Profile, folder: Path, *inputs, encoder: dict[str, Any], names: str,
     layer: int | None = None,
 ) -> None:  # fmt: skip
-    record, asked, model = Encoder(**encoder), texts(profile), None
+    record, asked, both, model = Encoder(**encoder), texts(profile), names == "both", None
     if record.source == "cloning":
         model = inputs[0].after(record.snapshot) if record.snapshot else inputs[0].policy
     elif record.source == "scratch":
@@ -271,16 +247,14 @@ def _embed(
     elif record.source == "hub":
         model, revision = hub.usable(record.checkpoint, record.family)
     elif record.source == "vectors":
-        model = vectors.read(record.checkpoint, asked["id"])
-        revision = model.revision
-        if names == "both" and model.second is None:
+        *read, _, revision = vectors.read(record.checkpoint, asked["id"])
+        if both and read[1] is None:
             raise vectors.VectorsError(f"vectors {record.checkpoint}: has no second names")
+        rows = np.concatenate(read[: 1 + both])
     if record.revision and revision != record.revision:
         raise hub.CheckpointError(f"checkpoint {record.checkpoint}: has changed; run again")
-    if record.source == "vectors":
-        rows = np.concatenate(model[: 2 if names == "both" else 1])
-    else:
-        said = asked["text"].tolist() + asked["second_text"].tolist() * (names == "both")
+    if record.source != "vectors":
+        said = asked["text"].tolist() + asked["second_text"].tolist() * both
         told = grammar.second_names(profile.data.second_names)
         rows = embed(record, said, model, layer, told, profile.seed, profile.device)
     np.savez_compressed(folder / "vectors.npz", ids=asked["id"].to_numpy(), vectors=rows)
@@ -289,14 +263,16 @@ def _embed(
 def _load(folder: Path) -> pd.DataFrame:
     with np.load(folder / "vectors.npz", allow_pickle=False) as file:
         ids, rows = file["ids"], file["vectors"]
-    if len(rows) == len(ids):
-        return pd.DataFrame(rows, index=ids)
-    index = pd.MultiIndex.from_product([("first", "second"), ids], names=["names", "id"])
-    return pd.DataFrame(rows, index=index)
+    both = pd.MultiIndex.from_product([("first", "second"), ids], names=["names", "id"])
+    return pd.DataFrame(rows, index=ids if len(rows) == len(ids) else both)
 
 
 EMBEDDING = Stage(
-    name="embedding", make=_embed, load=_load, needs=_source,
+    name="embedding", make=_embed, load=_load,
+    needs=lambda profile, encoder, **_: {
+        "cloning": [(AGENT, {"agent": encoder["seed"], "condition": encoder["kind"]})],
+        "scratch": [(REFERENCE, {key: encoder[key] for key in ("family", "seed", "kind")})],
+    }.get(encoder["source"], []),
     reads=("seed", "data.demonstrations", "data.second_names"),
 )  # fmt: skip
 """Vectors of one encoder (``encoder``: its record as a dictionary), indexed by instruction id.

@@ -1,7 +1,6 @@
 """Trains a small reference model from scratch, in its family's own architecture.
 
-The folder that results is in the Hub's format (config.json, model.safetensors, tokenizer.json),
-so that ``hub.embed`` reads it like any public checkpoint, and holds ``scores.json`` beside.
+The folder that results is in the Hub's format, as any public checkpoint, and holds scores.json.
 """
 
 import json
@@ -12,7 +11,7 @@ from typing import Any
 
 from paper_utils.config import generator
 from paper_utils.data.corpus import Documents, Pictures
-from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, Size
+from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, Size, configurations
 from paper_utils.encoders.hub import quiet
 
 
@@ -24,16 +23,9 @@ def train(
     """Trains one family and saves it to ``folder``; returns the content of its scores.json.
 
     AdamW with linear warm-up over the first tenth of the steps and cosine decay to zero.  On one
-    thread, the same arguments give the same bytes.
-
-    Arguments:
-        family: a key of ``families.FAMILIES``.
-        documents, pictures: the world in words, and in pictures with captions.
-        batch_size: image-caption pairs per step, or as many times 64 tokens of text.
-        learning_rate: at the end of the warm-up, for text; CLIP takes a fifth, BLIP a tenth of it.
-
-    Raises:
-        ValueError: unknown family, or a corpus too small or misaligned.
+    thread, the same arguments give the same bytes.  ``batch_size`` counts image-caption pairs, or
+    64 tokens of text each; CLIP takes a fifth of ``learning_rate``, BLIP a tenth.  Raises
+    ValueError: unknown family, or a corpus too small or misaligned.
     """
     import torch
     import transformers
@@ -52,14 +44,16 @@ def train(
         torch.manual_seed(seed)
         kind = getattr(transformers, spec.model)
         size = Size(len(tokenizer), width, layers, heads, pictures.train_images.shape[1])
-        model = kind(kind.config_class(**spec.configure(size))).train()
+        model = kind(kind.config_class(**configurations(size)[family])).train()
         objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, batch_size)
         every = list(model.parameters())
         decayed = [{"params": [p for p in every if p.ndim >= 2], "weight_decay": 0.01},
                    {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
         rate = learning_rate * objective.rate
         optimiser = torch.optim.AdamW(decayed, lr=rate, betas=(0.9, 0.98), fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+        warm = max(1, steps // 10)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(
+            (step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))))  # fmt: skip
         for _ in range(steps):
             loss = objective.loss(model, random)
             optimiser.zero_grad()
@@ -93,15 +87,10 @@ def train_tokenizer(texts: list[str], template: tuple[int | None, int | None]) -
     trainer = trainers.WordLevelTrainer(special_tokens=list(SPECIAL), show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     before, after = ("" if token is None else SPECIAL[token] for token in template)
+    special = [(SPECIAL[token], token) for token in template if token is not None]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{before} $A {after}".strip(),
-        special_tokens=[(SPECIAL[token], token) for token in template if token is not None],
+        single=f"{before} $A {after}".strip(), special_tokens=special
     )
     named = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
     inputs = ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **named)
-
-
-def _rate(step: int, steps: int) -> float:
-    warm = max(1, steps // 10)
-    return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / max(1, steps))))
