@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def _index(files: Mapping, results: dict, facts: dict, titles: dict[str, str]) -
     names = [*sorted(n for n in files if n.startswith("tables/")), "results.json",
              "provenance.json", "manifest.json"]  # fmt: skip
     shown = "".join(f'<li><a href="{name}">{Path(name).name}</a></li>' for name in names)
+    lines = (re.sub(BOLD, r"<b>\1</b>", show(line)) for line in answer(results))
+    said = "".join(f"<p>{line}</p>" for line in lines)
     code = facts["code"].get("commit", "not a clone")[:12]
     code += " with changes" if facts["code"].get("dirty") else ""
     versions = " · ".join(f"{name} {version}" for name, version in facts["versions"].items())
@@ -82,7 +85,7 @@ def _index(files: Mapping, results: dict, facts: dict, titles: dict[str, str]) -
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <title>Alignment among language, vision and action</title><style>{STYLE}</style></head><body>
 <h1>Alignment among language, vision and action representations</h1>
-{"".join(f"<p>{show(line)}</p>" for line in answer(results))}{verdicts}
+{said}{verdicts}
 <p>Profile <b>{show(results["profile"])}</b>, seed {results["seed"]}, {results["instructions"]}
 instructions. {show(models(results))}</p>
 <h2>Notebooks</h2><ol>{notebooks}</ol>
@@ -91,51 +94,58 @@ instructions. {show(models(results))}</p>
 """
 
 
+BOLD = r"\*\*(.+?)\*\*"  # Markdown, as the README shows the answer
+
+
 def answer(results: dict) -> list[str]:
     """What the run found, in a few sentences that hold for whatever it found."""
     k, rows = results["k"], pd.DataFrame(results["alignment"])
     rivals = rows[["lexical", "untrained_agent"]].max(axis=1)
-    said = [
-        f"By the paper's measure, held-out precision@{k} (is an instruction's partner among the "
-        f"{k} nearest, after rotating one space onto the other?), agents score "
-        f"{_span(rows['value'])} "
-        f"with the reference models (paper: 0.70 to 0.73), and the best control that knows no "
-        f"meaning {_span(rivals)}: the agents are clearly above it for {sum(rows['gap_low'] > 0)} "
-        f"of {len(rows)}."
+    above = f"{sum(rows['gap_low'] > 0)} of {len(rows)} models"
+    sentences = [
+        f"**The paper's measure cannot tell.** By held-out precision@{k} (is an instruction's "
+        f"partner among the {k} nearest, after rotating one space onto the other?) agents score "
+        f"{_span(rows['value'])} with the reference models; the paper's abstract reports 0.70 to "
+        f"0.73. But the best control that knows no meaning scores {_span(rivals)}: the agents are "
+        f"clearly above it for {above}."
     ]
     second = pd.DataFrame(results["second_names"])
-    second = second[(second["names"] == "second") & (second["measure"] == "colour")]
-    models = second["second_source"].isin(["scratch", "hub", "vectors"])
-    models &= second["second_kind"] == "trained"
-    free = second[~models & (second["second_kind"] != "bilingual")]
-    free = free[free["second"] != "bag of concepts"]  # was told the dictionary
-    if models.any():
-        known = second[models]
-        said.append(
-            f"In second names, words that the rotation has never seen, the agents name the right "
-            f"colour of six with {_span(known['value'])} (chance {known['chance'].mean():.2f}), "
-            f"beyond chance with {sum(known['p'] <= 0.01)} of {len(known)} models; controls "
-            f"without meaning reach {_span(free['value'])}."
+    second = second[(second["names"] == "second") & (second["layer"] == "last")]
+    learned = second["second_kind"].isin(["trained", "bilingual"])
+    models = learned & (second["second_source"] != "cloning")
+    free = ~learned & (second["second"] != "bag of concepts")  # which was told the dictionary
+    colour, order = (second["measure"] == name for name in ("colour", "order"))
+    if (models & colour).any():
+        known, controls = second[models & colour], second[free & colour]["value"]
+        beyond = f"{sum(known['p'] <= 0.01)} of {len(known)} models"
+        sentence = (
+            "**Second names can.** In words that the rotation has never seen, agents agree with "
+            f"{beyond} on the colour of six (p at most 0.01 for every pair of seeds): "
+            f"{_span(known['value'])}; chance is {known['chance'].mean():.2f}, and controls "
+            f"without meaning reach {_span(controls)}."
         )
+        if (models & order).any():
+            sentence += (
+                ' They tell "put A next to B" from "put B next to A" in '
+                f"{_span(second[models & order]['value'])} of pairs; controls in "
+                f"{_span(second[free & order]['value'])}, chance is 0.50."
+            )
+        sentences.append(sentence)
     acts = pd.DataFrame(results["transfer"])
     acts = acts[(acts["names"] == "second") & (acts["level"] == "PickupLoc")]
     models, free = (acts[acts["kind"] == kind] for kind in ("reference", "control"))
     if len(models) and len(free):
         best, rival = (part.loc[part["success"].idxmax()] for part in (models, free))
-        said.append(
-            f"Given {best['source']}'s vector of an instruction in words that it never heard, an "
-            f"agent of the paper's kind picks up the right thing in {best['success']:.0%} of fresh "
-            f"episodes; given that of the best control ({rival['source']}), in "
-            f"{rival['success']:.0%}."
+        sentences.append(
+            f"**An agent can act on another model's sentence.** Given {best['source']}'s vector of "
+            f"an instruction in words that it never heard, an agent picks up the right thing in "
+            f"{best['success']:.0%} of fresh episodes; given that of the best control "
+            f"({rival['source']}), in {rival['success']:.0%}."
         )
-    unsure = [row for row in results["verdicts"] if row["verdict"] == "no power here"]
-    if unsure:
-        said.append(
-            f"{len(unsure)} of {len(results['verdicts'])} claims get no verdict (*no power here*): "
-            f"a rule judges only where its positive control passed (here: "
-            f"{unsure[0]['positive_control']}), and differences between models need three seeds."
-        )
-    return said
+    counts = pd.Series([row["verdict"] for row in results["verdicts"]]).value_counts()
+    said = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+    sentences.append(f"Of the {len(results['verdicts'])} claims, judged by rule: {said}.")
+    return sentences
 
 
 def _span(values: pd.Series) -> str:
@@ -144,8 +154,10 @@ def _span(values: pd.Series) -> str:
 
 
 def verdict_table(results: dict) -> pd.DataFrame:
-    """The paper's claims and what this run says of them."""
-    columns = {"claim": "the paper's claim", "verdict": "here", "because": "because"}
+    """The paper's claims, what its own measure says of them here, and what the tests say."""
+    columns = {"claim": "the paper's claim", "paper_measure": "its own measure, here",
+               "verdict": "second names and acting: verdict", "because": "because",
+               "verdict_gate_layer": "at the layer that knows the names best"}  # fmt: skip
     return pd.DataFrame(results["verdicts"])[list(columns)].rename(columns=columns)
 
 
@@ -168,7 +180,7 @@ def second_names_table(results: dict) -> pd.DataFrame:
     rows = pd.DataFrame(results["second_names"])
     if rows.empty:
         return rows
-    rows = rows[(rows["names"] == "second") & (rows["first"] == "agent, bilingual")]
+    rows = rows[(rows["names"] == "second") & (rows["layer"] == "last")]
     table = rows.pivot_table(index="second", columns="measure", values="value", sort=False)
     return table.map("{:.2f}".format).reset_index().rename_axis(columns=None)
 
@@ -208,7 +220,7 @@ def models(results: dict) -> str:
 def headline(folder: Path) -> str:
     """What a run prints when it is done."""
     results = json.loads((folder / "results.json").read_text())
-    lines = ["", *answer(results), ""]
+    lines = ["", *(re.sub(BOLD, r"\1", line) for line in answer(results)), ""]
     for title, table in tables(results):
         if title.startswith("The paper's claims"):
             table = table.drop(columns="because")

@@ -11,27 +11,26 @@ from paper_utils import report
 
 
 def check(results: dict) -> None:
-    said = report.answer(results)
-    assert len(said) in (3, 4) and all(line.endswith(".") for line in said)
+    measure, names, acting, verdicts = report.answer(results)
     values = [row["value"] for row in results["alignment"]]
-    assert f"score {min(values):.2f}" in said[0]
     above = sum(row["gap_low"] > 0 for row in results["alignment"])
-    assert f"clearly above it for {above} of {len(values)}." in said[0]
+    assert f"score {min(values):.2f}" in measure.replace("scores", "score")
+    assert measure.endswith(f"clearly above it for {above} of {len(values)} models.")
     colour = [
         row for row in results["second_names"]
-        if row["names"] == "second" and row["measure"] == "colour"
+        if (row["names"], row["measure"], row["layer"]) == ("second", "colour", "last")
         and row["second_kind"] == "trained" and row["second_source"] != "cloning"
     ]  # fmt: skip
     beyond = sum(row["p"] <= 0.01 for row in colour)
-    assert f"beyond chance with {beyond} of {len(colour)} models" in said[1]
-    unsure = [row for row in results["verdicts"] if row["verdict"] == "no power here"]
-    assert (len(said) == 4) == bool(unsure)
-    assert not unsure or said[3].startswith(f"{len(unsure)} of {len(results['verdicts'])} claims")
+    assert f"agree with {beyond} of {len(colour)} models on the colour" in names
     best = max(
         row["success"] for row in results["transfer"]
         if (row["kind"], row["names"], row["level"]) == ("reference", "second", "PickupLoc")
     )  # fmt: skip
-    assert f"{best:.0%} of fresh episodes" in said[2]
+    assert f"{best:.0%} of fresh episodes" in acting
+    for verdict in {row["verdict"] for row in results["verdicts"]}:
+        count = sum(row["verdict"] == verdict for row in results["verdicts"])
+        assert f"{count} {verdict}" in verdicts
 
 
 def test_the_published_answer():

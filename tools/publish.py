@@ -102,7 +102,7 @@ def with_results(readme: str) -> str:
     minutes = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items() if value > 6)
     first, *rest = [(title, frame) for title, frame in report.tables(results) if len(frame)]
     parts = [
-        picture("04_film", "gif"), *report.answer(results), picture("04_second_names", "png"),
+        picture("04_film", "gif"), *report.answer(results), picture("04_answer", "png"),
         section(first[0], first[1].drop(columns="because")),
         f"From `figures/results.json`: profile `{results['profile']}`, seed {results['seed']}, "
         f"N = {results['instructions']} instructions. {report.models(results)}",
