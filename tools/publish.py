@@ -37,8 +37,8 @@ def published(stage: str, parameters: dict[str, Any]) -> bool:
     if stage == "embedding":
         who = parameters["encoder"]
         made = who["source"], who["kind"]
-        if parameters["names"] == "both":  # scores in second names are there; these act
-            return made == ("scratch", "trained")
+        if parameters["names"] == "both":  # scores in second names are there; these act in the film
+            return made == ("scratch", "trained") and not who["seed"] and "layer" not in parameters
         return made[0] != "lexical" and made != ("cloning", "untrained")
     return stage not in ("pictures", "notebook")
 
