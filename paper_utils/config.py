@@ -137,7 +137,7 @@ class Encoders(Part):
     heads: Annotated[int, Field(ge=1, le=128)]
     """Attention heads of the reference models."""
     steps: Count
-    """Optimiser steps of each reference model."""
+    """Optimiser steps of each language model; models that see take half as many."""
     batch_size: Count
     """Image-caption pairs per optimiser step; for language models, units of 64 tokens."""
     learning_rate: Rate

@@ -26,7 +26,7 @@ TEMPERATURE = 0.07  # of BLIP's contrastive loss, fixed where BLIP starts; CLIP 
 class NextToken:
     """Causal language modelling of the documents, as one stream of text."""
 
-    first, last, rate = BOS, EOS, 1.0
+    first, last, rate, share = BOS, EOS, 1.0, 1.0  # of the learning rate, and of the steps
 
     def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
         train, valid = (
@@ -107,6 +107,7 @@ class Contrastive:
     """CLIP: within a batch, captions find their images and images their captions."""
 
     rate = 1 / 5  # of the learning rate: small batches of pairs give noisy gradients
+    share = 1 / 2  # of the steps: one with pictures costs two or more without
 
     def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
         def pairs(images: np.ndarray, captions: list[str]) -> tuple[np.ndarray, Tensor]:

@@ -46,6 +46,7 @@ def train(
         size = Size(len(tokenizer), width, layers, heads, pictures.train_images.shape[1])
         model = kind(kind.config_class(**configurations(size)[family])).train()
         objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, batch_size)
+        steps = round(steps * objective.share)
         every = list(model.parameters())
         decayed = [{"params": [p for p in every if p.ndim >= 2], "weight_decay": 0.01},
                    {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
