@@ -16,8 +16,8 @@ from tests.encoders.conftest import SMALL, TEXTS, with_parts
 BUDGET = {
     "llama": {"steps": 120, "batch_size": 8, "learning_rate": 6e-3},
     "bert": {"steps": 350, "batch_size": 8, "learning_rate": 6e-3},
-    "clip": {"steps": 100, "batch_size": 32, "learning_rate": 0.015},
-    "blip": {"steps": 100, "batch_size": 32, "learning_rate": 0.015},
+    "clip": {"steps": 200, "batch_size": 32, "learning_rate": 0.015},
+    "blip": {"steps": 200, "batch_size": 32, "learning_rate": 0.015},
 }
 
 
