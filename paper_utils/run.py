@@ -28,6 +28,7 @@ from paper_utils.store import mirror, write_atomically, write_json
 ROOT = provenance.ROOT
 NOTEBOOKS, RUNS, RELEASE = ROOT / "notebooks", ROOT / "runs", ROOT / "artifacts" / "release"
 LOCK, KERNEL = "run.lock", "python3"
+HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
 RESULTS_VERSION = 2
 
 
@@ -251,8 +252,10 @@ def execute(
                 read(source), str(executed), parameters=parameters, kernel_name=KERNEL,
                 progress_bar=False, start_timeout=120, cwd=str(folder), log_output=False,
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
-                # What goes to the terminal (progress, the kernel's own log) stays out of the cells.
-                extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False"],
+                # What goes to the terminal (progress) stays out of the cells; a kernel that ends
+                # while it still listens does not complain.
+                extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False",
+                                 f"--IPKernelApp.exec_lines={HUSH}"],
             )  # fmt: skip
         except NoSuchKernel:
             line = f"the Jupyter kernel {KERNEL!r} is missing; python -m pip install ipykernel"
