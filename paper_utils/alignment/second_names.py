@@ -69,7 +69,7 @@ class Questions:
             for way, found in tables.items():  # 1: nearer to the partner than to its swap
                 margins = [table[i, i] - table[i, j] for table in found
                            for i, j in ((first, twin), (twin, first))]  # fmt: skip
-                signs = np.sign(np.where(np.abs(margins) < TIE, 0.0, margins))  # (2 tables, pairs); 0: tied
+                signs = np.sign(np.where(np.abs(margins) < TIE, 0.0, margins))  # 0: tied
                 right[way] = ((1 + signs) / 2).mean(axis=0)
             values = {way: float(part.mean()) for way, part in right.items()}
             gain = np.mean(list(right.values()), axis=0) - 0.5
