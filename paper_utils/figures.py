@@ -10,44 +10,26 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-MODALITY = {  # of Okabe and Ito, safe for colour-blind readers
-    "action": "#D55E00",
-    "language": "#0072B2",
-    "vision-language": "#009E73",
-    "lexical": "#7F7F7F",
-}
+# Colours are of Okabe and Ito, safe for colour-blind readers.
+MODALITY = {"action": "#D55E00", "language": "#0072B2", "vision-language": "#009E73",
+            "lexical": "#7F7F7F"}  # fmt: skip
 PAPER = (0.70, 0.73)  # precision@15 with decoders and BLIP, as the paper's abstract gives it
 ACCENTS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 GREY = "#7F7F7F"
-PLAYER = {
-    "expert": "#000000",
-    "trained": "#D55E00",
-    "bilingual": "#0072B2",
-    "bilingual-shuffled": "#009E73",
-    "held-out": "#CC79A7",
-    "shuffled": "#E69F00",
-    "untrained": "#56B4E9",
-    "random": "#7F7F7F",
-}
+PLAYER = {"expert": "#000000", "trained": "#D55E00", "bilingual": "#0072B2",
+          "bilingual-shuffled": "#009E73", "held-out": "#CC79A7", "shuffled": "#E69F00",
+          "untrained": "#56B4E9", "random": "#7F7F7F"}  # fmt: skip
+NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B3FA0",
+         "yellow": "#E6C200", "grey": "#7F7F7F", "(none)": "#000000"}  # fmt: skip
+CHANCE = {"color": "black", "linestyle": ":", "linewidth": 1}
 
-sns.set_theme(
-    style="ticks",
-    context="paper",
-    font_scale=1.1,
-    rc={
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titleweight": "bold",
-        "axes.titlesize": "medium",
-        "axes.titlelocation": "left",
-        "axes.prop_cycle": plt.cycler(color=ACCENTS),
-        "errorbar.capsize": 2.5,
-        "figure.constrained_layout.use": True,
-        "legend.frameon": False,
-        "pdf.fonttype": 42,
-        "svg.hashsalt": "paper",
-    },
-)
+sns.set_theme(style="ticks", context="paper", font_scale=1.1, rc={
+    "axes.spines.right": False, "axes.spines.top": False, "axes.titleweight": "bold",
+    "axes.titlesize": "medium", "axes.titlelocation": "left",
+    "axes.prop_cycle": plt.cycler(color=ACCENTS), "errorbar.capsize": 2.5,
+    "figure.constrained_layout.use": True, "legend.frameon": False, "pdf.fonttype": 42,
+    "svg.hashsalt": "paper",
+})  # fmt: skip
 
 
 def _points(axis, at, rows: pd.DataFrame, column: str, along: str = "y", **how) -> None:
@@ -59,8 +41,7 @@ def _points(axis, at, rows: pd.DataFrame, column: str, along: str = "y", **how) 
 
 def _panels(count: int, columns: int, width: float, height: float, **how):
     """A figure and its first ``count`` axes, in rows; the others are empty."""
-    columns = min(columns, count)
-    rows = -(-count // columns)
+    columns, rows = min(columns, count), -(-count // min(columns, count))
     size = width * columns, height * rows
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **how)
     for axis in axes.flat[count:]:
@@ -75,8 +56,7 @@ def points(
 ) -> Figure:  # fmt: skip
     """Values of column ``y`` by category ``x``, a colour per ``hue``, a panel per ``panel``.
 
-    Intervals are drawn where the table has them (low, high); ``line``: dotted, across, as chance.
-    """
+    Intervals are drawn where the table has them (low, high); ``line``: dotted across, as chance."""
     names = list(dict.fromkeys(table[panel])) if panel else [y]
     hues = list(dict.fromkeys(table[hue]))
     colours = colours or dict(zip(hues, cycle([*ACCENTS, GREY])))
@@ -92,15 +72,14 @@ def points(
             else:
                 axis.plot(at, rows[y], "o", markersize=4, color=colours[one], label=one)
         if line is not None:
-            axis.axhline(line, color="black", linestyle=":", linewidth=1)
+            axis.axhline(line, **CHANCE)
         slant = {"rotation": 35, "ha": "right"} if len(names) > 1 or len(places) > 6 else {}
         axis.set_xticks(range(len(places)), places, fontsize=8.5, **slant)
         axis.set(ylim=limits, title=str(name).replace("_", " "))
         axis.grid(axis="y", linewidth=0.4)
     if len(hues) > 1:
-        _legend_above(
-            figure, axes[0], ncols=min(len(hues), max(3, round(size[0] * len(axes) / 1.6)))
-        )
+        widest = max(3, round(size[0] * len(axes) / 1.6))
+        _legend_above(figure, axes[0], ncols=min(len(hues), widest))
     return figure
 
 
@@ -109,12 +88,8 @@ def _legend_above(figure: Figure, axis, ncols: int = 3, **how) -> None:
     figure.legend(*named, loc="outside upper center", ncols=ncols, **how)
 
 
-# Notebook 01 ----------------------------------------------------------------------------------
-
-
-def pictures(
-    frames: Sequence[np.ndarray], titles: Sequence[str], columns: int = 4, size: float = 2.0
-) -> Figure:
+def pictures(frames: Sequence[np.ndarray], titles: Sequence[str], columns: int = 4,
+             size: float = 2.0) -> Figure:  # fmt: skip
     """A grid of pictures, each under its caption."""
     figure, axes = _panels(len(frames), columns, size, size + 0.45)
     for axis, frame, title in zip(axes, frames, titles):
@@ -128,8 +103,7 @@ def pictures(
 def filmstrip(film) -> Figure:
     """An episode frame by frame, at most 14, each frame under the action that follows it."""
     shown = np.unique(np.linspace(0, len(film.frames) - 1, min(14, len(film.frames))).astype(int))
-    end = "done" if film.success else "not done"
-    captions = [*film.actions, end][: len(film.frames)]
+    captions = [*film.actions, "done" if film.success else "not done"][: len(film.frames)]
     titles = [f"{step}: {captions[step]}" for step in shown]
     columns = -(-len(shown) // -(-len(shown) // 7))  # rows of equal length, at most seven
     figure = pictures([film.frames[i] for i in shown], titles, columns, size=1.5)
@@ -138,37 +112,31 @@ def filmstrip(film) -> Figure:
 
 
 def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
-    """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom).
-
-    Numbers are those of the array; what they mean is drawn: hidden cells are hatched, walls grey.
-    """
+    """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom): numbers
+    of the array and what they mean; hidden cells are hatched, walls grey."""
     from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
 
     figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), width_ratios=[1.15, 1, 1, 1])
     axes[0].imshow(frame, interpolation="nearest")
     axes[0].set_title("scene (agent: red; lit: its view)")
-    axes[0].set_axis_off()
     states = {0: "open", 1: "closed", 2: "locked"}
     for channel, (axis, title) in enumerate(zip(axes[1:], ("object", "colour", "door state"))):
         for x, y in np.ndindex(7, 7):  # the array is (x, y), as a picture is
             kind, colour = IDX_TO_OBJECT[view[x, y, 0]], IDX_TO_COLOR[view[x, y, 1]]
             thing = kind in ("door", "key", "ball", "box")
             face = {"unseen": "#3A3A3A", "wall": "#BDBDBD"}.get(kind, "white")
-            if channel == 1 and thing:
-                face = NAMED[colour]
-            axis.add_patch(
-                plt.Rectangle((x, y), 1, 1, facecolor=face, edgecolor="#8A8A8A", linewidth=0.6,
-                              hatch="////" if kind == "unseen" else None)
-            )  # fmt: skip
+            axis.add_patch(plt.Rectangle(
+                (x, y), 1, 1, facecolor=NAMED[colour] if channel == 1 and thing else face,
+                edgecolor="#8A8A8A", linewidth=0.6, hatch="////" if kind == "unseen" else None,
+            ))  # fmt: skip
             if thing:
                 text = (kind, colour, states[view[x, y, 2]] if kind == "door" else "–")[channel]
                 dark = channel == 1 and colour not in ("yellow", "grey")
-                axis.text(
-                    x + 0.5, y + 0.5, f"{text}\n{view[x, y, channel]}", ha="center", va="center",
-                    fontsize=7, color="white" if dark else "black",
-                )  # fmt: skip
+                axis.text(x + 0.5, y + 0.5, f"{text}\n{view[x, y, channel]}", ha="center",
+                          va="center", fontsize=7, color="white" if dark else "black")  # fmt: skip
         axis.add_patch(plt.Rectangle((3, 6), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5))
         axis.set(xlim=(0, 7), ylim=(7, 0), aspect="equal", title=f"channel {channel}: {title}")
+    for axis in axes:
         axis.set_axis_off()
     return figure
 
@@ -176,12 +144,11 @@ def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
 def episode_lengths(steps: pd.DataFrame) -> Figure:
     """Distribution of episode lengths per level (columns ``level`` and ``steps``)."""
     figure, axis = plt.subplots(figsize=(6.5, 3.0))
-    order = steps.groupby("level")["steps"].mean().sort_values().index
-    colours = dict(zip(order, cycle(ACCENTS)))
-    sns.ecdfplot(steps, x="steps", hue="level", hue_order=order, palette=colours, ax=axis)
+    means = steps.groupby("level")["steps"].mean().sort_values()
+    colours = dict(zip(means.index, cycle(ACCENTS)))
+    sns.ecdfplot(steps, x="steps", hue="level", hue_order=means.index, palette=colours, ax=axis)
     for level, colour in colours.items():
-        mean = steps.loc[steps["level"] == level, "steps"].mean()
-        axis.axvline(mean, color=colour, linestyle=":", linewidth=1)
+        axis.axvline(means[level], **CHANCE | {"color": colour})
     sns.move_legend(axis, "lower right", title=None)
     axis.set(xlabel="steps of the expert (dotted: mean)", ylabel="share of demonstrations")
     return figure
@@ -189,21 +156,17 @@ def episode_lengths(steps: pd.DataFrame) -> Figure:
 
 def factor_counts(table: pd.DataFrame) -> Figure:
     """How many instructions say each verb, colour, type and location."""
-    names = {"verb": "verb", "colour": "colour", "type": "type", "location": "location"}
-    figure, axes = plt.subplots(1, len(names), figsize=(10, 2.6))
-    for axis, (column, title) in zip(axes, names.items()):
+    figure, axes = plt.subplots(1, 4, figsize=(10, 2.6))
+    for axis, column in zip(axes, ("verb", "colour", "type", "location")):
         counts = table[column].replace("", "(none)").value_counts()
         axis.barh(counts.index, counts, color=MODALITY["language"])
         axis.bar_label(axis.containers[0], padding=2, fontsize=8)
         axis.invert_yaxis()
-        axis.set(title=title, xlim=(0, counts.max() * 1.25))
+        axis.set(title=column, xlim=(0, counts.max() * 1.25))
         axis.tick_params(axis="y", length=0)
         axis.xaxis.set_visible(False)
         axis.spines[["bottom"]].set_visible(False)
     return figure
-
-
-# Notebook 02 ----------------------------------------------------------------------------------
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:
@@ -220,10 +183,8 @@ def training_curves(curves: pd.DataFrame) -> Figure:
              ylabel="cross-entropy (nats)", ylim=(0, None))  # fmt: skip
     trained = curves[curves["condition"] == "trained"]
     for column, colour in zip([c for c in curves if c.startswith("accuracy ")], cycle(ACCENTS)):
-        mean = trained.groupby("step")[column].mean()
-        right.plot(
-            mean.index, mean, color=colour, marker=".", label=column.removeprefix("accuracy ")
-        )
+        mean, label = trained.groupby("step")[column].mean(), column.removeprefix("accuracy ")
+        right.plot(mean.index, mean, color=colour, marker=".", label=label)
     right.legend()
     right.set(title="single actions, trained agents", xlabel="optimiser step",
               ylabel="validation accuracy")  # fmt: skip
@@ -234,52 +195,40 @@ def attention(film, steps: Sequence[int]) -> Figure:
     """Where the policy looks (orange frames): mean attention over queries, by step."""
     from minigrid.core.grid import Grid
 
-    figure, axes = plt.subplots(1, len(steps), figsize=(1.9 * len(steps), 2.5))
-    for axis, step in zip(np.atleast_1d(axes), steps):
+    figure, axes = _panels(len(steps), len(steps), 1.9, 2.5)
+    for axis, step in zip(axes, steps):
         grid, visible = Grid.decode(film.views[step])
         picture = grid.render(16, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
         axis.imshow(picture, interpolation="nearest")
         weight = film.attention[step].mean(0).T  # (y, x)
         for (y, x), share in np.ndenumerate(weight / weight.max()):
-            axis.add_patch(
-                plt.Rectangle((16 * x + 1, 16 * y + 1), 13, 13, fill=False, linewidth=3,
-                              edgecolor=ACCENTS[4], alpha=share)
-            )  # fmt: skip
-        axis.set_title(
-            f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal", loc="center"
-        )
+            axis.add_patch(plt.Rectangle((16 * x + 1, 16 * y + 1), 13, 13, fill=False, linewidth=3,
+                                         edgecolor=ACCENTS[4], alpha=share))  # fmt: skip
+        axis.set_title(f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal",
+                       loc="center")  # fmt: skip
         axis.set_axis_off()
     figure.suptitle(f"“{film.instruction}”", fontsize=10, fontweight="bold")
     return figure
 
 
-# Notebook 03 ----------------------------------------------------------------------------------
-
-
-NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B3FA0",
-         "yellow": "#E6C200", "grey": "#7F7F7F", "(none)": "#000000"}  # fmt: skip
-
-
 def maps(spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False) -> Figure:
     """Two principal components of each space, a point per instruction, coloured by a factor.
 
-    Points are jittered by a hundredth of the map, so that equal ones show.  ``named`` draws colours
-    as they are called.
-    """
+    Points are jittered, so that equal ones show.  ``named`` draws colours as they are called."""
     from sklearn.decomposition import PCA
 
-    values = sorted(dict.fromkeys(labels.replace("", "(none)")))
+    labels = labels.replace("", "(none)")
+    values = sorted(set(labels))
     colours = [NAMED[value] for value in values] if named else [*ACCENTS, GREY][: len(values)]
     random = np.random.default_rng(0)
     order = random.permutation(len(labels))  # no colour always on top
-    labels = labels.replace("", "(none)").iloc[order]
     figure, axes = _panels(len(spaces), 4, 2.8, 2.8)
     for axis, (name, space) in zip(axes, spaces.items()):
         components = PCA(2, svd_solver="full")
         points = components.fit_transform(space)[order]
         points += random.normal(size=points.shape) * np.ptp(points, axis=0) / 100
         sns.scatterplot(
-            x=points[:, 0], y=points[:, 1], hue=labels.to_numpy(), hue_order=values,
+            x=points[:, 0], y=points[:, 1], hue=labels.to_numpy()[order], hue_order=values,
             palette=colours, s=14, linewidth=0, alpha=0.55, legend=axis is axes[0], ax=axis,
         )  # fmt: skip
         axis.set(xticks=[], yticks=[])
@@ -292,15 +241,11 @@ def maps(spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False) 
     return figure
 
 
-# Notebooks 04 and 05 --------------------------------------------------------------------------
-
-
 def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     """What the paper's measure cannot tell, beside what second names can, a row per reference.
 
     ``headline``: `study.headline`; ``second``: columns reference, value, low, high (of agents) and
-    control (the best of all controls with that reference), in second names.
-    """
+    control (the best of all controls with that reference), in second names."""
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.42 * len(headline) + 1.7), sharey=True)
     y, action = np.arange(len(headline))[::-1], MODALITY["action"]
     second = second.set_index("reference").reindex(headline["reference"]).reset_index()
@@ -310,7 +255,7 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     for axis, rows, control in ((axes[0], headline, best), (axes[1], second, second["control"])):
         axis.plot(control, y - 0.12, "D", color=GREY, markersize=5, label="best control")
         _points(axis, y + 0.1, rows, "value", along="x", color=action, markersize=6, label="agents")
-        axis.axvline(headline["chance"].iloc[0], color="black", linestyle=":", linewidth=1)
+        axis.axvline(headline["chance"].iloc[0], **CHANCE)
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(headline) - 0.2), xlabel=f"precision@{k}")
         axis.grid(axis="x", linewidth=0.4)
     axes[0].set_title("First names: knowing nothing does as well")
@@ -320,18 +265,12 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     return figure
 
 
-def dots(
-    table: pd.DataFrame, panels: dict[str, str], order: Sequence[str], colours: dict[str, str],
-    chances: dict[str, float],
-) -> Figure:  # fmt: skip
-    """A panel per measure, a row per encoder: seeds as small dots and their mean as a large one.
-
-    ``table``: columns encoder, measure, value; low and high, where there are intervals.
-    """
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(2.5 * len(panels) + 2, 0.25 * len(order) + 1.1), sharey=True,
-        squeeze=False,
-    )  # fmt: skip
+def dots(table: pd.DataFrame, panels: dict[str, str], order: Sequence[str],
+         colours: dict[str, str], chances: dict[str, float]) -> Figure:  # fmt: skip
+    """A panel per measure, a row per encoder: seeds as small dots and their mean as a large one, or
+    intervals.  ``table``: columns encoder, measure, value; low and high, where there are any."""
+    size = (2.5 * len(panels) + 2, 0.25 * len(order) + 1.1)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
     y = dict(zip(order, range(len(order))[::-1]))
     for axis, (measure, title) in zip(axes[0], panels.items()):
         part = table[(table["measure"] == measure) & table["encoder"].isin(order)]
@@ -343,7 +282,7 @@ def dots(
             axis.plot(each["value"], place, "o", color=colours[name], alpha=0.3, markersize=3)
             axis.plot(each["value"].mean(), y[name], "o", color=colours[name], markersize=6)
         if measure in chances:
-            axis.axvline(chances[measure], color="black", linestyle=":", linewidth=1)
+            axis.axvline(chances[measure], **CHANCE)
         axis.set(title=title, xlim=(-0.03, 1.03))
         axis.grid(axis="x", linewidth=0.4)
     axes[0, 0].set_yticks(list(y.values()), list(y))
@@ -352,10 +291,9 @@ def dots(
 
 def verb(table: pd.DataFrame) -> Figure:
     """CKA of each agent, untrained and trained, with each reference: all verbs, and within one."""
-    withins = list(dict.fromkeys(table["within"]))
-    figure, axes = plt.subplots(1, len(withins), figsize=(4.2 * len(withins), 3.2), sharey=True)
-    references = list(dict.fromkeys(table["reference"]))
-    for axis, within in zip(np.atleast_1d(axes), withins):
+    withins, references = (list(dict.fromkeys(table[name])) for name in ("within", "reference"))
+    figure, axes = _panels(len(withins), len(withins), 4.2, 3.2, sharey=True)
+    for axis, within in zip(axes, withins):
         part = table[table["within"] == within]
         means = part.groupby(["reference", "kind", "seed"])["linear_cka"].mean()
         for x, reference in enumerate(references):
@@ -367,6 +305,6 @@ def verb(table: pd.DataFrame) -> Figure:
         axis.set_xticks(range(len(references)), references, rotation=30, ha="right")
         axis.set_title(f"{within} ({part['N'].iloc[0]} instructions)")
         axis.grid(axis="y", linewidth=0.4)
-    np.atleast_1d(axes)[0].set_ylabel("linear CKA with the reference")
-    _legend_above(figure, np.atleast_1d(axes)[0], ncols=2)
+    axes[0].set_ylabel("linear CKA with the reference")
+    _legend_above(figure, axes[0], ncols=2)
     return figure

@@ -10,13 +10,7 @@ from scipy.stats import false_discovery_control
 
 from paper_utils import parallel
 from paper_utils.alignment import inference, retrieval
-from paper_utils.alignment.metrics import (
-    MAX_DUPLICATES,
-    RELATIONS,
-    check_choice,
-    check_embedding,
-    check_k,
-)
+from paper_utils.alignment.metrics import RELATIONS, check_choice, check_embedding, check_k
 
 RETRIEVAL = ("precision_at_1", "precision_at_k")
 METRICS = (*RETRIEVAL, *RELATIONS)
@@ -31,13 +25,11 @@ def score(
     splits: Sequence[str] = ("random",), k: int = 15, dimension: int | None = 32, folds: int = 5,
     permutations: int = 200, lexical: Sequence[str] = (), seed: int = 0, compute: Any = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:  # fmt: skip
-    """One score per pair x metric x split x direction, and the items' parts (R, N) of each.
+    """A score per pair x metric x split x direction, each the mean of its items' parts (R, N).
 
-    Arguments, errors and columns as for `compare`, whose intervals come from the parts: a score is
-    the mean of its parts; NaN: never tested.  Hits and overlaps are the items' own; for CKA and RSA
-    they are infinitesimal-jackknife pseudo-values, because resampling rows would add pairs of
-    duplicates at distance 0 and bias the score.
-    """
+    Arguments, errors and columns as for `compare`, whose intervals come from the parts (NaN: never
+    tested).  For CKA and RSA they are infinitesimal-jackknife pseudo-values: resampled rows would
+    add pairs at distance 0 and bias the score."""
     arrays = _arrays(embeddings, factors, lexical)
     items = len(next(iter(arrays.values())))
     check_k(k, items)
@@ -52,17 +44,12 @@ def score(
         check_choice(metric, METRICS, "metric")
     if not pairs or not metrics:
         raise ValueError("nothing to compare: no metric or no pair")
+    rows, parts, everything = [], [], np.arange(items)
+    chances = {"mutual_knn": k / (items - 1), "precision_at_1": 1 / items,
+               "precision_at_k": k / items}  # fmt: skip
 
-    def draws(blocks: np.ndarray) -> np.ndarray:  # row 0 is the observed pairing
-        drawn = inference.permutations(items, permutations, seed, blocks)
-        return np.vstack([np.arange(items), drawn])
-
-    rows, parts = [], []
-    chances = {
-        "mutual_knn": k / (items - 1),
-        "precision_at_1": 1 / items,
-        "precision_at_k": k / items,
-    }
+    def draws(blocks: np.ndarray | None = None) -> np.ndarray:  # row 0 is the observed pairing
+        return np.vstack([everything, inference.permutations(items, permutations, seed, blocks)])
 
     def add(pair: Pair, metric: str, split: str, direction: str, part, values) -> None:
         null = values[1:]
@@ -77,23 +64,22 @@ def score(
     for name in splits if searched else ():
         split = retrieval.make_split(name, items, factors, folds, seed)
         tasks = [(n, retrieval.reduced, arrays[n], split, dimension) for n in names]
-        spaces, drawn = dict(zip(names, _map(tasks, compute))), draws(split.blocks)
-        tasks = [
-            (pair, _retrieve, *(spaces[n] for n in pair), split, drawn, searched, k)
-            for pair in pairs
-        ]
-        for pair, results in zip(pairs, _map(tasks, compute)):
+        spaces = dict(zip(names, parallel.map(_call, tasks, compute)))
+        drawn = draws(split.blocks)
+        tasks = [(pair, _retrieve, *(spaces[n] for n in pair), split, drawn, searched, k)
+                 for pair in pairs]  # fmt: skip
+        for pair, results in zip(pairs, parallel.map(_call, tasks, compute)):
             for metric, direction, part, values in results:
                 add(pair, metric, name, direction, part, values)
 
     # Relations: one table per encoder, whose products with the others' are the scores.
-    drawn = draws(np.zeros(items))
+    drawn = draws()
     for metric in (metric for metric in metrics if metric in RELATIONS):
         tasks = [(n, _relation, metric, arrays[n] - arrays[n].mean(axis=0), k) for n in names]
-        stack = np.stack(_map(tasks, compute))
-        starts = range(0, len(drawn), CHUNK)
-        tasks = [("tables", _products, stack, drawn[s : s + CHUNK]) for s in starts]
-        products = np.concatenate(_map(tasks, compute))  # (P + 1, E, E)
+        stack = np.stack(parallel.map(_call, tasks, compute))
+        tasks = [("tables", _products, stack, drawn[start : start + CHUNK])
+                 for start in range(0, len(drawn), CHUNK)]  # fmt: skip
+        products = np.concatenate(parallel.map(_call, tasks, compute))  # (P + 1, E, E)
         own = np.sum(stack**2, axis=2)  # (E, N)
         for pair in pairs:
             a, b = map(names.index, pair)
@@ -101,21 +87,18 @@ def score(
             if metric != "mutual_knn":  # a cosine of tables: a row and a column are one item's
                 part = values[0] / items + 2 * (part - values[0] * (own[a] + own[b]) / 2)
             add(pair, metric, "all", "symmetric", part * items, values)
-    columns = ["first", "second", "metric", "split", "direction", "value", "chance", "N", "k",
-               "null_mean", "p"]  # fmt: skip
+    columns = "first second metric split direction value chance N k null_mean p".split()
     return pd.DataFrame(rows, columns=columns), np.array(parts)
 
 
 def compare(
     embeddings: Mapping[str, object], factors: pd.DataFrame | None = None, *,
-    bootstrap: int = 1000, seed: int = 0, **options,
-) -> pd.DataFrame:  # fmt: skip
+    bootstrap: int = 1000, seed: int = 0, **options) -> pd.DataFrame:  # fmt: skip
     """Every pair of embeddings by every metric: one row per pair x metric x split x direction.
 
     Arguments:
         embeddings: name -> (N, d) array, DataFrame indexed by id, or (ids, array).
-        factors: one row per instruction, in the same order; needed for ids, for the splits that
-            leave a factor out, and for intervals stratified by ``template``.
+        factors: a row per instruction, for ids, splits by factor, and intervals by ``template``.
         bootstrap: draws of each interval; ``seed`` of all random streams.
         pairs: (first, second) names; all by default.
         metrics: of METRICS; all by default.  Metrics without a map see centred rows.
@@ -127,9 +110,8 @@ def compare(
 
     Columns: first, second, metric, split (``all`` where nothing is fitted), direction (``forward``
     maps first and searches second, ``backward``, or ``symmetric``), value, chance, N, k; null_mean
-    and p of the null (one-sided); low, high: 95 % bootstrap over instructions, of the encoders and
-    maps as they are (a refit on repeated rows would leak into the test); p_adjusted
-    (Benjamini-Hochberg over the pairs of one metric, split and direction).
+    and p of the null (one-sided); low, high: 95 % bootstrap over instructions without a refit,
+    which repeated rows would leak into; p_adjusted (Benjamini-Hochberg over pairs).
 
     Raises ValueError, one line, for misordered ids, unequal N, NaN, constant or too many
     duplicated rows, N <= k, unknown names.
@@ -145,9 +127,8 @@ def compare(
     return frame.assign(low=low, high=high, p_adjusted=together.transform(adjust))
 
 
-def _arrays(
-    embeddings: Mapping[str, object], factors: pd.DataFrame | None, lexical: Sequence[str]
-) -> dict[str, np.ndarray]:
+def _arrays(embeddings: Mapping[str, object], factors: pd.DataFrame | None,
+            lexical: Sequence[str]) -> dict[str, np.ndarray]:  # fmt: skip
     """Checked arrays (N, d) by name, all in the order of ``factors``."""
     if len(embeddings) < 2:
         raise ValueError("at least two embeddings are needed to compare")
@@ -155,12 +136,10 @@ def _arrays(
         raise ValueError("factors has duplicated ids: one row per instruction is needed")
     arrays: dict[str, np.ndarray] = {}
     for name, values in embeddings.items():
-        ids = None
         if isinstance(values, pd.DataFrame):
-            ids, values = values.index.to_numpy(), values.to_numpy()
-        elif isinstance(values, tuple):
-            ids, values = values
-        array = check_embedding(values, name, 1.0 if name in lexical else MAX_DUPLICATES)
+            values = (values.index.to_numpy(), values.to_numpy())
+        ids, values = values if isinstance(values, tuple) else (None, values)
+        array = check_embedding(values, name, **({"duplicates": 1.0} if name in lexical else {}))
         rows = len(next(iter(arrays.values()), array)) if factors is None else len(factors)
         if len(array) != rows:
             raise ValueError(f"{name} has {len(array)} rows, but {rows} are expected")
@@ -173,13 +152,8 @@ def _arrays(
     return arrays
 
 
-def _map(tasks: list, compute: Any) -> list:
-    """Results of tasks (label, function, *arguments), each on one thread: with more, the last bit
-    of a product would depend on how many."""
-    return parallel.map(_call, tasks, compute)
-
-
 def _call(task: tuple):
+    """The result of a task (label, function, *arguments); its errors begin with the label."""
     label, function, *arguments = task
     try:
         return function(*arguments)
@@ -200,8 +174,8 @@ def _retrieve(A, B, split, draws, metrics, k) -> list[tuple]:
 
 
 def _relation(metric: str, X: np.ndarray, k: int) -> np.ndarray:
-    made = RELATIONS[metric](X, k)
-    return made if isinstance(made, np.ndarray) else made.toarray()
+    table = RELATIONS[metric](X, k)
+    return table if isinstance(table, np.ndarray) else table.toarray()
 
 
 def _products(stack: np.ndarray, draws: np.ndarray) -> np.ndarray:

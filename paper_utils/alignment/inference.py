@@ -11,9 +11,8 @@ from paper_utils.config import generator
 SLACK = 1e-12  # equal scores may differ in the last bit; equality counts against the score
 
 
-def permutations(
-    items: int, count: int, seed: int = 0, within: Sequence | None = None
-) -> np.ndarray:
+def permutations(items: int, count: int, seed: int = 0,
+                 within: Sequence | None = None) -> np.ndarray:  # fmt: skip
     """``count`` permutations (count, items); rows move only among equal labels ``within``."""
     random = generator("permutations", seed)
     labels = np.zeros(items) if within is None else np.asarray(within)
@@ -27,10 +26,8 @@ def permutations(
 def induced(permutations: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Each permutation's first-return map on ``rows``: (P, N) -> (P, len(rows)), values in rows.
 
-    Following a cycle until it comes back to ``rows`` permutes them uniformly if the original was
-    uniform.  So a training set keeps its members, and with them its mean and its components, while
-    its pairing is redrawn; overlapping training sets are redrawn alike.
-    """
+    They are uniform if the original is.  So a training set keeps its members, mean and components
+    while its pairing is redrawn, and overlapping training sets are redrawn alike."""
     inside = np.zeros(permutations.shape[1], dtype=bool)
     inside[rows] = True
     image = permutations[:, rows]
@@ -58,9 +55,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
     p = np.asarray(p, dtype=float)
     order = np.argsort(p)
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(steps, 1.0)
-    return adjusted
+    return np.minimum(steps, 1.0)[np.argsort(order)]
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
@@ -74,13 +69,11 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     return float(binomtest(int(only_first), total).pvalue) if total else 1.0
 
 
-def item_intervals(
-    items: np.ndarray, factors: pd.DataFrame | None, count: int, seed: int = 0
-) -> np.ndarray:
+def item_intervals(items: np.ndarray, factors: pd.DataFrame | None, count: int,
+                   seed: int = 0) -> np.ndarray:  # fmt: skip
     """95 % bootstrap intervals (2, S) of the means of S scores over their items (S, N).
 
-    Items are drawn anew within the templates of ``factors``; NaN items were never tested.
-    """
+    Items are drawn anew within the templates of ``factors``; NaN: an item that was never tested."""
     random, size = generator("bootstrap", seed), items.shape[1]
     draws = np.zeros((count, size))
     strata = np.zeros(size) if factors is None else factors["template"].to_numpy()
@@ -96,18 +89,13 @@ def seed_bootstrap(values: np.ndarray, model: str, count: int = 2000) -> np.ndar
     """Bootstrap means (count,) of values (agent seeds, model seeds), drawing both kinds of seed.
 
     Equal numbers of agents are drawn alike, and so are the seeds of one ``model``: differences of
-    two such means are paired.  An axis of length 1 has nothing to draw from.
-    """
-    picks = [
-        generator(stream, *key, n).multinomial(n, np.full(n, 1 / n), count) / n
-        for (stream, key), n in zip(
-            (("agent seeds", ()), ("model seeds", tuple(model.encode()))), values.shape, strict=True
-        )
-    ]
+    two such means are paired."""
+    streams = (("agent seeds",), ("model seeds", *model.encode()))
+    picks = [generator(*stream, n).multinomial(n, np.full(n, 1 / n), count) / n
+             for stream, n in zip(streams, values.shape, strict=True)]  # fmt: skip
     return np.einsum("ba,bm,am->b", *picks, values)
 
 
 def interval(draws: np.ndarray) -> tuple[float, float]:
     """The middle 95 % of bootstrap draws."""
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return float(low), float(high)
+    return tuple(np.quantile(draws, (0.025, 0.975)).tolist())

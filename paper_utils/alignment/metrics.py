@@ -1,12 +1,11 @@
 """Similarities of two embeddings X (N, d1) and Y (N, d2) of the same N items, without a map.
 
-Each metric is one inner product, ``metric(X, Y) = sum(R(X) * R(Y))``, of a table R (N, N) that
-depends on one side alone.  `RELATIONS` holds the tables: the values, their nulls (rows and columns
-of one table permuted) and each item's share all come from them.
+Each metric is an inner product, ``sum(R(X) * R(Y))``, of tables R (N, N) of one side each, from
+`RELATIONS`.  Values, nulls (one table's items permuted) and items' shares all come from them.
 """
 
 from collections.abc import Callable
-from operator import index
+from numbers import Integral
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -21,17 +20,15 @@ MAX_DUPLICATES = 0.5
 def check_embedding(values, name: str = "X", duplicates: float = MAX_DUPLICATES) -> np.ndarray:
     """``values`` as float64 (N, d), or a ValueError that names the first problem in one line.
 
-    Refused: not two-dimensional, fewer than 4 rows, NaN or infinity, all rows equal, a row with
-    one value throughout (d > 1), more than a share ``duplicates`` of rows equal to an earlier row.
-    """
+    Refused: not (N, d), N < 4, NaN or infinity, all rows equal, a row with one value throughout
+    (d > 1), more than a share ``duplicates`` of rows equal to an earlier row."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} is not an array of numbers") from None
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(f"{name} must have shape (N, d), not {array.shape}")
-    rows = len(array)
-    if rows < 4:
+    if (rows := len(array)) < 4:
         raise ValueError(f"{name} has {rows} rows; at least 4 are needed")
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
@@ -43,15 +40,13 @@ def check_embedding(values, name: str = "X", duplicates: float = MAX_DUPLICATES)
     if flat.size:
         raise ValueError(f"{name} has {flat.size} constant rows, first row {flat[0]:.0f}")
     if rows - distinct > duplicates * rows:
-        raise ValueError(
-            f"{name} has {rows - distinct} of {rows} rows equal to an earlier row "
-            f"(at most {duplicates:.0%} may be)"
-        )
+        raise ValueError(f"{name} has {rows - distinct} of {rows} rows equal to an earlier row "
+                         f"(at most {duplicates:.0%} may be)")  # fmt: skip
     return array
 
 
 def check_pair(X, Y) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides checked, with equally many rows; else ValueError."""
+    """Both sides as float64, if both pass `check_embedding` and have equally many rows."""
     X, Y = check_embedding(X, "X"), check_embedding(Y, "Y")
     if len(X) != len(Y):
         raise ValueError(f"X has {len(X)} rows and Y has {len(Y)}: row i of both must be one item")
@@ -60,11 +55,7 @@ def check_pair(X, Y) -> tuple[np.ndarray, np.ndarray]:
 
 def check_k(k: int, items: int) -> int:
     """``k``, or a ValueError unless it is an integer with 1 <= k < items."""
-    try:
-        valid = not isinstance(k, bool) and index(k) >= 1
-    except TypeError:
-        valid = False
-    if not valid:
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, not {k!r}")
     if items <= k:
         raise ValueError(f"N = {items} items are too few for k = {k} neighbours: N must exceed k")
@@ -81,19 +72,16 @@ def check_choice(value: str, allowed, what: str) -> str:
 def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
     """Sparse (N, N): membership of j in the k nearest neighbours of i by cosine; rows sum to k.
 
-    Self is dropped by its index.  Items tied for the last places share them, as under ties broken
-    at random: equal fractions, not an order of rows that two encoders would have in common.
-    Computed in blocks, so memory grows with N, not with its square.
+    Self is dropped by its index.  Items tied for the last places share them in equal fractions: an
+    order of rows would be common to two encoders.  In blocks: memory grows with N, not its square.
     """
     length = np.linalg.norm(X, axis=1, keepdims=True)
-    X = X / np.where(length > 0, length, 1.0)
-    step = max(1, BLOCK // len(X))
-    parts = []
+    X, step, parts = X / np.where(length > 0, length, 1.0), max(1, BLOCK // len(X)), []
     for start in range(0, len(X), step):
-        similar = X[start : start + step] @ X.T
+        similar = X[start : start + step] @ X.T  # (S, N)
         local = np.arange(len(similar))
         similar[local, start + local] = -np.inf
-        last = np.partition(similar, -k, axis=1)[:, -k, None]
+        last = np.partition(similar, -k, axis=1)[:, -k, None]  # (S, 1), the k-th nearest's
         rows, columns = np.nonzero(similar >= last - TIE)
         sure = similar[rows, columns] > last[rows, 0] + TIE
         places = k - np.bincount(rows[sure], minlength=len(similar))
@@ -106,7 +94,7 @@ def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
 def gram(X: np.ndarray) -> np.ndarray:
     """U-centred Gram matrix (Szekely and Rizzo, 2014): its inner product is the unbiased HSIC."""
     X = X - X.mean(axis=0)
-    X = X / np.linalg.norm(X)  # else small inputs underflow
+    X /= np.linalg.norm(X)  # else small inputs underflow
     table, n = X @ X.T, len(X)
     np.fill_diagonal(table, 0)
     rows = table.sum(axis=1) / (n - 2)
@@ -122,8 +110,7 @@ def dissimilarity_ranks(X: np.ndarray) -> np.ndarray:
     # Rounding makes equal distances tie, which they do in exact arithmetic only.
     ranks = rankdata(np.round(pdist(X, "cosine"), 12))
     ranks -= ranks.mean()
-    length = np.linalg.norm(ranks)
-    if length == 0:
+    if (length := np.linalg.norm(ranks)) == 0:
         raise ValueError("all pairs of rows are equally far apart: no structure to compare")
     return squareform(ranks / length, checks=False) / np.sqrt(2)
 
@@ -136,18 +123,17 @@ RELATIONS: dict[str, Callable] = {
 """Metric -> R(X, k), an (N, N) table, sparse or dense."""
 
 
-def _inner(metric: str, X, Y, k: int = 15) -> float:
+def _inner(metric: str, X, Y, k: int = 1) -> float:
     X, Y = check_pair(X, Y)
-    if metric == "mutual_knn":
-        check_k(k, len(X))
+    check_k(k, len(X))
     return float((RELATIONS[metric](X, k) * RELATIONS[metric](Y, k)).sum())
 
 
 def mutual_knn(X, Y, k: int = 15) -> float:
     """P@k, neighbour overlap: mean share of common k nearest neighbours (arXiv 2405.07987).
 
-    Cosine similarity, self excluded; chance is k/(N - 1).  With ties, the expected overlap under
-    ties broken at random, on either side by itself.  Invariant to rotation and isotropic scaling.
+    Cosine, self excluded, ties broken at random; chance is k/(N - 1).  Invariant to rotation and
+    isotropic scaling.
 
     >>> X = np.random.default_rng(0).normal(size=(50, 4))
     >>> round(mutual_knn(X, 2 * X, k=5), 6)
@@ -159,9 +145,8 @@ def mutual_knn(X, Y, k: int = 15) -> float:
 def linear_cka(X, Y) -> float:
     """Linear centred kernel alignment, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)).
 
-    Kornblith et al. (2019), whose value grows with d/N, with the unbiased HSIC of Song et al.
-    (2012) instead: near 0 (and possibly below) for independent inputs of any width.  Invariant to
-    rotation, translation and isotropic scaling.  Holds an (N, N) table in memory.
+    Kornblith et al. (2019), but with the unbiased HSIC of Song et al. (2012): about 0 for
+    independent inputs of any width.  Invariant to rotation, translation and isotropic scaling.
 
     >>> X = np.random.default_rng(0).normal(size=(50, 4))
     >>> round(linear_cka(X, 3 * X + 1), 6)
@@ -176,8 +161,7 @@ def linear_cka(X, Y) -> float:
 def rsa(X, Y) -> float:
     """Representational similarity: Spearman correlation of the two cosine distance matrices.
 
-    Kriegeskorte et al. (2008), upper triangles, ties at mid-rank.  Invariant to rotation and
-    isotropic scaling.  Holds N(N - 1)/2 distances in memory.
+    Kriegeskorte et al. (2008), upper triangles.  Invariant to rotation and isotropic scaling.
 
     >>> X = np.random.default_rng(0).normal(size=(50, 4))
     >>> round(rsa(X, 2 * X), 6)

@@ -1,11 +1,11 @@
 """Precision@k by a fitted map: rotate held-out items into the other space, search the whole pool.
 
-Centring, principal components and the orthogonal map (Procrustes) see the training rows only.  The
-definition is that of VLCA (arXiv 2302.06555), which fits its components on all rows.  One rotation
-serves both directions, and all permutations of a null share what depends on one side alone.
+The definition is that of VLCA (arXiv 2302.06555), except that centring and principal components,
+too, see the training rows only.  One rotation (Procrustes) serves both directions.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,47 +13,30 @@ import pandas as pd
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 
+from paper_utils.alignment import metrics
 from paper_utils.alignment.inference import induced
-from paper_utils.alignment.metrics import (
-    BLOCK,
-    TIE,
-    check_choice,
-    check_embedding,
-    check_k,
-    check_pair,
-)
+from paper_utils.alignment.metrics import BLOCK, TIE
 
 DIRECTIONS = ("forward", "backward")
-FACTORS = {
-    "colour": ("colour", "second_colour"),
-    "type": ("type", "second_type"),
-    "verb": ("verb",),
-    "template": ("template",),
-}
+FACTORS = {"colour": ("colour", "second_colour"), "type": ("type", "second_type"),
+           "verb": ("verb",), "template": ("template",)}  # fmt: skip
 SPLITS = ("in_sample", "random", *FACTORS, "verb_type")
 RANK_TOLERANCE = 1e-9  # directions weaker than this share of the strongest are rounding errors
-
-
-# Splits ---------------------------------------------------------------------------------------
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of ridge, in units of the spread of rows
 
 
 @dataclass(frozen=True)
 class Split:
-    """Folds of (training rows, test rows), and the blocks that a permutation must respect.
+    """Folds of (training rows, test rows), and ``blocks`` (N,), a label of each row's random fold.
 
-    ``blocks`` (N,) labels the random folds: a null that permutes rows within them keeps every
-    training set as it is, so the permutation test is exact.  Otherwise it is constant.
-    """
+    A null permutes rows within blocks, so it keeps every training set, and its test is exact."""
 
     name: str
     folds: tuple[tuple[np.ndarray, np.ndarray], ...]
     blocks: np.ndarray
 
     def per_item(self, values: np.ndarray) -> np.ndarray:
-        """Each row's mean over its tests: (..., E) -> (..., N); NaN where a row is never tested.
-
-        E counts the tests, fold after fold.
-        """
+        """Each row's mean over its tests, fold after fold: (..., E) -> (..., N); NaN if never."""
         tested = np.concatenate([test for _, test in self.folds])
         times = (tested[:, None] == np.arange(len(self.blocks))).astype(float)  # (E, N)
         with np.errstate(invalid="ignore"):
@@ -68,23 +51,19 @@ def make_split(
 
     - ``in_sample``: train = test = all rows.  A warning, not a result: Procrustes fits noise.
     - ``random``: shuffled ``folds``-fold; rows that share a label in ``groups`` stay together.
-    - ``colour``, ``type``: test = every row that mentions the level, as first or second object.
-    - ``verb``, ``template``: test = every row with that level.
+    - ``colour``, ``type``, ``verb``, ``template``: test = every row that mentions the level.
     - ``verb_type``: test = rows of one verb that mention one type, both seen apart in training.
 
-    Raises ValueError for an unknown name, missing factor columns, or nothing to leave out.
-    """
-    check_choice(name, SPLITS, "split")
-    everything = np.arange(items)
+    Raises ValueError for an unknown name, missing factor columns, or nothing to leave out."""
+    metrics.check_choice(name, SPLITS, "split")
+    everything, blocks = np.arange(items), np.zeros(items, dtype=int)
     if name == "in_sample":
-        return Split(name, ((everything, everything),), np.zeros(items, dtype=int))
+        return Split(name, ((everything, everything),), blocks)
     if name == "random":
         if not 2 <= folds <= items // 2:
             raise ValueError(f"folds must lie between 2 and N/2 = {items // 2}, not {folds}")
-        splitter = KFold if groups is None else GroupKFold
-        parts = splitter(folds, shuffle=True, random_state=seed).split(everything, groups=groups)
-        parts = tuple((train, test) for train, test in parts)
-        blocks = np.empty(items, dtype=int)
+        splitter = (KFold if groups is None else GroupKFold)(folds, shuffle=True, random_state=seed)
+        parts = tuple(splitter.split(everything, groups=groups))
         for fold, (_, test) in enumerate(parts):
             blocks[test] = fold
         return Split(name, parts, blocks)
@@ -98,24 +77,21 @@ def make_split(
         tests = [test for test, apart in tests if all(part.any() for part in apart)]
     else:
         tests = list(_mentions(factors, FACTORS[name]).values())
-    parts = tuple(
-        (everything[~test], everything[test]) for test in tests if test.any() and (~test).sum() > 3
-    )
+    parts = tuple((everything[~test], everything[test])
+                  for test in tests if test.any() and (~test).sum() > 3)  # fmt: skip
     if len(parts) < 2:
         raise ValueError(f"split {name!r} needs at least two levels to leave out in turn")
-    return Split(name, parts, np.zeros(items, dtype=int))
+    return Split(name, parts, blocks)
 
 
 def possible_splits(factors: pd.DataFrame) -> list[str]:
     """The names in SPLITS that these instructions allow: one verb alone cannot be left out."""
-
-    def possible(name: str) -> bool:
-        try:
-            return bool(make_split(name, len(factors), factors, folds=2))
-        except ValueError:
-            return False
-
-    return list(filter(possible, SPLITS))
+    possible = []
+    for name in SPLITS:
+        with suppress(ValueError):
+            make_split(name, len(factors), factors, folds=2)
+            possible.append(name)
+    return possible
 
 
 def _mentions(factors: pd.DataFrame, columns: Sequence[str]) -> dict[str, np.ndarray]:
@@ -125,9 +101,6 @@ def _mentions(factors: pd.DataFrame, columns: Sequence[str]) -> dict[str, np.nda
         raise ValueError(f"factors has no column {missing[0]!r}")
     table = factors[list(columns)].astype(str).to_numpy()
     return {level: (table == level).any(axis=1) for level in np.unique(table) if level}
-
-
-# Maps -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -167,10 +140,7 @@ def procrustes(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 
 
 def equal_width(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides at the width of the wider: the narrower gets columns of zeros.
-
-    Cutting the wider side instead would throw away components that it needs to tell items apart.
-    """
+    """Both sides at the width of the wider (to cut it would lose components), by columns of 0."""
     width = max(a.shape[1], b.shape[1])
     return tuple(np.pad(side, ((0, 0), (0, width - side.shape[1]))) for side in (a, b))
 
@@ -180,23 +150,18 @@ def reduced(X: np.ndarray, split: Split, dimension: int | None) -> list[np.ndarr
     return [Reduction.fit(X[train], dimension).transform(X) for train, _ in split.folds]
 
 
-# Search ---------------------------------------------------------------------------------------
-
-
 def unit_rows(X: np.ndarray) -> np.ndarray:
     """Rows of length 1; a row at the centre has no direction and becomes zero."""
     length = np.linalg.norm(X, axis=-1, keepdims=True)
     return X / np.where(length > 1e-9 * length.max(initial=0), length, np.inf)
 
 
-def nearer(
-    queries: np.ndarray, pool: np.ndarray, partners: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """How many of the pool lie nearer to a query than its partner, and how many as near.
+def nearer(queries: np.ndarray, pool: np.ndarray,
+           partners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """How many of the pool are nearer to a query than its partner, and how many as near, by cosine.
 
-    queries (P, m, c) and pool (N, c) with rows of unit length, partners int (P, m) -> int (P, m)
-    each; the partner counts among the tied.  By cosine, in blocks of the pool.
-    """
+    Unit rows queries (P, m, c) and pool (N, c), partners int (P, m) -> int (P, m) each; the partner
+    counts among the tied."""
     own = np.einsum("pmc,pmc->pm", queries, pool[partners])
     ahead, reached = np.zeros(own.shape, dtype=int), np.zeros(own.shape, dtype=int)
     step = max(1, BLOCK // own.size)
@@ -216,22 +181,18 @@ def hits(ahead: np.ndarray, tied: np.ndarray, k: int) -> np.ndarray:
     return np.clip((k - ahead) / tied, 0.0, 1.0)
 
 
-def search(
-    A: list[np.ndarray], B: list[np.ndarray], split: Split, permutations: np.ndarray
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Direction -> `nearer` of every test (P, E), under every pairing of A's rows with B's.
+def search(A: list[np.ndarray], B: list[np.ndarray], split: Split,
+           permutations: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+    """Direction -> `nearer` of all tests, fold after fold (P, E), under all pairings of A with B.
 
     A, B: per fold (N, c), from `reduced`.  Row p of ``permutations`` (P, N) pairs item i of A with
-    item permutations[p, i] of B, within the training and within the test rows of each fold, and
-    the map is refitted.  E counts the tests, fold after fold.  ``forward`` maps A and searches B;
-    ``backward`` maps B and searches A.
-    """
+    item permutations[p, i] of B, within the training and within the test rows of each fold, and the
+    map is refitted.  ``forward`` maps A and searches B; ``backward`` maps B and searches A."""
     parts: dict[str, list] = {direction: [] for direction in DIRECTIONS}
     for (train, test), a, b in zip(split.folds, A, B, strict=True):
         a, b = equal_width(a, b)
         W = procrustes(a[train], b[induced(permutations, train)])  # (P, c, c)
-        partners = induced(permutations, test)
-        a, b = unit_rows(a), unit_rows(b)
+        partners, a, b = induced(permutations, test), unit_rows(a), unit_rows(b)
         parts["forward"].append(nearer(a[test] @ W, b, partners))
         back = b[partners] @ W.swapaxes(1, 2)
         parts["backward"].append(nearer(back, a, np.broadcast_to(test, partners.shape)))
@@ -251,17 +212,16 @@ def precision_at_k(
         dimension: components kept on either side (None: all), clipped to the rank.
         direction: ``forward`` maps X and searches Y, ``backward`` maps Y and searches X.
 
-    In-sample it is inflated: independent Gaussians score far above chance.  Tied partners share
-    the places they reach.  Invariant to rotation, translation and isotropic scaling of either side.
+    Ties are broken at random.  Invariant to rotation, translation and isotropic scaling of a side.
     Raises ValueError, one line, for input that would make the number meaningless.
 
     >>> X = np.random.default_rng(0).normal(size=(60, 8))
     >>> precision_at_k(X, X @ np.linalg.qr(X.T @ X)[0], k=1)
     1.0
     """
-    X, Y = check_pair(X, Y)
-    check_k(k, len(X))
-    check_choice(direction, DIRECTIONS, "direction")
+    X, Y = metrics.check_pair(X, Y)
+    metrics.check_k(k, len(X))
+    metrics.check_choice(direction, DIRECTIONS, "direction")
     if not isinstance(split, Split):
         split = make_split(split, len(X), factors, folds, seed)
     spaces = (reduced(side, split, dimension) for side in (X, Y))
@@ -269,16 +229,12 @@ def precision_at_k(
     return float(np.nanmean(split.per_item(hits(*(part[0] for part in counts), k))))
 
 
-# Ridge: a map that also learns which directions the other side reads -------------------------
-
-
 def fit_ridge(X: np.ndarray, Y: np.ndarray, folds: int = 5) -> Ridge:
     """The linear map from X (N, d1) to Y (N, d2), its strength chosen by cross-validation.
 
-    ``predict`` of the result maps (M, d1) to (M, d2).  Strengths are relative to the spread of X's
-    centred rows, so scaling X changes nothing.
+    ``predict`` maps (M, d1) to (M, d2).  Strengths are relative to X's spread: its scale is free.
     """
-    X, Y = check_embedding(X, "X", 1.0), check_embedding(Y, "Y", 1.0)
+    X, Y = metrics.check_embedding(X, "X", 1.0), metrics.check_embedding(Y, "Y", 1.0)
     spread = np.mean(np.sum((X - X.mean(axis=0)) ** 2, axis=1))
     parts = KFold(min(folds, len(X)), shuffle=True, random_state=0)
 
@@ -288,6 +244,3 @@ def fit_ridge(X: np.ndarray, Y: np.ndarray, folds: int = 5) -> Ridge:
 
     best = min(STRENGTHS, key=error)
     return Ridge(alpha=best * spread).fit(X, Y)
-
-
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)

@@ -1,9 +1,8 @@
-"""A test that words cannot pass: fit the map in one set of names, ask in another.
+"""A test that words cannot pass: fit the map in one set of names, test it in another.
 
 Every content word has a second name (red/crimson, ball/sphere...).  The map between two spaces is
-fitted on sentences in first names only and tested on sentences in second names only, on both sides,
-and the other way round.  No word of the test was seen in fitting, so whoever knows words and not
-meanings is at chance by construction.
+fitted on sentences in first names and tested on sentences in second names, on both sides, and the
+other way round.  No word of the test was seen in fitting: who knows words only is at chance.
 """
 
 from collections.abc import Sequence
@@ -13,92 +12,73 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from paper_utils.alignment import inference
-from paper_utils.alignment.metrics import check_embedding, check_k
-from paper_utils.alignment.retrieval import (
-    DIRECTIONS,
-    Reduction,
-    equal_width,
-    make_split,
-    procrustes,
-    unit_rows,
-)  # fmt: skip
+from paper_utils.alignment import inference, retrieval
+from paper_utils.alignment.metrics import TIE, check_embedding, check_k
+from paper_utils.alignment.retrieval import DIRECTIONS
 
-CHOICES = {
-    "colour": ("colour", "second_colour"),
-    "type": ("type", "second_type"),
-    "verb": ("verb",),
-    "location": ("location",),
-}
+CHOICES = {"colour": ("colour", "second_colour"), "type": ("type", "second_type"),
+           "verb": ("verb",), "location": ("location",)}  # fmt: skip
 """Measure -> the factors of which exactly one differs between the instructions to choose from."""
 MEASURES = ("precision_at_1", "precision_at_k", *CHOICES, "order")
-TIE = 1e-9  # cosines closer than this are tied
 
 
 def swapped(factors: pd.DataFrame) -> np.ndarray:
     """For each row (N,), the row that swaps its two objects ("put A next to B"), or -1."""
-    roles = ["colour", "type", "second_colour", "second_type"]
+    roles = factors[["colour", "type", "second_colour", "second_type"]]
     rest = factors[factors.columns.intersection(["template", "location", "article"])]
-    rest = list(rest.itertuples(index=False, name=None))
-    roles = list(factors[roles].itertuples(index=False, name=None))
-    place = {(*more, *role): row for row, (more, role) in enumerate(zip(rest, roles))}
-    twins = [
-        place.get((*more, *role[2:], *role[:2]), -1) if role[:2] != role[2:] else -1
-        for more, role in zip(rest, roles)
-    ]
-    return np.array(twins, dtype=int)
+    pairs = [(tuple(more), (*role[:2],), (*role[2:],))
+             for more, role in zip(rest.to_numpy(), roles.to_numpy(), strict=True)]  # fmt: skip
+    place = {pair: row for row, pair in enumerate(pairs)}
+    return np.array([place.get((more, b, a), -1) if a != b else -1 for more, a, b in pairs])
 
 
 class Questions:
     """What N instructions (``factors``) can be asked, prepared once for many pairs of spaces.
 
-    ``k``: neighbours that count; ``permutations``: draws of the null of precision.
-    Forced choices are among instructions of one frame that differ in a single word.  Frames that
-    lack a word which others of their shape have are left out, so that chance is the same in all.
+    ``k``: neighbours that count; ``permutations``: draws of the null of precision.  Forced choices
+    are among instructions that differ in one word, where all words can stand: one chance for all.
     """
 
     def __init__(self, factors: pd.DataFrame, k: int = 15, permutations: int = 200, seed: int = 0):
         self.items, self.k = len(factors), check_k(k, len(factors))
         self.twin = swapped(factors)
-        template = factors["template"].to_numpy()
-        self.draws = inference.permutations(self.items, permutations, seed, template)
-        self.frames = {
-            name: [part for column in columns for part in _frames(factors, column)]
-            for name, columns in CHOICES.items()
-        }
+        self.draws = inference.permutations(self.items, permutations, seed, factors["template"])
+        self.frames = {name: [part for column in columns for part in _frames(factors, column)]
+                       for name, columns in CHOICES.items()}  # fmt: skip
 
     def measure(self, tables: dict[str, list[np.ndarray]]) -> pd.DataFrame:
         """All MEASURES of tables (N, N) of cosines, by direction: means over tables."""
         rows, everything = [], np.arange(self.items)
         for name, neighbours in (("precision_at_1", 1), ("precision_at_k", self.k)):
-            reached = {
-                way: np.mean([_reached(t, neighbours) for t in found], axis=0)
-                for way, found in tables.items()
-            }
+            reached = {way: np.mean([_reached(t, neighbours) for t in found], axis=0)
+                       for way, found in tables.items()}  # fmt: skip
             values = {way: float(np.trace(table)) / self.items for way, table in reached.items()}
-            both = np.mean(list(reached.values()), axis=0)
-            null = both[everything, self.draws].mean(axis=1)
+            null = np.mean(list(reached.values()), axis=0)[everything, self.draws].mean(axis=1)
             p = inference.p_value(np.mean(list(values.values())), null)
             rows.append((name, values, neighbours / self.items, p))
         for name, frames in self.frames.items():
             if frames:
                 chosen = {way: _confusion(found, frames) for way, found in tables.items()}
-                values = {way: _accuracy(matrix) for way, matrix in chosen.items()}
+                values = {way: float(np.trace(m) / m.to_numpy().sum()) for way, m in chosen.items()}
                 total = chosen["forward"].add(chosen["backward"], fill_value=0.0)
-                rows.append((name, values, _chance(frames), assignment_p(total)))
+                chance = sum(len(sets) for _, sets in frames) / sum(s.size for _, s in frames)
+                rows.append((name, values, chance, assignment_p(total)))
         first = np.flatnonzero(self.twin > everything)
         if len(first):
-            right = {way: _right_order(t, first, self.twin[first]) for way, t in tables.items()}
+            twin, right = self.twin[first], {}
+            for way, found in tables.items():  # 1: nearer to the partner than to its swap
+                margins = [table[i, i] - table[i, j] for table in found
+                           for i, j in ((first, twin), (twin, first))]  # fmt: skip
+                signs = np.sign(np.where(np.abs(margins) < TIE, 0.0, margins))  # 0: tied
+                right[way] = ((1 + signs) / 2).mean(axis=0)
             values = {way: float(part.mean()) for way, part in right.items()}
             gain = np.mean(list(right.values()), axis=0) - 0.5
             decided = max(1, int(np.sum(gain != 0)))
             p = float(binomtest(int(np.sum(gain > 0)), decided, alternative="greater").pvalue)
             rows.append(("order", values, 0.5, p))
-        frame = pd.DataFrame(
-            [(name, np.mean(list(v.values())), *(v[d] for d in DIRECTIONS), chance, p)
-             for name, v, chance, p in rows],
-            columns=["measure", "value", *DIRECTIONS, "chance", "p"],
-        )  # fmt: skip
+        rows = [(name, np.mean(list(v.values())), *(v[d] for d in DIRECTIONS), chance, p)
+                for name, v, chance, p in rows]  # fmt: skip
+        frame = pd.DataFrame(rows, columns=["measure", "value", *DIRECTIONS, "chance", "p"])
         return frame.assign(N=self.items, k=self.k)
 
 
@@ -115,24 +95,18 @@ def second_names(
         dimension: principal components kept on either side.
 
     Returns a row per measure of MEASURES that the instructions allow: measure, value, forward
-    (first encoder mapped), backward, chance, p.  Ties are shared.  The p of a forced choice is
-    exact, over all assignments of words to words: at least 1 / 720 for six colours.  ``order``: is
-    the image of "put A next to B" nearer to its partner than to "put B next to A"?  Its p is a sign
-    test over pairs of twins.  Raises ValueError, one line, for what cannot be compared.
-    """
+    (first encoder mapped), backward, chance, p, N, k.  A forced choice has an exact p, over all
+    assignments of words to words: at least 1 / 720 for six colours.  ``order``: is the image of
+    "put A next to B" nearer to its partner than to "put B next to A"?  Its p is a sign test over
+    pairs of twins.  Raises ValueError, one line, for what cannot be compared."""
     questions = questions or Questions(factors, k)
-    spaces = [
-        check_embedding(side, name, 1.0)
-        for side, name in zip((X, X2, Y, Y2), ("X", "X2", "Y", "Y2"), strict=True)
-    ]
+    named = {"X": X, "X2": X2, "Y": Y, "Y2": Y2}
+    spaces = [check_embedding(side, name, 1.0) for name, side in named.items()]
     if {len(side) for side in spaces} != {questions.items}:
         raise ValueError("X, X2, Y, Y2 and factors must have the same N rows")
-    tables = {direction: [] for direction in DIRECTIONS}
-    first, second = (spaces[0], spaces[2]), (spaces[1], spaces[3])
-    for fitted, tested in ((first, second), (second, first)):
-        for direction, table in _images(fitted, tested, dimension).items():
-            tables[direction].append(table)
-    return questions.measure(tables)
+    first, second = spaces[::2], spaces[1::2]
+    both = [_images(first, second, dimension), _images(second, first, dimension)]
+    return questions.measure({way: [images[way] for images in both] for way in DIRECTIONS})
 
 
 def first_names(
@@ -141,14 +115,12 @@ def first_names(
 ) -> pd.DataFrame:  # fmt: skip
     """The same measures in one set of names, on held-out instructions: what words can do.
 
-    The members of a pair of twins ("put A next to B" and its swap) are held out together.
-    Arguments and columns as for `second_names`.
-    """
+    Twins ("put A next to B" and its swap) are held out together.  Else as `second_names`."""
     questions = questions or Questions(factors, k)
     X, Y = check_embedding(X, "X", 1.0), check_embedding(Y, "Y", 1.0)
     rows, twin = np.arange(len(X)), questions.twin
     groups = np.where(twin >= 0, np.minimum(twin, rows), rows)
-    split = make_split("random", len(X), None, folds, seed, groups)
+    split = retrieval.make_split("random", len(X), None, folds, seed, groups)
     tables = {direction: np.empty((len(X), len(X))) for direction in DIRECTIONS}
     for train, test in split.folds:
         images = _images((X, Y), (X, Y), dimension, train)
@@ -162,13 +134,11 @@ def own_names(
 ) -> pd.DataFrame:
     """The gate: does an encoder's own space know that two sentences say the same?
 
-    Sentences in second names search those in first names, and the other way round, without a map:
-    whoever fails has not learned the names, which is not the same as not aligning.  Arguments and
-    columns as for `second_names`.
-    """
+    Sentences in either names search those in the other, without a map: whoever fails has not
+    learned the names, which is not the same as not aligning.  Else as `second_names`."""
     questions = questions or Questions(factors, k)
     X, X2 = check_embedding(X, "X", 1.0), check_embedding(X2, "X2", 1.0)
-    a, b = unit_rows(X - X.mean(axis=0)), unit_rows(X2 - X.mean(axis=0))
+    a, b = (retrieval.unit_rows(side - X.mean(axis=0)) for side in (X, X2))
     return questions.measure({"forward": [a @ b.T], "backward": [b @ a.T]})
 
 
@@ -177,14 +147,12 @@ def _images(
     train: np.ndarray | slice = slice(None),
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Direction -> cosines (N, N) of the image of sentence i with sentence j of the other side."""
-    reductions = [Reduction.fit(side[train], dimension) for side in fitted]
-    a, b = equal_width(*(r.transform(s[train]) for r, s in zip(reductions, fitted, strict=True)))
-    rotation = procrustes(a, b)
-    a, b = equal_width(*(r.transform(s) for r, s in zip(reductions, tested, strict=True)))
-    return {
-        "forward": unit_rows(a @ rotation) @ unit_rows(b).T,
-        "backward": unit_rows(b @ rotation.T) @ unit_rows(a).T,
-    }
+    unit, sides = retrieval.unit_rows, [side[train] for side in fitted]
+    reductions = [retrieval.Reduction.fit(side, dimension) for side in sides]
+    a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, sides)))
+    rotation = retrieval.procrustes(a, b)
+    a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, tested)))
+    return {"forward": unit(a @ rotation) @ unit(b).T, "backward": unit(b @ rotation.T) @ unit(a).T}
 
 
 def _reached(table: np.ndarray, k: int) -> np.ndarray:
@@ -204,12 +172,9 @@ def _frames(factors: pd.DataFrame, column: str) -> list[tuple[tuple[str, ...], n
         part = part.sort_values(column)
         if len(part) > 1 and (part[column] != "").all():
             sets.setdefault(tuple(part[column]), []).append(part.index.to_numpy())
-    full = max(map(len, sets), default=0)
-    return [
-        (words, np.array(rows))
-        for words, rows in sets.items()
-        if column == "verb" or len(words) == full
-    ]
+    full = max(map(len, sets), default=0)  # a set that lacks a word would have another chance
+    return [(words, np.array(rows)) for words, rows in sets.items()
+            if column == "verb" or len(words) == full]  # fmt: skip
 
 
 def _confusion(tables: list[np.ndarray], frames: list[tuple]) -> pd.DataFrame:
@@ -224,15 +189,6 @@ def _confusion(tables: list[np.ndarray], frames: list[tuple]) -> pd.DataFrame:
     return counts
 
 
-def _accuracy(confusion: pd.DataFrame) -> float:
-    return float(np.trace(confusion) / confusion.to_numpy().sum())
-
-
-def _chance(frames: list[tuple]) -> float:
-    """Guessing among the candidates of each frame."""
-    return float(sum(len(rows) for _, rows in frames) / sum(rows.size for _, rows in frames))
-
-
 def assignment_p(confusion: pd.DataFrame) -> float:
     """Exact p of a confusion matrix: the share of all assignments of words that score as high.
 
@@ -243,13 +199,3 @@ def assignment_p(confusion: pd.DataFrame) -> float:
     words = np.arange(len(table))
     scores = np.array([table[words, list(order)].sum() for order in orders(words)])
     return float(np.mean(scores >= np.trace(table) - inference.SLACK))
-
-
-def _right_order(tables: list[np.ndarray], first: np.ndarray, twin: np.ndarray) -> np.ndarray:
-    """Per pair of twins: 1 where the image is nearer to its partner than to its swap, ties half."""
-    total = np.zeros(len(first))
-    for table in tables:
-        for i, j in ((first, twin), (twin, first)):
-            margin = table[i, i] - table[i, j]
-            total += (1 + np.sign(np.where(np.abs(margin) < TIE, 0.0, margin))) / 4
-    return total / len(tables)

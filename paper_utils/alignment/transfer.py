@@ -1,9 +1,8 @@
 """Acting on another model's sentence: an agent is given a mapped vector, and plays.
 
-The policy's only language is one vector.  A map from another encoder's space into the agent's
-sentence space is fitted on sentences in first names; the agent then acts on images of sentences
-that the map has not seen: held-out ones in first names, or sentences in second names, words that
-the agent never heard.
+A map from another encoder's space into the agent's sentence space is fitted on sentences in first
+names.  The agent then acts on images of sentences that the map has not seen: held-out ones in first
+names, or sentences in second names, words that the agent never heard.
 """
 
 from collections.abc import Sequence
@@ -27,34 +26,29 @@ from paper_utils.store import Stage, write_table
 
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
 FLOORS = ("own", "wrong instruction", "template mean", "permuted pairs")
-"""Sources that are no other encoder: the agent's own vector (the ceiling), that of another
-instruction of the same template, the template's mean, and a map fitted on permuted pairs."""
+"""Sources that are no encoder: the agent's own vector (the ceiling), another instruction's of the
+same template, the template's mean, and a map fitted on permuted pairs."""
 
 
-def map_vectors(
-    source: np.ndarray, target: np.ndarray, queries: np.ndarray, how: str, dimension: int | None
-) -> np.ndarray:
+def map_vectors(source: np.ndarray, target: np.ndarray, queries: np.ndarray, how: str,
+                dimension: int | None) -> np.ndarray:  # fmt: skip
     """Images of ``queries`` (M, d1) in the target space, by a map fitted on paired rows.
 
     ``procrustes``: centring, components and rotation, scaled to the target's spread; only likeness
-    of shape can help.  ``ridge``: any linear map, so it also learns which directions the agent
-    reads; its strength is chosen by cross-validation within the fitting rows.
-    """
+    of shape can help.  ``ridge``: any linear map, so it also learns what the agent reads."""
     if how == "ridge":
         return fit_ridge(source, target).predict(queries)
     a, b = (Reduction.fit(side, dimension) for side in (source, target))
     x, y = equal_width(a.transform(source), b.transform(target))
     rotation = procrustes(x, y)
     scale = np.linalg.norm(y) / np.linalg.norm(x)
-    images = np.pad(a.transform(queries), ((0, 0), (0, x.shape[1] - a.components.shape[1])))
-    images = scale * images @ rotation
-    return images[:, : b.components.shape[1]] @ b.components.T + b.mean
+    mapped, _ = equal_width(a.transform(queries), y)
+    mapped = scale * mapped @ rotation
+    return mapped[:, : b.components.shape[1]] @ b.components.T + b.mean
 
 
-def images(
-    X: np.ndarray, X2: np.ndarray, target: np.ndarray, names: str, how: str,
-    dimension: int | None, folds: int, seed: int,
-) -> np.ndarray:  # fmt: skip
+def images(X: np.ndarray, X2: np.ndarray, target: np.ndarray, names: str, how: str,
+           dimension: int | None, folds: int, seed: int) -> np.ndarray:  # fmt: skip
     """One vector per instruction (N, width): held out in first names, or unheard second names."""
     if names == "second":
         return map_vectors(X, target, X2, how, dimension)
@@ -94,49 +88,42 @@ def _tables(profile: Profile, own: np.ndarray, vectors: tuple, source: dict | st
 def _transfer(profile: Profile, folder: Path, agent, *vectors, target: int, source: dict | str):
     texts = grammar.instructions(profile.data.levels)["text"].tolist()
     row = {text: number for number, text in enumerate(texts)}
-    policy = agent.policy
     every, parts = profile.data.levels, []
+    seeds = levels.seeds("evaluation", profile.cloning.transfer_episodes, profile.seed)
     telling = [level for level in TELLING if level in every] or every[-1:]
-    for names, how, table in _tables(profile, policy.embed(texts), vectors, source):
+    for names, how, table in _tables(profile, agent.policy.embed(texts), vectors, source):
         table = table.astype(np.float32)
 
         def mapped(missions: list[str], table=table) -> np.ndarray:
             return table[[row[grammar.canonical(mission)] for mission in missions]]
 
         for level in every if names == "second" else telling:
-            seeds = levels.seeds("evaluation", profile.cloning.transfer_episodes, profile.seed)
-            played = evaluation.evaluate(policy, level, seeds, mapped)
-            kept = played[["level", "seed", "success"]]
-            parts.append(kept.assign(names=names, map=how))
+            played = evaluation.evaluate(agent.policy, level, seeds, mapped)
+            parts.append(played[["level", "seed", "success"]].assign(names=names, map=how))
     write_table(folder / "episodes.csv.gz", pd.concat(parts))
 
 
 def _needs(profile: Profile, target: int, source: dict | str) -> list[tuple[Stage, dict]]:
-    agent = (AGENT, {"agent": target, "condition": "trained"})
-    if isinstance(source, str):
-        return [agent]
-    names = "both" if registry.has_second_names(Encoder(**source)) else "first"
-    return [agent, (EMBEDDING, {"encoder": source, "names": names})]
+    needed = [(AGENT, {"agent": target, "condition": "trained"})]
+    if isinstance(source, dict):
+        names = "both" if registry.has_second_names(Encoder(**source)) else "first"
+        needed.append((EMBEDDING, {"encoder": source, "names": names}))
+    return needed
 
 
 TRANSFER = Stage(
-    name="transfer",
-    make=_transfer,
-    load=lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
+    name="transfer", make=_transfer, load=lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=("seed", "data.demonstrations", "cloning.transfer_episodes", "alignment.dimension",
-           "alignment.folds"),
-    needs=_needs,
+           "alignment.folds"), needs=_needs,
 )  # fmt: skip
-"""Episodes of trained agent ``target`` on vectors of ``source``: one of FLOORS, or the record of an
-encoder as a dictionary.  Columns: level, seed, success, names, map."""
+"""Episodes of trained agent ``target`` on vectors of ``source``, one of FLOORS or an encoder's
+record (a dictionary).  Columns: level, seed, success, names, map."""
 
 
 def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
     """Parameters of TRANSFER: every trained agent with one seed of every source.
 
-    Agent n meets seed n of each kind of encoder, in turn where there are fewer: all seeds count,
-    and each is played once per agent.
-    """
+    Agent n meets seed n of each kind of encoder, in turn where there are fewer."""
     left_out = {"shuffled", "bilingual-shuffled", "bilingual-untrained", "tf_idf", "random_tokens",
                 "length"}  # fmt: skip
     others: dict[str, list[Encoder]] = {}
@@ -169,10 +156,8 @@ def kind_of(source: dict | str) -> tuple[str, str]:
 def summarize(plays: Sequence[dict], episodes: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Success by source, kind, names, map and level, pooled over agents (Wilson).
 
-    ``episodes``: those of `TRANSFER` for each of ``plays``.  ``p``: of a difference from
-    the best meaning-free control on the same agents and episodes (McNemar), adjusted over
-    references (Holm).
-    """
+    ``episodes``: those of `TRANSFER` for each of ``plays``.  ``p``: of a difference from the best
+    meaning-free control, same agents and episodes (McNemar), adjusted over references (Holm)."""
     parts = []
     for play, part in zip(plays, episodes, strict=True):
         source, kind = kind_of(play["source"])
@@ -183,15 +168,14 @@ def summarize(plays: Sequence[dict], episodes: Sequence[pd.DataFrame]) -> pd.Dat
     table["p"] = np.nan
     for where, part in played.groupby(["names", "map", "level"]):
         each = part.groupby(["kind", "source", "target", "seed"])["success"].first()
-        kinds = set(part["kind"])
-        if not {"control", "reference"} <= kinds:
+        if not {"control", "reference"} <= set(part["kind"]):
             continue
         best = each["control"].groupby("source").mean().idxmax()
         rival, models = each["control"][best], each["reference"]
         names = list(dict.fromkeys(models.index.get_level_values("source")))
-        p = [mcnemar(models[name].to_numpy(), rival.loc[models[name].index].to_numpy())
-             for name in names]  # fmt: skip
+        p = holm([mcnemar(models[name].to_numpy(), rival.loc[models[name].index].to_numpy())
+                  for name in names])  # fmt: skip
         here = (table[["names", "map", "level"]] == where).all(axis=1)
-        for name, value in zip(names, holm(p)):
+        for name, value in zip(names, p):
             table.loc[here & (table["source"] == name), "p"] = value
     return table

@@ -6,6 +6,7 @@ controls fail, or differences between seeds are not known.  Units are words and 
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -29,41 +30,37 @@ COLUMNS = ["claim", "verdict", "positive_control", "negative_controls", "because
 def judge(second: pd.DataFrame, transfer: pd.DataFrame) -> pd.DataFrame:
     """Claims, verdicts, and the controls that they rest on; columns COLUMNS.
 
-    Arguments:
-        second: `study.oriented` second names of one layer.
-        transfer: as `transfer.summarize` gives it.
+    ``second``: `study.oriented` second names of one layer; ``transfer``: of `transfer.summarize`.
 
     - The instrument is valid if the forced choice of colour has p <= .01 in every pair of agents
       and in every pair of decoders; if no meaning-free control passes what a reference must pass
       (p <= .01 with every agent, unadjusted); and if these controls lie within .05 of chance on
-      average.  (With six colours, luck alone takes a single control further than that.)
+      average (luck alone takes a single control further than that).
     - *Aligns*: p <= .01 (Holm over references) in every pair of agent and reference seeds, and
       above all random draws.
     - *Less*: the 95 % interval of the difference over seeds lies below zero.
     - *Approaches*: (value - chance) over the same between language models; the interval over seeds
       lies above .9.
     - *Transfers*: at least two references beat the best meaning-free control with words that the
-      agent never heard (PickupLoc, McNemar, Holm), and agents that know both names beat it, too.
-    """
+      agent never heard (PickupLoc, McNemar, Holm), and agents that know both names beat it, too."""
     pairs = _Pairs(second[(second["names"] == "second") & (second["measure"] == MEASURE)])
     positive, positive_text = pairs.positive()
     negative, negative_text = pairs.negative()
-    decoders = [name for name in DECODERS if name in pairs.references]
+    decoders = pairs.decoders
     vision = [name for name in ("CLIP", "BLIP") if name in pairs.references]
-    rest = decoders + [name for name in vision if name == "BLIP"]
+    blip = [name for name in vision if name == "BLIP"]
     rows = {
         "action aligns with decoder-only language models": pairs.aligns([AGENTS], decoders),
-        "action aligns with BLIP": pairs.aligns([AGENTS], [v for v in vision if v == "BLIP"]),
-        "CLIP aligns less with action": pairs.less("CLIP", rest),
-        "BERT aligns less with action": pairs.less("BERT", rest),
+        "action aligns with BLIP": pairs.aligns([AGENTS], blip),
+        "CLIP aligns less with action": pairs.less("CLIP", decoders + blip),
+        "BERT aligns less with action": pairs.less("BERT", decoders + blip),
         "action ~ language approaches language ~ language": pairs.approaches(decoders),
         "language aligns with vision": pairs.aligns(decoders, vision),
     }
-    valid = positive and negative
     judged = [
-        (claim, verdict if valid else NO_POWER, positive_text, negative_text, because)
-        for claim, (verdict, because) in rows.items()
-    ]
+        (claim, verdict if positive and negative else NO_POWER, positive_text, negative_text, text)
+        for claim, (verdict, text) in rows.items()
+    ]  # fmt: skip
     judged.append(("an agent can act on another model's sentence", *_transfers(transfer)))
     return pd.DataFrame(judged, columns=COLUMNS)
 
@@ -75,19 +72,17 @@ class _Pairs:
         self.table, self.chance = table, float(table["chance"].mean())
         models = table[table["second_source"].isin(MODELS) & (table["second_kind"] == "trained")]
         self.references = list(dict.fromkeys(models["second_group"]))
+        self.decoders = [name for name in DECODERS if name in self.references]
 
     def between(self, first: Sequence[str], second: Sequence[str]) -> pd.DataFrame:
-        chosen = self.table["first_group"].isin(first) & self.table["second_group"].isin(second)
-        return self.table[chosen]
+        return self.table.query("first_group in @first and second_group in @second")
 
     def positive(self) -> tuple[bool, str]:
-        decoders = [name for name in DECODERS if name in self.references]
         parts = {"agents": self.between([AGENTS], [AGENTS]),
-                 "decoders": self.between(decoders, decoders)}  # fmt: skip
+                 "decoders": self.between(self.decoders, self.decoders)}  # fmt: skip
         text = "; ".join(
             f"{name} with each other {rows['value'].mean():.2f}, p at most {rows['p'].max():.3f}"
-            for name, rows in parts.items() if len(rows)
-        )  # fmt: skip
+            for name, rows in parts.items() if len(rows))  # fmt: skip
         passed = all(len(rows) and rows["p"].max() <= ALPHA for rows in parts.values())
         return passed, text or "none in this run"
 
@@ -100,10 +95,8 @@ class _Pairs:
         means = rows.groupby("second_group")["value"].mean()
         worst = rows[rows["first_group"] == AGENTS].groupby("second_group")["p"].max()
         passed = list(worst.index[worst <= ALPHA])
-        text = (
-            f"{len(means)} of them, {means.min():.2f} to {means.max():.2f}, mean {means.mean():.2f}"
-        )
-        text += f"; {', '.join(passed)} passed" if passed else "; none passed"
+        text = (f"{len(means)} of them, {means.min():.2f} to {means.max():.2f}, "
+                f"mean {means.mean():.2f}; {', '.join(passed) or 'none'} passed")  # fmt: skip
         return abs(means.mean() - self.chance) <= NEAR and not passed, text
 
     def aligns(self, first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
@@ -138,7 +131,7 @@ class _Pairs:
         return verdict, f"difference {here - there:+.2f} ({low:+.2f} to {high:+.2f}, over seeds)"
 
     def approaches(self, decoders: Sequence[str]) -> tuple[str, str]:
-        pairs = [(a, b) for n, a in enumerate(decoders) for b in decoders[n + 1 :]]
+        pairs = list(combinations(decoders, 2))
         if not pairs:
             return ABSENT
         ours, drawn, seeds = self._mean([(AGENTS, name) for name in decoders])
@@ -162,9 +155,8 @@ def _transfers(transfer: pd.DataFrame) -> tuple[str, str, str, str]:
     ahead = references[(references["success"] > best["success"]) & (references["p"] <= ALPHA)]
     positive = f"agents that know both names {agents['success'].mean():.2f}"
     negative = f"best of {len(controls)}: {best['source']} {best['success']:.2f}"
-    because = ", ".join(
-        f"{r.source} {r.success:.2f} (p {r.p:.3f})" for r in references.itertuples()
-    )
+    because = ", ".join(f"{r.source} {r.success:.2f} (p {r.p:.3f})"
+                        for r in references.itertuples())  # fmt: skip
     if agents["success"].min() <= best["success"]:
         return NO_POWER, positive, negative, because
     verdict = SUPPORTED if ahead["source"].nunique() >= 2 else NOT_SUPPORTED
@@ -172,23 +164,19 @@ def _transfers(transfer: pd.DataFrame) -> tuple[str, str, str, str]:
 
 
 def paper_measure(headline: pd.DataFrame, control: pd.DataFrame) -> list[str]:
-    """What the paper's own measure says of each claim of `judge`, in this run, in their order.
-
-    ``headline`` and ``control``: `study.headline` and `study.positive_control`.
-    """
+    """What the paper's own measure (`study.headline`, `study.positive_control`) says of each claim
+    of `judge`, in their order."""
     values = headline.set_index("reference")
     models = [name for name in values.index if name in {f.label for f in FAMILIES.values()}]
     decoders = [name for name in DECODERS if name in models]
 
     def beside(names: Sequence[str]) -> str:
         rows = values.loc[[name for name in names if name in models]]
-        each = [
-            f"{n} {r.value:.2f} (best control {r.value - r.gap:.2f})" for n, r in rows.iterrows()
-        ]
-        return "; ".join(each) or ABSENT[1]
+        return "; ".join(f"{n} {r.value:.2f} (best control {r.value - r.gap:.2f})"
+                         for n, r in rows.iterrows()) or ABSENT[1]  # fmt: skip
 
-    def less(name: str, others: Sequence[str]) -> str:
-        others = [other for other in others if other in models]
+    def less(name: str) -> str:
+        others = [other for other in (*decoders, "BLIP") if other in models]
         if name not in models or not others:
             return ABSENT[1]
         return f"{values['value'][name]:.2f} against {values['value'][others].mean():.2f}"
@@ -200,10 +188,7 @@ def paper_measure(headline: pd.DataFrame, control: pd.DataFrame) -> list[str]:
             return ABSENT[1]
         return f"{rows['value'].mean():.2f} (best control {rows['lexical'].mean():.2f})"
 
-    rest = [*decoders, "BLIP"]
-    return [
-        beside(decoders), beside(["BLIP"]), less("CLIP", rest), less("BERT", rest),
-        f"{values['value'][decoders].mean():.2f} with agents, between decoders "
-        f"{between(decoders, decoders)}",
-        between(decoders, ["CLIP", "BLIP"]), "not measured by it",
-    ]  # fmt: skip
+    approaches = f"{values['value'][decoders].mean():.2f} with agents, between decoders "
+    return [beside(decoders), beside(["BLIP"]), less("CLIP"), less("BERT"),
+            approaches + between(decoders, decoders), between(decoders, ["CLIP", "BLIP"]),
+            "not measured by it"]  # fmt: skip

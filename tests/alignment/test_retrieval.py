@@ -15,8 +15,9 @@ def test_every_split_separates_train_from_test(name, factors):
     for train, test in split.folds:
         assert name == "in_sample" or not set(train) & set(test)
         assert len(test) and len(train)
-    ones = split.per_item(np.ones(len(split.tested)))
-    assert np.nanmean(ones) == 1 and np.isnan(ones).sum() == len(factors) - len({*split.tested})
+    tested = np.concatenate([test for _, test in split.folds])
+    ones = split.per_item(np.ones(len(tested)))
+    assert np.nanmean(ones) == 1 and np.isnan(ones).sum() == len(factors) - len({*tested})
 
 
 @pytest.mark.parametrize("name", ["colour", "type"])
