@@ -261,7 +261,7 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     axes[0].set_title("First names: knowing nothing does as well")
     axes[1].set_title("Second names: only meaning can pass")
     axes[0].set_yticks(y, headline["reference"])
-    axes[1].legend(loc="lower right", fontsize=8.5)
+    axes[0].legend(loc="lower left", bbox_to_anchor=(0.06, 0.0), fontsize=8.5)
     return figure
 
 
