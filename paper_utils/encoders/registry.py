@@ -37,6 +37,8 @@ CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
     "length": (lexical.length, "length", "none")}  # fmt: skip
 """Lexical controls: name -> function, label, and how it pools words."""
 TOLD = (lexical.bag_of_concepts, "bag of concepts", "sum")  # a dictionary; for second names only
+Reference = namedtuple("Reference", "folder scores")
+"""A reference model trained here: a folder in the Hub's format, and its held-out scores."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,8 @@ def second_name_controls(profile: Profile) -> list[Encoder]:
     """Who else is asked in second names: what has not learned them, and what was told them."""
     draws = [Encoder("control", "random_tokens_positional", "lexical", n + 1) for n in range(DRAWS)]
     llama = [Encoder("dialect", f, "scratch") for f in profile.encoders.families if f == "llama"]
-    told = Encoder("control", "bag_of_concepts", "lexical")
-    unpaired = agents(profile, "bilingual-shuffled")[:1]
-    return [*unpaired, *agents(profile, "bilingual-untrained"), *llama, *draws, told]
+    unpaired, naive = (agents(profile, f"bilingual-{kind}") for kind in ("shuffled", "untrained"))
+    return [*unpaired[:1], *naive, *llama, *draws, Encoder("control", "bag_of_concepts", "lexical")]
 
 
 def snapshots(profile: Profile) -> list[Encoder]:
@@ -145,10 +146,6 @@ def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
         revision = vectors.read(path, texts(profile)["id"]).revision
         present.append(Encoder("trained", name, "vectors", checkpoint=path, revision=revision))
     return present, missing
-
-
-Reference = namedtuple("Reference", "folder scores")
-"""A reference model trained here: a folder in the Hub's format, and its held-out scores."""
 
 
 def _train(profile: Profile, folder: Path, documents: Documents, pictures: Pictures,
