@@ -1,13 +1,11 @@
 """Playing fresh episodes with a policy, many at once."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import binomtest
-from torch import Tensor
 
 from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds
 from paper_utils.cloning.training import AGENT
@@ -17,29 +15,24 @@ from paper_utils.store import Stage, write_table
 
 COLUMNS = ["level", "seed", "instruction", "success", "steps"]
 BATCH = 128  # episodes played side by side; fixed, so results do not depend on the machine
-
-# Given observations (uint8[B, 7, 7, 3]) and which episodes still run (int64[B]): an action each.
+# Observations (uint8[B, 7, 7, 3]) and which episodes still run (int64[B]) -> an action each.
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Cloned:
-    """The argmax policy over a batch of episodes, remembering each one's history.
+    """The argmax policy over a batch of episodes, with the history of each.  ``sentences``:
+    float32[B, width], one vector per episode to act on; the policy's own or not."""
 
-    ``sentences``: float32[B, width], one vector per episode to act on; the policy's own or not.
-    """
-
-    def __init__(self, policy: Policy, sentences: np.ndarray | Tensor):
+    def __init__(self, policy: Policy, sentences: np.ndarray | torch.Tensor):
         self.policy, self.sentence = policy, torch.as_tensor(sentences)
         self.previous = torch.full((len(self.sentence), 1), START)
-        self.past: list[Tensor] | None = None
-        self.running = np.arange(len(self.sentence))
+        self.past, self.running = [], np.arange(len(self.sentence))
 
     def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
         if len(running) < len(self.running):  # forget the episodes that have ended
             keep = torch.from_numpy(np.isin(self.running, running))
             self.sentence, self.previous = self.sentence[keep], self.previous[keep]
-            self.past = [memory[:, keep] for memory in self.past or []]
-            self.running = running
+            self.past, self.running = [memory[:, keep] for memory in self.past], running
         cells = torch.from_numpy(cell_kinds(observations)).long().unsqueeze(1)
         given = self.sentence, cells, self.previous, self.past
         logits, self.past, self.attention = self.policy(*given)
@@ -49,40 +42,29 @@ class Cloned:
 
 @torch.inference_mode()
 def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act]) -> pd.DataFrame:
-    """One row per seed: level, seed, instruction, success, steps.
-
-    ``make_act`` gets the instructions of a batch of episodes.
-    """
+    """One row (COLUMNS) per seed.  ``make_act`` gets the instructions of a batch of episodes."""
     rows = []
     for start in range(0, len(seeds), BATCH):
         batch = seeds[start : start + BATCH]
         envs = [levels.make(level) for _ in batch]
         observations = [env.reset(seed=int(seed))[0]["image"] for env, seed in zip(envs, batch)]
         act = make_act([env.mission for env in envs])
-        success, running = np.zeros(len(envs), bool), np.arange(len(envs))
-        while len(running):
+        success, ended = np.zeros((2, len(envs)), bool)
+        while not ended.all():
+            running = np.flatnonzero(~ended)
             actions = act(np.stack([observations[i] for i in running]), running)
-            still = []
             for i, action in zip(running, actions):
-                observation, reward, terminated, truncated, _ = envs[i].step(int(action))
-                observations[i], success[i] = observation["image"], reward > 0
-                if not (terminated or truncated):
-                    still.append(i)
-            running = np.array(still, dtype=int)
+                observation, reward, *ends, _ = envs[i].step(int(action))
+                observations[i], success[i], ended[i] = observation["image"], reward > 0, any(ends)
         each = zip(batch, envs, success)
         rows += [(level, seed, env.mission, won, env.step_count) for seed, env, won in each]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def evaluate(
-    policy: Policy, level: str, seeds: Sequence[int],
-    vectors: Callable[[list[str]], np.ndarray] | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    """Episodes of the argmax policy, as `play` gives them.
-
-    ``vectors`` turns a batch of instructions into the sentence vectors (B, width) that the policy
-    acts on, say those of another model, mapped; by default its own.
-    """
+def evaluate(policy: Policy, level: str, seeds: Sequence[int],
+             vectors: Callable[[list[str]], np.ndarray] | None = None) -> pd.DataFrame:  # fmt: skip
+    """Episodes of the argmax policy, as `play` gives them.  ``vectors`` turns B instructions into
+    the vectors (B, width) that it acts on, say those of another model, mapped; None: its own."""
     return play(level, seeds, lambda texts: Cloned(policy, (vectors or policy.embed)(texts)))
 
 
@@ -103,11 +85,10 @@ def summarize(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Success with its 95 % interval (Wilson, 1927), episodes and median steps, per group."""
     rows = []
     for values, group in episodes.groupby(by, sort=False):
-        won = int(group["success"].sum())
-        low, high = binomtest(won, len(group)).proportion_ci(method="wilson")
-        rows.append(dict(zip(by, values)) | {
-            "success": won / len(group), "low": low, "high": high,
-            "episodes": len(group), "steps": group["steps"].median()})  # fmt: skip
+        won, n, steps = int(group["success"].sum()), len(group), group["steps"].median()
+        low, high = binomtest(won, n).proportion_ci(method="wilson")
+        row = {"success": won / n, "low": low, "high": high, "episodes": n, "steps": steps}
+        rows.append(dict(zip(by, values)) | row)
     return pd.DataFrame(rows)
 
 
@@ -117,21 +98,20 @@ def film(policy: Policy, level: str, seed: int, max_steps: int = 40, sentence=No
     env = levels.make(level, highlight=True)
     observation, _ = env.reset(seed=int(seed))
     act = Cloned(policy, policy.embed([env.mission]) if sentence is None else sentence[None])
-    frames, views, actions, attention, reward, ended = [], [], [], [], 0.0, False
-    while not ended and len(actions) < max_steps:
+    frames, views, actions, attention, reward, ends = [], [], [], [], 0.0, []
+    while not any(ends) and len(actions) < max_steps:
         frames.append(env.get_frame(tile_size=16))
         views.append(observation["image"])
         action = int(act(observation["image"][None], np.zeros(1, int))[0])
         actions.append(ACTIONS[action])
         attention.append(act.attention[0, 0].numpy().reshape(-1, 7, 7))
-        observation, reward, terminated, truncated, _ = env.step(action)
-        ended = terminated or truncated
+        observation, reward, *ends, _ = env.step(action)
     frames.append(env.get_frame(tile_size=16))
     views, attention = np.array(views), np.array(attention)
     return expert.Film(env.mission, reward > 0, frames, views, actions, attention)
 
 
-def _make(profile, folder: Path, *inputs, player: str, agent: int, level: str, snapshot: int):
+def _make(profile, folder, *inputs, player: str, agent: int, level: str, snapshot: int):
     full = not snapshot and player in ("trained", "held-out", "bilingual", "expert")
     count = profile.cloning.evaluation_episodes if full else profile.cloning.baseline_episodes
     seeds = levels.seeds("evaluation", count, profile.seed)
@@ -148,9 +128,7 @@ def _make(profile, folder: Path, *inputs, player: str, agent: int, level: str, s
 EVALUATION = Stage(
     "evaluation", _make, lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=("seed", "cloning.evaluation_episodes", "cloning.baseline_episodes"),
-    needs=lambda profile, player, agent, level, snapshot: (
-        [] if player in ("random", "expert") else [(AGENT, {"agent": agent, "condition": player})]
-    ),
-)  # fmt: skip
+    needs=lambda profile, player, agent, level, snapshot: [] if player in ("random", "expert") else
+    [(AGENT, {"agent": agent, "condition": player})])  # fmt: skip
 """Episodes of one player on one level.  ``player``: random, expert, or a condition of AGENT;
 ``snapshot``: 0, or one of SNAPSHOTS for the trained agent as it was on the way."""

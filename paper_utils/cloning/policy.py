@@ -1,8 +1,8 @@
 """The policy: an instruction, what is seen and what was done, to the next action."""
 
 import json
+from collections import namedtuple
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,10 @@ from torch.nn import functional as F
 ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 START = len(ACTIONS)  # "previous action" of the first step
 CELLS, MAX_WORDS = 49, 64
-
-# Every word of the baby language, so that a policy's vocabulary does not depend on its levels.  A
-# policy that hears second names knows these words as well, after its first.
-WORDS = tuple(
+# Every word of the baby language, so that a policy's vocabulary does not depend on its levels.
+WORDS = tuple((
     "<pad> a the go to pick up open put next red green blue purple yellow grey box ball key door "
-    "object in front of you behind on your left right and then after ,".split()
-)
-
-
+    "object in front of you behind on your left right and then after ,").split())  # fmt: skip
 # All that a BabyAI cell can show (object, colour, state), found by object + 16 colour + 128 state.
 _KINDS = [("unseen", "red", 0), ("empty", "red", 0), ("wall", "grey", 0)] + [
     (kind, colour, state) for colour in COLOR_TO_IDX for kind, state in
@@ -42,19 +37,12 @@ def cell_kinds(observations: np.ndarray) -> np.ndarray:
     return kinds.astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(namedtuple("Sizes", "width heads instruction_layers queries history_layers")):
     """Sizes of a policy; see ``paper_utils.config.Cloning``."""
-
-    width: int
-    heads: int
-    instruction_layers: int
-    queries: int
-    history_layers: int
 
     @classmethod
     def of(cls, cloning) -> "Sizes":
-        return cls(**{field.name: getattr(cloning, field.name) for field in fields(cls)})
+        return cls(*(getattr(cloning, name) for name in cls._fields))
 
 
 class InstructionEncoder(nn.Module):
@@ -67,11 +55,9 @@ class InstructionEncoder(nn.Module):
         # Places as loud as words: who is put next to whom is a matter of order.
         nn.init.normal_(self.words.weight, std=0.5)
         nn.init.normal_(self.places.weight, std=0.5)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(sizes.width, sizes.heads, 2 * sizes.width, dropout=0.0,
-                                       activation="gelu", batch_first=True, norm_first=True)
-            for _ in range(sizes.instruction_layers)
-        )  # fmt: skip
+        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(
+            sizes.width, sizes.heads, 2 * sizes.width, 0.0, "gelu", batch_first=True,
+            norm_first=True) for _ in range(sizes.instruction_layers))  # fmt: skip
         self.norm = nn.LayerNorm(sizes.width)
 
     def states(self, tokens: Tensor) -> Tensor:
@@ -91,12 +77,9 @@ class InstructionEncoder(nn.Module):
 
 
 class Look(nn.Module):
-    """Query vectors attend over the 49 visible cells; each query is one head of full width.
-
-    A cell's key and value are sums of embedding rows (object + colour + state + position), so a
-    score is a sum of two look-ups, and a read-out gathers attention per kind of cell: the same
-    numbers as with 49 keys and values written out, for a fraction of the work.
-    """
+    """Query vectors attend over the 49 visible cells; each query is one head of full width.  Keys
+    and values are sums of embedding rows (object + colour + state + position), so scores and sums
+    are made per kind of cell and per position: the numbers of 49 keys, for less work."""
 
     def __init__(self, width: int, queries: int):
         super().__init__()
@@ -133,8 +116,8 @@ class History(nn.Module):
         self.heads = heads
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv_proj, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        up, down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.mlp = nn.Sequential(up, nn.GELU(), down)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(),
+                                 nn.Linear(4 * width, width))  # fmt: skip
         slopes = torch.tensor([2.0 ** (-8 * (head + 1) / heads) for head in range(heads)])
         self.register_buffer("slopes", slopes.view(1, heads, 1, 1), persistent=False)
 
@@ -177,9 +160,8 @@ class Policy(nn.Module):
         self.action_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width),
                                          nn.GELU(), nn.Linear(2 * width, len(ACTIONS)))  # fmt: skip
 
-    def forward(
-        self, sentence: Tensor, cells: Tensor, previous: Tensor, past: list | None = None
-    ) -> tuple[Tensor, list, Tensor]:
+    def forward(self, sentence: Tensor, cells: Tensor, previous: Tensor,
+                past: list | None = None) -> tuple[Tensor, list, Tensor]:  # fmt: skip
         """sentence (B, C), cells int64 (B, T, 49), previous int64 (B, T) -> logits (B, T, 7), the
         past to hand in with the next steps, and the attention over the cells (B, T, Q, 49)."""
         batch, steps = previous.shape
@@ -205,11 +187,9 @@ class Policy(nn.Module):
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], layer: int | None = None) -> np.ndarray:
-        """Instructions -> float32[N, width], row i for ``texts[i]``.
-
-        ``layer``: None for the sentence embedding that the policy acts on; 0 (word embeddings) to L
-        for the mean over words of that layer's states.  ValueError: an unknown word or layer.
-        """
+        """Instructions -> float32[N, width], row i for ``texts[i]``: the sentence embedding that it
+        acts on, or the mean over words of the states of ``layer``, 0 (word embeddings) to L.
+        Raises ValueError on an unknown word or layer."""
         tokens, encoder = self.tokenize(texts), self.eval().instruction
         if layer is None:
             return encoder(tokens).numpy()
@@ -220,7 +200,7 @@ class Policy(nn.Module):
 
     def save(self, folder: Path, weights: str = "policy.safetensors") -> None:
         save_file(self.state_dict(), folder / weights)
-        known = asdict(self.sizes) | {"words": self.words}
+        known = self.sizes._asdict() | {"words": self.words}
         (folder / "policy.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
     @classmethod

@@ -1,11 +1,11 @@
 """Behavioural cloning: cross-entropy on the expert's actions, resumable to the bit."""
 
 import io
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,8 @@ from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
 from paper_utils.store import Stage, write_atomically
 
 # What of the profile an agent depends on: not how many there are, nor how they are evaluated.
-TRAINED_WITH = ("width", "heads", "instruction_layers", "queries", "history_layers", "epochs",
-                "shuffled_epochs", "held_out", "batch_episodes", "learning_rate",
-                "weight_decay")  # fmt: skip
+TRAINED_WITH = (*Sizes._fields, "epochs", "shuffled_epochs", "held_out", "batch_episodes",
+                "learning_rate", "weight_decay")  # fmt: skip
 SNAPSHOTS = (1, 4, 16)  # in 64ths of the training's steps: weights of agent 0 kept on the way
 SNAPSHOT = "after-{:02d}-64ths.safetensors"
 CHECKPOINT, CHECKPOINT_STEPS = "checkpoint.pt", 400
@@ -45,15 +44,11 @@ class Episodes:
     levels: list[str]
 
     @classmethod
-    def of(
-        cls, demonstrations: Mapping[str, Demonstrations], policy: Policy,
-        instructions: Callable[[int, Demonstrations], Sequence[str]] | None = None,
-        without: Sequence[str] = (),
-    ) -> "Episodes":  # fmt: skip
+    def of(cls, demonstrations: Mapping[str, Demonstrations], policy: Policy,
+           instructions: Callable[[int, Demonstrations], Sequence[str]] | None = None,
+           without: Sequence[str] = ()) -> "Episodes":  # fmt: skip
         """Lays levels end to end, without episodes whose instruction has a phrase of ``without``.
-
-        ``instructions(number of the level, its demonstrations)``: heard in place of the recorded.
-        """
+        ``instructions(number of the level, its demonstrations)`` replaces what was recorded."""
         parts = list(demonstrations.values())
         heard = instructions or (lambda number, part: part.instructions)
         texts = [text for number, part in enumerate(parts) for text in heard(number, part)]
@@ -62,12 +57,11 @@ class Episodes:
         keep = torch.tensor([not any(phrase in text for phrase in without) for text in texts])
         if not keep.any():
             raise ValueError(f"every episode names one of {', '.join(without)}")
-        return cls(
-            cells=torch.from_numpy(np.concatenate([cell_kinds(p.observations) for p in parts])),
-            actions=torch.from_numpy(np.concatenate([part.actions for part in parts])),
-            starts=(torch.cumsum(lengths, 0) - lengths)[keep], lengths=lengths[keep],
-            tokens=policy.tokenize(texts)[keep], level=level[keep], levels=list(demonstrations),
-        )  # fmt: skip
+        cells = torch.from_numpy(np.concatenate([cell_kinds(part.observations) for part in parts]))
+        actions = torch.from_numpy(np.concatenate([part.actions for part in parts]))
+        starts, tokens = torch.cumsum(lengths, 0) - lengths, policy.tokenize(texts)
+        kept = (part[keep] for part in (starts, lengths, tokens, level))
+        return cls(cells, actions, *kept, list(demonstrations))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -79,20 +73,18 @@ class Episodes:
         steps = torch.arange(int(lengths.max()))
         mask = steps < lengths.unsqueeze(1)  # (B, T)
         where = (self.starts[index].unsqueeze(1) + steps).clamp_max(len(self.actions) - 1)
-        actions = self.actions[where].long()
-        previous = F.pad(actions, (1, -1), value=START)
+        cells, actions = self.cells[where].long(), self.actions[where].long()
         tokens = tokens[:, : int((tokens != 0).sum(1).max())]
-        parts = (tokens, self.cells[where].long(), previous, actions, mask)
+        parts = (tokens, cells, F.pad(actions, (1, -1), value=START), actions, mask)
         return tuple(part.to(to, non_blocking=True) for part in parts)
 
     def batches(self, size: int, seed: int, epoch: int) -> list[np.ndarray]:
         """One epoch's batches, a function of seed and epoch: a run can resume inside it."""
         rng = generator("batches", seed, epoch)
         order, lengths, batches = rng.permutation(len(self)), self.lengths.numpy(), []
-        for start in range(0, len(order), BUCKET * size):
-            bucket = order[start : start + BUCKET * size]
+        for bucket in np.split(order, range(BUCKET * size, len(order), BUCKET * size)):
             bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
-            batches += [bucket[i : i + size] for i in range(0, len(bucket), size)]
+            batches += np.split(bucket, range(size, len(bucket), size))
         return [batches[i] for i in rng.permutation(len(batches))]
 
 
@@ -108,47 +100,40 @@ def validate(policy: Policy, episodes: Episodes, to: torch.device) -> dict[str, 
     """Loss per step on held-out episodes, and the accuracy of the argmax action on each level."""
     policy.eval()
     total, right = 0.0, torch.zeros(len(episodes.levels), 2)
-    order = np.argsort(episodes.lengths.numpy(), kind="stable")
-    for start in range(0, len(order), 256):
-        chosen = order[start : start + 256]
-        loss, correct, mask = loss_of(policy, episodes.batch(chosen, to))
+    for chosen in episodes.lengths.argsort(stable=True).split(256):
+        loss, correct, mask = loss_of(policy, episodes.batch(chosen.numpy(), to))
         total += float(loss) * int(mask.sum())
         counts = torch.stack([(correct & mask).sum(1), mask.sum(1)], 1).float().cpu()
-        right.index_add_(0, episodes.level[torch.from_numpy(chosen)], counts)
+        right.index_add_(0, episodes.level[chosen], counts)
     policy.train()
     accuracy = {f"accuracy {name}": hits / max(count, 1)
                 for name, (hits, count) in zip(episodes.levels, right.tolist())}  # fmt: skip
     return {"validation_loss": total / int(episodes.lengths.sum())} | accuracy
 
 
-def train(
-    policy: Policy, episodes: Episodes, validation: Episodes, settings: Cloning, epochs: int,
-    seed: int, folder: Path, wanted_device: str = "cpu", kept: Sequence[int] = SNAPSHOTS,
-) -> pd.DataFrame:  # fmt: skip
-    """Trains ``policy`` in place and leaves it with the weights of its best epoch.
+def train(policy: Policy, episodes: Episodes, validation: Episodes, settings: Cloning, epochs: int,
+          seed: int, folder: Path, wanted_device: str = "cpu",
+          kept: Sequence[int] = SNAPSHOTS) -> pd.DataFrame:  # fmt: skip
+    """Trains ``policy`` in place; leaves it as in its epoch of lowest loss on held-out episodes.
 
-    The best epoch is the one of lowest loss on held-out episodes (early stopping).  A checkpoint
-    in ``folder`` is found and continued; on one thread the result is the same, bit for bit.
-    ``kept``: weights to leave in ``folder``, after so many 64ths of the steps.
-    Returns one row per epoch: step, epoch, train_loss, validation_loss, accuracy per level.
-    """
+    A checkpoint in ``folder`` is continued, on one thread to the same bits; weights after ``kept``
+    64ths of the steps stay there.  Returns losses and accuracy per level, one row per epoch."""
     to = torch.device(parallel.device(wanted_device))
     policy.to(to).train()
     groups = [{"params": [p for p in policy.parameters() if (p.ndim == 2) == matrix],
-               "weight_decay": settings.weight_decay if matrix else 0.0}
-              for matrix in (True, False)]  # fmt: skip
+               "weight_decay": settings.weight_decay * matrix} for matrix in (1, 0)]  # fmt: skip
     optimizer = torch.optim.AdamW(groups, settings.learning_rate, betas=(0.9, 0.99), fused=True)
     per_epoch = len(episodes.batches(settings.batch_episodes, seed, 0))
     total = epochs * per_epoch
     warm = min(max(WARMUP_STEPS, WARMUP * total), total)
-    # The order of batches is a function of seed and step, so no generator has to be kept.
-    state = {"step": 0, "loss_sum": 0.0, "curve": [], "best": {}}
+    state = {"step": 0, "loss": 0.0, "curve": [], "best": {}}
     state |= _restore(folder / CHECKPOINT, policy, optimizer, to)
     while state["step"] < total:
         epoch, position = divmod(state["step"], per_epoch)
         for chosen in episodes.batches(settings.batch_episodes, seed, epoch)[position:]:
             decay = 0.5 * (1 + np.cos(np.pi * (state["step"] / total)))
-            rate = min((state["step"] + 1) / warm, 1.0) * decay
+            # A plain number: a checkpoint with one of numpy's could not be read without pickles.
+            rate = float(min((state["step"] + 1) / warm, 1.0) * decay)
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * rate
             loss, _, _ = loss_of(policy, episodes.batch(chosen, to))
@@ -156,19 +141,18 @@ def train(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
-            state["step"] += 1
-            state["loss_sum"] += float(loss.detach())
+            step = state["step"] = state["step"] + 1
+            state["loss"] += float(loss.detach())
             for part in kept:
-                if state["step"] == max(1, round(total * part / 64)):
+                if step == max(1, round(total * part / 64)):
                     save_file(policy.state_dict(), folder / SNAPSHOT.format(part))
-            if state["step"] % per_epoch == 0:
-                row = {"step": state["step"], "epoch": epoch + 1,
-                       "train_loss": state["loss_sum"] / per_epoch}  # fmt: skip
+            if step % per_epoch == 0:
+                row = {"step": step, "epoch": epoch + 1, "train_loss": state["loss"] / per_epoch}
                 state["curve"].append(row | validate(policy, validation, to))
-                state["loss_sum"], losses = 0.0, [r["validation_loss"] for r in state["curve"]]
+                state["loss"], losses = 0.0, [r["validation_loss"] for r in state["curve"]]
                 if losses[-1] == min(losses):
                     state["best"] = {k: v.clone() for k, v in policy.state_dict().items()}
-            if state["step"] % CHECKPOINT_STEPS == 0 or state["step"] % per_epoch == 0:
+            if step % CHECKPOINT_STEPS == 0 or step % per_epoch == 0:
                 buffer = io.BytesIO()
                 torch.save((policy.state_dict(), optimizer.state_dict(), state), buffer)
                 write_atomically(folder / CHECKPOINT, buffer.getvalue())
@@ -179,15 +163,18 @@ def train(
 
 
 def _restore(path: Path, policy: Policy, optimizer: torch.optim.Optimizer, to) -> dict:
-    """What an interrupted training left, put back in place; {} where there is nothing of use."""
-    try:
-        weights, moments, state = torch.load(path, map_location=to, weights_only=True)  # no code
-        policy.load_state_dict(weights)
-        optimizer.load_state_dict(moments)
-        return state
-    except Exception:  # none, or damaged: begin again
+    """What an interrupted training left, put back in place; {} where it left nothing whole."""
+    try:  # what is whole must load: another error is ours, and would cost the training unsaid
+        with zipfile.ZipFile(path) as file:
+            if damaged := file.testzip():
+                raise zipfile.BadZipFile(damaged)
+    except (FileNotFoundError, zipfile.BadZipFile):
         path.unlink(missing_ok=True)
         return {}
+    weights, moments, state = torch.load(path, map_location=to, weights_only=True)  # no code
+    policy.load_state_dict(weights)
+    optimizer.load_state_dict(moments)
+    return state
 
 
 @dataclass(frozen=True)
@@ -196,10 +183,7 @@ class Agent:
 
     curve: pd.DataFrame
     folder: Path
-
-    @cached_property
-    def policy(self) -> Policy:
-        return Policy.load(self.folder)
+    policy = cached_property(lambda self: Policy.load(self.folder))
 
     def after(self, part: int) -> Policy:
         """The policy as it was after ``part`` 64ths of its training, ``part`` of SNAPSHOTS."""
@@ -226,30 +210,24 @@ def new_policy(profile: Profile, agent: int, condition: str) -> Policy:
 def _make(profile: Profile, folder: Path, *inputs, agent: int, condition: str) -> None:
     settings, seed = profile.cloning, agent_seed(profile, agent, condition)
     policy, curve = new_policy(profile, agent, condition), pd.DataFrame()
-    if not condition.endswith("untrained"):
-        shuffled = condition.endswith("shuffled")
-        table = grammar.second_names(profile.data.second_names)
+    shuffled = condition.endswith("shuffled")
 
-        def heard(number: int, part: Demonstrations) -> Sequence[str]:
-            texts = part.instructions
-            if condition.startswith("bilingual"):
-                texts = grammar.dialect(texts, part.seeds, table)
-            if shuffled:
-                texts = generator("shuffled instructions", seed, number).permutation(texts)
-            return texts
+    def heard(n: int, part: Demonstrations) -> Sequence[str]:
+        texts = part.instructions
+        if condition.startswith("bilingual"):
+            second = grammar.second_names(profile.data.second_names)
+            texts = grammar.dialect(texts, part.seeds, second)
+        return generator("shuffled instructions", seed, n).permutation(texts) if shuffled else texts
 
+    if inputs:
         without = settings.held_out if condition == "held-out" else ()
-        train_set, validation = (Episodes.of(dict(sorted(part.items())), policy, heard, without)
-                                 for part in inputs)  # fmt: skip
+        episodes, validation = (Episodes.of(dict(sorted(part.items())), policy, heard, without)
+                                for part in inputs)  # fmt: skip
         # With fewer episodes, more passes: about as many steps as the trained agents take.
-        everything = sum(len(part) for part in inputs[0].values())
-        epochs = round(settings.epochs * everything / len(train_set))
-        curve = train(
-            policy, train_set, validation, settings,
-            epochs=settings.shuffled_epochs if shuffled else epochs,
-            seed=seed, folder=folder, wanted_device=profile.device,
-            kept=SNAPSHOTS if condition == "trained" and agent == 0 else (),
-        )  # fmt: skip
+        epochs = round(settings.epochs * sum(map(len, inputs[0].values())) / len(episodes))
+        epochs = settings.shuffled_epochs if shuffled else epochs
+        curve = train(policy, episodes, validation, settings, epochs, seed, folder, profile.device,
+                      SNAPSHOTS if condition == "trained" and agent == 0 else ())  # fmt: skip
     policy.save(folder)
     curve.to_csv(folder / "curve.csv", index=False)
 
@@ -260,34 +238,28 @@ def _load(folder: Path) -> Agent:
 
 
 AGENT = Stage(
-    name="agent", make=_make, load=_load, resumable=True,
+    "agent", _make, _load, resumable=True,
     reads=("seed", "data.second_names", *(f"cloning.{name}" for name in TRAINED_WITH)),
-    needs=lambda profile, agent, condition: [
-        (DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")
-        if not condition.endswith("untrained")],
-    cost=lambda agent, condition: 0.2 if condition.endswith("shuffled") else 1.0,
-)  # fmt: skip
-"""One `Agent`.  ``condition``: trained (on first names), held-out (not shown some compositions),
-shuffled (instructions exchanged between episodes), untrained; or bilingual (each episode speaks
-first or second names), bilingual-shuffled, bilingual-untrained."""
+    needs=lambda profile, agent, condition: [] if condition.endswith("untrained") else [
+        (DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")],
+    cost=lambda agent, condition: 0.2 if condition.endswith("shuffled") else 1.0)  # fmt: skip
+"""One `Agent`.  ``condition``: trained, held-out (some compositions not shown), shuffled (episodes
+exchange instructions), untrained; bilingual (first or second names), also -shuffled, -untrained."""
 
 
-def trained_agents(profile: Profile) -> list[dict[str, Any]]:
+def trained_agents(profile: Profile) -> list[dict[str, int | str]]:
     """Parameters of every agent of a profile that is trained at all."""
-    agents, bilingual = profile.cloning.agents, profile.cloning.bilingual
-    counts = {"trained": agents, "held-out": 1, "shuffled": agents, "bilingual": bilingual,
-              "bilingual-shuffled": min(bilingual, 1)}  # fmt: skip
+    agents, both = profile.cloning.agents, profile.cloning.bilingual
+    counts = {"trained": agents, "held-out": 1, "shuffled": agents, "bilingual": both,
+              "bilingual-shuffled": min(both, 1)}  # fmt: skip
     return [{"agent": n, "condition": c} for c, count in counts.items() for n in range(count)]
 
 
 def _curves(profile: Profile, folder: Path, *agents: Agent) -> None:
-    each = zip(agents, trained_agents(profile))
-    curves = pd.concat(agent.curve.assign(**which) for agent, which in each)
-    curves.to_csv(folder / "curves.csv", index=False)
+    curves = [agent.curve.assign(**which) for agent, which in zip(agents, trained_agents(profile))]
+    pd.concat(curves).to_csv(folder / "curves.csv", index=False)
 
 
-CURVES = Stage(
-    "curves", _curves, lambda folder: pd.read_csv(folder / "curves.csv"),
-    needs=lambda profile: [(AGENT, which) for which in trained_agents(profile)],
-)  # fmt: skip
+CURVES = Stage("curves", _curves, lambda folder: pd.read_csv(folder / "curves.csv"), needs=(
+    lambda profile: [(AGENT, which) for which in trained_agents(profile)]))  # fmt: skip
 """The training curves of all agents: agent, condition, and the columns of `train`."""

@@ -1,15 +1,14 @@
-"""The same world in words, and in pictures with captions.
+"""The same world in words, and in pictures with captions, with none of the agent's observations.
 
-Language models learn from short documents about a scene, an instruction and what happens;
-vision-language models from pictures with captions.  Neither sees an action or an observation of the
-agent.  The phrasing is a small grammar of our own; the facts come from expert episodes, so that
-words are used as they are meant: what is picked up is carried, and a door that is opened is open.
+A small grammar of our own tells what happens in expert episodes, so that words are used as they
+are meant: what is picked up is carried, and a door that is opened is open.
 """
 
 import gzip
 import random
+from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,22 +29,11 @@ draws its name, so one document calls a thing by both.  ``dialect``: a whole doc
 captions of an episode, speak one of the two, so that the words themselves hold no tie."""
 
 
-@dataclass(frozen=True)
-class Documents:
-    """Stories; ``train`` and ``validation`` come from different worlds."""
-
-    train: list[str]
-    validation: list[str]
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """``images`` uint8[M, 64, 64, 3] and their ``captions``; validation worlds are others."""
-
-    train_images: np.ndarray
-    train_captions: list[str]
-    validation_images: np.ndarray
-    validation_captions: list[str]
+Documents = namedtuple("Documents", "train validation")
+"""Lists of stories, from different worlds."""
+Pictures = namedtuple("Pictures", [f"{part}_{what}" for part in Documents._fields
+                                   for what in ("images", "captions")])  # fmt: skip
+"""Images uint8[M, 64, 64, 3] and lists of their captions, in the same two parts."""
 
 
 class Narrator:
@@ -60,8 +48,7 @@ class Narrator:
 
     def __call__(self, env, action) -> None:
         if not self.sentences:
-            self._begin(env)
-            return
+            return self._begin(env)
         does, ahead = env.actions, env.grid.get(*env.front_pos)
         thing = env.carrying if action == does.drop else ahead
         if action == does.forward or action in (does.pickup, does.drop, does.toggle) and not thing:
@@ -86,8 +73,7 @@ class Narrator:
             self.say(f"you pick up the {what}", f"you take the {what} and pick it up")
             self.say(f"now you carry the {what}", f"the {what} is with you", f"you hold the {what}")
         elif action == does.drop:
-            near = beside(env, *map(int, env.front_pos))
-            if near:
+            if near := beside(env, *map(int, env.front_pos)):
                 to = f"next to the {called(self.random.choice(near))}"
                 self.say(f"you put the {what} {to}",
                          f"you put down the {what} , and now it is {to}")  # fmt: skip
@@ -112,9 +98,9 @@ class Narrator:
             other = thing_at(env, x + 1, y) if x + 1 < env.width else None
             if other:
                 self.say(f"the {called(thing)} is next to the {called(other)}")
-        for openings in (("your task :", "now you must", "you are told to"),
-                         ("you want to", "please", "so")):  # fmt: skip
-            self.say(*(f"{opening} {env.mission}" for opening in openings))
+        task = env.mission
+        self.say(f"your task : {task}", f"now you must {task}", f"you are told to {task}")
+        self.say(f"you want to {task}", f"please {task}", f"so {task}")
 
 
 class Photographer:
@@ -124,9 +110,7 @@ class Photographer:
         self.random, self.moments, self.caption = random.Random(seed), 0, ""
         self.events, self.between = [], []  # pictures with their captions
 
-    @property
-    def shots(self) -> list[tuple[np.ndarray, str]]:
-        return self.events + self.between
+    shots = property(lambda self: self.events + self.between)
 
     def __call__(self, env, action) -> None:
         ahead = env.grid.get(*env.front_pos)
@@ -194,24 +178,19 @@ def shoot(env, level: str, seed: int, rename: Callable[[str], str] = str) -> lis
     return [(image, rename(caption)) for image, caption in watch.shots] if shown else None
 
 
-def _record(task: tuple[Callable, list[str], range, str, dict[str, str]]) -> list:
-    """Results of ``document`` or ``shoot`` per seed, levels in turn, where there is one."""
-    function, names, seeds, tied, table = task
-    envs = [(level, levels.make(level)) for level in names]
-    each = [(*envs[seed % len(envs)], seed) for seed in seeds]
-    made = (function(env, level, s, renamer(tied, table, s)) for level, env, s in each)
+def _record(function: Callable, names: list[str], tied: str, table: dict, seeds: range) -> list:
+    envs = [(levels.make(level), level) for level in names]
+    made = (function(*envs[s % len(envs)], s, renamer(tied, table, s)) for s in seeds)
     return [result for result in made if result]
 
 
-def record(
-    function: Callable, names: list[str], seeds: range, tied: str = "first",
-    table: dict[str, str] | None = None, compute=None,
-) -> list:  # fmt: skip
-    """``document`` or ``shoot`` of one episode per seed, levels in turn, side by side."""
+def record(function: Callable, names: list[str], seeds: range, tied: str = "first",
+           table: dict[str, str] | None = None, compute=None) -> list:  # fmt: skip
+    """``document`` or ``shoot`` of one episode per seed, levels in turn; not of those that fail."""
     parts = [seeds[i : i + CHUNK] for i in range(0, len(seeds), CHUNK)]
-    tasks = [(function, names, part, tied, table or {}) for part in parts]
-    describe = {"document": "stories", "shoot": "pictures"}[function.__name__]
-    return [result for part in parallel.map(_record, tasks, compute, describe) for result in part]
+    describe = "stories" if function is document else "pictures"
+    each = partial(_record, function, names, tied, table or {})
+    return [result for part in parallel.map(each, parts, compute, describe) for result in part]
 
 
 def _recorded(profile, function: Callable, use: str, count: int, names: str):
@@ -228,14 +207,13 @@ def _write_stories(profile, folder: Path, names: str) -> None:
 
 
 def _read_stories(folder: Path) -> Documents:
-    files = (folder / "train.txt.gz", folder / "validation.txt.gz")
+    files = (folder / f"{part}.txt.gz" for part in Documents._fields)
     return Documents(*(gzip.decompress(f.read_bytes()).decode().splitlines() for f in files))
 
 
 def _write_pictures(profile, folder: Path, names: str) -> None:
-    count = profile.data.pictured_episodes
-    for part, episodes in _recorded(profile, shoot, "pictures", count, names):
-        images, captions = zip(*(shot for shots in episodes for shot in shots))
+    for part, each in _recorded(profile, shoot, "pictures", profile.data.pictured_episodes, names):
+        images, captions = zip(*(shot for shots in each for shot in shots))
         np.savez_compressed(folder / f"{part}.npz", images=np.array(images, np.uint8))
         write_atomically(folder / f"{part}.txt", "\n".join(captions) + "\n")
 
@@ -249,9 +227,8 @@ def _read_pictures(folder: Path) -> Pictures:
 
 
 _READS = ("seed", "data.demonstrations", "data.second_names")
-STORIES = Stage("stories", _write_stories, _read_stories, (*_READS, "data.documents"),
-                fans_out=True)  # fmt: skip
-"""`Documents`; ``names`` is one of NAMES."""
-PICTURES = Stage("pictures", _write_pictures, _read_pictures, (*_READS, "data.pictured_episodes"),
-                 fans_out=True)  # fmt: skip
-"""`Pictures`; ``names`` is one of NAMES."""
+STORIES, PICTURES = (
+    Stage("stories", _write_stories, _read_stories, (*_READS, "data.documents"), fans_out=True),
+    Stage("pictures", _write_pictures, _read_pictures, (*_READS, "data.pictured_episodes"),
+          fans_out=True))  # fmt: skip
+"""`Documents` and `Pictures`; ``names`` is one of NAMES."""

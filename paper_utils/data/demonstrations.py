@@ -45,14 +45,13 @@ def collect(episodes: list[expert.Episode]) -> Demonstrations:
     """Lays the successful ``episodes`` end to end, and lists the seeds of the others."""
     good = [episode for episode in episodes if episode.success]
     views = [np.empty((0, 7, 7, 3), np.uint8), *(episode.observations for episode in good)]
+    actions = [np.empty(0, np.uint8), *(episode.actions for episode in good)]
     return Demonstrations(
-        observations=np.concatenate(views),
-        actions=np.concatenate([np.empty(0, np.uint8), *(e.actions for e in good)]),
+        np.concatenate(views), np.concatenate(actions),
         lengths=np.array([len(e.actions) for e in good], np.int32),
         seeds=np.array([e.seed for e in good], np.int64),
         instructions=np.array([e.instruction for e in good], dtype=np.str_),
-        skipped=np.array([e.seed for e in episodes if not e.success], np.int64),
-    )
+        skipped=np.array([e.seed for e in episodes if not e.success], np.int64))  # fmt: skip
 
 
 def _play(task: tuple[str, range]) -> Demonstrations:
@@ -72,19 +71,16 @@ def play(wanted: dict[str, range], compute=None) -> dict[str, Demonstrations]:
 
 def _make(profile, folder: Path, split: str) -> None:
     few, counts = profile.data.validation, profile.data.demonstrations.items()
-    counts = {level: count if split == "train" else few for level, count in counts}
-    wanted = {level: levels.seeds(split, n, profile.seed) for level, n in counts.items()}
+    wanted = {level: levels.seeds(split, n if split == "train" else few, profile.seed)
+              for level, n in counts}  # fmt: skip
     for level, played in play(wanted, profile.compute).items():
         played.save(folder / f"{level}.npz")
 
 
 DEMONSTRATIONS = Stage(
-    name="demonstrations",
-    make=_make,
-    load=lambda folder: {p.stem: Demonstrations.load(p) for p in sorted(folder.glob("*.npz"))},
-    reads=("seed", "data.demonstrations", "data.validation"),
-    fans_out=True,
-)
+    "demonstrations", _make,
+    lambda folder: {path.stem: Demonstrations.load(path) for path in sorted(folder.glob("*.npz"))},
+    reads=("seed", "data.demonstrations", "data.validation"), fans_out=True)  # fmt: skip
 """Level -> `Demonstrations`.  ``split``: train or validation."""
 
 
@@ -100,14 +96,9 @@ def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> No
 
 
 EPISODES = Stage(
-    name="episodes",
-    make=_overview,
-    load=lambda folder: SimpleNamespace(
+    "episodes", _overview, lambda folder: SimpleNamespace(
         episodes=pd.read_csv(folder / "episodes.csv.gz"),
-        skipped=json.loads((folder / "skipped.json").read_text()),
-    ),
-    reads=("data.demonstrations",),
-    needs=lambda profile: [(DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")],
-)
+        skipped=json.loads((folder / "skipped.json").read_text())), ("data.demonstrations",),
+    lambda profile: [(DEMONSTRATIONS, {"split": s}) for s in ("train", "validation")])  # fmt: skip
 """All demonstrations, without their steps: ``episodes``, a table with a row each (level, split,
 seed, steps, instruction), and ``skipped``, "level split" -> seeds that the expert failed."""

@@ -1,9 +1,8 @@
 """Demonstrations by the BabyAI expert: bit-identical to Minigrid's own bot, but faster."""
 
 import time
-from collections import deque
+from collections import deque, namedtuple
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -23,30 +22,12 @@ class ExpertStuck(RuntimeError):
 FAILURES = (ExpertStuck, AssertionError, DisappearedBoxError, TypeError)
 
 
-@dataclass(frozen=True)
-class Episode:
-    """One demonstration of T steps; ``instruction`` as the level said it."""
-
-    level: str
-    seed: int
-    instruction: str
-    observations: (
-        np.ndarray
-    )  # uint8[T, 7, 7, 3] (x, y, (object, colour, state)), before each action
-    actions: np.ndarray  # uint8[T]
-    success: bool
-
-
-@dataclass(frozen=True)
-class Film:
-    """One episode as a reader sees it: T steps, T + 1 frames."""
-
-    instruction: str
-    success: bool
-    frames: list[np.ndarray]  # uint8[H, W, 3] each
-    views: np.ndarray  # uint8[T, 7, 7, 3]
-    actions: list[str]  # T names
-    attention: np.ndarray | None = None  # of a policy: float32[T, Q, 7, 7] (x, y)
+Episode = namedtuple("Episode", "level seed instruction observations actions success")
+"""One demonstration of T steps: the instruction as the level said it, actions uint8[T], and before
+each an observation: uint8[T, 7, 7, 3] (x, y, (object, colour, state))."""
+Film = namedtuple("Film", "instruction success frames views actions attention", defaults=[None])
+"""One episode as a reader sees it: T + 1 frames, uint8[H, W, 3] each, views uint8[T, 7, 7, 3], the
+names of T actions, and a policy's attention float32[T, Q, 7, 7] (x, y)."""
 
 
 class _Seen(set):
@@ -60,12 +41,10 @@ class FastBot(BabyAIBot):
 
     def __init__(self, mission):
         super().__init__(mission)
-        self.vis_mask = _Seen()
-        self.deadline = time.monotonic() + SECONDS_PER_EPISODE
+        self.vis_mask, self.deadline = _Seen(), time.monotonic() + SECONDS_PER_EPISODE
 
     def replan(self, action_taken=None):
-        self.searches = 0
-        self.traversals = {}  # by whether blockers are ignored
+        self.searches, self.traversals = 0, {}  # these by whether blockers are ignored
         return super().replan(action_taken)
 
     def _process_obs(self):
@@ -108,25 +87,18 @@ class FastBot(BabyAIBot):
             if cell and not (cell.is_open if cell.type == "door" else ignore_blockers):
                 continue
             # Straight on first, then the turns, then back: the order decides between equal paths.
-            if (i + di, j + dj) not in previous:
-                queue.append((i + di, j + dj, di, dj, place))
-            if (i + dj, j + di) not in previous:
-                queue.append((i + dj, j + di, dj, di, place))
-            if (i - dj, j - di) not in previous:
-                queue.append((i - dj, j - di, -dj, -di, place))
-            if (i - di, j - dj) not in previous:
-                queue.append((i - di, j - dj, -di, -dj, place))
+            for dx, dy in ((di, dj), (dj, di), (-dj, -di), (-di, -dj)):
+                if (i + dx, j + dy) not in previous:
+                    queue.append((i + dx, j + dy, dx, dy, place))
 
 
 def rollout(env, level: str, seed: int, watch: Callable = lambda env, action: None) -> Episode:
     """Plays one episode with the expert; ``success`` is False where it fails, hangs or times out.
-
-    ``watch(env, action)`` is called before each step, with ``None`` at the start and at the end.
-    """
+    ``watch(env, action)`` is called before each step, with ``None`` at the start and at the end."""
     observation, _ = env.reset(seed=int(seed))
     watch(env, None)
-    bot, observations, actions, reward, failed = None, [], [], 0.0, False
-    while True:
+    bot, observations, actions, reward, failed, ends = None, [], [], 0.0, False, []
+    while not any(ends):
         try:  # the bot's own planning alone: an error of whoever watches is not the bot's
             bot = bot or FastBot(env)
             action = bot.replan()
@@ -138,21 +110,16 @@ def rollout(env, level: str, seed: int, watch: Callable = lambda env, action: No
         observations.append(observation["image"])
         actions.append(int(action))
         watch(env, action)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        if terminated or truncated:
-            break
+        observation, reward, *ends, _ = env.step(action)
     if not failed:
         watch(env, None)
-    return Episode(
-        level, int(seed), env.mission,
-        np.array(observations, dtype=np.uint8).reshape(-1, 7, 7, 3),
-        np.array(actions, dtype=np.uint8), success=reward > 0 and not failed,
-    )  # fmt: skip
+    observations = np.array(observations, dtype=np.uint8).reshape(-1, 7, 7, 3)
+    actions, success = np.array(actions, dtype=np.uint8), reward > 0 and not failed
+    return Episode(level, int(seed), env.mission, observations, actions, success)
 
 
 def rollouts(level: str, seeds: Iterable[int]) -> list[Episode]:
     """Expert episodes of ``level`` (short name or Gym id), one per seed, in their order.
-
     Raises LevelError: the level is unknown, or the expert cannot solve it.
 
     >>> (episode,) = rollouts("GoToLocal", [0])

@@ -1,15 +1,14 @@
 """What the levels can say: every instruction, with its semantic factors.
 
-The grammar is read off the levels' mission generators (Minigrid, ``envs/babyai``): a level chooses
-one *clause* and fills its noun phrases.  The article is "a" where several objects in the scene
-match and "the" where one does: it describes the scene, so instructions are embedded with "the".
+As Minigrid's mission generators (``envs/babyai``), a level chooses a *clause* and fills its noun
+phrases.  "A" means that several objects match: it tells of the scene, so we embed with "the".
 """
 
 import itertools
 import re
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import pandas as pd
 from minigrid.core.constants import COLOR_NAMES
@@ -22,10 +21,8 @@ OBJECTS = ("box", "ball", "key")
 ANY_TYPE = (*OBJECTS, "door")
 LOCATIONS = {"front": "in front of you", "behind": "behind you", "left": "on your left",
              "right": "on your right"}  # fmt: skip
-COLUMNS = ["id", "text", "second_text", "template", "verb", "colour", "type", "location",
-           "second_colour", "second_type", "second_location", "article", "words",
-           "levels"]  # fmt: skip
-
+COLUMNS = ("id text second_text template verb colour type location second_colour second_type "
+           "second_location article words levels").split()  # fmt: skip
 # Every content word or phrase of the baby language has a second name: one word of real English that
 # occurs nowhere else.  The two languages share the article and nothing more.
 _FIRST = ("red", "green", "blue", "purple", "yellow", "grey", "ball", "box", "key", "door",
@@ -44,13 +41,8 @@ class GrammarError(ValueError):
     """A level whose instructions cannot be listed; the message is one line."""
 
 
-class Noun(NamedTuple):
+class Noun(namedtuple("Noun", "colour type location articles")):
     """One noun phrase; an empty string stands for an absent word."""
-
-    colour: str
-    type: str
-    location: str
-    articles: tuple[str, ...]
 
     def words(self, article: str) -> str:
         words = article, self.colour, self.type or "object", LOCATIONS.get(self.location)
@@ -61,13 +53,11 @@ class Noun(NamedTuple):
         return " ".join(filter(None, ("the", *(slot if word else no for word, slot, no in said))))
 
 
-EITHER = ("the", "a")
-_ANY_COLOUR, _ANY_PLACE = (*COLOURS, ""), ("", *LOCATIONS)
+EITHER, _ANY_COLOUR, _ANY_PLACE = ("the", "a"), (*COLOURS, ""), ("", *LOCATIONS)
 
 
 def _nouns(types=OBJECTS, colours=COLOURS, locations=("",), articles=("the",)) -> list[Noun]:
-    return [Noun(colour, kind, place, articles)
-            for colour, kind, place in itertools.product(colours, types, locations)]  # fmt: skip
+    return [Noun(*words, articles) for words in itertools.product(colours, types, locations)]
 
 
 def _synthetic(places) -> dict[str, list[list[Noun]]]:
@@ -82,19 +72,14 @@ _ONE_WORD = _nouns(colours=("",), articles=EITHER) + _nouns(("",), articles=EITH
 
 # Level -> verb -> the noun phrases it takes.
 GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
-    "GoToObj": {"go to": [_ONE]},
-    "GoToLocal": {"go to": [_SOME]},
-    "GoTo": {"go to": [_SOME]},
+    "GoToObj": {"go to": [_ONE]}, "GoToLocal": {"go to": [_SOME]}, "GoTo": {"go to": [_SOME]},
     "PickupLoc": {"pick up": [_nouns(OBJECTS, _ANY_COLOUR, _ANY_PLACE, EITHER)]},
-    "PickupDist": {"pick up": [_ONE + _ONE_WORD]},
-    "Pickup": {"pick up": [_SOME]},
+    "PickupDist": {"pick up": [_ONE + _ONE_WORD]}, "Pickup": {"pick up": [_SOME]},
     "Open": {"open": [_DOORS]},
     "OpenDoor": {"open": [_nouns(("door",)) + _nouns(("door",), ("",), LOCATIONS, EITHER)]},
     "ActionObjDoor": {"go to": [_ONE + _DOORS], "pick up": [_ONE], "open": [_DOORS]},
     "PutNextLocal": {"put": [_ONE, _ONE]},
-    "Synth": _synthetic(("",)),
-    "SynthLoc": _synthetic(_ANY_PLACE),
-}
+    "Synth": _synthetic(("",)), "SynthLoc": _synthetic(_ANY_PLACE)}  # fmt: skip
 _DISTINCT = {"PutNextLocal"}  # names each object once: its two noun phrases differ
 
 
@@ -105,18 +90,14 @@ def check(level: str) -> None:
         raise GrammarError(f"{level!r} is not listed; levels with a grammar: {', '.join(GRAMMARS)}")
 
 
-def instructions(
-    levels: Iterable[str], articles: bool = False, second: str | dict[str, str] = "default"
-) -> pd.DataFrame:
+def instructions(levels: Iterable[str], articles: bool = False,
+                 second: str | dict[str, str] = "default") -> pd.DataFrame:  # fmt: skip
     """Every distinct instruction of ``levels`` (short names or Gym ids), in a fixed order.
 
-    Columns: ``id`` (int, 0..N-1), ``text``, ``second_text`` (in the second names of the table
-    ``second``: a name in SECOND_NAMES, or a table), ``template`` (the text with its words replaced
-    by slots), ``verb`` (go to / pick up / open / put), ``colour``, ``type``, ``location``, the same
-    for the second object (empty where absent; ``type`` "object" where only the colour is said),
-    ``article`` ("the"; with ``articles=True`` every variant, as "a" or "a/the"), ``words`` (count)
-    and ``levels`` that say it.
-
+    COLUMNS: ``id`` (0 to N - 1), ``text``, ``second_text`` (by ``second``, as for `second_names`),
+    ``template`` (slots for words), ``verb``, ``colour``, ``type`` and ``location`` of one object,
+    then of the second (empty where absent; type "object" where only the colour is said),
+    ``article`` ("the"; with ``articles`` each variant, as "a/the"), count of ``words``, ``levels``.
     Raises LevelError (an unknown level) or GrammarError (one that chains clauses: not listed).
 
     >>> instructions(["BabyAI-PutNextLocal-v0"]).loc[0, ["text", "second_text"]].tolist()
@@ -126,10 +107,9 @@ def instructions(
     for level in map(offered_levels.short, levels):
         check(level)
         phrases = ((verb, nouns) for verb, slots in GRAMMARS[level].items()
-                   for nouns in itertools.product(*slots))  # fmt: skip
+                   for nouns in itertools.product(*slots)
+                   if level not in _DISTINCT or nouns[0] != nouns[-1])  # fmt: skip
         for verb, nouns in phrases:
-            if level in _DISTINCT and nouns[0] == nouns[-1]:
-                continue
             for chosen in itertools.product(*(n.articles if articles else ("the",) for n in nouns)):
                 row = _row(verb, nouns, chosen)
                 rows.setdefault(row["text"], row | {"levels": []})["levels"].append(level)
@@ -155,11 +135,8 @@ def canonical(mission: str) -> str:
 
 
 def second_names(value: str | dict[str, str]) -> dict[str, str]:
-    """A table of second names: one of SECOND_NAMES, or one's own, checked.
-
-    Raises ValueError, one line: a word lacks a second name, or has one that would tie the languages
-    (several words, a word of the first names, the name of two).
-    """
+    """A table of second names: one of SECOND_NAMES, or one's own, checked.  ValueError: a word has
+    none, or one that ties the languages (several words, a first name, the name of two)."""
     if isinstance(value, str):
         if value not in SECOND_NAMES:
             raise ValueError(f"unknown table {value!r}{hint(value, SECOND_NAMES)}")
@@ -191,9 +168,8 @@ def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None 
     >>> rename("put the red ball next to the blue key", SECOND_NAMES["default"])
     'place the crimson sphere beside the azure latchkey'
     """
-    known = table | {"pick it up": f"{table['pick up']} it"}
-    replace = lambda match: known[match[0]] if not draw or draw(match[0]) else match[0]  # noqa: E731
-    return _renamed(tuple(table)).sub(replace, text)
+    known, draw = table | {"pick it up": f"{table['pick up']} it"}, draw or (lambda phrase: True)
+    return _renamed(tuple(table)).sub(lambda m: known[m[0]] if draw(m[0]) else m[0], text)
 
 
 def dialect(texts: Sequence[str], seeds: Sequence[int], table: dict[str, str]) -> list[str]:
@@ -212,11 +188,10 @@ def _check_levels(demonstrations: dict[str, int]) -> None:
 
 
 def _check_compositions(phrases: Sequence[str]) -> None:
-    known = [f"{colour} {kind}" for colour in COLOURS for kind in ANY_TYPE]
     if not phrases:
         raise ValueError("name at least one composition, as 'red ball'")
     for phrase in phrases:
-        if phrase not in known:
+        if phrase not in [f"{colour} {kind}" for colour in COLOURS for kind in ANY_TYPE]:
             raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
 
 

@@ -4,6 +4,7 @@ Levels are those of Chevalier-Boisvert et al., *BabyAI* (ICLR 2019), as kept in 
 the same 7 x 7 view, bit for bit, but look it up where Minigrid loops over the grid, twice per step.
 """
 
+from contextlib import suppress
 from functools import cache, lru_cache, partial
 from itertools import compress
 from operator import itemgetter
@@ -21,11 +22,9 @@ _CARRYING = "the expert plans to pick up what the agent already carries, and can
 _STRICT = "opening another door first counts as failure there, and the expert often does"
 REFUSED = {
     **{f"PutNextS{size}Carrying": _CARRYING for size in ("5N2", "6N3", "7N4")},
-    **{f"OpenDoorsOrderN{count}Debug": _STRICT for count in (2, 4)},
+    "OpenDoorsOrderN2Debug": _STRICT, "OpenDoorsOrderN4Debug": _STRICT,
     "KeyInBox": "the key is hidden in a box, which the expert never opens",
-    "UnlockToUnlock": "the expert hangs on about a third of its episodes",
-}
-
+    "UnlockToUnlock": "the expert hangs on about a third of its episodes"}  # fmt: skip
 # Each use draws from its own range of episode seeds; a run's seed picks a slice of the range.
 _USES = ("train", "validation", "text", "pictures", "evaluation")
 _RANGE, _SLICE = 10**12, 10**7
@@ -81,9 +80,6 @@ def seeds(use: str, count: int, run_seed: int = 0) -> range:
     return range(start, start + count)
 
 
-# What lies where, as the agent would call it ---------------------------------------------------
-
-
 def called(thing: WorldObj) -> str:
     """Colour and type, as "red ball"."""
     return f"{thing.color} {thing.type}"
@@ -115,27 +111,22 @@ def room(env) -> list[tuple[WorldObj, int, int]]:
     """Things in the agent's room, its doors included, with their coordinates."""
     here = env.room_from_pos(*env.agent_pos)
     (left, top), (width, height) = here.top, here.size
-    cells = [(x, y) for y in range(top, top + height) for x in range(left, left + width)]
+    cells = ((x, y) for y in range(top, top + height) for x in range(left, left + width))
     return [(thing, x, y) for x, y in cells if (thing := thing_at(env, x, y))]
 
-
-# The fast view ---------------------------------------------------------------------------------
 
 SIZE = 7
 AGENT_CELL = 3 * SIZE + 6  # the agent stands at image[3, 6], looking towards image[3, 0]
 # A cell as one integer (object + 16 * colour + 128 * state), and back as Minigrid's three channels.
-_EMPTY = OBJECT_TO_IDX["empty"]
+_EMPTY, _OUTSIDE = OBJECT_TO_IDX["empty"], Wall()
 _CHANNELS = np.array([(code & 15, code >> 4 & 7, code >> 7) for code in range(512)], dtype=np.uint8)
 _WALL = {c: OBJECT_TO_IDX["wall"] + 16 * index for c, index in COLOR_TO_IDX.items()}
-_OUTSIDE = Wall()
 # Bit of each cell, in image order (column by column), such that a row of the view is contiguous.
 _BITS = [1 << (SIZE * (cell % SIZE) + cell // SIZE) for cell in range(SIZE * SIZE)]
 # By direction: where each view cell lies from the agent, 6 - j cells ahead and i - 3 to its right.
-_OFFSETS = [
-    [((6 - j) * dx - (i - 3) * dy, (6 - j) * dy + (i - 3) * dx)
-     for i in range(SIZE) for j in range(SIZE)]
-    for dx, dy in (map(int, ahead) for ahead in DIR_TO_VEC)
-]  # fmt: skip
+_OFFSETS = [[((6 - j) * dx - (i - 3) * dy, (6 - j) * dy + (i - 3) * dx)
+             for i in range(SIZE) for j in range(SIZE)]
+            for dx, dy in (map(int, ahead) for ahead in DIR_TO_VEC)]  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
@@ -212,19 +203,16 @@ class FastView:
                 reached.add(at)
                 if cells[at] is None or cells[at].type == "door":  # walls all around stop the flood
                     stack += (at + 1, at - 1, at + width, at - width)
-        things = {at for at, cell in enumerate(cells) if cell and cell.__class__ is not Wall}
-        lost = things - reached
+        lost = {at for at, cell in enumerate(cells) if cell and type(cell) is not Wall} - reached
         if lost and raise_exc:
             raise RejectSampling(f"unreachable objects: cells {lost}, row by row")
         return not lost
 
     def _gen_grid(self, width: int, height: int) -> None:
         while True:  # as RoomGridLevel does, but a rejected draw is not printed
-            try:
+            with suppress(RecursionError, RejectSampling):
                 super(RoomGridLevel, self)._gen_grid(width, height)
                 self.gen_mission()
                 self.validate_instrs(self.instrs)
                 break
-            except (RecursionError, RejectSampling):
-                continue
         self.surface = self.mission = self.instrs.surface(self)

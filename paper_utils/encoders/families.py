@@ -1,7 +1,4 @@
-"""The transformer architectures that are compared with the agents.
-
-To add one: the fields of its small configuration, and an entry in ``FAMILIES``.
-"""
+"""The transformer architectures; one more is a small configuration and an entry in FAMILIES."""
 
 from collections import namedtuple
 from collections.abc import Iterable
@@ -15,7 +12,6 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]")
 PAD, UNK, CLS, SEP, MASK, BOS, EOS = range(len(SPECIAL))  # CLIP would misread an EOS with id 2
 CONTEXT = 128  # tokens that a model trained from scratch can read at once
 PATCH = 8  # pixels along the side of a vision patch: one cell of a rendered view
-
 
 Size = namedtuple("Size", "vocab_size width layers heads image_size")
 """What a profile decides about a model trained from scratch."""
@@ -52,24 +48,20 @@ def configurations(size: Size) -> dict[str, dict[str, Any]]:
         "bert": {**bert, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
         "clip": {"text_config": text | shared, "vision_config": vision | shared, **shared},
         "blip": {"text_config": {**bert, "encoder_hidden_size": width}, "vision_config": vision,
-                 "image_text_hidden_size": width, **scale},
-    }  # fmt: skip
+                 "image_text_hidden_size": width, **scale}}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Family:
-    """A transformer architecture: how to build it small, and how to read text with it.
-
-    ``objective`` is a key of ``objectives.OBJECTIVES``; ``model`` the class of ``transformers``
-    that is trained, ``tower`` the one that loads the text of a checkpoint, with ``options``.
-    """
+    """How to build an architecture small and how to read text with it: the classes of
+    ``transformers`` that are trained (``model``) and that read a checkpoint's text (``tower``)."""
 
     name: str
     label: str
     model: str
     model_types: tuple[str, ...]  # in config.json of its checkpoints
     modality: str = "language"  # or vision-language
-    objective: str = "next token"
+    objective: str = "next token"  # a key of OBJECTIVES
     tower: str = "AutoModel"
     poolings: tuple[str, ...] = ("mean", "last")  # the first was fixed before any alignment
     template: tuple[int, int | None] = (BOS, None)  # tokens before and after a text, trained here

@@ -1,8 +1,5 @@
-"""Embeds texts with any checkpoint in the Hub's format: a public one, or one trained here.
-
-Only the text path of a model is used, and only weights that the checkpoint really holds:
-safetensors, never pickles, never code from the checkpoint.
-"""
+"""Embeds texts with any checkpoint in the Hub's format, by its text path alone, and by weights that
+it really holds: safetensors, never pickles, never code from the checkpoint."""
 
 import json
 import os
@@ -28,38 +25,28 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BUFFERS = r"position_ids$|rotary_emb\.inv_freq$"  # constants that old checkpoints store
 LOCAL = "local"
 LARGE = 8 * 2**30  # bytes of weights above which a model on CPU keeps its own precision
+Snapshot = namedtuple("Snapshot", "folder revision")
+"""A checkpoint on disk: its folder, and the commit it is (``"local"`` for a local folder)."""
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used; the message is one line that names it and the remedy."""
 
 
-Snapshot = namedtuple("Snapshot", "folder revision")
-"""A checkpoint on disk: its folder, and the commit it is (``"local"`` for a local folder)."""
+def embed(texts: list[str], checkpoint: str | os.PathLike[str], family: str | None = None,
+          pooling: str | None = None, layer: int | None = None, batch_size: int = 64,
+          device: str = "auto", dtype: str = "auto", revision: str | None = None,
+          all_layers: bool = False) -> np.ndarray:  # fmt: skip
+    """N texts -> float32[N, D], or float32[L + 1, N, D] with ``all_layers``, final norm included;
+    a row does not depend on its neighbours.
 
-
-def embed(
-    texts: list[str], checkpoint: str | os.PathLike[str], family: str | None = None,
-    pooling: str | None = None, layer: int | None = None, batch_size: int = 64,
-    device: str = "auto", dtype: str = "auto", revision: str | None = None,
-    all_layers: bool = False,
-) -> np.ndarray:  # fmt: skip
-    """One vector per text, in the order of ``texts``; a row does not depend on its neighbours.
-
-    Arguments:
-        texts: N non-empty strings, each within the model's context.
-        checkpoint: Hub id (fetched if not in the cache; ``HF_TOKEN`` opens gated ones) or folder.
-        family: a key of ``families.FAMILIES``; None reads it from config.json.
-        pooling: decoders ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` or ``cls``;
-            CLIP ``pooled`` (state at EOS), BLIP ``cls``, both ``projected``.  None: the first.
-        layer: 0 (token embeddings) to L; negative counts from L.  None: the model's output.
-        device, dtype: ``auto`` is a GPU where there is one; float32 on CPU (if of less than 8 GiB),
-            else the checkpoint's own precision.
-        revision: branch, tag or commit on the Hub.
-
-    Returns float32[N, D], or float32[L + 1, N, D] with ``all_layers``, final norm included.  Raises
-    CheckpointError: the checkpoint is missing, gated, unreachable, damaged or of another kind;
-    ValueError: wrong arguments, texts empty or too long; RuntimeError: no such device.
+    ``checkpoint``: a folder or a Hub id (``HF_TOKEN`` opens gated ones), there a branch, tag or
+    commit ``revision``; ``family``: a key of FAMILIES, None as config.json says; ``pooling``:
+    decoders ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` or ``cls``; CLIP ``pooled``
+    (state at EOS), BLIP ``cls``, both ``projected``; None: the first; ``layer``: 0 (token
+    embeddings) to L, or from -1 back, None for the output; ``dtype`` auto: float32 on CPU (below
+    8 GiB), else the checkpoint's own.  Raises CheckpointError: missing, gated, unreachable, damaged
+    or of another kind; ValueError: wrong arguments, texts empty or too long; RuntimeError: device.
     """
     import torch
     from torch.nn.utils.rnn import pad_sequence
@@ -76,8 +63,8 @@ def embed(
     pooling = pooling or spec.poolings[0]
     if pooling not in spec.poolings:
         raise ValueError(f"{spec.label} is pooled by {' or '.join(spec.poolings)}, not {pooling!r}")
-    projected = pooling == "projected"
-    if projected and (all_layers or layer is not None):
+    projected, listed = pooling == "projected", all_layers or layer is not None
+    if projected and listed:
         raise ValueError("the projection reads the last layer only")
     device = parallel.device(device)
     with _one_line(checkpoint):
@@ -101,7 +88,7 @@ def embed(
     choices = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     padding = next(token for token in choices if token is not None)
     options = {"use_cache": False} if hasattr(encoder.config, "use_cache") else {}
-    options |= {"output_hidden_states": all_layers or layer is not None, "return_dict": True}
+    options |= {"output_hidden_states": listed, "return_dict": True}
     parts = []
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
@@ -127,11 +114,8 @@ def embed(
 
 
 def usable(checkpoint: str, family: str) -> Snapshot:
-    """Finds (or fetches) a checkpoint and checks that it is complete, without loading it.
-
-    ``checkpoint``: a folder (its revision is ``local-`` and a hash of its files), a Hub id, or
-    ``id@revision``.  Raises CheckpointError: it cannot be had, or cannot be read as ``family``.
-    """
+    """A checkpoint (folder, Hub id or ``id@revision``), found or fetched, and checked unloaded; the
+    revision of a folder hashes its files.  Raises CheckpointError, also if of another family."""
     name, _, revision = checkpoint.partition("@")
     snapshot = resolve(checkpoint if is_folder(checkpoint) else name, revision or None)
     with _one_line(checkpoint):
@@ -153,13 +137,12 @@ def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> 
     name = str(checkpoint)
     if not HUB_ID.fullmatch(name):
         raise CheckpointError(f"checkpoint {name}: no such folder")
-
     from huggingface_hub import errors, snapshot_download
 
-    options = {"allow_patterns": FILES, "ignore_patterns": ["*/*"]}
     try:
         with quiet():
-            path = Path(snapshot_download(name, revision=revision, **options))
+            path = Path(snapshot_download(name, revision=revision, allow_patterns=FILES,
+                                          ignore_patterns=["*/*"]))  # fmt: skip
         return Snapshot(path, path.name)
     except errors.GatedRepoError:
         reason = f"gated: accept its terms at https://huggingface.co/{name}, then set HF_TOKEN and"
@@ -216,8 +199,8 @@ def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple[Any, Any
         # Weights of another shape are reported, and refused below, in one line instead of many.
         tower, report = getattr(transformers, spec.tower).from_pretrained(
             folder, **spec.options, **safely, dtype=getattr(torch, dtype, dtype),
-            use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True,
-        )  # fmt: skip
+            use_safetensors=True, output_loading_info=True,
+            ignore_mismatched_sizes=True)  # fmt: skip
     known = re.compile(f"{spec.unused}|{BUFFERS}")
     for problem, keys in {
         "holds weights of another shape": [key for key, *_ in report["mismatched_keys"]],

@@ -1,7 +1,6 @@
-"""Lexical controls: embeddings that know which words a text has, and nothing of their meaning.
+"""Lexical controls: what aligns with these aligns through shared words, not through meaning.
 
-Every function takes N texts and returns float32[N, D], row i for ``texts[i]``.  What aligns with
-these aligns through shared words.  Words are lower-cased and separated by white space.
+N texts -> float32[N, D], row i for ``texts[i]``.  Words are lower-cased, apart by white space.
 """
 
 import zlib
@@ -50,10 +49,7 @@ def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) 
 
 
 def bag_of_concepts(texts: list[str], seed: int = 0, table: dict | None = None) -> np.ndarray:
-    """A bag of words that has been told a dictionary: what that reaches without any training.
-
-    ``table``: first name -> second name; None is ``grammar.SECOND_NAMES["default"]``.
-    """
+    """A bag of words that has been told a dictionary: first name -> second name, None: default."""
     table = table or grammar.SECOND_NAMES["default"]
     first = {second: name.replace(" ", "_") for name, second in table.items()}
     rows = [grammar.rename(text, table).split() for text in checked(texts)]  # all in second names
@@ -61,10 +57,8 @@ def bag_of_concepts(texts: list[str], seed: int = 0, table: dict | None = None) 
 
 
 def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
-    """Coordinates whose distances approach the number of words to insert, delete or substitute.
-
-    Classical scaling (Torgerson 1952), on the D <= ``width`` axes of most positive variance.
-    """
+    """Coordinates whose distances approach the number of words to insert, delete or substitute:
+    classical scaling (Torgerson 1952), on the D <= ``width`` axes of most positive variance."""
     squares = levenshtein(texts) ** 2
     squares -= squares.mean(0)
     values, vectors = np.linalg.eigh((squares - squares.mean(1, keepdims=True)) / -2)

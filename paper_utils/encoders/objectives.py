@@ -1,8 +1,5 @@
-"""What a model trained from scratch learns, and the held-out score that shows that it did.
-
-One class per objective: ``loss(model, generator)`` on a random batch, and ``scores(model)`` on
-held-out data, each beside a trivial baseline that is named.
-"""
+"""What a model trained from scratch learns: ``loss(model, generator)`` on a random batch, and
+``scores(model)`` on held-out data, each beside a trivial baseline that is named."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,10 +26,8 @@ class NextToken:
     first, last, rate, share = BOS, EOS, 1.0, 1.0  # of the learning rate, and of the steps
 
     def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
-        train, valid = (
-            tokenizer(texts, add_special_tokens=False)["input_ids"]
-            for texts in (documents.train, documents.validation[:HELD_OUT])
-        )
+        both = documents.train, documents.validation[:HELD_OUT]
+        train, valid = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in both)
         self.batch_tokens, self.vocab_size = max(batch_size * TOKENS, CONTEXT), len(tokenizer)
         self.valid = [[self.first, *ids, self.last][:CONTEXT] for ids in valid]
         self.stream = np.array([token for ids in train for token in [*ids, self.last]])
@@ -80,8 +75,7 @@ class MaskedToken(NextToken):
         others = torch.from_numpy(generator.integers(len(SPECIAL), self.vocab_size, rows.shape))
         asked = (draw < 1) & (rows >= len(SPECIAL))
         shown = torch.where(asked & (draw < 0.8), MASK, rows)
-        shown = torch.where(asked & (draw >= 0.9), others, shown)
-        return shown, rows.masked_fill(~asked, -100)
+        return torch.where(asked & (draw >= 0.9), others, shown), rows.masked_fill(~asked, -100)
 
     def loss(self, model: Any, generator: np.random.Generator) -> Tensor:
         rows = self.batch(generator)
@@ -92,15 +86,13 @@ class MaskedToken(NextToken):
     def scores(self, model: Any) -> list[dict[str, Any]]:
         random = stream("masked words", 0)  # every model is asked the same words
         frequent = int(np.bincount(self.stream[self.stream >= len(SPECIAL)]).argmax())
-        right, trivial, count = 0, 0, 0
+        sums = np.zeros(3, int)  # how often right, how often the most frequent word is, in all
         for rows, mask in _batches(self.valid):
             shown, asked = self.hide(rows, random)
             guesses = model(input_ids=shown, attention_mask=mask).logits.argmax(-1)
-            right += int((guesses == asked).sum())
-            trivial += int((asked == frequent).sum())
-            count += int((asked >= 0).sum())
-        shares = right / count, "most frequent word", trivial / count
-        return [_score("masked accuracy", *shares, count)]
+            sums += [int(so.sum()) for so in (guesses == asked, asked == frequent, asked >= 0)]
+        right, trivial, n = sums.tolist()
+        return [_score("masked accuracy", right / n, "most frequent word", trivial / n, n)]
 
 
 class Contrastive:

@@ -1,7 +1,5 @@
 """The registry of encoders: what is compared, as records, and how each turns texts into vectors.
-
-To add a lexical control: one function in ``lexical.py``, one entry in ``CONTROLS``.
-"""
+One more lexical control is a function in ``lexical.py`` and an entry in CONTROLS."""
 
 import json
 from collections import namedtuple
@@ -26,10 +24,9 @@ TRAINED_WITH = ("width", "layers", "heads", "steps", "batch_size", "learning_rat
 # How each family hears of second names: who reads has only the text to tie two names together; who
 # sees is given captions that never use both, so that what is pictured must tie them.
 TIED = {"language": "mention", "vision-language": "dialect"}
-KIND_OFFSETS = {"trained": 0, "untrained": 0, "dialect": 200}  # kind -> offset of its seeds
+KIND_OFFSETS = {"trained": 0, "untrained": 100, "dialect": 200}  # of seeds: no twin shares a start
 COSTS = {"blip": 3, "deepseek": 2}  # of training one, where it is not 1
 DRAWS = 4  # of random tokens in the test of second names, beside the first
-
 CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
     "bag_of_words": (lexical.bag_of_words, "bag of words", "sum"),
     "tf_idf": (lexical.tf_idf, "tf-idf", "sum"),
@@ -37,30 +34,24 @@ CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
     "random_tokens_positional": (
         lexical.random_tokens_positional, "random tokens, ordered", "mean"),
     "edit_distance": (lexical.edit_distance, "edit distance", "none"),
-    "length": (lexical.length, "length", "none"),
-}  # fmt: skip
+    "length": (lexical.length, "length", "none")}  # fmt: skip
 """Lexical controls: name -> function, label, and how it pools words."""
 TOLD = (lexical.bag_of_concepts, "bag of concepts", "sum")  # a dictionary; for second names only
+Reference = namedtuple("Reference", "folder scores")
+"""A reference model trained here: a folder in the Hub's format, and its held-out scores."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A row of the comparison: one way to turn texts into vectors.
+    """A row of the comparison: one way to turn texts into vectors."""
 
-    ``source``: cloning (an agent), scratch (a reference model trained here), hub (a checkpoint),
-    vectors (a file) or lexical.  ``family``: "agent", a key of FAMILIES or CONTROLS, or a file's
-    name.  ``kind``: of agents, a condition of AGENT; of models trained, untrained, or dialect (text
-    without ties between names); of controls, control.  ``snapshot``: 64ths of an agent's training,
-    or 0 for its end.  ``checkpoint`` and ``revision``: where a checkpoint or file is, and which.
-    """
-
-    kind: str
-    family: str
-    source: str
+    kind: str  # condition of an agent; trained, untrained, dialect (text without ties); or control
+    family: str  # "agent", a key of FAMILIES or CONTROLS, or a file's name
+    source: str  # cloning (an agent), scratch (a model trained here), hub, vectors or lexical
     seed: int = 0
-    snapshot: int = 0
-    checkpoint: str = ""
-    revision: str = ""
+    snapshot: int = 0  # 64ths of an agent's training, or 0 for its end
+    checkpoint: str = ""  # where a checkpoint or file is
+    revision: str = ""  # and which
 
     @property
     def group(self) -> str:
@@ -121,17 +112,15 @@ def encoders(profile: Profile) -> list[Encoder]:
           for agent in agents(profile, kind)),
         *(Encoder("trained", family, "scratch", seed) for family in families for seed in seeds),
         *(Encoder("untrained", family, "scratch") for family in families),
-        *(Encoder("control", name, "lexical", 0) for name in CONTROLS),
-    ]  # fmt: skip
+        *(Encoder("control", name, "lexical", 0) for name in CONTROLS)]  # fmt: skip
 
 
 def second_name_controls(profile: Profile) -> list[Encoder]:
     """Who else is asked in second names: what has not learned them, and what was told them."""
     draws = [Encoder("control", "random_tokens_positional", "lexical", n + 1) for n in range(DRAWS)]
     llama = [Encoder("dialect", f, "scratch") for f in profile.encoders.families if f == "llama"]
-    told = Encoder("control", "bag_of_concepts", "lexical")
-    unpaired = agents(profile, "bilingual-shuffled")[:1]
-    return [*unpaired, *agents(profile, "bilingual-untrained"), *llama, *draws, told]
+    unpaired, naive = (agents(profile, f"bilingual-{kind}") for kind in ("shuffled", "untrained"))
+    return [*unpaired[:1], *naive, *llama, *draws, Encoder("control", "bag_of_concepts", "lexical")]
 
 
 def snapshots(profile: Profile) -> list[Encoder]:
@@ -140,10 +129,8 @@ def snapshots(profile: Profile) -> list[Encoder]:
 
 
 def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
-    """The profile's checkpoints and files of vectors, and why other checkpoints cannot be had.
-
-    Raises CheckpointError for the first of these if the profile is strict; VectorsError.
-    """
+    """The profile's checkpoints and files of vectors, and why other checkpoints cannot be had: for
+    the first of these raises CheckpointError if the profile is strict.  Raises VectorsError."""
     present, missing = [], {}
     for family, name in profile.encoders.checkpoints.items():
         given = hub.LOCAL if hub.is_folder(name) or not hub.HUB_ID.match(name) else ""
@@ -161,14 +148,8 @@ def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
     return present, missing
 
 
-Reference = namedtuple("Reference", "folder scores")
-"""A reference model trained here: a folder in the Hub's format, and its held-out scores."""
-
-
-def _train(
-    profile: Profile, folder: Path, documents: Documents, pictures: Pictures,
-    family: str, seed: int, kind: str,
-) -> None:  # fmt: skip
+def _train(profile: Profile, folder: Path, documents: Documents, pictures: Pictures,
+           family: str, seed: int, kind: str) -> None:  # fmt: skip
     settings = {name: getattr(profile.encoders, name) for name in TRAINED_WITH}
     settings |= {"steps": 0} if kind == "untrained" else {}
     first = kind == "trained" and not seed
@@ -177,20 +158,19 @@ def _train(
 
 
 REFERENCE = Stage(
-    name="reference", make=_train,
+    "reference", _train,
+    lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
+    reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
     needs=lambda profile, family, kind, **_: [  # both for all, who thus share a vocabulary
         (STORIES, {"names": "dialect" if kind == "dialect" else TIED["language"]}),
         (PICTURES, {"names": TIED["vision-language"]})],
-    load=lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
-    reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
-    cost=lambda family, seed, kind: (kind != "untrained") * COSTS.get(family, 1),
-)  # fmt: skip
+    cost=lambda family, seed, kind: (kind != "untrained") * COSTS.get(family, 1))  # fmt: skip
 """A `Reference` of a family; ``kind`` as of an `Encoder`."""
 
 
 def _trained(profile: Profile) -> list[tuple[Stage, dict[str, Any]]]:
-    models = [e for e in encoders(profile) if (e.source, e.kind) == ("scratch", "trained")]
-    return [(REFERENCE, {"family": e.family, "seed": e.seed, "kind": e.kind}) for e in models]
+    return [(REFERENCE, {"family": e.family, "seed": e.seed, "kind": e.kind})
+            for e in encoders(profile) if (e.source, e.kind) == ("scratch", "trained")]  # fmt: skip
 
 
 def _model_scores(profile: Profile, folder: Path, *references: Reference) -> None:
@@ -204,10 +184,8 @@ def _model_scores(profile: Profile, folder: Path, *references: Reference) -> Non
 
 
 MODEL_SCORES = Stage(
-    name="model-scores", make=_model_scores, needs=_trained,
-    load=lambda folder: pd.read_csv(folder / "scores.csv"),
-    reads=("encoders.families", "encoders.seeds"),
-)  # fmt: skip
+    "model-scores", _model_scores, lambda folder: pd.read_csv(folder / "scores.csv"),
+    ("encoders.families", "encoders.seeds"), _trained)  # fmt: skip
 """What every reference model scores on held-out worlds, beside a simple rival; a row per rival."""
 
 
@@ -217,15 +195,11 @@ def texts(profile: Profile) -> pd.DataFrame:
     return table[["id", "text", "second_text"]]
 
 
-def embed(
-    encoder: Encoder, texts: list[str], model: Any = None, layer: int | None = None,
-    table: dict[str, str] | None = None, seed: int = 0, device: str = "auto",
-) -> np.ndarray:  # fmt: skip
-    """Texts -> float32[N, D], row i for ``texts[i]``.
-
-    ``model``: an agent's policy, or a folder or Hub id; ``layer``: as for `hub.embed`; ``table``:
-    second names, for the bag of concepts; ``seed`` of the run, for random tables.
-    """
+def embed(encoder: Encoder, texts: list[str], model: Any = None, layer: int | None = None,
+          table: dict[str, str] | None = None, seed: int = 0,
+          device: str = "auto") -> np.ndarray:  # fmt: skip
+    """Texts -> float32[N, D], row i for ``texts[i]``.  ``model``: a policy, a folder or a Hub id;
+    ``layer``: as for `hub.embed`; ``table`` of second names, for the bag of concepts."""
     if encoder.source == "lexical":
         if encoder.family == "bag_of_concepts":
             return lexical.bag_of_concepts(texts, table=table)
@@ -235,10 +209,8 @@ def embed(
     return hub.embed(texts, model, encoder.family, encoder.pooling, layer, device=device)
 
 
-def _embed(
-    profile: Profile, folder: Path, *inputs, encoder: dict[str, Any], names: str,
-    layer: int | None = None,
-) -> None:  # fmt: skip
+def _embed(profile: Profile, folder: Path, *inputs, encoder: dict[str, Any], names: str,
+           layer: int | None = None) -> None:  # fmt: skip
     record, asked, both, model = Encoder(**encoder), texts(profile), names == "both", None
     if record.source == "cloning":
         model = inputs[0].after(record.snapshot) if record.snapshot else inputs[0].policy
@@ -268,16 +240,13 @@ def _load(folder: Path) -> pd.DataFrame:
 
 
 EMBEDDING = Stage(
-    name="embedding", make=_embed, load=_load,
+    "embedding", _embed, _load, ("seed", "data.demonstrations", "data.second_names"),
     needs=lambda profile, encoder, **_: {
         "cloning": [(AGENT, {"agent": encoder["seed"], "condition": encoder["kind"]})],
         "scratch": [(REFERENCE, {key: encoder[key] for key in ("family", "seed", "kind")})],
-    }.get(encoder["source"], []),
-    reads=("seed", "data.demonstrations", "data.second_names"),
-)  # fmt: skip
-"""Vectors of one encoder (``encoder``: its record as a dictionary), indexed by instruction id.
-``names``: first, or both, which embeds sentences in first and in second names together, indexed by
-(names, id).  ``layer``: as for `embed`."""
+    }.get(encoder["source"], []))  # fmt: skip
+"""Vectors of one encoder (``encoder``: its record as a dictionary), by instruction id.  ``names``:
+first, or both (sentences in first and in second names, by names and id).  ``layer``: of `embed`."""
 
 
 def records(each: list[Encoder], names: str = "first", **options: Any) -> list[dict[str, Any]]:

@@ -1,7 +1,5 @@
-"""Trains a small reference model from scratch, in its family's own architecture.
-
-The folder that results is in the Hub's format, as any public checkpoint, and holds scores.json.
-"""
+"""Trains a small reference model from scratch, in its family's own architecture; its folder is in
+the Hub's format, as any public checkpoint, and holds scores.json."""
 
 import json
 import math
@@ -15,18 +13,14 @@ from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, Size, configur
 from paper_utils.encoders.hub import quiet
 
 
-def train(
-    family: str, folder: str | os.PathLike[str], documents: Documents, pictures: Pictures, *,
-    width: int = 64, layers: int = 2, heads: int = 4, steps: int = 1000, batch_size: int = 16,
-    learning_rate: float = 5e-3, seed: int = 0,
-) -> dict[str, Any]:  # fmt: skip
+def train(family: str, folder: str | os.PathLike[str], documents: Documents, pictures: Pictures, *,
+          width: int = 64, layers: int = 2, heads: int = 4, steps: int = 1000, batch_size: int = 16,
+          learning_rate: float = 5e-3, seed: int = 0) -> dict[str, Any]:  # fmt: skip
     """Trains one family and saves it to ``folder``; returns the content of its scores.json.
 
-    AdamW with linear warm-up over the first tenth of the steps and cosine decay to zero.  On one
-    thread, the same arguments give the same bytes.  ``batch_size`` counts image-caption pairs, or
-    64 tokens of text each; CLIP takes a fifth of ``learning_rate``, BLIP a tenth.  Raises
-    ValueError: unknown family, or a corpus too small or misaligned.
-    """
+    AdamW, linear warm-up over a tenth of the steps, cosine decay to zero.  On one thread the same
+    arguments give the same bytes.  ``batch_size`` counts image-caption pairs, or 64 tokens of text
+    each.  Raises ValueError: unknown family, or a corpus too small or misaligned."""
     import torch
     import transformers
 
@@ -47,9 +41,8 @@ def train(
         model = kind(kind.config_class(**configurations(size)[family])).train()
         objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, batch_size)
         steps = round(steps * objective.share)
-        every = list(model.parameters())
-        decayed = [{"params": [p for p in every if p.ndim >= 2], "weight_decay": 0.01},
-                   {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
+        decayed = [{"params": [p for p in model.parameters() if (p.ndim >= 2) == matrix],
+                    "weight_decay": 0.01 * matrix} for matrix in (1, 0)]  # fmt: skip
         rate = learning_rate * objective.rate
         optimiser = torch.optim.AdamW(decayed, lr=rate, betas=(0.9, 0.98), fused=True)
         warm = max(1, steps // 10)
@@ -75,10 +68,8 @@ def train(
 
 
 def train_tokenizer(texts: list[str], template: tuple[int | None, int | None]) -> Any:
-    """A word-level tokenizer of a corpus, lower case: the same vocabulary for every family.
-
-    ``template`` gives the ids of the special tokens before and after a text.
-    """
+    """A word-level tokenizer of a corpus, lower case: the same vocabulary for every family;
+    ``template``: ids of the special tokens before and after a text."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -90,8 +81,7 @@ def train_tokenizer(texts: list[str], template: tuple[int | None, int | None]) -
     before, after = ("" if token is None else SPECIAL[token] for token in template)
     special = [(SPECIAL[token], token) for token in template if token is not None]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{before} $A {after}".strip(), special_tokens=special
-    )
+        single=f"{before} $A {after}".strip(), special_tokens=special)  # fmt: skip
     named = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
     inputs = ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **named)

@@ -1,8 +1,7 @@
 """Vectors that any model gave elsewhere, from a file (``notebooks/embed_anywhere.py`` writes one).
 
-``.npz`` with arrays ``ids``, ``vectors`` and, where there are any, ``second_vectors`` and a text
-``source``; or ``.csv`` or ``.parquet`` with a column ``id``, perhaps ``names`` (first or second)
-and ``source``, and numbers.
+``.npz`` with arrays ``ids``, ``vectors`` and perhaps ``second_vectors`` and a text ``source``; or
+``.csv`` or ``.parquet`` with a column ``id``, perhaps ``names`` and ``source``, and numbers.
 """
 
 import zipfile
@@ -20,23 +19,19 @@ from paper_utils.store import hash_file
 
 LARGEST = 500 * 10**6  # bytes, unpacked
 NAMES, SUFFIXES = ("first", "second"), (".npz", ".csv", ".parquet")
+Vectors = namedtuple("Vectors", "first second source revision")
+"""float32[N, D] of sentences in first and in second names (or None), what the file says of itself,
+and its SHA-256."""
 
 
 class VectorsError(ProfileError):
     """A file of vectors that cannot be used; the message is one line that names it."""
 
 
-Vectors = namedtuple("Vectors", "first second source revision")
-"""float32[N, D] of sentences in first and in second names (or None), what the file says of itself,
-and its SHA-256."""
-
-
 def read(path: str, ids: Sequence[int] | None = None) -> Vectors:
-    """Reads a file: rows for exactly ``ids``, in their order (None: for those of its first names).
-
+    """Rows of a file for exactly ``ids``, in their order (None: for those of its first names).
     Raises VectorsError: no such file, too large, ids that are missing, unknown or there twice,
-    numbers that are not finite, or rows that are all equal.
-    """
+    numbers that are not finite, or rows that are all equal."""
     file = _file(path)
     try:
         tables, source = _tables(file)

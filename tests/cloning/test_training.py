@@ -1,3 +1,6 @@
+import pickle
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -79,10 +82,54 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
         assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_a_damaged_checkpoint_is_no_checkpoint(demonstrations, settings, tmp_path):
-    (tmp_path / CHECKPOINT).write_bytes(b"\x08\x00\x00\x00garbage")
-    _, curve = learn(demonstrations, settings, tmp_path, epochs=1)
-    assert len(curve) == 1
+def test_resuming_begins_at_the_checkpoint(demonstrations, settings, tmp_path, monkeypatch):
+    """The same bits could as well come from beginning again: so the steps are counted."""
+    monkeypatch.setattr(training, "CHECKPOINT_STEPS", 3)
+    torch.set_num_threads(1)
+    (tmp_path / "whole").mkdir()
+    steps, loss_of = [0], training.loss_of
+
+    def counted(policy, batch, last=None):
+        if torch.is_grad_enabled():  # not in validation
+            if steps[0] == last:
+                raise Killed
+            steps[0] += 1
+        return loss_of(policy, batch)
+
+    monkeypatch.setattr(training, "loss_of", counted)
+    whole, _ = learn(demonstrations, settings, tmp_path / "whole", epochs=1)
+    total, steps[0] = steps[0], 0
+    monkeypatch.setattr(training, "loss_of", partial(counted, last=5))
+    with pytest.raises(Killed):
+        learn(demonstrations, settings, tmp_path, epochs=1)
+    steps[0] = 0
+    monkeypatch.setattr(training, "loss_of", counted)
+    resumed, _ = learn(demonstrations, settings, tmp_path, epochs=1)
+    assert total > 5 and steps[0] == total - 3  # killed in step 6, after a checkpoint in step 3
+    for name, weights in whole.state_dict().items():
+        assert torch.equal(weights, resumed.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "flipped"])
+def test_a_damaged_checkpoint_is_no_checkpoint(tmp_path, damage):
+    policy, path = Policy(Sizes(8, 1, 1, 1, 1)), tmp_path / CHECKPOINT
+    optimizer = torch.optim.AdamW(policy.parameters())
+    torch.save((policy.state_dict(), optimizer.state_dict(), {"step": 7}), path)
+    assert training._restore(path, policy, optimizer, "cpu") == {"step": 7}
+    whole = bytearray(path.read_bytes())
+    if damage == "flipped":
+        whole[len(whole) // 2] ^= 255
+    damaged = {"garbage": b"\x08\x00\x00\x00garbage", "truncated": whole[:-100], "flipped": whole}
+    path.write_bytes(damaged[damage])
+    assert training._restore(path, policy, optimizer, "cpu") == {} and not path.exists()
+
+
+def test_a_checkpoint_that_is_whole_but_not_ours_is_not_dropped_silently(tmp_path):
+    policy, path = Policy(Sizes(8, 1, 1, 1, 1)), tmp_path / CHECKPOINT
+    optimizer = torch.optim.AdamW(policy.parameters())
+    torch.save((policy.state_dict(), optimizer.state_dict(), {"rate": np.float64(1)}), path)
+    with pytest.raises(pickle.UnpicklingError):
+        training._restore(path, policy, optimizer, "cpu")
 
 
 def test_it_learns_and_keeps_the_best_epoch(demonstrations, settings, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,7 +58,7 @@ def corpus() -> tuple[Documents, Pictures]:
 
 def with_parts(corpus, told=None, shown=None):
     """A corpus with some fields of its documents or pictures replaced."""
-    return replace(corpus[0], **(told or {})), replace(corpus[1], **(shown or {}))
+    return corpus[0]._replace(**(told or {})), corpus[1]._replace(**(shown or {}))
 
 
 @pytest.fixture(scope="session", autouse=True)
