@@ -189,7 +189,10 @@ def _second(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list
     spaces = {}
     for reading, space in zip(_readings(profile, public), vectors, strict=True):
         both = [space.loc[names] for names in ("first", "second")]
-        if all(map(_pointed, both)):  # else too simple for these instructions, or it knows no word
+        # Left out: what is too simple for these instructions or knows none of the words, and the
+        # first layers of models that are read at a special token, which has not read anything there.
+        blank = reading[1] != "last" and len(space.round(5).drop_duplicates()) < len(space) / 2
+        if all(map(_pointed, both)) and not blank:
             spaces[reading] = [part.to_numpy() for part in both]
     gate = pd.concat([
         own_names(*both, questions=questions).assign(
