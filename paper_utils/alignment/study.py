@@ -189,8 +189,8 @@ def _second(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list
     spaces = {}
     for reading, space in zip(_readings(profile, public), vectors, strict=True):
         both = [space.loc[names] for names in ("first", "second")]
-        # Left out: what is too simple for these instructions or knows none of the words, and the
-        # first layers of models that are read at a special token, which has not read anything there.
+        # Left out: what is too simple for these instructions or knows none of the words, and first
+        # layers of models that are read at a special token, which has not read anything there.
         blank = reading[1] != "last" and len(space.round(5).drop_duplicates()) < len(space) / 2
         if all(map(_pointed, both)) and not blank:
             spaces[reading] = [part.to_numpy() for part in both]
