@@ -308,7 +308,7 @@ run.figure(
         {level: level for level in run.profile.data.levels}, acted, tints, {},
     ),
     "04_transfer", "Success of agents on mapped vectors of sentences in words that they never heard; "
-    "95 % Wilson intervals over episodes of all agents.",
+    "95 % Wilson intervals over episodes of the first two agents.",
 )  # fmt: skip
 
 # %% [markdown]

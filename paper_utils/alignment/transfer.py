@@ -25,6 +25,7 @@ from paper_utils.encoders.registry import EMBEDDING, Encoder
 from paper_utils.store import Stage, write_table
 
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
+TARGETS = 2  # trained agents that act, at most: each takes minutes of a core for all sources
 FLOORS = ("own", "wrong instruction", "template mean", "permuted pairs")
 """Sources that are no encoder: the agent's own vector (the ceiling), another instruction's of the
 same template, the template's mean, and a map fitted on permuted pairs."""
@@ -121,7 +122,7 @@ record (a dictionary).  Columns: level, seed, success, names, map."""
 
 
 def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
-    """Parameters of TRANSFER: every trained agent with one seed of every source.
+    """Parameters of TRANSFER: the first trained agents, each with one seed of every source.
 
     Agent n meets seed n of each kind of encoder, in turn where there are fewer."""
     left_out = {"shuffled", "bilingual-shuffled", "bilingual-untrained", "tf_idf", "random_tokens",
@@ -132,7 +133,7 @@ def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
         if not {e.kind, e.family} & left_out and not idle:
             others.setdefault(e.group, []).append(e)
     plays = []
-    for target in range(profile.cloning.agents):
+    for target in range(min(profile.cloning.agents, TARGETS)):
         plays += [{"target": target, "source": source} for source in FLOORS]
         for group, each in others.items():
             rivals = [e for e in each if (group, e.seed) != ("agent", target)]
