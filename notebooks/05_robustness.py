@@ -180,15 +180,15 @@ views = {
     "agents": oriented[oriented["first_group"] == verdicts.AGENTS],
     "decoders": oriented[inside],
 }
-by_layer = pd.concat(views, names=["first"]).reset_index(level=0)
+by_layer = pd.concat(views, names=["asked"]).reset_index(level=0)
 by_layer = (
-    by_layer.groupby(["first", "second_group", "measure", "layer"], sort=False)["value"]
+    by_layer.groupby(["asked", "second_group", "measure", "layer"], sort=False)["value"]
     .mean()
     .reset_index()
 )
 by_layer = run.table(by_layer, "05_second_names_layers")
 for name in views:
-    rows = by_layer[by_layer["first"] == name]
+    rows = by_layer[by_layer["asked"] == name]
     display(
         rows.pivot_table(
             index="second_group", columns=["measure", "layer"], values="value", sort=False
