@@ -279,8 +279,8 @@ run.table(tied, "04_ties")
 run.figure(
     figures.dots(tied, {"own": "its own two names", "agents": "with the agents"}, list(tints), tints,
                  dict.fromkeys(["own", "agents"], chances["colour"])),
-    "04_ties", "Choice of colour among six. Acting and seeing tie two names together without a text that does; "
-    "reading alone needs mentions. Dotted: chance.",
+    "04_ties", "Choice of colour among six, in a learner's own space and with the agents. In dialects the words alone "
+    "hold no tie between two names. Dotted: chance.",
 )  # fmt: skip
 
 # %% [markdown]

@@ -196,8 +196,8 @@ for name in views:
     )
 
 # %% [markdown]
-# Layer 0 knows which words are one concept, and nothing of their order: it is a bag of learned words. Order needs a layer
-# that has read the sentence.
+# At layer 0 a model is a bag of learned words: it may know which words are one concept, and cannot know their order. Order
+# needs a layer that has read the sentence.
 
 # %% tags=["nbval-check-output"]
 print(f"{len(scores)} scores, all finite: {scores['value'].notna().all()}")

@@ -144,7 +144,12 @@ def answer(results: dict) -> list[str]:
         )
     counts = pd.Series([row["verdict"] for row in results["verdicts"]]).value_counts()
     said = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    sentences.append(f"Of the {len(results['verdicts'])} claims, judged by rule: {said}.")
+    sentence = f"Of the {len(results['verdicts'])} claims, judged by rule: {said}."
+    if unsure := [r for r in results["verdicts"] if r["verdict"] == "no power here"]:
+        sentence += (" *No power here*: the rules judge only where the positive controls passed "
+                     f"(in this run: {unsure[0]['positive_control']}), and differences between "
+                     "models need three seeds of each.")  # fmt: skip
+    sentences.append(sentence)
     return sentences
 
 
