@@ -298,6 +298,8 @@ told["text"] = told["instruction"].map(grammar.canonical)
 told = told.join(factors[["verb", "colour", "type", "location"]], on="text")
 by_word = []
 for factor in ("verb", "colour", "type", "location"):
+    if not (told[factor] != "").any():
+        continue  # these levels never say it
     rates = evaluation.summarize(told[told[factor] != ""], [factor]).sort_values("success")
     by_word.append(rates.rename(columns={factor: "word"}).assign(factor=factor, player="trained"))
     ends = [rates.iloc[0], rates.iloc[-1]]
