@@ -144,7 +144,8 @@ edits = lexical.levenshtein(inside["text"].tolist())
 print(f"{len(inside)} '{largest}' sentences; edit distance and differing slots correlate by "
       f"{spearmanr(edits[upper], differ[upper]).statistic:.3f}")  # fmt: skip
 print(f"neighbours that differ in one word: {np.median((edits == 1).sum(1)):.0f} (median)")
-control = run.table(study.positive_control(frame), "04_positive_control")
+control = study.positive_control(frame).reindex(columns=["first", "second", "value", "lexical"])
+run.table(control, "04_positive_control")
 print(f"{(control['value'] > control['lexical']).sum()} of {len(control)} pairs of reference models "
       "score above the best lexical control")  # fmt: skip
 control.set_index(["first", "second"]).round(2).T

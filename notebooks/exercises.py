@@ -102,7 +102,7 @@ class Forgetful(evaluation.Cloned):
     """An agent that begins each step as if it were its first."""
 
     def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
-        self.past = None
+        self.past = []
         return super().__call__(observations, running)
 
 

@@ -113,7 +113,7 @@ def _rows(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                  ("gap to the best control", r["pair"], r["gap"], -1)]  # fmt: skip
     rows += [("colour in second names", r["second"], r["value"], 0)
              for r in results["second_names"]
-             if (r["names"], r["measure"]) == ("second", "colour")
+             if (r["names"], r["measure"], r["layer"]) == ("second", "colour", "last")
              and r["second_kind"] == "trained" and r["second_source"] != "cloning"]  # fmt: skip
     rows += [("success of transfer", r["source"], r["success"], 0)
              for r in results["transfer"]

@@ -109,7 +109,7 @@ def test_files_that_are_none_are_refused_when_the_profile_is_loaded(tmp_path, mo
     (tmp_path / "model.pkl").write_bytes(b"")
     (tmp_path / "cut.npz").write_bytes(b"PK")
     large = write(tmp_path / "large.npz", **GOOD)
-    with pytest.raises(ProfileError, match="encoders.vectors: .*nowhere.npz: no such file"):
+    with pytest.raises(ProfileError, match="nowhere.npz: no such file"):
         profile(mine="nowhere.npz")
     with pytest.raises(ProfileError, match="none of .npz, .csv, .parquet"):
         profile(mine=str(tmp_path / "model.pkl"))
