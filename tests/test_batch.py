@@ -1,17 +1,12 @@
 """Many runs at once: on this machine and on a Dask cluster, with runs and workers that fail."""
 
 import json
-import os
 import shutil
-import signal
-import threading
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from commands import ROOT, command
-from distributed import Client, LocalCluster
 
 from paper_utils import batch, run
 from paper_utils.__main__ import overrides, seeds
@@ -113,13 +108,12 @@ def test_verdicts_are_counted_over_runs():
 
 
 @pytest.mark.xdist_group("cluster")
-def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest, tmp_path):
-    """The same two runs here and on a cluster: one cannot write, and one worker is killed."""
+def test_a_failing_run_does_not_stop_the_others(smallest, tmp_path):
+    """Two runs, one of which cannot write."""
     choices, out = {"cloning.epochs": [1, 2]}, tmp_path / "out"
-    for place in ("here", "there"):
-        spoilt = out / place / "cloning.epochs=2" / "seed0"
-        (spoilt / "index.html").mkdir(parents=True)  # where a file belongs
-        (spoilt / "manifest.json").write_text("{}")
+    spoilt = out / "here" / "cloning.epochs=2" / "seed0"
+    (spoilt / "index.html").mkdir(parents=True)  # where a file belongs
+    (spoilt / "manifest.json").write_text("{}")
     done = command(
         "paper_utils", "batch", "--profile", smallest, "--seeds", "0", "--out",
         str(out / "here"), "--set", "cloning.epochs=1,2", store=tmp_path / "store",
@@ -137,37 +131,3 @@ def test_a_failing_run_does_not_stop_the_others_nor_does_a_lost_worker(smallest,
     verdicts = pd.read_csv(out / "here" / "verdicts.csv")
     assert verdicts["verdict"].str.endswith(" in 1 of 1 runs").all()
     assert verdicts["claim"][0] in done.stdout
-
-    killed = []
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
-        compute = {"compute.store": str(tmp_path / "other"),
-                   "compute.cluster": cluster.scheduler_address}  # fmt: skip
-        there = batch.Batch.check(smallest, [0], choices, str(out / "there"), compute)
-        killer = threading.Thread(target=kill_one, args=(client, tmp_path / "other", killed))
-        killer.start()
-        found, failures = batch.run(there, say=lambda *_, **__: None)
-        killer.join()
-    assert killed
-    assert len(failures) == 1 and "Is a directory" in failures[0]
-    pd.testing.assert_frame_equal(found, summary, check_dtype=False)
-    one, two = (
-        json.loads((out / place / "cloning.epochs=1" / "seed0" / "results.json").read_text())
-        for place in ("here", "there")
-    )
-    del one["wall_seconds"], two["wall_seconds"]
-    assert one == two
-
-
-def kill_one(client, store, killed) -> None:
-    """Kills a worker that is busy with a run, once that has got somewhere."""
-    until = time.monotonic() + 120
-    while not list(store.glob("stories*/*/manifest.json")):
-        assert time.monotonic() < until
-        time.sleep(0.2)
-    busy = next(worker for worker, tasks in client.processing().items() if tasks)
-    process = client.run(os.getpid, workers=[busy])[busy]
-    os.kill(process, signal.SIGKILL)
-    killed.append(process)
