@@ -110,7 +110,7 @@ def test_verdicts_are_counted_over_runs():
 @pytest.mark.xdist_group("cluster")
 def test_a_failing_run_does_not_stop_the_others(smallest, tmp_path):
     """Two runs, one of which cannot write."""
-    choices, out = {"cloning.epochs": [1, 2]}, tmp_path / "out"
+    out = tmp_path / "out"
     spoilt = out / "here" / "cloning.epochs=2" / "seed0"
     (spoilt / "index.html").mkdir(parents=True)  # where a file belongs
     (spoilt / "manifest.json").write_text("{}")
