@@ -87,8 +87,11 @@ def _score(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list)
 
 
 def _pointed(space: pd.DataFrame) -> bool:
+    """Whether every row has a direction from the centre, by more than rounding."""
     centred = space.to_numpy() - space.to_numpy().mean(0)
-    return bool(np.linalg.norm(centred, axis=1).min() > 1e-9 * np.linalg.norm(centred))
+    spread = np.linalg.norm(centred)
+    varies = spread > 1e-6 * np.linalg.norm(space.to_numpy())  # else all rows are one
+    return bool(varies and np.linalg.norm(centred, axis=1).min() > 1e-9 * spread)
 
 
 SCORES = Stage(
@@ -205,7 +208,7 @@ def _second(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list
     for layer in ("last", *map(str, range(profile.encoders.layers)), "gate"):
         # Both ends are read at the layer; what has none to choose from, where it always is.
         at = {e: spaces.get((e, chosen[e.label] if layer == "gate" else layer), spaces[e, "last"])
-              for e, _ in spaces}  # fmt: skip
+              for e, known in spaces if known == "last"}  # fmt: skip
         # Agents and references with each other, and with controls.
         known = [e for e in at
                  if is_reference(e) or (e.source, e.kind) == ("cloning", "bilingual")]  # fmt: skip
