@@ -12,8 +12,8 @@
 # not tell the success of episodes; what an agent can do that was trained with the wrong instructions.
 #
 # **What you'll find** — how often each agent does what it is told, beside an expert, a random player and
-# agents whose instructions were useless; how success grows along training; and what an agent makes of
-# combinations of words that it was never told.
+# agents whose instructions were useless; and what an agent makes of combinations of
+# words that it was never told.
 #
 # **What you'll need** — less than a minute and 1 GB of memory with the published `release` agents. `laptop`
 # trains its own in about four minutes on two cores; `release` from nothing takes an hour or more. A GPU is
@@ -33,7 +33,7 @@ import torch
 from paper_utils import figures
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds
-from paper_utils.cloning.training import AGENT, CURVES, SNAPSHOTS
+from paper_utils.cloning.training import AGENT, CURVES
 from paper_utils.data import grammar, levels
 from paper_utils.run import Run
 
@@ -152,17 +152,16 @@ run.figure(
 # %%
 BY = ["level", "seed"]
 seeds = levels.seeds("evaluation", settings.evaluation_episodes, run.profile.seed)
-players = [("expert", 0, 0), *(("trained", n, 0) for n in range(settings.agents))]
-players += [("bilingual", n, 0) for n in range(settings.bilingual)]
-players += [(name, 0, 0) for name in ("held-out", "shuffled", "untrained", "random")]
-players += [("trained", 0, part) for part in SNAPSHOTS]
-columns = ("player", "agent", "snapshot")
+players = [("expert", 0), *(("trained", n) for n in range(settings.agents))]
+players += [("bilingual", n) for n in range(settings.bilingual)]
+players += [(name, 0) for name in ("held-out", "shuffled", "untrained", "random")]
+columns = ("player", "agent")
 each = [dict(zip(columns, who)) | {"level": level} for who in players for level in names]
 played = pd.concat(
     table.assign(**{column: which[column] for column in columns})
     for table, which in zip(run.get_many(evaluation.EVALUATION, each), each)
 ).reset_index(drop=True)
-episodes = played[(played["snapshot"] == 0) & (played["player"] != "held-out")]
+episodes = played[played["player"] != "held-out"]
 success = run.table(evaluation.summarize(episodes, ["player", "level"]), "02_success")
 run.figure(
     figures.points(
@@ -220,35 +219,6 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# ## How fast does it learn?
-#
-# The figure shows the first agent as it was on the way, from its random start to the weights that were kept.
-# The printed table has the same numbers.
-
-# %%
-along = played[played["player"].isin(["untrained", "trained"]) & (played["agent"] == 0)]
-share = (along["snapshot"] / 64).where(along["snapshot"] > 0, along["player"] == "trained")
-along = along.assign(share=share.astype(float))
-progress = run.table(evaluation.summarize(along, ["share", "level"]), "02_progress")
-table = progress.pivot(index="level", columns="share", values="success").loc[names].round(2)
-print(table.rename(columns="{:.1%}".format).rename(columns={"100.0%": "kept"}).to_string())
-run.figure(
-    figures.points(
-        progress.assign(share=progress["share"].map("{:.1%}".format).replace("100.0%", "kept")),
-        "share",
-        "success",
-        "level",
-        size=(7.5, 3.4),
-        limits=(-0.03, 1.05),
-    ),
-    "02_progress",
-    "Success of agent 0 by the share of its training done; intervals: Wilson, 95 %.",
-)
-
-# %% [markdown]
-# Compare the levels column by column: the level with the lowest number in an early column is the one that
-# takes longest to learn.
-#
 # ## Words it was never told together
 #
 # The figure shows each agent's success on episodes without and with a held-out composition. The trained agent,
@@ -256,7 +226,6 @@ run.figure(
 
 # %%
 said = played[played["player"].isin(["held-out", "trained"]) & (played["agent"] == 0)]
-said = said[said["snapshot"] == 0]
 new = said["instruction"].map(lambda text: any(words in text for words in settings.held_out))
 said = said.assign(composition=new.map({True: "with", False: "without"}))
 compositions = evaluation.summarize(said, ["player", "composition", "level"])
@@ -386,5 +355,5 @@ run.check(answers)
 # The last cell shows what this notebook used, with hashes.
 
 # %%
-run.record(success=success, success_by_agent=by_agent, progress=progress, compositions=compositions)
+run.record(success=success, success_by_agent=by_agent, compositions=compositions)
 run.finish()

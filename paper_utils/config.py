@@ -56,7 +56,12 @@ def register(key: str, check: Callable[[Any], Any]) -> None:
 
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 CountOrNone = Annotated[int, Field(ge=0, le=100_000_000)]
+Few = Annotated[int, Field(ge=1, le=128)]
+Folds = Annotated[int, Field(ge=2, le=100)]
+Width = Annotated[int, Field(ge=8, le=8192, multiple_of=8)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+RateOrNone = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class ProfileError(ValueError):
@@ -70,16 +75,11 @@ class Part(BaseModel):
 class Data(Part):
     """Room of notebook 01: demonstrations, instructions and the narrated world."""
 
-    demonstrations: dict[str, Count]
-    """Level name -> number of expert demonstrations to train on."""
-    validation: Count
-    """Held-out demonstrations per level, for early stopping and the loss curve."""
-    documents: Count
-    """Narrated scenes in the text corpus of the language models."""
-    pictured_episodes: Count
-    """Episodes that are pictured, two or three captioned pictures each, for CLIP and BLIP."""
-    second_names: str | dict[str, str] = "default"
-    """Second names of all content words: a table of ``grammar.SECOND_NAMES``, or one's own."""
+    demonstrations: dict[str, Count]  # level name -> expert demonstrations to train on
+    validation: Count  # held-out demonstrations per level, for early stopping and the loss curve
+    documents: Count  # stories in the corpus of the language models
+    pictured_episodes: Count  # with two or three captioned pictures each, for CLIP and BLIP
+    second_names: str | dict[str, str] = "default"  # a table of grammar.SECOND_NAMES, or one's own
 
     @property
     def levels(self) -> list[str]:
@@ -89,93 +89,57 @@ class Data(Part):
 class Cloning(Part):
     """Room of notebook 02: the policy and its training by behavioural cloning."""
 
-    agents: Count
-    """How many agents to train, each from its own seed."""
-    bilingual: CountOrNone = 0
-    """How many agents to train on episodes that each speak first or second names."""
-    width: Annotated[int, Field(ge=8, le=2048, multiple_of=8)]
-    """Width of every vector in the policy; the sentence embedding has this dimension."""
-    heads: Annotated[int, Field(ge=1, le=32)]
-    """Attention heads, in the instruction encoder, over the cells and over time."""
-    instruction_layers: Annotated[int, Field(ge=1, le=12)]
-    """Transformer layers that read the instruction."""
-    queries: Annotated[int, Field(ge=1, le=32)]
-    """Query vectors with which the sentence embedding looks at the 49 visible cells."""
-    history_layers: Annotated[int, Field(ge=1, le=12)]
-    """Causal transformer layers over the steps of the episode."""
-    epochs: Count
-    """Passes over the demonstrations."""
-    batch_episodes: Count
-    """Episodes per optimiser step."""
-    learning_rate: Rate
-    """Peak learning rate of AdamW, after warm-up and before cosine decay."""
-    weight_decay: Annotated[float, Field(ge=0, le=1)]
-    """Weight decay of AdamW on matrices, embeddings included (not on gains or biases)."""
-    shuffled_epochs: Count
-    """Passes for the control agent, cloned with instructions shuffled across episodes."""
-    held_out: tuple[str, ...]
-    """Phrases, as "red ball", whose episodes the held-out agent is not shown."""
-    evaluation_episodes: Count
-    """Fresh episodes per level for the trained and held-out agents, and the expert."""
-    baseline_episodes: Count
-    """The same for the others, whose episodes are long: random, untrained, shuffled, snapshots."""
-    transfer_episodes: Count = 256
-    """Fresh episodes per level of an agent that acts on another model's sentence."""
+    agents: Count  # how many to train, each from its own seed
+    bilingual: CountOrNone = 0  # how many to train on episodes that speak first or second names
+    width: Width  # of every vector in the policy, so also of the sentence embedding
+    heads: Few  # of attention in the instruction encoder and over time
+    instruction_layers: Few  # transformer layers that read the instruction
+    queries: Few  # vectors with which the sentence embedding looks at the 49 visible cells
+    history_layers: Few  # causal transformer layers over the steps of the episode
+    epochs: Count  # passes over the demonstrations
+    batch_episodes: Count  # episodes per optimiser step
+    learning_rate: Rate  # peak of AdamW's, after warm-up and before cosine decay
+    weight_decay: RateOrNone  # AdamW's, on matrices and embeddings, not on gains or biases
+    shuffled_epochs: Count  # passes for the control whose instructions are shuffled
+    held_out: tuple[str, ...]  # phrases, as "red ball", that the held-out agent is not shown
+    evaluation_episodes: Count  # fresh ones per level: trained, held-out, bilingual, expert
+    baseline_episodes: Count  # the same for the others, whose episodes are long
+    transfer_episodes: Count = 256  # per level, acting on another model's sentence
 
 
 class Encoders(Part):
     """Room of notebook 03: the reference models and the lexical controls."""
 
-    families: tuple[str, ...]
-    """Reference-model families to train from scratch."""
-    seeds: Count = 1
-    """How many of each to train, each from its own seed."""
-    width: Annotated[int, Field(ge=8, le=8192, multiple_of=8)]
-    """Hidden size of the reference models."""
-    layers: Annotated[int, Field(ge=1, le=100)]
-    """Transformer layers of the reference models."""
-    heads: Annotated[int, Field(ge=1, le=128)]
-    """Attention heads of the reference models."""
-    steps: Count
-    """Optimiser steps of each language model; models that see take half as many."""
-    batch_size: Count
-    """Image-caption pairs per optimiser step; for language models, units of 64 tokens."""
-    learning_rate: Rate
-    """Peak learning rate of AdamW."""
-    checkpoints: dict[str, Annotated[str, Field(min_length=1, max_length=500)]]
-    """Family -> public checkpoint that is compared, too: a folder, a Hub id, or id@revision."""
-    strict: bool
-    """Whether a checkpoint that cannot be had stops the run; else it is left out, and named."""
-    vectors: dict[str, str] = {}
-    """Name -> file of vectors (.npz, .csv, .parquet) that any model gave for the instructions."""
+    families: tuple[str, ...]  # reference models to train from scratch
+    seeds: Count = 1  # how many of each family, each from its own seed
+    width: Width  # hidden size
+    layers: Few  # of the transformer
+    heads: Few  # of attention
+    steps: Count  # of the optimiser; models that see take half as many
+    batch_size: Count  # pairs per step; for language models, units of 64 tokens
+    learning_rate: Rate  # peak of AdamW's
+    checkpoints: dict[str, Name]  # family -> a folder, a Hub id, or id@revision, compared, too
+    strict: bool  # whether a checkpoint that cannot be had stops the run, or is left out and named
+    vectors: dict[str, str] = {}  # name -> a file of vectors that any model gave elsewhere
 
 
 class Alignment(Part):
     """Room of notebook 04: what is compared, and against which nulls."""
 
-    k: Count
-    """Neighbourhood size of precision@k and mutual k-NN; the paper reports k = 15."""
-    dimension: Count
-    """PCA dimension before Procrustes: min(dimension, widths, training rows)."""
-    folds: Annotated[int, Field(ge=2, le=100)]
-    """Folds of the random split: each instruction is held out exactly once."""
-    permutations: Annotated[int, Field(ge=0, le=100_000)]
-    """Permutations of each null; the smallest p-value is 1 / (permutations + 1).  0: no null."""
+    k: Count  # neighbours that count in precision@k and mutual k-NN; the paper reports k = 15
+    dimension: Count  # principal components before Procrustes, at most the rank
+    folds: Folds  # of the random split: each instruction is held out exactly once
+    permutations: CountOrNone  # of each null; the smallest p is 1 / (permutations + 1); 0: no null
 
 
 class Compute(Part):
     """Where and how to compute: nothing here changes a result, and no artifact's key holds it."""
 
-    workers: CountOrNone = 0
-    """Tasks that run at once, one thread each; 0: one per core."""
-    cluster: str = ""
-    """Address of a Dask scheduler to send tasks to; empty: this machine."""
-    store: str = ""
-    """Folder of artifacts; empty: runs/store."""
-    published: bool = True
-    """Whether to use what is published in artifacts/release."""
-    progress: Literal["auto", "terminal", "off"] = "auto"
-    """Where bars are drawn: in a live notebook's cell, or on the terminal of the process."""
+    workers: CountOrNone = 0  # tasks that run at once, one thread each; 0: one per core
+    cluster: str = ""  # address of a Dask scheduler to send tasks to; empty: this machine
+    store: str = ""  # folder of artifacts; empty: runs/store
+    published: bool = True  # whether to use what is published in artifacts/release
+    progress: Literal["auto", "terminal", "off"] = "auto"  # bars in a live cell, or the terminal
 
 
 class Profile(Part):

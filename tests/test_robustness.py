@@ -115,7 +115,7 @@ def test_the_published_artifacts_are_those_that_the_release_profile_asks_for():
     wanted += [(transfer.TRANSFER, which) for which in transfer.plays(profile, [])]
     first = [e for e in every if not e.kind.startswith("bilingual")]
     wanted += [(EMBEDDING, which) for which in records(first)]
-    who = {"player": "trained", "agent": 2, "snapshot": 0, "level": "PutNextLocal"}
+    who = {"player": "trained", "agent": 2, "level": "PutNextLocal"}
     wanted += [(EVALUATION, who)]
     missing = [(s.name, p) for s, p in wanted if not store.path(s, profile, **p).is_dir()]
     assert missing == []

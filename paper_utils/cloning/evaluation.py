@@ -111,8 +111,8 @@ def film(policy: Policy, level: str, seed: int, max_steps: int = 40, sentence=No
     return expert.Film(env.mission, reward > 0, frames, views, actions, attention)
 
 
-def _make(profile, folder, *inputs, player: str, agent: int, level: str, snapshot: int):
-    full = not snapshot and player in ("trained", "held-out", "bilingual", "expert")
+def _make(profile, folder, *inputs, player: str, agent: int, level: str):
+    full = player in ("trained", "held-out", "bilingual", "expert")
     count = profile.cloning.evaluation_episodes if full else profile.cloning.baseline_episodes
     seeds = levels.seeds("evaluation", count, profile.seed)
     if player == "random":
@@ -120,15 +120,13 @@ def _make(profile, folder, *inputs, player: str, agent: int, level: str, snapsho
     elif player == "expert":
         episodes = evaluate_expert(level, seeds)
     else:
-        policy = inputs[0].after(snapshot) if snapshot else inputs[0].policy
-        episodes = evaluate(policy, level, seeds)
+        episodes = evaluate(inputs[0].policy, level, seeds)
     write_table(folder / "episodes.csv.gz", episodes)
 
 
 EVALUATION = Stage(
     "evaluation", _make, lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=("seed", "cloning.evaluation_episodes", "cloning.baseline_episodes"),
-    needs=lambda profile, player, agent, level, snapshot: [] if player in ("random", "expert") else
+    needs=lambda profile, player, agent, level: [] if player in ("random", "expert") else
     [(AGENT, {"agent": agent, "condition": player})])  # fmt: skip
-"""Episodes of one player on one level.  ``player``: random, expert, or a condition of AGENT;
-``snapshot``: 0, or one of SNAPSHOTS for the trained agent as it was on the way."""
+"""Episodes of one player on one level.  ``player``: random, expert, or a condition of AGENT."""

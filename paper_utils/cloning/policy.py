@@ -198,14 +198,14 @@ class Policy(nn.Module):
             raise ValueError(f"layer {layer} is not among 0 to {len(states) - 1}")
         return encoder.pool(states[layer], tokens).numpy()
 
-    def save(self, folder: Path, weights: str = "policy.safetensors") -> None:
-        save_file(self.state_dict(), folder / weights)
+    def save(self, folder: Path) -> None:
+        save_file(self.state_dict(), folder / "policy.safetensors")
         known = self.sizes._asdict() | {"words": self.words}
         (folder / "policy.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, weights: str = "policy.safetensors") -> "Policy":
+    def load(cls, folder: Path) -> "Policy":
         known = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
         policy = cls(words=known.pop("words"), sizes=Sizes(**known))
-        policy.load_state_dict(load_file(folder / weights))
+        policy.load_state_dict(load_file(folder / "policy.safetensors"))
         return policy.eval()

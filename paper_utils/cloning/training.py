@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,8 +23,6 @@ from paper_utils.store import Stage, write_atomically
 # What of the profile an agent depends on: not how many there are, nor how they are evaluated.
 TRAINED_WITH = (*Sizes._fields, "epochs", "shuffled_epochs", "held_out", "batch_episodes",
                 "learning_rate", "weight_decay")  # fmt: skip
-SNAPSHOTS = (1, 4, 16)  # in 64ths of the training's steps: weights of agent 0 kept on the way
-SNAPSHOT = "after-{:02d}-64ths.safetensors"
 CHECKPOINT, CHECKPOINT_STEPS = "checkpoint.pt", 400
 WARMUP, WARMUP_STEPS = 0.02, 100  # share of the steps, but at least so many
 BUCKET = 16  # batches that are sorted by length together, so that little is padded
@@ -112,12 +109,11 @@ def validate(policy: Policy, episodes: Episodes, to: torch.device) -> dict[str, 
 
 
 def train(policy: Policy, episodes: Episodes, validation: Episodes, settings: Cloning, epochs: int,
-          seed: int, folder: Path, wanted_device: str = "cpu",
-          kept: Sequence[int] = SNAPSHOTS) -> pd.DataFrame:  # fmt: skip
+          seed: int, folder: Path, wanted_device: str = "cpu") -> pd.DataFrame:  # fmt: skip
     """Trains ``policy`` in place; leaves it as in its epoch of lowest loss on held-out episodes.
 
-    A checkpoint in ``folder`` is continued, on one thread to the same bits; weights after ``kept``
-    64ths of the steps stay there.  Returns losses and accuracy per level, one row per epoch."""
+    A checkpoint in ``folder`` is continued, on one thread to the same bits.  Returns losses and
+    accuracy per level, one row per epoch."""
     to = torch.device(parallel.device(wanted_device))
     policy.to(to).train()
     groups = [{"params": [p for p in policy.parameters() if (p.ndim == 2) == matrix],
@@ -143,9 +139,6 @@ def train(policy: Policy, episodes: Episodes, validation: Episodes, settings: Cl
             optimizer.step()
             step = state["step"] = state["step"] + 1
             state["loss"] += float(loss.detach())
-            for part in kept:
-                if step == max(1, round(total * part / 64)):
-                    save_file(policy.state_dict(), folder / SNAPSHOT.format(part))
             if step % per_epoch == 0:
                 row = {"step": step, "epoch": epoch + 1, "train_loss": state["loss"] / per_epoch}
                 state["curve"].append(row | validate(policy, validation, to))
@@ -185,10 +178,6 @@ class Agent:
     folder: Path
     policy = cached_property(lambda self: Policy.load(self.folder))
 
-    def after(self, part: int) -> Policy:
-        """The policy as it was after ``part`` 64ths of its training, ``part`` of SNAPSHOTS."""
-        return Policy.load(self.folder, SNAPSHOT.format(part))
-
 
 SEED_OFFSETS = {"trained": 0, "held-out": 0, "shuffled": 0, "untrained": 0, "bilingual": 100,
                 "bilingual-shuffled": 300, "bilingual-untrained": 400}  # fmt: skip
@@ -226,8 +215,7 @@ def _make(profile: Profile, folder: Path, *inputs, agent: int, condition: str) -
         # With fewer episodes, more passes: about as many steps as the trained agents take.
         epochs = round(settings.epochs * sum(map(len, inputs[0].values())) / len(episodes))
         epochs = settings.shuffled_epochs if shuffled else epochs
-        curve = train(policy, episodes, validation, settings, epochs, seed, folder, profile.device,
-                      SNAPSHOTS if condition == "trained" and agent == 0 else ())  # fmt: skip
+        curve = train(policy, episodes, validation, settings, epochs, seed, folder, profile.device)
     policy.save(folder)
     curve.to_csv(folder / "curve.csv", index=False)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paper_utils.cloning.training import AGENT, SNAPSHOTS
+from paper_utils.cloning.training import AGENT
 from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.data.corpus import PICTURES, STORIES, Documents, Pictures
@@ -49,7 +49,6 @@ class Encoder:
     family: str  # "agent", a key of FAMILIES or CONTROLS, or a file's name
     source: str  # cloning (an agent), scratch (a model trained here), hub, vectors or lexical
     seed: int = 0
-    snapshot: int = 0  # 64ths of an agent's training, or 0 for its end
     checkpoint: str = ""  # where a checkpoint or file is
     revision: str = ""  # and which
 
@@ -59,8 +58,7 @@ class Encoder:
         name = self._facts[0]
         if self.source == "hub":
             return f"{name}, {hub.LOCAL if self.revision.startswith(hub.LOCAL) else 'public'}"
-        name = name if self.kind in ("trained", "control") else f"{name}, {self.kind}"
-        return f"{name}, after {self.snapshot}/64" if self.snapshot else name
+        return name if self.kind in ("trained", "control") else f"{name}, {self.kind}"
 
     @property
     def label(self) -> str:
@@ -98,10 +96,10 @@ def has_second_names(encoder: Encoder) -> bool:
     return encoder.source != "cloning" or encoder.kind.startswith("bilingual")
 
 
-def agents(profile: Profile, kind: str, snapshot: int = 0) -> list[Encoder]:
+def agents(profile: Profile, kind: str) -> list[Encoder]:
     """The profile's agents of one condition."""
     count = profile.cloning.bilingual if "bilingual" in kind else profile.cloning.agents
-    return [Encoder(kind, "agent", "cloning", n, snapshot) for n in range(count)]
+    return [Encoder(kind, "agent", "cloning", n) for n in range(count)]
 
 
 def encoders(profile: Profile) -> list[Encoder]:
@@ -121,11 +119,6 @@ def second_name_controls(profile: Profile) -> list[Encoder]:
     llama = [Encoder("dialect", f, "scratch") for f in profile.encoders.families if f == "llama"]
     unpaired, naive = (agents(profile, f"bilingual-{kind}") for kind in ("shuffled", "untrained"))
     return [*unpaired[:1], *naive, *llama, *draws, Encoder("control", "bag_of_concepts", "lexical")]
-
-
-def snapshots(profile: Profile) -> list[Encoder]:
-    """The first trained agent as it was on the way."""
-    return [agents(profile, "trained", part)[0] for part in SNAPSHOTS]
 
 
 def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
@@ -213,7 +206,7 @@ def _embed(profile: Profile, folder: Path, *inputs, encoder: dict[str, Any], nam
            layer: int | None = None) -> None:  # fmt: skip
     record, asked, both, model = Encoder(**encoder), texts(profile), names == "both", None
     if record.source == "cloning":
-        model = inputs[0].after(record.snapshot) if record.snapshot else inputs[0].policy
+        model = inputs[0].policy
     elif record.source == "scratch":
         model = inputs[0].folder
     elif record.source == "hub":

@@ -18,10 +18,7 @@ from tests.encoders.conftest import TEXTS
 
 
 def everyone(profile):
-    return [
-        *registry.encoders(profile), *registry.second_name_controls(profile),
-        *registry.snapshots(profile),
-    ]  # fmt: skip
+    return [*registry.encoders(profile), *registry.second_name_controls(profile)]
 
 
 def test_records_survive_as_plain_data_and_labels_are_distinct():
