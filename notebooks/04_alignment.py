@@ -118,7 +118,7 @@ some = [
 again = alignment.compare(  # once more, from the embeddings
     {e.label: run.get(EMBEDDING, **records([e])[0]) for e in some},
     table, metrics=["precision_at_k"], k=k, dimension=settings.dimension, folds=settings.folds,
-    permutations=0, bootstrap=10, seed=run.profile.seed,
+    permutations=0, seed=run.profile.seed,
 )  # fmt: skip
 known = scores[(scores["split"] == "random") & (scores["metric"] == "precision_at_k")]
 both = again.merge(known, on=["first", "second", "direction"])

@@ -21,13 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 PROFILES = Path(__file__).parent / "profiles"
 MAX_PROFILE_BYTES = 100_000
 
-# Every random stream of the project, by name; no two share their bits.  The first four are seeded
+# Every random stream of the project, by name; no two share their bits.  The first three are seeded
 # as they were when the published agents were trained; the name seeds all others.
 STREAMS: dict[str, Callable[..., Any] | None] = {
     "batches": lambda seed, epoch: [seed, epoch],
     "reference": lambda seed: seed,
     "permutations": lambda seed: [seed, 1],
-    "bootstrap": lambda seed: [seed, 2],
     **dict.fromkeys((
         "agent seeds", "chosen names", "lexical", "masked words", "model seeds", "permuted pairs",
         "points", "random player", "shuffled instructions", "subsets", "wrong instructions",
@@ -115,7 +114,7 @@ class Encoders(Part):
     width: Width  # hidden size
     layers: Few  # of the transformer
     heads: Few  # of attention
-    steps: Count  # of the optimiser; models that see take half as many
+    steps: Count  # of the optimiser; models that see take two thirds
     batch_size: Count  # pairs per step; for language models, units of 64 tokens
     learning_rate: Rate  # peak of AdamW's
     checkpoints: dict[str, Name]  # family -> a folder, a Hub id, or id@revision, compared, too

@@ -109,7 +109,7 @@ def test_bad_files_are_one_clear_line(tmp_path, text, words):
 
 def test_no_two_streams_share_their_bits():
     """Whatever their numbers: the shuffling of level n and the batches of epoch n, for one."""
-    takes = {"batches": 2, "reference": 1, "permutations": 1, "bootstrap": 1}
+    takes = {"batches": 2, "reference": 1, "permutations": 1}
     drawn = {}
     for stream in STREAMS:
         for numbers in itertools.product(range(4), repeat=takes.get(stream, 2)):
@@ -117,7 +117,7 @@ def test_no_two_streams_share_their_bits():
             drawn.setdefault(bits, []).append((stream, numbers))
     shared = {tuple({stream for stream, _ in users}) for users in drawn.values()}
     # Those that came first and are kept as they were: small integers in front, not a name.
-    known = {"batches", "reference", "permutations", "bootstrap"}
+    known = {"batches", "reference", "permutations"}
     assert all(len(users) == 1 or set(users) <= known for users in shared)
     with pytest.raises(KeyError):
         generator("unnamed", 0)

@@ -1,4 +1,4 @@
-"""Every pair of encoders by every metric, computed once: values, nulls and intervals."""
+"""Every pair of encoders by every metric, computed once: values and nulls."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from paper_utils import parallel
 from paper_utils.alignment import inference, retrieval
@@ -19,17 +18,38 @@ CHUNK = 50  # permutations per task; fixed, so that results do not depend on the
 Pair = tuple[str, str]
 
 
-def score(
+def compare(
     embeddings: Mapping[str, object], factors: pd.DataFrame | None = None, *,
     pairs: Sequence[Pair] | None = None, metrics: Sequence[str] | None = None,
     splits: Sequence[str] = ("random",), k: int = 15, dimension: int | None = 32, folds: int = 5,
     permutations: int = 200, lexical: Sequence[str] = (), seed: int = 0, compute: Any = None,
-) -> tuple[pd.DataFrame, np.ndarray]:  # fmt: skip
-    """A score per pair x metric x split x direction, each the mean of its items' parts (R, N).
+) -> pd.DataFrame:  # fmt: skip
+    """Every pair of embeddings by every metric: one row per pair x metric x split x direction.
 
-    Arguments, errors and columns as for `compare`, whose intervals come from the parts (NaN: never
-    tested).  For CKA and RSA they are infinitesimal-jackknife pseudo-values: resampled rows would
-    add pairs at distance 0 and bias the score."""
+    Arguments:
+        embeddings: name -> (N, d) array, DataFrame indexed by id, or (ids, array).
+        factors: a row per instruction, for ids and for splits by factor.
+        pairs: (first, second) names; all by default.
+        metrics: of METRICS; all by default.  Metrics without a map see centred rows.
+        splits: of ``retrieval.SPLITS``; ``folds`` of the random one.
+        k, dimension: neighbours that count, and principal components of either side.
+        permutations: draws of the null, which permutes the pairing and refits the map; 0: none.
+        lexical: names of lexical controls, which may have any number of equal rows.
+        seed: of all random streams.
+        compute: where to compute, as ``profile.compute``; by default on all cores.
+
+    Columns: first, second, metric, split (``all`` where nothing is fitted), direction (``forward``
+    maps first and searches second, ``backward``, or ``symmetric``), value, chance, N, k; null_mean
+    and p of the null (one-sided).  No interval: instructions are a census, agents and models the
+    sample, so intervals come from their seeds (`inference.seed_bootstrap`).
+
+    Raises ValueError, one line, for misordered ids, unequal N, NaN, constant or too many
+    duplicated rows, N <= k, unknown names.
+
+    >>> X, Y = np.random.default_rng(0).normal(size=(2, 40, 6))
+    >>> compare({"x": X, "y": Y}, metrics=["rsa"], permutations=9)[["first", "second", "N"]].values
+    array([['x', 'y', 40]], dtype=object)
+    """
     arrays = _arrays(embeddings, factors, lexical)
     items = len(next(iter(arrays.values())))
     check_k(k, items)
@@ -44,20 +64,19 @@ def score(
         check_choice(metric, METRICS, "metric")
     if not pairs or not metrics:
         raise ValueError("nothing to compare: no metric or no pair")
-    rows, parts, everything = [], [], np.arange(items)
+    rows, everything = [], np.arange(items)
     chances = {"mutual_knn": k / (items - 1), "precision_at_1": 1 / items,
                "precision_at_k": k / items}  # fmt: skip
 
     def draws(blocks: np.ndarray | None = None) -> np.ndarray:  # row 0 is the observed pairing
         return np.vstack([everything, inference.permutations(items, permutations, seed, blocks)])
 
-    def add(pair: Pair, metric: str, split: str, direction: str, part, values) -> None:
+    def add(pair: Pair, metric: str, split: str, direction: str, values: np.ndarray) -> None:
         null = values[1:]
         rows.append((
             *pair, metric, split, direction, float(values[0]), chances.get(metric, 0.0), items, k,
             null.mean() if null.size else np.nan, inference.p_value(values[0], null),
         ))  # fmt: skip
-        parts.append(part)
 
     # Retrieval: what depends on one side is reduced once per fold, then each pair is searched.
     searched = [metric for metric in metrics if metric in RETRIEVAL]
@@ -69,8 +88,8 @@ def score(
         tasks = [(pair, _retrieve, *(spaces[n] for n in pair), split, drawn, searched, k)
                  for pair in pairs]  # fmt: skip
         for pair, results in zip(pairs, parallel.map(_call, tasks, compute)):
-            for metric, direction, part, values in results:
-                add(pair, metric, name, direction, part, values)
+            for metric, direction, values in results:
+                add(pair, metric, name, direction, values)
 
     # Relations: one table per encoder, whose products with the others' are the scores.
     drawn = draws()
@@ -80,51 +99,11 @@ def score(
         tasks = [("tables", _products, stack, drawn[start : start + CHUNK])
                  for start in range(0, len(drawn), CHUNK)]  # fmt: skip
         products = np.concatenate(parallel.map(_call, tasks, compute))  # (P + 1, E, E)
-        own = np.sum(stack**2, axis=2)  # (E, N)
         for pair in pairs:
             a, b = map(names.index, pair)
-            part, values = np.sum(stack[a] * stack[b], axis=1), products[:, a, b]
-            if metric != "mutual_knn":  # a cosine of tables: a row and a column are one item's
-                part = values[0] / items + 2 * (part - values[0] * (own[a] + own[b]) / 2)
-            add(pair, metric, "all", "symmetric", part * items, values)
+            add(pair, metric, "all", "symmetric", products[:, a, b])
     columns = "first second metric split direction value chance N k null_mean p".split()
-    return pd.DataFrame(rows, columns=columns), np.array(parts)
-
-
-def compare(
-    embeddings: Mapping[str, object], factors: pd.DataFrame | None = None, *,
-    bootstrap: int = 1000, seed: int = 0, **options) -> pd.DataFrame:  # fmt: skip
-    """Every pair of embeddings by every metric: one row per pair x metric x split x direction.
-
-    Arguments:
-        embeddings: name -> (N, d) array, DataFrame indexed by id, or (ids, array).
-        factors: a row per instruction, for ids, splits by factor, and intervals by ``template``.
-        bootstrap: draws of each interval; ``seed`` of all random streams.
-        pairs: (first, second) names; all by default.
-        metrics: of METRICS; all by default.  Metrics without a map see centred rows.
-        splits: of ``retrieval.SPLITS``; ``folds`` of the random one.
-        k, dimension: neighbours that count, and principal components of either side.
-        permutations: draws of the null, which permutes the pairing and refits the map; 0: none.
-        lexical: names of lexical controls, which may have any number of equal rows.
-        compute: where to compute, as ``profile.compute``; by default on all cores.
-
-    Columns: first, second, metric, split (``all`` where nothing is fitted), direction (``forward``
-    maps first and searches second, ``backward``, or ``symmetric``), value, chance, N, k; null_mean
-    and p of the null (one-sided); low, high: 95 % bootstrap over instructions without a refit,
-    which repeated rows would leak into; p_adjusted (Benjamini-Hochberg over pairs).
-
-    Raises ValueError, one line, for misordered ids, unequal N, NaN, constant or too many
-    duplicated rows, N <= k, unknown names.
-
-    >>> X, Y = np.random.default_rng(0).normal(size=(2, 40, 6))
-    >>> compare({"x": X, "y": Y}, metrics=["rsa"], permutations=9)[["first", "second", "N"]].values
-    array([['x', 'y', 40]], dtype=object)
-    """
-    frame, items = score(embeddings, factors, seed=seed, **options)
-    low, high = inference.item_intervals(items, factors, bootstrap, seed)
-    together = frame.groupby(["metric", "split", "direction"])["p"]
-    adjust = lambda p: p if p.isna().any() else false_discovery_control(p)  # noqa: E731
-    return frame.assign(low=low, high=high, p_adjusted=together.transform(adjust))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _arrays(embeddings: Mapping[str, object], factors: pd.DataFrame | None,
@@ -162,15 +141,10 @@ def _call(task: tuple):
 
 
 def _retrieve(A, B, split, draws, metrics, k) -> list[tuple]:
-    """(metric, direction, observed score of each item (N,), all scores (P + 1,))."""
-    results = []
-    for direction, counts in retrieval.search(A, B, split, draws).items():
-        for metric in metrics:
-            gains = retrieval.hits(*counts, 1 if metric == "precision_at_1" else k)
-            items = split.per_item(gains)  # (P + 1, N)
-            values = np.round(np.nanmean(items, axis=1), 12)  # 1 is 1
-            results.append((metric, direction, items[0], values))
-    return results
+    """(metric, direction, scores (P + 1,)), the observed pairing first."""
+    return [(metric, direction, split.mean(retrieval.hits(*counts, n)))
+            for direction, counts in retrieval.search(A, B, split, draws).items()
+            for metric, n in zip(RETRIEVAL, (1, k)) if metric in metrics]  # fmt: skip
 
 
 def _relation(metric: str, X: np.ndarray, k: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from scipy.stats import binomtest
 
 from paper_utils.config import generator
@@ -67,22 +66,6 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     only_first, only_second = np.sum(first & ~second), np.sum(~first & second)
     total = int(only_first + only_second)
     return float(binomtest(int(only_first), total).pvalue) if total else 1.0
-
-
-def item_intervals(items: np.ndarray, factors: pd.DataFrame | None, count: int,
-                   seed: int = 0) -> np.ndarray:  # fmt: skip
-    """95 % bootstrap intervals (2, S) of the means of S scores over their items (S, N).
-
-    Items are drawn anew within the templates of ``factors``; NaN: an item that was never tested."""
-    random, size = generator("bootstrap", seed), items.shape[1]
-    draws = np.zeros((count, size))
-    strata = np.zeros(size) if factors is None else factors["template"].to_numpy()
-    for stratum in pd.unique(strata):
-        rows = np.flatnonzero(strata == stratum)
-        draws[:, rows] = random.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), count)
-    known = ~np.isnan(items)
-    sums = draws @ np.where(known, items, 0.0).T
-    return np.quantile(sums / np.maximum(draws @ known.T, 1), (0.025, 0.975), axis=0)
 
 
 def seed_bootstrap(values: np.ndarray, model: str, count: int = 2000) -> np.ndarray:

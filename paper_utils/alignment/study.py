@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import parallel
-from paper_utils.alignment.compare import FLIPPED, score
+from paper_utils.alignment.compare import FLIPPED, compare
 from paper_utils.alignment.inference import interval, seed_bootstrap
 from paper_utils.alignment.metrics import RELATIONS, linear_cka
 from paper_utils.alignment.retrieval import possible_splits
@@ -80,10 +80,10 @@ def _score(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list)
     others = list(product([*agents, *some], references))
     harder = {"splits": [name for name in possible_splits(factors) if name != "random"],
               "metrics": ["precision_at_k"], "permutations": 0}  # fmt: skip
-    parts = [score(pairs=pairs, metrics=["precision_at_1", "precision_at_k"], **options),
-             score(pairs=others, **options | harder),
-             score(pairs=others, metrics=list(RELATIONS), **options)]  # fmt: skip
-    write_table(folder / "scores.csv.gz", pd.concat([frame for frame, _ in parts]))
+    parts = [compare(pairs=pairs, metrics=["precision_at_1", "precision_at_k"], **options),
+             compare(pairs=others, **options | harder),
+             compare(pairs=others, metrics=list(RELATIONS), **options)]  # fmt: skip
+    write_table(folder / "scores.csv.gz", pd.concat(parts))
 
 
 def _pointed(space: pd.DataFrame) -> bool:

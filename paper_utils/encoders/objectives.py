@@ -99,7 +99,7 @@ class Contrastive:
     """CLIP: within a batch, captions find their images and images their captions."""
 
     rate = 1 / 5  # of the learning rate: small batches of pairs give noisy gradients
-    share = 1 / 2  # of the steps: one with pictures costs two or more without
+    share = 2 / 3  # of the steps: one with pictures costs two or more without
 
     def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
         def pairs(images: np.ndarray, captions: list[str]) -> tuple[np.ndarray, Tensor]:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from paper_utils import alignment
 from paper_utils.alignment import inference, retrieval
-from paper_utils.alignment.compare import METRICS, score
+from paper_utils.alignment.compare import METRICS
 
 WIDTHS = (64, 96, 128, 256, 384, 768)
 
@@ -55,7 +55,7 @@ def against_the_loop(arrays, factors, permutations: int) -> tuple[float, float]:
     """Seconds per pair and permutation of the loop, and the largest difference from score."""
     pairs, items = [("encoder1", "encoder2"), ("encoder3", "encoder5")], len(factors)
     arrays = {name: X - X.mean(axis=0) for name, X in arrays.items()}  # as `compare` does
-    frame, _ = score(arrays, None, pairs=pairs, metrics=METRICS, permutations=permutations)
+    frame = alignment.compare(arrays, None, pairs=pairs, metrics=METRICS, permutations=permutations)
     folds = retrieval.make_split("random", items).blocks
     draws = inference.permutations(items, permutations, 0)
     inside = inference.permutations(items, permutations, 0, folds)
