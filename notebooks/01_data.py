@@ -27,6 +27,7 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 
 # %%
 import pandas as pd
+import seaborn as sns
 from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
 
 from paper_utils import figures
@@ -137,8 +138,10 @@ overview = run.table(overview.loc[names].round(2).reset_index(), "01_demonstrati
 display(overview.set_index("level"))
 lengths = overview.set_index("level")["mean_length"].sort_values()
 print("from shortest to longest mean:", ", ".join(f"{n} ({m:.1f})" for n, m in lengths.items()))
+grid = sns.displot(train, x="steps", hue="level", kind="ecdf", height=3, aspect=1.8)
+grid.set_axis_labels("steps of the expert", "share of demonstrations")
 run.figure(
-    figures.episode_lengths(train),
+    grid.figure,
     "01_lengths",
     "Lengths of the expert's demonstrations: share that takes no more than so many steps.",
 )
@@ -165,8 +168,13 @@ bags = table["text"].map(lambda text: " ".join(sorted(text.split())))  # words w
 print(f"{bags.duplicated(keep=False).sum()} instructions share all their words with another, say:")
 print(*table.loc[bags == bags[bags.duplicated()].min(), "text"], sep="\n")
 print(f"{len(table)} as listed, {len(grammar.instructions(names, articles=True))} with a/the")
+said = table.melt([], ["verb", "colour", "type", "location"], "factor", "word")
+grid = sns.catplot(said.replace("", "(none)"), y="word", col="factor", kind="count",
+                   sharey=False, height=2.4, aspect=1.1)  # fmt: skip
+for axis in grid.axes.flat:
+    axis.bar_label(axis.containers[0], padding=2, fontsize=8)
 run.figure(
-    figures.factor_counts(table),
+    grid.set_titles("{col_name}").set_axis_labels("instructions", "").figure,
     "01_factors",
     "How many instructions say each word; (none): the instruction leaves this factor out.",
 )

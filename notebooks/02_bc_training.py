@@ -28,6 +28,7 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 # %%
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 
 from paper_utils import figures
@@ -101,7 +102,7 @@ print(f"{count:,} parameters, {language:,} of them in the instruction encoder")
 #
 # ## Training, and the control agents
 #
-# The figure shows each agent's losses over training, and how often single actions of the trained agents are
+# The figures show each agent's losses over training, and how often single actions of the trained agents are
 # the expert's. All agents go through the same code:
 #
 # - **trained**: cloned from the demonstrations, one agent per seed;
@@ -128,10 +129,24 @@ display(
     .mean()
     .round(3)
 )
+losses = curves.melt(
+    ["condition", "agent", "step"], ["validation_loss", "train_loss"], "loss", "nats"
+)
+grid = sns.relplot(
+    losses, x="step", y="nats", hue="condition", style="loss", units="agent", estimator=None,
+    kind="line", palette=figures.PLAYER, height=3.2, aspect=1.6,
+)  # fmt: skip
+display(run.figure(grid.figure, "02_curves", "Losses (cross-entropy per step) over training."))
+right = curves[curves["condition"] == "trained"].filter(regex="step|accuracy")
+right.columns = right.columns.str.removeprefix("accuracy ")
+grid = sns.relplot(
+    right.melt("step", var_name="level", value_name="validation accuracy"), x="step",
+    y="validation accuracy", hue="level", kind="line", marker="o", height=2.8, aspect=1.8,
+)  # fmt: skip
 run.figure(
-    figures.training_curves(curves),
-    "02_curves",
-    "Losses of every agent over training, and the share of single actions that are the expert's.",
+    grid.figure,
+    "02_accuracy",
+    "The share of single actions that are the expert's: trained agents, mean and 95 % interval over seeds.",
 )
 
 # %% [markdown]

@@ -141,56 +141,6 @@ def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
     return figure
 
 
-def episode_lengths(steps: pd.DataFrame) -> Figure:
-    """Distribution of episode lengths per level (columns ``level`` and ``steps``)."""
-    figure, axis = plt.subplots(figsize=(6.5, 3.0))
-    means = steps.groupby("level")["steps"].mean().sort_values()
-    colours = dict(zip(means.index, cycle(ACCENTS)))
-    sns.ecdfplot(steps, x="steps", hue="level", hue_order=means.index, palette=colours, ax=axis)
-    for level, colour in colours.items():
-        axis.axvline(means[level], **CHANCE | {"color": colour})
-    sns.move_legend(axis, "lower right", title=None)
-    axis.set(xlabel="steps of the expert (dotted: mean)", ylabel="share of demonstrations")
-    return figure
-
-
-def factor_counts(table: pd.DataFrame) -> Figure:
-    """How many instructions say each verb, colour, type and location."""
-    figure, axes = plt.subplots(1, 4, figsize=(10, 2.6))
-    for axis, column in zip(axes, ("verb", "colour", "type", "location")):
-        counts = table[column].replace("", "(none)").value_counts()
-        axis.barh(counts.index, counts, color=MODALITY["language"])
-        axis.bar_label(axis.containers[0], padding=2, fontsize=8)
-        axis.invert_yaxis()
-        axis.set(title=column, xlim=(0, counts.max() * 1.25))
-        axis.tick_params(axis="y", length=0)
-        axis.xaxis.set_visible(False)
-        axis.spines[["bottom"]].set_visible(False)
-    return figure
-
-
-def training_curves(curves: pd.DataFrame) -> Figure:
-    """Losses and the accuracy of single actions by epoch (columns ``agent``, ``condition``…)."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
-    for (condition, _), curve in curves.groupby(["condition", "agent"], sort=False):
-        colour = PLAYER[condition]
-        left.plot(curve["step"], curve["validation_loss"], color=colour, marker=".", markersize=4)
-        left.plot(curve["step"], curve["train_loss"], color=colour, linestyle=":", linewidth=1)
-    for condition in dict.fromkeys(curves["condition"]):
-        left.plot([], [], color=PLAYER[condition], marker=".", label=condition)
-    left.legend()
-    left.set(title="loss: validation (solid), training (dotted)", xlabel="optimiser step",
-             ylabel="cross-entropy (nats)", ylim=(0, None))  # fmt: skip
-    trained = curves[curves["condition"] == "trained"]
-    for column, colour in zip([c for c in curves if c.startswith("accuracy ")], cycle(ACCENTS)):
-        mean, label = trained.groupby("step")[column].mean(), column.removeprefix("accuracy ")
-        right.plot(mean.index, mean, color=colour, marker=".", label=label)
-    right.legend()
-    right.set(title="single actions, trained agents", xlabel="optimiser step",
-              ylabel="validation accuracy")  # fmt: skip
-    return figure
-
-
 def attention(film, steps: Sequence[int]) -> Figure:
     """Where the policy looks (orange frames): mean attention over queries, by step."""
     from minigrid.core.grid import Grid
