@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from IPython.display import HTML
 
 from paper_utils import figures
 from paper_utils.cloning import evaluation
@@ -341,6 +342,12 @@ run.figure(
     "02_attention",
     "Where the first agent looks at six moments of one episode: mean attention over its queries.",
 )
+
+# %% [markdown]
+# Here is the whole episode. Move the slider, or play it: do the frames find the first thing, and then the second?
+
+# %%
+HTML(figures.slider(film))
 
 # %% [markdown]
 # One film is an illustration, not a measurement. What we came for, the sentence embeddings of all

@@ -29,6 +29,7 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import HTML
 from sklearn.metrics.pairwise import cosine_similarity
 from transformers import AutoModel, AutoTokenizer
 
@@ -172,6 +173,12 @@ run.figure(figures.maps(spaces, table["verb"]), "03_maps_verb", caption)
 # Look at the bag of words first. It knows nothing of meaning, and yet sentences with the same verb lie together there:
 # they share the verb's words, and "put" sentences are longer. A map with islands of verbs proves little by itself.
 #
+# Which sentence is this point? Here are the agent and the decoder once more: rest the mouse on a point to read it.
+
+# %%
+HTML(figures.hover({name: spaces[name] for name in shown[:2]}, table["verb"], table["text"]))
+
+# %% [markdown]
 # What else could a space be sorted by? The same maps, coloured by the colour of the first object:
 
 # %%

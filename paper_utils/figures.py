@@ -1,5 +1,6 @@
 """Every plot of the paper, in one style: a fixed colour per modality, intervals and references."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from itertools import cycle
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
 # Colours are of Okabe and Ito, safe for colour-blind readers.
@@ -141,54 +143,91 @@ def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
     return figure
 
 
-def attention(film, steps: Sequence[int]) -> Figure:
-    """Where the policy looks (orange frames): mean attention over queries, by step."""
+def look(axis, film, step: int) -> None:
+    """Where the policy looks at a step (orange frames): mean attention over queries."""
     from minigrid.core.grid import Grid
 
+    grid, visible = Grid.decode(film.views[step])
+    picture = grid.render(16, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
+    axis.clear()
+    axis.imshow(picture, interpolation="nearest")
+    weight = film.attention[step].mean(0).T  # (y, x)
+    for (y, x), share in np.ndenumerate(weight / weight.max()):
+        axis.add_patch(plt.Rectangle((16 * x + 1, 16 * y + 1), 13, 13, fill=False, linewidth=3,
+                                     edgecolor=ACCENTS[4], alpha=share))  # fmt: skip
+    axis.set_title(f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal", loc="center")
+    axis.set_axis_off()
+
+
+def attention(film, steps: Sequence[int]) -> Figure:
+    """`look` at several steps, side by side."""
     figure, axes = _panels(len(steps), len(steps), 1.9, 2.5)
     for axis, step in zip(axes, steps):
-        grid, visible = Grid.decode(film.views[step])
-        picture = grid.render(16, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
-        axis.imshow(picture, interpolation="nearest")
-        weight = film.attention[step].mean(0).T  # (y, x)
-        for (y, x), share in np.ndenumerate(weight / weight.max()):
-            axis.add_patch(plt.Rectangle((16 * x + 1, 16 * y + 1), 13, 13, fill=False, linewidth=3,
-                                         edgecolor=ACCENTS[4], alpha=share))  # fmt: skip
-        axis.set_title(f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal",
-                       loc="center")  # fmt: skip
-        axis.set_axis_off()
+        look(axis, film, step)
     figure.suptitle(f"“{film.instruction}”", fontsize=10, fontweight="bold")
     return figure
 
 
-def maps(spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False) -> Figure:
-    """Two principal components of each space, a point per instruction, coloured by a factor.
+def slider(film) -> str:
+    """HTML: `look` at every step of an episode, with a slider to move through it."""
+    figure, axis = plt.subplots(figsize=(3, 3.2))
+    moving = FuncAnimation(figure, lambda step: look(axis, film, step), frames=len(film.actions))
+    page = moving.to_jshtml(fps=2, default_mode="once")
+    plt.close(figure)
+    return re.sub("[0-9a-f]{32}", "episode", page)  # a random name would differ in every run
 
-    Points are jittered, so that equal ones show.  ``named`` draws colours as they are called."""
+
+def _plane(space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two principal components (N, 2), jittered so that equal points show; shares of variance."""
     from sklearn.decomposition import PCA
 
-    labels = labels.replace("", "(none)")
+    components = PCA(2, svd_solver="full")
+    points = components.fit_transform(space)
+    jitter = np.random.default_rng(0).normal(size=points.shape) * np.ptp(points, axis=0) / 100
+    return points + jitter, components.explained_variance_ratio_
+
+
+def _tints(labels: pd.Series, named: bool) -> dict[str, str]:
     values = sorted(set(labels))
-    colours = [NAMED[value] for value in values] if named else [*ACCENTS, GREY][: len(values)]
-    random = np.random.default_rng(0)
-    order = random.permutation(len(labels))  # no colour always on top
+    return {value: NAMED[value] for value in values} if named else dict(zip(values, ACCENTS))
+
+
+def maps(spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False) -> Figure:
+    """Two principal components of each space, a point per instruction, coloured by a factor;
+    ``named`` draws colours as they are called."""
+    labels = labels.replace("", "(none)")
+    tints = _tints(labels, named)
+    order = np.random.default_rng(0).permutation(len(labels))  # no colour always on top
     figure, axes = _panels(len(spaces), 4, 2.8, 2.8)
     for axis, (name, space) in zip(axes, spaces.items()):
-        components = PCA(2, svd_solver="full")
-        points = components.fit_transform(space)[order]
-        points += random.normal(size=points.shape) * np.ptp(points, axis=0) / 100
+        points, share = _plane(space)
         sns.scatterplot(
-            x=points[:, 0], y=points[:, 1], hue=labels.to_numpy()[order], hue_order=values,
-            palette=colours, s=14, linewidth=0, alpha=0.55, legend=axis is axes[0], ax=axis,
+            x=points[order, 0], y=points[order, 1], hue=labels.to_numpy()[order], palette=tints,
+            hue_order=list(tints), s=14, linewidth=0, alpha=0.55, legend=axis is axes[0], ax=axis,
         )  # fmt: skip
         axis.set(xticks=[], yticks=[])
         axis.set_title(name, fontsize=9)
-        share = components.explained_variance_ratio_
         axis.set_xlabel(f"{share[0]:.0%} of variance", fontsize=8)
         axis.set_ylabel(f"{share[1]:.0%}", fontsize=8)
     axes[0].get_legend().remove()
-    _legend_above(figure, axes[0], ncols=len(values), markerscale=2)
+    _legend_above(figure, axes[0], ncols=len(tints), markerscale=2)
     return figure
+
+
+def hover(spaces: dict[str, np.ndarray], labels: pd.Series, texts: Sequence[str]) -> str:
+    """HTML: `maps` whose points show their sentences when the mouse rests on them."""
+    tints, parts = _tints(labels, named=False), []
+    for name, space in spaces.items():
+        points, _ = _plane(space)
+        low, high = points.min(axis=0), points.max(axis=0)
+        dots = "".join(
+            f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="{tints[label]}" fill-opacity=".55">'
+            f"<title>{text}</title></circle>"
+            for (x, y), label, text in zip(10 + 280 * (points - low) / (high - low), labels, texts)
+        )
+        picture = f"<svg width='300' height='300'>{dots}</svg><figcaption>{name}</figcaption>"
+        parts.append(f"<figure style='display:inline-block;margin:4px'>{picture}</figure>")
+    return "".join(parts)
 
 
 def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
