@@ -58,22 +58,25 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Exact two-sided p of two paired series of successes (McNemar, 1947): bool (N,) each.
+    """Exact p that the first of two paired series, bool (N,), succeeds more often (McNemar, 1947).
 
     >>> mcnemar(np.ones(8, bool), np.zeros(8, bool)) < 0.01
     True
     """
     only_first, only_second = np.sum(first & ~second), np.sum(~first & second)
     total = int(only_first + only_second)
-    return float(binomtest(int(only_first), total).pvalue) if total else 1.0
+    return float(binomtest(int(only_first), total, alternative="greater").pvalue) if total else 1.0
 
 
-def seed_bootstrap(values: np.ndarray, model: str, count: int = 2000) -> np.ndarray:
+def seed_bootstrap(
+    values: np.ndarray, model: str, other: str = "", count: int = 2000
+) -> np.ndarray:
     """Bootstrap means (count,) of values (agent seeds, model seeds), drawing both kinds of seed.
 
-    Equal numbers of agents are drawn alike, and so are the seeds of one ``model``: differences of
-    two such means are paired."""
-    streams = (("agent seeds",), ("model seeds", *model.encode()))
+    ``other``: the model of the rows, where these are no agents.  Equal numbers of agents are drawn
+    alike, and so are the seeds of one model: differences of two such means are paired."""
+    rows = ("model seeds", *other.encode()) if other else ("agent seeds",)
+    streams = (rows, ("model seeds", *model.encode()))
     picks = [generator(*stream, n).multinomial(n, np.full(n, 1 / n), count) / n
              for stream, n in zip(streams, values.shape, strict=True)]  # fmt: skip
     return np.einsum("ba,bm,am->b", *picks, values)

@@ -207,8 +207,12 @@ def _second(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list
     tasks = []
     for layer in ("last", *map(str, range(profile.encoders.layers)), "gate"):
         # Both ends are read at the layer; what has none to choose from, where it always is.
-        at = {e: spaces.get((e, chosen[e.label] if layer == "gate" else layer), spaces[e, "last"])
-              for e, known in spaces if known == "last"}  # fmt: skip
+        at = {}
+        for e in dict.fromkeys(e for e, known in spaces if known == "last"):
+            fixed = not (e.source == "scratch" and is_reference(e))
+            wanted = "last" if fixed else chosen[e.label] if layer == "gate" else layer
+            if (e, wanted) in spaces:
+                at[e] = spaces[e, wanted]
         # Agents and references with each other, and with controls.
         known = [e for e in at
                  if is_reference(e) or (e.source, e.kind) == ("cloning", "bilingual")]  # fmt: skip
@@ -230,8 +234,7 @@ def chosen_layers(gate: pd.DataFrame) -> dict[str, str]:
 
 def _second_pair(task: tuple) -> pd.DataFrame:
     first, second, (X, X2), (Y, Y2), questions, options, layer = task
-    second_table = second_names(X, X2, Y, Y2, dimension=options["dimension"], questions=questions)
-    parts = [second_table.assign(names="second")]
+    parts = [second_names(X, X2, Y, Y2, questions=questions, **options).assign(names="second")]
     if layer == "last":
         parts.append(first_names(X, Y, questions=questions, **options).assign(names="first"))
     return pd.concat(parts).assign(first=first, second=second, layer=layer)

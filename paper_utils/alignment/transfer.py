@@ -1,8 +1,8 @@
 """Acting on another model's sentence: an agent is given a mapped vector, and plays.
 
 A map from another encoder's space into the agent's sentence space is fitted on sentences in first
-names.  The agent then acts on images of sentences that the map has not seen: held-out ones in first
-names, or sentences in second names, words that the agent never heard.
+names.  The agent then acts on images of instructions that the map has not seen, in first names or
+in second names, words that the agent never heard.
 """
 
 from collections.abc import Sequence
@@ -50,12 +50,11 @@ def map_vectors(source: np.ndarray, target: np.ndarray, queries: np.ndarray, how
 
 def images(X: np.ndarray, X2: np.ndarray, target: np.ndarray, names: str, how: str,
            dimension: int | None, folds: int, seed: int) -> np.ndarray:  # fmt: skip
-    """One vector per instruction (N, width): held out in first names, or unheard second names."""
-    if names == "second":
-        return map_vectors(X, target, X2, how, dimension)
-    mapped = np.empty_like(target)
+    """One vector per instruction (N, width), by a map fitted on other instructions in first names;
+    ``names``: of the sentences that it maps."""
+    asked, mapped = X2 if names == "second" else X, np.empty_like(target)
     for train, test in KFold(folds, shuffle=True, random_state=seed).split(X):
-        mapped[test] = map_vectors(X[train], target[train], X[test], how, dimension)
+        mapped[test] = map_vectors(X[train], target[train], asked[test], how, dimension)
     return mapped
 
 
@@ -151,14 +150,15 @@ def kind_of(source: dict | str) -> tuple[str, str]:
         return encoder.group, "agent"
     if encoder.source != "lexical" and encoder.kind == "trained":
         return encoder.group, "reference"
-    return encoder.group, "told" if encoder.family == "bag_of_concepts" else "control"
+    return encoder.group, "told" if encoder.family in registry.TOLD else "control"
 
 
 def summarize(plays: Sequence[dict], episodes: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Success by source, kind, names, map and level, pooled over agents (Wilson).
 
-    ``episodes``: those of `TRANSFER` for each of ``plays``.  ``p``: of a difference from the best
-    meaning-free control, same agents and episodes (McNemar), adjusted over references (Holm)."""
+    ``episodes``: those of `TRANSFER` for each of ``plays``.  ``p``: of more success than with the
+    best meaning-free control, same agents and episodes (McNemar, one-sided; Holm over references).
+    """
     parts = []
     for play, part in zip(plays, episodes, strict=True):
         source, kind = kind_of(play["source"])

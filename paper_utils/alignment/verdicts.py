@@ -13,6 +13,7 @@ import pandas as pd
 
 from paper_utils.alignment.inference import holm, interval, seed_bootstrap
 from paper_utils.alignment.study import MODELS, by_seed
+from paper_utils.encoders import registry
 from paper_utils.encoders.families import FAMILIES
 
 SUPPORTED, OPPOSITE = "supported", "opposite found"
@@ -21,7 +22,7 @@ DECODERS = [f.label for f in FAMILIES.values() if f.objective == "next token"]
 AGENTS = "agent, bilingual"
 ALPHA, NEAR, SHARE, SEEDS = 0.01, 0.05, 0.9, 3
 RANDOM = "random tokens, ordered"
-TOLD = ("bag of concepts",)  # was told the dictionary: no negative control
+TOLD = [name for _, name, _ in registry.TOLD.values()]  # a dictionary: no negative controls
 MEASURE = "colour"  # the forced choice with most words, so with the finest exact null
 ABSENT = (NO_POWER, "the models are not part of this run")
 COLUMNS = ["claim", "verdict", "positive_control", "negative_controls", "because"]
@@ -115,7 +116,8 @@ class _Pairs:
     def _mean(self, pairs: Sequence[tuple[str, str]]) -> tuple[float, np.ndarray, int]:
         """Mean value over pairs of groups, its bootstrap over seeds, and the fewest model seeds."""
         tables = [by_seed(self.between([a], [b])) for a, b in pairs]
-        drawn = [seed_bootstrap(table, b) for table, (_, b) in zip(tables, pairs)]
+        drawn = [seed_bootstrap(table, b, "" if a == AGENTS else a)
+                 for table, (a, b) in zip(tables, pairs)]  # fmt: skip
         means, seeds = [t.mean() for t in tables], min(t.shape[1] for t in tables)
         return float(np.mean(means)), np.mean(drawn, axis=0), seeds
 

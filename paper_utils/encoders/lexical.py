@@ -51,9 +51,14 @@ def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) 
 def bag_of_concepts(texts: list[str], seed: int = 0, table: dict | None = None) -> np.ndarray:
     """A bag of words that has been told a dictionary: first name -> second name, None: default."""
     table = table or grammar.SECOND_NAMES["default"]
-    first = {second: name.replace(" ", "_") for name, second in table.items()}
-    rows = [grammar.rename(text, table).split() for text in checked(texts)]  # all in second names
-    return bag_of_words([" ".join(first.get(word, word) for word in row) for row in rows])
+    return bag_of_words([grammar.rename(text, table) for text in checked(texts)])
+
+
+def random_concepts(texts: list[str], seed: int = 0, table: dict | None = None) -> np.ndarray:
+    """Ordered random tokens that have been told the same dictionary: all that names and places in a
+    sentence can do without anything learned."""
+    table = table or grammar.SECOND_NAMES["default"]
+    return random_tokens_positional([grammar.rename(text, table) for text in checked(texts)], seed)
 
 
 def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:

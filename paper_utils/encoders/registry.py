@@ -36,7 +36,11 @@ CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
     "edit_distance": (lexical.edit_distance, "edit distance", "none"),
     "length": (lexical.length, "length", "none")}  # fmt: skip
 """Lexical controls: name -> function, label, and how it pools words."""
-TOLD = (lexical.bag_of_concepts, "bag of concepts", "sum")  # a dictionary; for second names only
+TOLD = {
+    "bag_of_concepts": (lexical.bag_of_concepts, "bag of concepts", "sum"),
+    "random_concepts": (lexical.random_concepts, "random concepts, ordered", "mean"),
+}
+"""Controls that are told which names are one thing; for second names only."""
 Reference = namedtuple("Reference", "folder scores")
 """A reference model trained here: a folder in the Hub's format, and its held-out scores."""
 
@@ -70,7 +74,7 @@ class Encoder:
         if self.source == "cloning":
             return "agent", "action", "mean"
         if self.source == "lexical":
-            _, name, pooling = CONTROLS.get(self.family, TOLD)
+            _, name, pooling = (CONTROLS | TOLD)[self.family]
             return name, "lexical", pooling
         if self.source == "vectors":
             return f"{self.family}, vectors", "language", "as made"
@@ -118,7 +122,8 @@ def second_name_controls(profile: Profile) -> list[Encoder]:
     draws = [Encoder("control", "random_tokens_positional", "lexical", n + 1) for n in range(DRAWS)]
     llama = [Encoder("dialect", f, "scratch") for f in profile.encoders.families if f == "llama"]
     unpaired, naive = (agents(profile, f"bilingual-{kind}") for kind in ("shuffled", "untrained"))
-    return [*unpaired[:1], *naive, *llama, *draws, Encoder("control", "bag_of_concepts", "lexical")]
+    told = [Encoder("control", name, "lexical") for name in TOLD]
+    return [*unpaired[:1], *naive, *llama, *draws, *told]
 
 
 def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
@@ -194,8 +199,8 @@ def embed(encoder: Encoder, texts: list[str], model: Any = None, layer: int | No
     """Texts -> float32[N, D], row i for ``texts[i]``.  ``model``: a policy, a folder or a Hub id;
     ``layer``: as for `hub.embed`; ``table`` of second names, for the bag of concepts."""
     if encoder.source == "lexical":
-        if encoder.family == "bag_of_concepts":
-            return lexical.bag_of_concepts(texts, table=table)
+        if encoder.family in TOLD:
+            return TOLD[encoder.family][0](texts, seed=seed, table=table)
         return CONTROLS[encoder.family][0](texts, seed=seed + 100_000 * encoder.seed)
     if encoder.source == "cloning":
         return model.embed(texts, layer)
