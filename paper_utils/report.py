@@ -22,17 +22,17 @@ body.jp-Notebook{max-width:58rem;margin:0 auto;padding:.5rem 1rem 4rem;box-sizin
 .jp-OutputArea-output,.jp-MarkdownOutput pre{overflow-x:auto}
 .jp-OutputArea-output pre,.jp-MarkdownOutput code{font-size:.82em;white-space:pre!important}
 .jp-RenderedImage img,.jp-RenderedHTML img{max-width:100%!important;height:auto}
-details.code>summary{cursor:pointer;color:#666;font:12px/1.8 ui-monospace,monospace}
-nav.paper a{color:#0072B2;margin-right:1rem;font:14px system-ui,sans-serif}
+summary{cursor:pointer;color:#666;font:12px/1.8 monospace} nav a{color:#0072B2;margin-right:1rem}
 </style><script>
 addEventListener("DOMContentLoaded",()=>{
-  document.body.insertAdjacentHTML("afterbegin",`<nav class="paper">LINKS</nav>`);
+  document.body.insertAdjacentHTML("afterbegin",`<nav>LINKS</nav>`);
   for(const area of document.querySelectorAll(".jp-CodeCell .jp-Cell-inputWrapper")){
     const fold=document.createElement("details");fold.className="code";
     fold.innerHTML="<summary>code</summary>";area.before(fold);fold.append(area)}
 });
 </script>
 """
+BOLD = r"\*\*(.+?)\*\*"  # Markdown, as the README shows the answer
 
 
 def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
@@ -44,19 +44,18 @@ def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict
     notebooks = {Path(name).stem: path for name, path in files.items() if name.endswith(".ipynb")}
     links = {"index": "report"} | {stem: stem.replace("_", " ") for stem in notebooks}
     bar = " ".join(f'<a href="{stem}.html">{text}</a>' for stem, text in links.items())
-    made, titles = {}, {}
+    added, made, titles = PAGE.replace("LINKS", bar) + "</head>", {}, {}
     for stem, path in notebooks.items():
         body, _ = exporter.from_filename(str(path))
-        body = body.replace("</head>", PAGE.replace("LINKS", bar) + "</head>", 1)
-        made[f"{stem}.html"] = body.encode()
-        first = json.loads(path.read_text())["cells"][0]["source"]
-        titles[stem] = "".join(first).splitlines()[0].lstrip("# ")
+        made[f"{stem}.html"] = body.replace("</head>", added, 1).encode()
+        titles[stem] = json.loads(path.read_text())["cells"][0]["source"][0].strip("# \n")
     return made | {"index.html": _index(files, results, facts, titles).encode()}
 
 
 def _index(files: Mapping, results: dict, facts: dict, titles: dict[str, str]) -> str:
     """The answer and the verdicts first, then figures in reading order, tables, and files."""
     show = html.escape
+    said = "".join(re.sub(BOLD, r"<b>\1</b>", f"<p>{show(line)}</p>") for line in answer(results))
     verdicts, *others = (
         f"<h2>{show(title)}</h2><div class='box'>{table.to_html(index=False, border=0)}</div>"
         for title, table in tables(results)
@@ -72,11 +71,9 @@ def _index(files: Mapping, results: dict, facts: dict, titles: dict[str, str]) -
         f'<small>(<a href="{stem}.ipynb">notebook</a>)</small></li>'
         for stem, title in titles.items()
     )
-    names = [*sorted(n for n in files if n.startswith("tables/")), "results.json",
-             "provenance.json", "manifest.json"]  # fmt: skip
-    shown = "".join(f'<li><a href="{name}">{Path(name).name}</a></li>' for name in names)
-    lines = (re.sub(BOLD, r"<b>\1</b>", show(line)) for line in answer(results))
-    said = "".join(f"<p>{line}</p>" for line in lines)
+    names = sorted(name for name in files if name.startswith("tables/"))
+    names += ["results.json", "provenance.json", "manifest.json"]
+    listed = "".join(f'<li><a href="{name}">{Path(name).name}</a></li>' for name in names)
     code = facts["code"].get("commit", "not a clone")[:12]
     code += " with changes" if facts["code"].get("dirty") else ""
     versions = " · ".join(f"{name} {version}" for name, version in facts["versions"].items())
@@ -89,68 +86,70 @@ def _index(files: Mapping, results: dict, facts: dict, titles: dict[str, str]) -
 <p>Profile <b>{show(results["profile"])}</b>, seed {results["seed"]}, {results["instructions"]}
 instructions. {show(models(results))}</p>
 <h2>Notebooks</h2><ol>{notebooks}</ol>
-<h2>Figures</h2>{figures}<h2>Tables</h2>{"".join(others)}<h2>Files</h2><ul>{shown}</ul>
+<h2>Figures</h2>{figures}<h2>Tables</h2>{"".join(others)}<h2>Files</h2><ul>{listed}</ul>
 <p><small>{facts["time"]} · commit {code} · {versions}</small></p></body></html>
 """
-
-
-BOLD = r"\*\*(.+?)\*\*"  # Markdown, as the README shows the answer
 
 
 def answer(results: dict) -> list[str]:
     """What the run found, in a few sentences that hold for whatever it found."""
     k, rows = results["k"], pd.DataFrame(results["alignment"])
     rivals = rows[["lexical", "untrained_agent"]].max(axis=1)
-    above = f"{sum(rows['gap_low'] > 0)} of {len(rows)} models"
     sentences = [
         f"**The paper's measure cannot tell.** By held-out precision@{k} (is an instruction's "
         f"partner among the {k} nearest, after rotating one space onto the other?) agents score "
         f"{_span(rows['value'])} with the reference models; the paper's abstract reports 0.70 to "
         f"0.73. But the best control that knows no meaning scores {_span(rivals)}: the agents are "
-        f"clearly above it for {above}."
+        f"clearly above it for {sum(rows['gap_low'] > 0)} of {len(rows)} models."
     ]
-    second = pd.DataFrame(results["second_names"])
-    second = second[(second["names"] == "second") & (second["layer"] == "last")]
+    second = _second_names(results).set_index("measure")
     learned = second["second_kind"].isin(["trained", "bilingual"])
-    models = learned & (second["second_source"] != "cloning")
-    free = ~learned & (second["second"] != "bag of concepts")  # which was told the dictionary
-    colour, order = (second["measure"] == name for name in ("colour", "order"))
-    if (models & colour).any():
-        known, controls = second[models & colour], second[free & colour]["value"]
-        beyond = f"{sum(known['p'] <= 0.01)} of {len(known)} models"
-        sentence = (
+    models = second[learned & (second["second_source"] != "cloning")]
+    controls = second[~learned & (second["second"] != "bag of concepts")]  # that has a dictionary
+    if "colour" in models.index:
+        colour = models.loc[["colour"]]
+        sentences.append(
             "**Second names can.** In words that the rotation has never seen, agents agree with "
-            f"{beyond} on the colour of six (p at most 0.01 for every pair of seeds): "
-            f"{_span(known['value'])}; chance is {known['chance'].mean():.2f}, and controls "
-            f"without meaning reach {_span(controls)}."
+            f"{sum(colour['p'] <= 0.01)} of {len(colour)} models on the colour of six (p at most "
+            f"0.01 for every pair of seeds): {_span(colour['value'])}; chance is "
+            f"{colour['chance'].mean():.2f}, and controls without meaning reach "
+            f"{_span(controls.loc[['colour'], 'value'])}."
         )
-        if (models & order).any():
-            sentence += (
+        if "order" in models.index:
+            sentences[-1] += (
                 ' They tell "put A next to B" from "put B next to A" in '
-                f"{_span(second[models & order]['value'])} of pairs; controls in "
-                f"{_span(second[free & order]['value'])}, chance is 0.50."
+                f"{_span(models.loc[['order'], 'value'])} of pairs; controls in "
+                f"{_span(controls.loc[['order'], 'value'])}, chance is 0.50."
             )
-        sentences.append(sentence)
     acts = pd.DataFrame(results["transfer"])
     acts = acts[(acts["names"] == "second") & (acts["level"] == "PickupLoc")]
-    models, free = (acts[acts["kind"] == kind] for kind in ("reference", "control"))
-    if len(models) and len(free):
-        best, rival = (part.loc[part["success"].idxmax()] for part in (models, free))
+    models, controls = (acts[acts["kind"] == kind] for kind in ("reference", "control"))
+    if len(models) and len(controls):
+        best, rival = (part.loc[part["success"].idxmax()] for part in (models, controls))
         sentences.append(
             f"**An agent can act on another model's sentence.** Given {best['source']}'s vector of "
             f"an instruction in words that it never heard, an agent picks up the right thing in "
             f"{best['success']:.0%} of fresh episodes; given that of the best control "
             f"({rival['source']}), in {rival['success']:.0%}."
         )
-    counts = pd.Series([row["verdict"] for row in results["verdicts"]]).value_counts()
+    verdicts = pd.DataFrame(results["verdicts"])
+    counts = verdicts["verdict"].value_counts()
     said = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    sentence = f"Of the {len(results['verdicts'])} claims, judged by rule: {said}."
-    if unsure := [r for r in results["verdicts"] if r["verdict"] == "no power here"]:
-        sentence += (" *No power here*: the rules judge only where the positive controls passed "
-                     f"(in this run: {unsure[0]['positive_control']}), and differences between "
-                     "models need three seeds of each.")  # fmt: skip
-    sentences.append(sentence)
+    sentences.append(f"Of the {len(verdicts)} claims, judged by rule: {said}.")
+    if "no power here" in counts:
+        unsure = verdicts[verdicts["verdict"] == "no power here"].iloc[0]
+        sentences[-1] += (
+            " *No power here*: the rules judge only where the positive controls passed "
+            f"(in this run: {unsure['positive_control']}), and differences between models need "
+            "three seeds of each."
+        )
     return sentences
+
+
+def _second_names(results: dict) -> pd.DataFrame:
+    """Scores in second names of the encoders' last layers, means over seeds."""
+    rows = pd.DataFrame(results["second_names"])
+    return rows[(rows["names"] == "second") & (rows["layer"] == "last")]
 
 
 def _span(values: pd.Series) -> str:
@@ -158,60 +157,33 @@ def _span(values: pd.Series) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def verdict_table(results: dict) -> pd.DataFrame:
-    """The paper's claims, what its own measure says of them here, and what the tests say."""
-    columns = {"claim": "the paper's claim", "paper_measure": "its own measure, here",
-               "verdict": "second names and acting: verdict", "because": "because",
-               "verdict_gate_layer": "at the layer that knows the names best"}  # fmt: skip
-    return pd.DataFrame(results["verdicts"])[list(columns)].rename(columns=columns)
-
-
-def alignment_table(results: dict) -> pd.DataFrame:
-    """Precision@k of the agent with each reference, beside what it takes to read the number."""
-    rows, number = pd.DataFrame(results["alignment"]), "{:.3f}".format
-    return pd.DataFrame({
-        "pair": rows["pair"],
-        "precision@k": rows["value"].map(number),
-        "95 % interval": [f"{a:.3f} to {b:.3f}" for a, b in zip(rows["low"], rows["high"])],
-        "chance": rows["chance"].map(number),
-        "bag of words": rows["bag_of_words"].map(number),
-        "best lexical": rows["lexical"].map(number),
-        "untrained agent": rows["untrained_agent"].map(number),
-    })  # fmt: skip
-
-
-def second_names_table(results: dict) -> pd.DataFrame:
-    """Second names: the agents with each reference and control, mean over seeds."""
-    rows = pd.DataFrame(results["second_names"])
-    if rows.empty:
-        return rows
-    rows = rows[(rows["names"] == "second") & (rows["layer"] == "last")]
-    table = rows.pivot_table(index="second", columns="measure", values="value", sort=False)
-    return table.map("{:.2f}".format).reset_index().rename_axis(columns=None)
-
-
-def success_table(results: dict) -> pd.DataFrame:
-    """Success of every player on every level, with its interval."""
-    rows = pd.DataFrame(results["success"])
-    rows["text"] = [
-        f"{row.success:.3f} ({row.low:.3f} to {row.high:.3f})" for row in rows.itertuples()
-    ]
-    table = rows.pivot(index="player", columns="level", values="text")
-    table = table.loc[rows["player"].unique(), rows["level"].unique()]
-    return table.reset_index().rename_axis(columns=None)
-
-
 def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
-    """The tables of a report, the take-away first, each with its heading."""
-    k, count = results["k"], results["instructions"]
+    """The tables of a report, all text, each with its heading; the paper's claims come first."""
+    k, count, number = results["k"], results["instructions"], "{:.3f}".format
+    claims = {"claim": "the paper's claim", "paper_measure": "its own measure, here",
+              "verdict": "second names and acting: verdict", "because": "because",
+              "verdict_gate_layer": "at the layer that knows the names best"}  # fmt: skip
+    scores = {"pair": "pair", "value": "precision@k", "interval": "95 % interval",
+              "chance": "chance", "bag_of_words": "bag of words", "lexical": "best lexical",
+              "untrained_agent": "untrained agent"}  # fmt: skip
+    verdicts = pd.DataFrame(results["verdicts"])
+    second = _second_names(results).pivot_table("value", "second", "measure", sort=False)
+    alignment, success = (
+        pd.DataFrame(results[name]).apply(lambda c: c.map(number) if c.dtype == float else c)
+        for name in ("alignment", "success")
+    )
+    alignment["interval"] = alignment["low"] + " to " + alignment["high"]
+    success["text"] = success["success"] + " (" + success["low"] + " to " + success["high"] + ")"
+    success = success.pivot_table("text", "player", "level", aggfunc="first", sort=False)
     return [
-        ("The paper's claims, judged by rule", verdict_table(results)),
+        ("The paper's claims, judged by rule", verdicts[list(claims)].rename(columns=claims)),
         (f"Second names: bilingual agents with everyone (k = {k} of {count}; choices of 6 colours, "
          "3 types, verb, place, order of 2)",
-         second_names_table(results)),
+         second.map("{:.2f}".format).reset_index().rename_axis(columns=None)),
         (f"The paper's measure: held-out precision@{k} with the trained agents, N = {count}",
-         alignment_table(results)),
-        ("Success of the agents on fresh episodes, 95 % Wilson interval", success_table(results)),
+         alignment[list(scores)].rename(columns=scores)),
+        ("Success of the agents on fresh episodes, 95 % Wilson interval",
+         success.reset_index().rename_axis(columns=None)),
     ]  # fmt: skip
 
 
@@ -227,8 +199,6 @@ def headline(folder: Path) -> str:
     results = json.loads((folder / "results.json").read_text())
     lines = ["", *(re.sub(BOLD, r"\1", line) for line in answer(results)), ""]
     for title, table in tables(results):
-        if title.startswith("The paper's claims"):
-            table = table.drop(columns="because")
-        lines += [title, table.to_string(index=False), ""]
-    lines += [models(results), f"report   {folder / 'index.html'}"]
-    return "\n".join(lines)
+        shown = table.drop(columns="because", errors="ignore")
+        lines += [title, shown.to_string(index=False), ""]
+    return "\n".join([*lines, models(results), f"report   {folder / 'index.html'}"])
