@@ -20,13 +20,6 @@ BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
 LINE = "{desc}: {percentage:3.0f}%, {elapsed} elapsed, about {remaining} left\n"
 
 
-def workers(compute: Compute | None = None) -> int:
-    """How many tasks run at once: ``compute.workers``, or one per core that we may use."""
-    from joblib import cpu_count
-
-    return (compute.workers if compute else 0) or cpu_count()
-
-
 class Lines(std.tqdm):
     """Progress in a log, where a line is never redrawn nor wiped out."""
 
@@ -39,7 +32,7 @@ def progress(total: float, describe: str, compute: Compute | None = None):
 
     Under Papermill it is drawn on the terminal, so the executed notebook holds no trace of it.
     """
-    where, make, options = compute.progress if compute else "auto", std.tqdm, {"bar_format": BAR}
+    where, make, options = (compute or Compute()).progress, std.tqdm, {"bar_format": BAR}
     if where == "off":
         options["disable"] = True
     elif where == "auto" and "ipykernel" in sys.modules:
@@ -64,42 +57,53 @@ def device(wanted: str) -> str:
     return wanted
 
 
-def one_thread(libraries: bool = True) -> None:
-    """Keeps this process to one thread, and libraries that are yet to be loaded, too.
-
-    Not those in the worker of a cluster, whose other threads share the environment.
-    """
+def one_thread() -> None:
+    """Keeps this process to one thread, and libraries that are yet to be loaded, too."""
     from threadpoolctl import threadpool_limits
 
-    os.environ.update(ONE_THREAD if libraries else {})
+    os.environ.update(ONE_THREAD)
     threadpool_limits(1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _alone(function: Callable, libraries: bool, task: Any) -> Any:
-    one_thread(libraries)  # and without warnings in a reader's notebook
+def _alone(function: Callable, task: Any) -> Any:
+    one_thread()  # and without warnings in a reader's notebook
     with warnings.catch_warnings(action="ignore"):
         return function(task)
 
 
-def _results(function: Callable, tasks: list[Any], compute: Compute | None) -> Iterator[Any]:
+def _results(function: Callable, tasks: list[Any], compute: Compute) -> Iterator[Any]:
     """Results in the order of the tasks, each as soon as it and those before it are there."""
+    from joblib import cpu_count
     from joblib.externals.loky import get_reusable_executor
 
-    count = min(workers(compute), len(tasks))
-    if compute and compute.cluster:
-        with client(compute.cluster) as dask:
-            for future in [dask.submit(_alone, function, False, t, pure=False) for t in tasks]:
-                if type(future.exception()).__name__ == "KilledWorker":
-                    raise OSError("a task's workers died again and again (is there enough memory?)")
-                yield future.result()
+    count = min(compute.workers or cpu_count(), len(tasks))
+    if compute.cluster:
+        yield from _cluster_results(function, tasks, compute.cluster)
     elif count > 1:
-        pool = get_reusable_executor(count, timeout=300, env=ONE_THREAD)
-        yield from pool.map(partial(_alone, function, True), tasks)
+        yield from get_reusable_executor(count, timeout=300, env=ONE_THREAD).map(function, tasks)
     else:
-        for task in tasks:
-            yield _alone(function, True, task)
+        yield from (function(task) for task in tasks)
+
+
+def _cluster_results(function: Callable, tasks: list[Any], address: str) -> Iterator[Any]:
+    try:
+        from distributed import Client, KilledWorker
+
+        client = Client(address)
+    except ImportError:
+        raise OSError("a cluster needs Dask: pip install -e .[cluster]") from None
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise OSError(f"no Dask scheduler at {address!r}: {reason}") from None
+    with client:
+        try:
+            for future in client.map(function, tasks, pure=False):
+                yield future.result()
+        except KilledWorker:
+            line = "a task's workers died again and again (is there enough memory?)"
+            raise OSError(line) from None
 
 
 def map(
@@ -115,9 +119,9 @@ def map(
     >>> map(abs, [-1, 2])
     [1, 2]
     """
-    tasks, results = list(tasks), []
+    tasks, compute, results = list(tasks), compute or Compute(), []
     with progress(len(tasks), describe, compute if describe else Compute(progress="off")) as bar:
-        for result in _results(function, tasks, compute) if tasks else ():
+        for result in _results(partial(_alone, function), tasks, compute) if tasks else ():
             results.append(result)
             bar.update(1)
     return results
@@ -128,16 +132,3 @@ def rest() -> None:
     from joblib.externals.loky import get_reusable_executor
 
     get_reusable_executor().shutdown(wait=True)
-
-
-def client(address: str):
-    """A client of the Dask scheduler at ``address``; OSError, one line, if there is none."""
-    try:
-        from dask.distributed import Client
-
-        return Client(address)
-    except ImportError:
-        line = "a cluster needs Dask: pip install -e .[cluster]"
-    except (OSError, ValueError) as error:
-        line = f"no Dask scheduler at {address!r}: {' '.join(str(error).split())[:200]}"
-    raise OSError(line)

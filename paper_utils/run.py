@@ -20,10 +20,10 @@ from filelock import FileLock, Timeout
 
 from paper_utils import parallel, provenance
 from paper_utils.config import Profile
-from paper_utils.store import MANIFEST, Stage, Store, damage, hash_file, hash_json, json_bytes
+from paper_utils.store import MANIFEST, Stage, Store, damage, files_of, hash_file, hash_json
 
 # isort: split
-from paper_utils.store import mirror, write_atomically, write_json
+from paper_utils.store import json_bytes, mirror, write_atomically, write_json
 
 ROOT = provenance.ROOT
 NOTEBOOKS, RUNS, RELEASE = ROOT / "notebooks", ROOT / "runs", ROOT / "artifacts" / "release"
@@ -83,15 +83,15 @@ class Run:
         return products
 
     def remake(self, stage: Stage, **parameters: Any) -> Any:
-        """Makes a stage's product once more, in passing, to be compared with what there is."""
+        """Makes a stage's product once more, to be compared with what there is."""
         return self.store.remake(stage, self.profile, **parameters)
 
     def _note(self, stage: Stage, parameters: dict[str, Any]) -> None:
         """Remembers an artifact that is used, and what it was made from."""
         name = stage.label(parameters)
-        manifest = self.store.manifest(stage, self.profile, **parameters)
-        if name not in self.used and manifest is not None:
-            facts = {key: manifest[key] for key in ("key", "files", "wall_seconds")}
+        made = self.store.manifest(stage, self.profile, **parameters)
+        if name not in self.used and made:
+            facts = {key: made[key] for key in ("key", "files", "wall_seconds")}
             self.used[name] = facts | {"stage": stage.name}
             for needed, chosen in stage.needs(self.profile, **parameters):
                 self._note(needed, chosen)
@@ -145,13 +145,11 @@ class Run:
         import pandas as pd
 
         parallel.rest()
-        part = {"results": {"missing": self.missing, **self.results}, "artifacts": self.used}
-        part["captions"] = self.captions
+        results = {"missing": self.missing, **self.results}
+        part = {"results": results, "artifacts": self.used, "captions": self.captions}
         write_json(self.folder / "parts" / f"{self.notebook}.json", part)
-        facts = {
-            **provenance.versions(),
-            "profile": f"{self.profile.name}, seed {self.profile.seed}",
-        }
+        profile = f"{self.profile.name}, seed {self.profile.seed}"
+        facts = {**provenance.versions(), "profile": profile}
         facts |= {name: f"key {entry['key'][:16]}" for name, entry in self.used.items()}
         return pd.DataFrame(facts.items(), columns=["what", "which"]).set_index("what")
 
@@ -176,9 +174,9 @@ class Plan:
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}{suffix}").resolve()
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is not a folder", usage=True)
-        others = {path.name for path in folder.iterdir()} if folder.exists() else set()
         ours = {LOCK, "figures", "tables", "parts"}  # a notebook on its own leaves the last three
-        others = {n for n in others - ours if not n.endswith((".failed.ipynb", ".tmp"))}
+        others = [path.name for path in folder.glob("*") if path.name not in ours
+                  and not path.name.endswith((".failed.ipynb", ".tmp"))]  # fmt: skip
         if others and MANIFEST not in others:
             raise RunError(f"{folder} holds other files; choose a new or empty folder", usage=True)
         there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -214,42 +212,37 @@ def sources() -> list[Path]:
 
 
 def _make(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) -> None:
-    shown = given = made_from["arguments"]
-    if Path(given["profile"]).suffix:  # a profile of one's own: as it was read
-        write_json(folder / "profile.json", profile.model_dump(mode="json", exclude={"compute"}))
-        given = given | {"profile": str(folder / "profile.json"), "overrides": {}}
+    """Executes a notebook with the profile as it was read, which it shows as it was asked for."""
+    as_read = folder / "profile.json"
+    write_json(as_read, profile.model_dump(mode="json", exclude={"compute"}))
     compute = profile.compute.model_dump(exclude_defaults=True)
     compute |= {"progress": "terminal", "store": str(store_of(profile).root)}
-    overrides = given["overrides"] | {f"compute.{key}": value for key, value in compute.items()}
-    execute(
-        NOTEBOOKS / f"{name}.py", folder / f"{name}.ipynb", folder,
-        given | {"overrides": overrides, "out": "."}, shown | {"out": ""},
-    )  # fmt: skip
-    (folder / "profile.json").unlink(missing_ok=True)
+    given = {"profile": str(as_read), "seed": profile.seed, "out": ".",
+             "overrides": {f"compute.{key}": value for key, value in compute.items()}}  # fmt: skip
+    shown = made_from["arguments"] | {"out": ""}
+    execute(NOTEBOOKS / f"{name}.py", folder, given, shown)
+    as_read.unlink()
 
 
 NOTEBOOK = Stage(name="notebook", make=_make, load=Path, fans_out=True)
 """The folder of an executed notebook, with its figures, tables and part of the results."""
 
 
-def execute(
-    source: Path, output: Path, folder: Path, parameters: dict[str, Any] | None = None,
-    shown: dict[str, Any] | None = None,
-) -> None:  # fmt: skip
-    """Executes a source through Papermill, its kernel working in ``folder``.
+def execute(source: Path, folder: Path, given: dict | None = None, shown: dict | None = None):
+    """Executes a source through Papermill in ``folder``, where the executed notebook appears.
 
-    ``shown``: parameters that the saved notebook shows in place of those injected, which hold paths
-    of this machine.  Raises RunError, which holds the notebook as far as it came.
+    ``shown``: the parameters that it shows in place of those ``given``, which hold paths of this
+    machine.  Raises RunError, which holds the notebook as far as it came.
     """
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from papermill.exceptions import PapermillExecutionError
 
     with TemporaryDirectory() as temporary:
-        executed = Path(temporary) / output.name
+        executed = Path(temporary) / f"{source.stem}.ipynb"
         try:
             papermill.execute_notebook(
-                read(source), str(executed), parameters=parameters, kernel_name=KERNEL,
+                read(source), str(executed), parameters=given, kernel_name=KERNEL,
                 progress_bar=False, start_timeout=120, cwd=str(folder), log_output=False,
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
                 # What goes to the terminal (progress) stays out of the cells; a kernel that ends
@@ -260,14 +253,13 @@ def execute(
         except NoSuchKernel:
             line = f"the Jupyter kernel {KERNEL!r} is missing; python -m pip install ipykernel"
             raise RunError(line, usage=True) from None
-        except (PapermillExecutionError, RuntimeError) as error:
-            line, text = f"{error} (is there enough memory?)", ""  # the kernel died
-            if isinstance(error, PapermillExecutionError):
-                line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
-                text = _tidy(executed, shown)
+        except PapermillExecutionError as error:
+            line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
             line = f"{source.stem}: {' '.join(line.split())[:500]}"
-            raise RunError(line, notebook=text) from None
-        write_atomically(output, _tidy(executed, shown))
+            raise RunError(line, notebook=_tidy(executed, shown)) from None
+        except RuntimeError as error:
+            raise RunError(f"{source.stem}: {error} (is there enough memory?)") from None
+        write_atomically(folder / executed.name, _tidy(executed, shown))
 
 
 def read(source: Path):
@@ -295,7 +287,6 @@ def _tidy(path: Path, shown: dict[str, Any] | None) -> str:
             lines = ["# Parameters", *(f"{name} = {value!r}" for name, value in shown.items())]
             cell.source = "\n".join(lines)
         cell.metadata = {"tags": tags} if tags else {}
-    nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
 
 
@@ -311,12 +302,10 @@ def run(plan: Plan, say=print) -> Path:
     except Timeout:
         raise RunError(f"another run is writing to {plan.folder}") from None
     with lock:
-        store, parts, waiting = Store(store_of(plan.profile).root), {}, []
+        store, parts, changed = store_of(plan.profile), {}, False
         for name, parameters in (each := plan.notebooks()):
-            done = damage(store.path(NOTEBOOK, plan.profile, **parameters)) is None
             said, began = f"[{len(parts) + 1}/{len(each)}] {name}", time.monotonic()
-            if not done:
-                waiting.append(name)
+            if waiting := damage(store.path(NOTEBOOK, plan.profile, **parameters)) is not None:
                 say(f"{said} ...", flush=True)
             try:
                 (parts[name],) = store.paths(NOTEBOOK, plan.profile, [parameters])
@@ -326,12 +315,13 @@ def run(plan: Plan, say=print) -> Path:
                 failed = plan.folder / f"{name}.failed.ipynb"
                 write_atomically(failed, error.notebook)
                 raise RunError(f"{error} (see {failed})") from None
-            if not done:
+            if waiting:
+                changed = True
                 say(f"{said} done in {time.monotonic() - began:.0f} s", flush=True)
-        if not waiting and (plan.folder / MANIFEST).exists() and not verify(plan.folder):
-            say("nothing to do: the run is complete and nothing has changed")
-        else:
+        if changed or not (plan.folder / MANIFEST).exists() or verify(plan.folder):
             mirror(_assemble(plan, parts), plan.folder, keep=[LOCK])
+        else:
+            say("nothing to do: the run is complete and nothing has changed")
     return plan.folder
 
 
@@ -341,17 +331,14 @@ def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]
 
     results = {"version": RESULTS_VERSION, "profile": plan.profile.name, "seed": plan.profile.seed}
     results |= {"missing": {}, "captions": {}, "wall_seconds": {}}
-    artifacts: dict[str, Any] = {}
-    files: dict[str, Path | bytes] = {}
+    files, artifacts = {}, {}
     for name, folder in notebooks.items():
         part = json.loads((folder / "parts" / f"{name}.json").read_text())
         results |= part["results"] | {"missing": results["missing"] | part["results"]["missing"]}
         results["captions"] |= part["captions"]
         artifacts |= part["artifacts"]
-        for path in sorted(folder.rglob("*")):
-            relative = path.relative_to(folder)
-            if path.is_file() and relative.parts[0] in (f"{name}.ipynb", "figures", "tables"):
-                files[relative.as_posix()] = path
+        shown = (file for file in files_of(folder) if not file.startswith("parts/"))
+        files |= {file: folder / file for file in shown}
     seconds = results["wall_seconds"]  # of one core, as measured when each artifact was made
     for entry in artifacts.values():
         seconds[entry["stage"]] = round(seconds.get(entry["stage"], 0) + entry["wall_seconds"], 2)
@@ -366,29 +353,22 @@ def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]
 def verify(folder: Path) -> list[str]:
     """Problems of a finished run: files that are missing or do not match the manifest."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        files = {str(name): expected for name, expected in manifest["files"].items()}
+        expected = json.loads((folder / MANIFEST).read_text())["files"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         line = f"{folder} is not a finished run: no readable {MANIFEST}"
         raise RunError(line, usage=True) from None
-    problems = []
-    for name, expected in files.items():
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            problems.append(f"{name}: not inside the run")
-        elif not (folder / name).is_file():
-            problems.append(f"{name}: missing")
-        elif hash_file(folder / name) != expected:
-            problems.append(f"{name}: does not match its hash")
-    return problems
+    found = {name: entry["sha256"] for name, entry in files_of(folder).items()}
+    return [f"{name}: {'does not match its hash' if name in found else 'missing'}"
+            for name, sha256 in expected if name not in found or found[name] != sha256]  # fmt: skip
 
 
 def status(plan: Plan) -> list[tuple[str, str]]:
     """Per notebook: done (and how long it took), or waiting."""
-    rows, store = [], Store(store_of(plan.profile).root)
+    rows, store = [], store_of(plan.profile)
     for name, parameters in plan.notebooks():
-        made = damage(store.path(NOTEBOOK, plan.profile, **parameters)) is None
-        facts = store.manifest(NOTEBOOK, plan.profile, **parameters) if made else {}
-        rows.append((name, f"done in {facts['wall_seconds']:.0f} s" if made else "waiting"))
+        path = store.path(NOTEBOOK, plan.profile, **parameters)
+        facts = json.loads((path / MANIFEST).read_text()) if damage(path) is None else None
+        rows.append((name, f"done in {facts['wall_seconds']:.0f} s" if facts else "waiting"))
     return rows
 
 
@@ -403,14 +383,12 @@ def build(check: bool = False) -> list[str]:
     for source in sources():
         built = source.with_suffix(".ipynb")
         if not check:
-            execute(source, built, NOTEBOOKS)
-            continue
-        cells = [
-            [(c.cell_type, c.source, c.get("id"), c.metadata.get("tags", [])) for c in one.cells]
-            for one in (
-                read(source),
-                *(nbformat.read(path, 4) for path in [built] if path.exists()),
-            )
-        ]
-        stale += [source.stem] if cells[1:] != cells[:1] else []
+            execute(source, NOTEBOOKS)
+        elif not built.exists() or _cells(read(source)) != _cells(nbformat.read(built, 4)):
+            stale.append(source.stem)
     return stale
+
+
+def _cells(notebook) -> list[tuple]:
+    """What an executed notebook has in common with its source."""
+    return [(c.cell_type, c.source, c.get("id"), c.metadata.get("tags")) for c in notebook.cells]

@@ -120,8 +120,7 @@ class Store:
                 self.make(stage, profile, parameters)
         else:
             parallel.map(partial(self.make, stage, profile), missing, self.compute, stage.name)
-        found = [self._find(stage, profile, parameters) for parameters in each]
-        return [path for path in found if path is not None]
+        return [self._find(stage, profile, parameters) for parameters in each]
 
     def _places(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> list[Path]:
         """Where an artifact may be: what is published comes first."""
@@ -135,8 +134,7 @@ class Store:
 
     def _find(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> Path | None:
         for path in filter(Path.exists, self._places(stage, profile, parameters)):
-            problem = damage(path)
-            if problem is None:
+            if (problem := damage(path)) is None:
                 return path
             said = f"artifact {path.parent.name}/{path.name} is damaged: {problem}"
             if self.published and path.is_relative_to(self.published):
@@ -151,13 +149,11 @@ class Store:
 
     def _refuse_other_code(self, stage: Stage, profile: Profile, parameters: dict) -> None:
         """Says so, or raises ArtifactError, where code has changed since this was published."""
-        places = (self.published / stage.label(parameters)).glob("*") if self.published else ()
+        folders = (self.published / stage.label(parameters)).glob("*") if self.published else ()
         recipe = stage.recipe(profile, parameters)
-        for folder in sorted(places):
-            if damage(folder) is not None:
-                continue
-            made = json.loads((folder / MANIFEST).read_text())
-            if any(made["recipe"].get(key) != recipe[key] for key in ("profile", "parameters")):
+        for folder in sorted(folders):
+            made = json.loads((folder / MANIFEST).read_text()) if damage(folder) is None else None
+            if not made or any(made["recipe"][k] != recipe[k] for k in ("profile", "parameters")):
                 continue
             said = f"published artifact {folder.parent.name} was made by other code"
             seconds = made["wall_seconds"]
@@ -208,15 +204,14 @@ class Store:
             try:
                 seconds = self._write(stage, profile, parameters, beside)
                 recipe = stage.recipe(profile, parameters)
-                certificate = {
+                write_json(beside / MANIFEST, {
                     "recipe": recipe, "key": hash_json(recipe), "wall_seconds": seconds,
                     "files": files_of(beside), "versions": provenance.versions(),
                     "host": provenance.host(),
-                }  # fmt: skip
-                write_json(beside / MANIFEST, certificate)
-                sync(beside)
+                })  # fmt: skip
+                sync(*beside.rglob("*"), beside)
                 os.replace(beside, final)
-                sync_folder(final.parent)
+                sync(final.parent)
             except BaseException:
                 if not stage.resumable:
                     shutil.rmtree(beside, ignore_errors=True)
@@ -305,25 +300,16 @@ def damage(folder: Path) -> str | None:
         return f"{Path(error.filename or folder).name} is missing or unreadable ({error.strerror})"
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is unreadable"
-    for name in sorted(expected.keys() | actual.keys()):
-        if name not in actual:
-            return f"{name} is missing"
-        if name not in expected:
-            return f"{name} does not belong there"
-        if expected[name] != actual[name]:
-            return f"{name} does not match its hash"
-    return None
+    problems = [f"{name} is missing" for name in expected.keys() - actual.keys()]
+    problems += [f"{name} does not belong there" for name in actual.keys() - expected.keys()]
+    problems += [f"{name} does not match its hash" for name in expected.keys() & actual.keys()
+                 if expected[name] != actual[name]]  # fmt: skip
+    return min(problems, default=None)
 
 
-def sync(folder: Path) -> None:
-    """Flushes a folder and all that is below it to the disk."""
-    for path in [*folder.rglob("*"), folder]:
-        sync_folder(path)
-
-
-def sync_folder(path: Path) -> None:
-    """Flushes one folder, or one file, to the disk."""
-    if os.name == "posix":  # elsewhere a folder cannot be opened
+def sync(*paths: Path) -> None:
+    """Flushes files and folders to the disk."""
+    for path in paths if os.name == "posix" else ():  # elsewhere a folder cannot be opened
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
