@@ -19,10 +19,8 @@ EXAMPLES = """examples:
   python -m paper_utils run --profile smoke              every code path in about a minute
   python -m paper_utils run --seed 1 --set cloning.width=96 --set cloning.epochs=12
   python -m paper_utils batch --seeds 0-4 --set cloning.width=64,96
-  python -m paper_utils status                           what is done, what is waiting
   python -m paper_utils verify runs/laptop-seed0         checks every file against its hash
   python -m paper_utils texts > instructions.csv         the instructions, to embed elsewhere
-  python -m paper_utils notebooks                        rebuilds notebooks/*.ipynb from the .py
 
 exit codes: 0 done, 1 a stage failed (which, why and what to do is printed), 2 bad arguments,
 130 interrupted (the same command resumes)
@@ -45,15 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("folder", type=Path)
     build.add_argument("--check", action="store_true", help="only tell which are out of date")
     batch.add_argument("--seeds", default="0", help="as 0-4, or 0,2,5")
+    profiles = f"{', '.join(available())}, or a path to a YAML file (default: laptop)"
+    change = "change one value of the profile, as cloning.epochs=3 (repeatable)"
     several = "; several values, as cloning.width=64,96: every one with every other"
     for command in (run, state, batch, texts):
-        known = f"{', '.join(available())}, or a path to a YAML file (default: laptop)"
-        command.add_argument("--profile", default="laptop", help=known)
-        command.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-            help="change one value of the profile, as cloning.epochs=3 (repeatable)"
-            + several * (command is batch),
-        )  # fmt: skip
+        command.add_argument("--profile", default="laptop", help=profiles)
+        said = change + several if command is batch else change
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=said)
     for command in (run, state, batch):
         command.add_argument("--out", default="", help="folder; default: one below runs/")
     for command in (run, state):
@@ -71,8 +67,8 @@ def seeds(text: str) -> list[int]:
         read = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         several = range(int(read[1]), int(read[2] or read[1]) + 1) if read else range(0)
         if not 1 <= len(several) <= MOST_SEEDS:
-            line = f"as 0-4 or 0,2,5, at most {MOST_SEEDS} of them, not {text!r}"
-            raise ProfileError(f"--seeds wants numbers, {line}")
+            raise ProfileError(f"--seeds wants numbers, as 0-4 or 0,2,5, at most {MOST_SEEDS} of "
+                               f"them, not {text!r}")  # fmt: skip
         found += several
     return list(dict.fromkeys(found))
 
@@ -82,24 +78,23 @@ def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
 
     ``several``: each is a list of the values between commas.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key.strip() or not text.strip():
+        key, _, text = (word.strip() for word in pair.partition("="))
+        if not key or not text:
             raise ProfileError(f"--set wants KEY=VALUE, not {pair!r}")
+        if key in found:
+            raise ProfileError(f"--set {key} is given twice")
         try:
-            value = parse_yaml(f"[{text}]" if several else text)
+            found[key] = parse_yaml(f"[{text}]" if several else text)
         except yaml.YAMLError:
-            raise ProfileError(f"--set {key.strip()}: {text!r} is not a YAML value") from None
-        if key.strip() in found:
-            raise ProfileError(f"--set {key.strip()} is given twice")
-        found[key.strip()] = value
+            raise ProfileError(f"--set {key}: {text!r} is not a YAML value") from None
     return found
 
 
 def _command(options: argparse.Namespace) -> int:
     """Does what was asked; returns the exit code."""
-    from paper_utils import report, run
+    from paper_utils import batch, report, run
 
     if options.command == "verify":
         problems = run.verify(options.folder)
@@ -110,19 +105,22 @@ def _command(options: argparse.Namespace) -> int:
         for name in stale:
             print(f"{name}.ipynb differs from {name}.py; rebuild with: make notebooks")
         return 1 if stale else 0
-    given = overrides(options.overrides, several=options.command == "batch")
+    given = overrides(options.set, several=options.command == "batch")
     if options.command == "texts":
         data = Profile.load(options.profile, given).data
         table = grammar.instructions(data.levels, second=data.second_names)
         print(table[["id", "text", "second_text"]].to_csv(index=False), end="")
-        return 0
-    cluster = getattr(options, "cluster", "")
-    where = {"compute.cluster": cluster} if cluster else {}
-    if options.command == "batch":
-        from paper_utils import batch
-
-        where |= {key: given.pop(key)[0] for key in [*given] if key.startswith("compute.")}
-        runs = batch.Batch.check(options.profile, seeds(options.seeds), given, options.out, where)
+    elif options.command == "status":
+        plan = run.Plan.check(options.profile, options.seed, given, options.out)
+        print("\n".join(f"{name:16} {what}" for name, what in run.status(plan)))
+    elif options.command == "run":
+        given |= {"compute.cluster": options.cluster} if options.cluster else {}
+        plan = run.Plan.check(options.profile, options.seed, given, options.out)
+        print(report.headline(run.run(plan)))
+    else:
+        compute = {key: given.pop(key)[0] for key in [*given] if key.startswith("compute.")}
+        compute |= {"compute.cluster": options.cluster} if options.cluster else {}
+        runs = batch.Batch.check(options.profile, seeds(options.seeds), given, options.out, compute)
         table, failures = batch.run(runs)
         if len(table):
             print(table.round(3).to_string(index=False))
@@ -130,11 +128,6 @@ def _command(options: argparse.Namespace) -> int:
         for line in failures:
             print(f"failed: {line}", file=sys.stderr)
         return 1 if failures else 0
-    plan = run.Plan.check(options.profile, options.seed, given | where, options.out)
-    if options.command == "run":
-        print(report.headline(run.run(plan)))
-    else:
-        print("\n".join(f"{name:16} {what}" for name, what in run.status(plan)))
     return 0
 
 

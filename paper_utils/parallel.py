@@ -121,7 +121,7 @@ def map(
     """
     tasks, compute, results = list(tasks), compute or Compute(), []
     with progress(len(tasks), describe, compute if describe else Compute(progress="off")) as bar:
-        for result in _results(partial(_alone, function), tasks, compute) if tasks else ():
+        for result in _results(partial(_alone, function), tasks, compute):
             results.append(result)
             bar.update(1)
     return results
