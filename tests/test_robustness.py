@@ -350,4 +350,4 @@ def test_names_that_lead_out_of_a_folder(tmp_path, name):
     (folder / MANIFEST).write_text(json.dumps({"files": {name: {"sha256": "0"}}}))
     assert damage(folder) == f"{name} is missing"
     (folder / MANIFEST).write_text(json.dumps({"files": {name: "0"}, "artifacts": {}}))
-    assert run.verify(folder) == [f"{name}: not inside the run"]
+    assert run.verify(folder) == [f"{name}: missing"]
