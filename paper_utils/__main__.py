@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from paper_utils import batch, report, run
 from paper_utils.config import Profile, ProfileError, available, parse_yaml
 from paper_utils.data import grammar
-from paper_utils.run import RunError
 from paper_utils.store import ArtifactError
 
 MOST_SEEDS = 1000
@@ -34,27 +34,27 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run the notebooks through Papermill")
+    one = commands.add_parser("run", help="run the notebooks through Papermill")
     state = commands.add_parser("status", help="show what of a run is done")
-    batch = commands.add_parser("batch", help="run every combination of seeds and settings")
+    many = commands.add_parser("batch", help="run every combination of seeds and settings")
     texts = commands.add_parser("texts", help="print every instruction of a profile, as CSV")
     verify = commands.add_parser("verify", help="check a finished run against its manifest")
     build = commands.add_parser("notebooks", help="build notebooks/*.ipynb from their sources")
     verify.add_argument("folder", type=Path)
     build.add_argument("--check", action="store_true", help="only tell which are out of date")
-    batch.add_argument("--seeds", default="0", help="as 0-4, or 0,2,5")
+    many.add_argument("--seeds", default="0", help="as 0-4, or 0,2,5")
     profiles = f"{', '.join(available())}, or a path to a YAML file (default: laptop)"
     change = "change one value of the profile, as cloning.epochs=3 (repeatable)"
     several = "; several values, as cloning.width=64,96: every one with every other"
-    for command in (run, state, batch, texts):
+    for command in (one, state, many, texts):
         command.add_argument("--profile", default="laptop", help=profiles)
-        said = change + several if command is batch else change
+        said = change + several if command is many else change
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=said)
-    for command in (run, state, batch):
+    for command in (one, state, many):
         command.add_argument("--out", default="", help="folder; default: one below runs/")
-    for command in (run, state):
+    for command in (one, state):
         command.add_argument("--seed", type=int, default=0, help="offsets every random stream")
-    for command in (run, batch):
+    for command in (one, many):
         where = "a Dask scheduler, as tcp://host:8786; default: this machine"
         command.add_argument("--cluster", default="", metavar="ADDRESS", help=where)
     return parser
@@ -94,8 +94,6 @@ def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
 
 def _command(options: argparse.Namespace) -> int:
     """Does what was asked; returns the exit code."""
-    from paper_utils import batch, report, run
-
     if options.command == "verify":
         problems = run.verify(options.folder)
         print("\n".join(problems) or f"{options.folder}: every file matches its hash")
@@ -138,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
-    except (ProfileError, ArtifactError, RunError, OSError) as error:  # OSError: a full disk, often
+    except (ProfileError, ArtifactError, run.RunError, OSError) as error:  # OSError: a full disk
         where = f": {error.filename}" if getattr(error, "filename", None) else ""
         print(f"error: {getattr(error, 'strerror', None) or error}{where}", file=sys.stderr)
         return 2 if isinstance(error, ProfileError) or getattr(error, "usage", False) else 1

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,8 +13,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from paper_utils import parallel
-from paper_utils.config import Compute
+from paper_utils import figures, parallel
 from paper_utils.run import RUNS, Plan, RunError
 from paper_utils.store import hash_json, write_atomically
 
@@ -22,9 +22,8 @@ from paper_utils.store import hash_json, write_atomically
 class Batch:
     """Runs of one profile, one folder each below ``folder``, checked before any of them starts."""
 
-    plans: tuple[Plan, ...]
+    plans: list[Plan]
     folder: Path
-    compute: Compute
 
     @classmethod
     def check(
@@ -37,18 +36,17 @@ class Batch:
         """
         name = f"{Path(profile).stem}-batch-{hash_json([seeds, choices])[:8]}"
         folder, plans = Path(out or RUNS / name).resolve(), {}
-        for values, seed in itertools.product(itertools.product(*choices.values()), seeds):
+        for *values, seed in itertools.product(*choices.values(), seeds):
             given = dict(zip(choices, values))
             label = "-".join(f"{key}={value}" for key, value in given.items()) or "plain"
-            label = "".join(c if c.isalnum() or c in "=.-_" else "_" for c in label)
+            label = re.sub(r"[^\w=.-]", "_", label)
             if len(label) >= 80:
                 label = f"{label[:71]}-{hash_json(given)[:8]}"
             place = folder / label / f"seed{seed}"
             if place in plans:
                 raise RunError("two of these runs are the same", usage=True)
             plans[place] = Plan.check(profile, seed, given | (compute or {}), str(place))
-        every = tuple(plans.values())
-        return cls(every, folder, every[0].profile.compute)
+        return cls(list(plans.values()), folder)
 
 
 def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
@@ -58,7 +56,7 @@ def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
     with a figure beside it, and a line for each run that failed.  ``verdicts.csv`` counts verdicts.
     """
     say(f"{len(batch.plans)} runs in {batch.folder}", flush=True)
-    problems = parallel.map(_process, map(_command, batch.plans), batch.compute, "runs")
+    problems = parallel.map(_process, batch.plans, batch.plans[0].profile.compute, "runs")
     failures = [f"{plan.folder}: {line}" for plan, line in zip(batch.plans, problems) if line]
     write_atomically(batch.folder / "failures.txt", "".join(f"{line}\n" for line in failures))
     done = [_rows(plan) for plan, line in zip(batch.plans, problems) if not line]
@@ -70,8 +68,6 @@ def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
         write_atomically(batch.folder / f"{name}.csv", one.to_csv(index=False))
     for claim in counts.itertuples():
         say(f"{claim.claim} ({claim.setting}): {claim.verdict}", flush=True)
-    from paper_utils import figures
-
     shown = table.fillna({"low": table["mean"], "high": table["mean"]})
     figure = figures.points(shown, "of", "mean", "setting", "measure", columns=2, size=(5.5, 3.2))
     for kind in ("png", "pdf"):
@@ -79,20 +75,15 @@ def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
     return table, failures
 
 
-def _command(plan: Plan) -> list[str]:
-    """The command of one run with one core to itself."""
+def _process(plan: Plan) -> str:
+    """Does one run in a process with one core to itself; what went wrong, in a line."""
     given, compute = plan.arguments, plan.profile.compute.model_dump(exclude_defaults=True)
     compute |= {"workers": 1, "cluster": "", "progress": "off"}
     settings = given["overrides"] | {f"compute.{key}": value for key, value in compute.items()}
-    words = ["run", "--profile", given["profile"], "--seed", str(given["seed"])]
-    words += ["--out", str(plan.folder)]
-    return words + [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
-
-
-def _process(words: list[str]) -> str:
-    """Runs one command of ours in a process of its own; what went wrong, in a line."""
+    command = [sys.executable, "-m", "paper_utils", "run", "--profile", given["profile"]]
+    command += ["--seed", str(given["seed"]), "--out", str(plan.folder)]
+    command += [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
     while True:
-        command = [sys.executable, "-m", "paper_utils", *words]
         done = subprocess.run(command, capture_output=True, text=True)
         lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
         if not done.returncode:
@@ -126,8 +117,7 @@ def _rows(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def count(verdicts: pd.DataFrame) -> pd.DataFrame:
     """For every claim and setting, in how many runs each verdict was given."""
-    by = ["claim", "setting"]
-    said = verdicts.groupby(by, sort=False)["verdict"].agg(
+    said = verdicts.groupby(["claim", "setting"], sort=False)["verdict"].agg(
         lambda v: ", ".join(f"{one} in {n} of {len(v)} runs" for one, n in v.value_counts().items())
     )
     return said.reset_index()

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from joblib import cpu_count
+from joblib.externals.loky import get_reusable_executor
+from threadpoolctl import threadpool_limits
 from tqdm import std
 
 from paper_utils.config import Compute
@@ -59,8 +62,6 @@ def device(wanted: str) -> str:
 
 def one_thread() -> None:
     """Keeps this process to one thread, and libraries that are yet to be loaded, too."""
-    from threadpoolctl import threadpool_limits
-
     os.environ.update(ONE_THREAD)
     threadpool_limits(1)
     if "torch" in sys.modules:
@@ -75,9 +76,6 @@ def _alone(function: Callable, task: Any) -> Any:
 
 def _results(function: Callable, tasks: list[Any], compute: Compute) -> Iterator[Any]:
     """Results in the order of the tasks, each as soon as it and those before it are there."""
-    from joblib import cpu_count
-    from joblib.externals.loky import get_reusable_executor
-
     count = min(compute.workers or cpu_count(), len(tasks))
     if compute.cluster:
         yield from _cluster_results(function, tasks, compute.cluster)
@@ -129,6 +127,4 @@ def map(
 
 def rest() -> None:
     """Ends idle workers, so that nothing of theirs is left behind when this process is ended."""
-    from joblib.externals.loky import get_reusable_executor
-
     get_reusable_executor().shutdown(wait=True)

@@ -4,7 +4,6 @@ import os
 import platform
 import subprocess
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -19,11 +18,8 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "minigrid", "gy
 @cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can change a number."""
-    found = {"python": platform.python_version()} | dict.fromkeys(PACKAGES, "absent")
-    for name in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+    found = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
 
 
 def host() -> dict[str, Any]:

@@ -16,7 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
+from IPython import display
+from PIL import Image
 
 from paper_utils import parallel, provenance
 from paper_utils.config import Profile
@@ -29,7 +32,6 @@ ROOT = provenance.ROOT
 NOTEBOOKS, RUNS, RELEASE = ROOT / "notebooks", ROOT / "runs", ROOT / "artifacts" / "release"
 LOCK, KERNEL = "run.lock", "python3"
 HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
-RESULTS_VERSION = 2
 
 
 class RunError(RuntimeError):
@@ -99,7 +101,6 @@ class Run:
     def figure(self, figure: Any, name: str, caption: str = "") -> Any:
         """Saves a figure as PDF and PNG, with the same bytes each time, and shows the PNG."""
         import matplotlib.pyplot as plt
-        from IPython.display import Image
 
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             buffer = io.BytesIO()
@@ -107,20 +108,17 @@ class Run:
             write_atomically(self.folder / "figures" / f"{name}.{kind}", buffer.getvalue())
         plt.close(figure)
         self.captions[name] = caption
-        return Image(data=buffer.getvalue(), width=int(figure.get_figwidth() * 100))
+        return display.Image(buffer.getvalue(), width=int(figure.get_figwidth() * 100))
 
     def animation(self, frames: Sequence[Any], name: str, caption: str = "") -> Any:
         """Saves frames (uint8[H, W, 3]) as a GIF that plays for ever, and shows it."""
-        from IPython.display import HTML
-        from PIL import Image
-
         first, *others = (Image.fromarray(frame).quantize(64) for frame in frames)
         lasting, buffer = [500] * len(others) + [2000], io.BytesIO()  # milliseconds
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=lasting, loop=0)
         write_atomically(self.folder / "figures" / f"{name}.gif", buffer.getvalue())
         self.captions[name] = caption
         data = b64encode(buffer.getvalue()).decode()
-        return HTML(f'<img alt="{caption or name}" src="data:image/gif;base64,{data}">')
+        return display.HTML(f'<img alt="{caption or name}" src="data:image/gif;base64,{data}">')
 
     def table(self, table: Any, name: str) -> Any:
         """Saves a table as CSV and gives it back to be shown."""
@@ -142,8 +140,6 @@ class Run:
 
     def finish(self) -> Any:
         """Writes this notebook's part of the results; returns a table of what it used."""
-        import pandas as pd
-
         parallel.rest()
         results = {"missing": self.missing, **self.results}
         part = {"results": results, "artifacts": self.used, "captions": self.captions}
@@ -219,8 +215,7 @@ def _make(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) 
     compute |= {"progress": "terminal", "store": str(store_of(profile).root)}
     given = {"profile": str(as_read), "seed": profile.seed, "out": ".",
              "overrides": {f"compute.{key}": value for key, value in compute.items()}}  # fmt: skip
-    shown = made_from["arguments"] | {"out": ""}
-    execute(NOTEBOOKS / f"{name}.py", folder, given, shown)
+    execute(NOTEBOOKS / f"{name}.py", folder, given, made_from["arguments"] | {"out": ""})
     as_read.unlink()
 
 
@@ -235,7 +230,6 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
     machine.  Raises RunError, which holds the notebook as far as it came.
     """
     import papermill
-    from jupyter_client.kernelspec import NoSuchKernel
     from papermill.exceptions import PapermillExecutionError
 
     with TemporaryDirectory() as temporary:
@@ -250,9 +244,6 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
                 extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False",
                                  f"--IPKernelApp.exec_lines={HUSH}"],
             )  # fmt: skip
-        except NoSuchKernel:
-            line = f"the Jupyter kernel {KERNEL!r} is missing; python -m pip install ipykernel"
-            raise RunError(line, usage=True) from None
         except PapermillExecutionError as error:
             line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
             line = f"{source.stem}: {' '.join(line.split())[:500]}"
@@ -329,7 +320,7 @@ def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]
     """All files of a run's folder, from the folders of its executed notebooks; manifest first."""
     from paper_utils import report
 
-    results = {"version": RESULTS_VERSION, "profile": plan.profile.name, "seed": plan.profile.seed}
+    results = {"version": 2, "profile": plan.profile.name, "seed": plan.profile.seed}
     results |= {"missing": {}, "captions": {}, "wall_seconds": {}}
     files, artifacts = {}, {}
     for name, folder in notebooks.items():

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -69,8 +68,8 @@ def test_a_batch_gathers_what_its_runs_found(tmp_path, monkeypatch):
     """Runs that are told what they find: three that do, and one that fails."""
     found = json.loads((ROOT / "figures" / "results.json").read_text())
 
-    def process(words):
-        folder = Path(words[words.index("--out") + 1])
+    def process(plan):
+        folder = plan.folder
         if folder.name == "seed3":
             return "the disk is full"
         folder.mkdir(parents=True)
