@@ -74,10 +74,7 @@ def seeds(text: str) -> list[int]:
 
 
 def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
-    """``["cloning.epochs=3"]`` -> ``{"cloning.epochs": 3}``; values are read as YAML.
-
-    ``several``: each is a list of the values between commas.
-    """
+    """``["a.b=3"]`` -> ``{"a.b": 3}``; values are YAML, ``several`` of them between commas."""
     found: dict[str, Any] = {}
     for pair in pairs:
         key, _, text = (word.strip() for word in pair.partition("="))

@@ -50,10 +50,9 @@ class Batch:
 
 
 def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
-    """Runs what is not done yet, side by side, one core each, and gathers the summary.
+    """Does runs side by side, one core each; returns the summary, and a line per run that failed.
 
-    A run that fails is reported and the others go on.  Returns the summary, also in ``summary.csv``
-    with a figure beside it, and a line for each run that failed.  ``verdicts.csv`` counts verdicts.
+    Writes summary.csv with a figure, runs.csv, verdicts.csv and failures.txt beside them.
     """
     say(f"{len(batch.plans)} runs in {batch.folder}", flush=True)
     problems = parallel.map(_process, batch.plans, batch.plans[0].profile.compute, "runs")
@@ -124,10 +123,8 @@ def count(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds, least and most, and from three runs on a 95 % interval (Student's t).
-
-    Intervals end where the measure does: a success cannot be above 1.
-    """
+    """Mean over seeds, least and most, and from three runs on a 95 % interval (Student's t), which
+    ends where the measure does."""
     groups = rows.groupby(["measure", "of", "setting"], sort=False)
     table = groups["value"].agg(["mean", "std", "min", "max", "count"])
     half = stats.t.ppf(0.975, table["count"] - 1) * table["std"] / table["count"] ** 0.5

@@ -1,7 +1,7 @@
 """Which code does a product depend on?  A hash of the modules that a function's module imports.
 
-Modules of the four rooms count, without comments, docstrings and blank lines.  What cannot change a
-product does not count: the ground floor, figures and the roof.
+Modules of the four rooms count, without comments, docstrings and blank lines, on every version of
+Python alike.  What cannot change a product does not: the ground floor, figures and the roof.
 """
 
 import ast
@@ -56,10 +56,7 @@ def reachable(module: str, root: Path = ROOT) -> dict[str, str]:
 
 @cache
 def fingerprint(*functions: Callable) -> str:
-    """SHA-256 (hex) of the code that functions depend on, the same on every version of Python.
-
-    A function from outside the rooms counts with its own source.
-    """
+    """SHA-256 (hex) of the code that functions depend on; outside the rooms, of their source."""
     texts: dict[str, str] = {}
     for function in functions:
         own = f"{function.__module__}:{function.__qualname__}"

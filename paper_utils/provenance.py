@@ -29,13 +29,11 @@ def host() -> dict[str, Any]:
 
 def commit() -> dict[str, Any]:
     """Git commit of the code and whether the work tree differs from it; empty outside a clone."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(ROOT), *words]
-        return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True, timeout=10)
-
+    git, options = ["git", "-C", str(ROOT)], {"stderr": subprocess.DEVNULL, "timeout": 10}
     try:
-        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "-s"))}
+        head = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, **options)
+        changes = subprocess.check_output([*git, "status", "-s"], **options)
+        return {"commit": head.strip(), "dirty": bool(changes)}
     except (OSError, subprocess.SubprocessError):
         return {}
 

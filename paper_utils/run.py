@@ -50,7 +50,7 @@ def store_of(profile: Profile) -> Store:
 
 @dataclass
 class Run:
-    """What a notebook needs from the house: train-or-load, and where results go."""
+    """What a notebook needs: train-or-load, and where results go."""
 
     notebook: str
     profile: Profile
@@ -181,8 +181,8 @@ class Plan:
         profile = str(Path(profile).resolve()) if Path(profile).suffix else profile
         return cls(loaded, folder, {"profile": profile, "seed": seed, "overrides": changed})
 
-    def notebooks(self) -> list[tuple[str, dict[str, Any]]]:
-        """Name of each notebook, and the parameters of its artifact."""
+    def notebooks(self) -> list[dict[str, Any]]:
+        """The parameters of each notebook's artifact: its name, and what it is made from."""
         from paper_utils.encoders import registry
 
         code = [p for p in (ROOT / "paper_utils").rglob("*") if p.suffix in (".py", ".yaml")]
@@ -195,8 +195,8 @@ class Plan:
             "versions": provenance.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
         }
-        found = {source.stem: {"source": {"sha256": hash_file(source)}} for source in sources()}
-        return [(name, {"name": name, "made_from": h | made_from}) for name, h in found.items()]
+        hashes = {source.stem: {"source": {"sha256": hash_file(source)}} for source in sources()}
+        return [{"name": name, "made_from": one | made_from} for name, one in hashes.items()]
 
 
 def sources() -> list[Path]:
@@ -294,8 +294,9 @@ def run(plan: Plan, say=print) -> Path:
         raise RunError(f"another run is writing to {plan.folder}") from None
     with lock:
         store, parts, changed = store_of(plan.profile), {}, False
-        for name, parameters in (each := plan.notebooks()):
-            said, began = f"[{len(parts) + 1}/{len(each)}] {name}", time.monotonic()
+        for parameters in (each := plan.notebooks()):
+            name, began = parameters["name"], time.monotonic()
+            said = f"[{len(parts) + 1}/{len(each)}] {name}"
             if waiting := damage(store.path(NOTEBOOK, plan.profile, **parameters)) is not None:
                 say(f"{said} ...", flush=True)
             try:
@@ -356,18 +357,16 @@ def verify(folder: Path) -> list[str]:
 def status(plan: Plan) -> list[tuple[str, str]]:
     """Per notebook: done (and how long it took), or waiting."""
     rows, store = [], store_of(plan.profile)
-    for name, parameters in plan.notebooks():
+    for parameters in plan.notebooks():
         path = store.path(NOTEBOOK, plan.profile, **parameters)
-        facts = json.loads((path / MANIFEST).read_text()) if damage(path) is None else None
-        rows.append((name, f"done in {facts['wall_seconds']:.0f} s" if facts else "waiting"))
+        made = json.loads((path / MANIFEST).read_text()) if damage(path) is None else None
+        said = f"done in {made['wall_seconds']:.0f} s" if made else "waiting"
+        rows.append((parameters["name"], said))
     return rows
 
 
 def build(check: bool = False) -> list[str]:
-    """Builds each ``.ipynb`` beside its source, executed with the source's own parameters.
-
-    With ``check``, writes nothing and returns the names of those whose cells differ.
-    """
+    """Executes each notebook beside its source; with ``check``, only names those that differ."""
     import nbformat
 
     stale = []

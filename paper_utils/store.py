@@ -1,8 +1,7 @@
 """The store: every product of a stage is a folder with a name, a hash and a birth certificate.
 
-An artifact's key is the SHA-256 of what it is made from: the stage's name, its code, the part of
-the profile that it reads, its parameters, and its inputs.  A folder appears under its key when
-it is complete (written beside, fsynced, renamed); its hashes are checked before it is used.
+An artifact's key is the SHA-256 of what it is made from (`Stage.recipe`).  A folder appears under
+its key when it is complete; its hashes are checked before it is used.
 """
 
 import gzip
@@ -181,10 +180,8 @@ class Store:
 
     def _write(self, stage: Stage, profile: Profile, parameters: dict, folder: Path) -> float:
         """Has a stage write its files into a folder; returns the seconds that it took."""
-        inputs = [
-            needed.load(self.paths(needed, profile, [chosen])[0])
-            for needed, chosen in stage.needs(profile, **parameters)
-        ]
+        needs = stage.needs(profile, **parameters)
+        inputs = [self.get(needed, profile, **chosen) for needed, chosen in needs]
         started = time.monotonic()
         stage.make(profile, folder, *inputs, **parameters)
         return round(time.monotonic() - started, 2)
@@ -269,8 +266,7 @@ def write_table(path: Path, table: Any) -> None:
 def mirror(wanted: Mapping[str, Path | bytes], folder: Path, keep: Sequence[str] = ()) -> None:
     """Makes a folder hold exactly ``wanted`` (relative name -> a file, or its bytes) and ``keep``.
 
-    Each file appears whole; equal ones are left alone; then what does not belong is removed, at any
-    depth: old products, and what a killed run left half-written.
+    Each file appears whole; equal ones are left alone; what does not belong is removed at last.
     """
     for name, content in wanted.items():
         data, path = content if isinstance(content, bytes) else content.read_bytes(), folder / name

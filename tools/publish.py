@@ -34,10 +34,7 @@ def published(stage: str, parameters: dict[str, Any]) -> bool:
 
 
 def make() -> int:
-    """Runs the release profile without what is published, then publishes; returns the bytes.
-
-    Raises RunError if a file of the run does not match its manifest.
-    """
+    """Runs the release profile without what is published, then publishes; returns the bytes."""
     overrides = {"compute.published": False, "compute.progress": "terminal"}
     plan = run.Plan.check("release", overrides=overrides, out=str(run.RUNS / "release"))
     folder = run.run(plan)
