@@ -115,11 +115,12 @@ def _command(options: argparse.Namespace) -> int:
     else:
         compute = {key: given.pop(key)[0] for key in [*given] if key.startswith("compute.")}
         compute |= {"compute.cluster": options.cluster} if options.cluster else {}
-        runs = batch.Batch.check(options.profile, seeds(options.seeds), given, options.out, compute)
-        table, failures = batch.run(runs)
+        numbers = seeds(options.seeds)
+        folder, plans = batch.check(options.profile, numbers, given, options.out, compute)
+        table, failures = batch.run(folder, plans)
         if len(table):
             print(table.round(3).to_string(index=False))
-            print(f"summary  {runs.folder / 'summary.csv'}")
+            print(f"summary  {folder / 'summary.csv'}")
         for line in failures:
             print(f"failed: {line}", file=sys.stderr)
         return 1 if failures else 0

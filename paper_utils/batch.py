@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +17,52 @@ from paper_utils.run import RUNS, Plan, RunError
 from paper_utils.store import hash_json, write_atomically
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Runs of one profile, one folder each below ``folder``, checked before any of them starts."""
+def check(
+    profile: str, seeds: list[int], choices: dict[str, list[Any]], out: str = "",
+    compute: dict[str, Any] | None = None,
+) -> tuple[Path, list[Plan]]:  # fmt: skip
+    """The folder of a batch, and its runs in folders below; checked before any of them starts.
 
-    plans: list[Plan]
-    folder: Path
-
-    @classmethod
-    def check(
-        cls, profile: str, seeds: list[int], choices: dict[str, list[Any]], out: str = "",
-        compute: dict[str, Any] | None = None,
-    ) -> "Batch":  # fmt: skip
-        """``choices``: values of each key to be tried, every one with every other.
-
-        Raises ProfileError or RunError, one line, and writes nothing.
-        """
-        name = f"{Path(profile).stem}-batch-{hash_json([seeds, choices])[:8]}"
-        folder, plans = Path(out or RUNS / name).resolve(), {}
-        for *values, seed in itertools.product(*choices.values(), seeds):
-            given = dict(zip(choices, values))
-            label = "-".join(f"{key}={value}" for key, value in given.items()) or "plain"
-            label = re.sub(r"[^\w=.-]", "_", label)
-            if len(label) >= 80:
-                label = f"{label[:71]}-{hash_json(given)[:8]}"
-            place = folder / label / f"seed{seed}"
-            if place in plans:
-                raise RunError("two of these runs are the same", usage=True)
-            plans[place] = Plan.check(profile, seed, given | (compute or {}), str(place))
-        return cls(list(plans.values()), folder)
+    ``choices``: values of each key to be tried, every one with every other.  Raises ProfileError or
+    RunError, one line, and writes nothing.
+    """
+    name = f"{Path(profile).stem}-batch-{hash_json([seeds, choices])[:8]}"
+    folder, plans = Path(out or RUNS / name).resolve(), {}
+    for *values, seed in itertools.product(*choices.values(), seeds):
+        given = dict(zip(choices, values))
+        label = "-".join(f"{key}={value}" for key, value in given.items()) or "plain"
+        label = re.sub(r"[^\w=.-]", "_", label)
+        if len(label) >= 80:
+            label = f"{label[:71]}-{hash_json(given)[:8]}"
+        place = folder / label / f"seed{seed}"
+        if place in plans:
+            raise RunError("two of these runs are the same", usage=True)
+        plans[place] = Plan.check(profile, seed, given | (compute or {}), str(place))
+    return folder, list(plans.values())
 
 
-def run(batch: Batch, say=print) -> tuple[pd.DataFrame, list[str]]:
+def run(folder: Path, plans: list[Plan], say=print) -> tuple[pd.DataFrame, list[str]]:
     """Does runs side by side, one core each; returns the summary, and a line per run that failed.
 
-    Writes summary.csv with a figure, runs.csv, verdicts.csv and failures.txt beside them.
+    Writes summary.csv with a figure, runs.csv, verdicts.csv and failures.txt into the folder.
     """
-    say(f"{len(batch.plans)} runs in {batch.folder}", flush=True)
-    problems = parallel.map(_process, batch.plans, batch.plans[0].profile.compute, "runs")
-    failures = [f"{plan.folder}: {line}" for plan, line in zip(batch.plans, problems) if line]
-    write_atomically(batch.folder / "failures.txt", "".join(f"{line}\n" for line in failures))
-    done = [_rows(plan) for plan, line in zip(batch.plans, problems) if not line]
+    say(f"{len(plans)} runs in {folder}", flush=True)
+    problems = parallel.map(_process, plans, plans[0].profile.compute, "runs")
+    failures = [f"{plan.folder}: {line}" for plan, line in zip(plans, problems) if line]
+    write_atomically(folder / "failures.txt", "".join(f"{line}\n" for line in failures))
+    done = [_rows(plan) for plan, line in zip(plans, problems) if not line]
     if not done:
         return pd.DataFrame(), failures
     rows, verdicts = (pd.concat(parts, ignore_index=True) for parts in zip(*done))
     table, counts = summarize(rows), count(verdicts)
     for name, one in (("runs", rows), ("summary", table), ("verdicts", counts)):
-        write_atomically(batch.folder / f"{name}.csv", one.to_csv(index=False))
+        write_atomically(folder / f"{name}.csv", one.to_csv(index=False))
     for claim in counts.itertuples():
         say(f"{claim.claim} ({claim.setting}): {claim.verdict}", flush=True)
     shown = table.fillna({"low": table["mean"], "high": table["mean"]})
     figure = figures.points(shown, "of", "mean", "setting", "measure", columns=2, size=(5.5, 3.2))
     for kind in ("png", "pdf"):
-        figure.savefig(batch.folder / f"summary.{kind}", dpi=160, bbox_inches="tight")
+        figure.savefig(folder / f"summary.{kind}", dpi=160, bbox_inches="tight")
     return table, failures
 
 

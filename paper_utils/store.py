@@ -215,9 +215,6 @@ class Store:
                 raise
 
 
-# Files and hashes -----------------------------------------------------------------------------
-
-
 def hash_json(value: Any) -> str:
     """SHA-256 (hex) of plain data, independent of the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -25,10 +25,10 @@ def test_seeds_and_choices():
 
 def test_every_combination_is_checked_before_one_starts(smallest, tmp_path):
     choices = {"cloning.width": [32, 64], "cloning.epochs": [1, 2]}
-    planned = batch.Batch.check(smallest, [0, 1], choices, str(tmp_path / "out"))
-    assert len(planned.plans) == 8 == len({plan.folder for plan in planned.plans})
+    _, plans = batch.check(smallest, [0, 1], choices, str(tmp_path / "out"))
+    assert len(plans) == 8 == len({plan.folder for plan in plans})
     with pytest.raises(ProfileError, match="cloning.width"):
-        batch.Batch.check(smallest, [0], {"cloning.width": [32, 33]}, str(tmp_path / "out"))
+        batch.check(smallest, [0], {"cloning.width": [32, 33]}, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -81,8 +81,8 @@ def test_a_batch_gathers_what_its_runs_found(tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "_process", process)
     said, out = [], tmp_path / "out"
     given = {"compute.workers": 1, "compute.progress": "off"}
-    planned = batch.Batch.check("smoke", [0, 1, 2, 3], {}, str(out), given)
-    table, failures = batch.run(planned, say=lambda line, **_: said.append(line))
+    planned = batch.check("smoke", [0, 1, 2, 3], {}, str(out), given)
+    table, failures = batch.run(*planned, say=lambda line, **_: said.append(line))
     assert failures == [f"{out / 'plain' / 'seed3'}: the disk is full"]
     assert (out / "failures.txt").read_text() == f"{failures[0]}\n"
     pd.testing.assert_frame_equal(pd.read_csv(out / "summary.csv"), table)

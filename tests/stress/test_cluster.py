@@ -19,10 +19,10 @@ def test_a_lost_worker_does_not_stop_a_batch(smallest, tmp_path):
     ):
         compute = {"compute.store": str(tmp_path / "other"),
                    "compute.cluster": cluster.scheduler_address}  # fmt: skip
-        there = batch.Batch.check(smallest, [0], choices, str(out / "there"), compute)
+        there = batch.check(smallest, [0], choices, str(out / "there"), compute)
         killer = threading.Thread(target=kill_one, args=(client, tmp_path / "other", killed))
         killer.start()
-        found, failures = batch.run(there, say=lambda *_, **__: None)
+        found, failures = batch.run(*there, say=lambda *_, **__: None)
         killer.join()
     assert killed
     assert failures == [] and len(found)
