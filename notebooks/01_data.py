@@ -112,7 +112,7 @@ display(
         "One demonstration, frame by frame: each frame stands under the action that follows it.",
     )
 )
-run.animation(film.frames, "01_expert", "The same demonstration, playing.")
+run.animation(film.frames, "01_expert_film", "The same demonstration, playing.")
 
 # %% [markdown]
 # The instruction and its sequence of (view, action) pairs are one **demonstration**.

@@ -231,7 +231,7 @@ def hover(spaces: dict[str, np.ndarray], labels: pd.Series, texts: Sequence[str]
 
 
 def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
-    """What the paper's measure cannot tell, beside what second names can, a row per reference.
+    """The paper's measure beside second names, a row per reference.
 
     ``headline``: `study.headline`; ``second``: columns reference, value, low, high (of agents) and
     control (the best of all controls with that reference), in second names."""
@@ -239,7 +239,8 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     y, action = np.arange(len(headline))[::-1], MODALITY["action"]
     second = second.set_index("reference").reindex(headline["reference"]).reset_index()
     axes[0].axvspan(*PAPER, color=action, alpha=0.15, linewidth=0)
-    axes[0].text(np.mean(PAPER), len(headline) - 0.45, "the paper", fontsize=8, ha="center")
+    axes[0].text(np.mean(PAPER), len(headline) - 0.45, "as reported", fontsize=8, ha="center")
+    axes[0].text(headline["chance"].iloc[0] + 0.01, -0.5, "chance", fontsize=8)
     best = headline[["lexical", "untrained_agent"]].max(axis=1)
     for axis, rows, control in ((axes[0], headline, best), (axes[1], second, second["control"])):
         axis.plot(control, y - 0.12, "D", color=GREY, markersize=5, label="best control")
@@ -247,8 +248,8 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
         axis.axvline(headline["chance"].iloc[0], **CHANCE)
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(headline) - 0.2), xlabel=f"precision@{k}")
         axis.grid(axis="x", linewidth=0.4)
-    axes[0].set_title("First names: knowing nothing does as well")
-    axes[1].set_title("Second names: only meaning can pass")
+    axes[0].set_title("First names: the paper's measure")
+    axes[1].set_title("Second names: shared words cannot help")
     axes[0].set_yticks(y, headline["reference"])
     axes[0].legend(loc="lower left", bbox_to_anchor=(0.06, 0.0), fontsize=8.5)
     return figure

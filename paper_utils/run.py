@@ -98,8 +98,8 @@ class Run:
             for needed, chosen in stage.needs(self.profile, **parameters):
                 self._note(needed, chosen)
 
-    def figure(self, figure: Any, name: str, caption: str = "") -> Any:
-        """Saves a figure as PDF and PNG, with the same bytes each time, and shows the PNG."""
+    def figure(self, figure: Any, name: str, caption: str) -> None:
+        """Saves a figure as PDF and PNG, the same bytes each time, and shows it over its caption."""
         import matplotlib.pyplot as plt
 
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
@@ -108,9 +108,10 @@ class Run:
             write_atomically(self.folder / "figures" / f"{name}.{kind}", buffer.getvalue())
         plt.close(figure)
         self.captions[name] = caption
-        return display.Image(buffer.getvalue(), width=int(figure.get_figwidth() * 100))
+        picture = display.Image(buffer.getvalue(), width=int(figure.get_figwidth() * 100))
+        display.display(picture, display.Markdown(f"*{caption}*"))
 
-    def animation(self, frames: Sequence[Any], name: str, caption: str = "") -> Any:
+    def animation(self, frames: Sequence[Any], name: str, caption: str) -> None:
         """Saves frames (uint8[H, W, 3]) as a GIF that plays for ever, and shows it."""
         first, *others = (Image.fromarray(frame).quantize(64) for frame in frames)
         lasting, buffer = [500] * len(others) + [2000], io.BytesIO()  # milliseconds
@@ -118,7 +119,8 @@ class Run:
         write_atomically(self.folder / "figures" / f"{name}.gif", buffer.getvalue())
         self.captions[name] = caption
         data = b64encode(buffer.getvalue()).decode()
-        return display.HTML(f'<img alt="{caption or name}" src="data:image/gif;base64,{data}">')
+        picture = display.HTML(f'<img alt="{caption}" src="data:image/gif;base64,{data}">')
+        display.display(picture, display.Markdown(f"*{caption}*"))
 
     def table(self, table: Any, name: str) -> Any:
         """Saves a table as CSV and gives it back to be shown."""

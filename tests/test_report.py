@@ -14,23 +14,26 @@ def check(results: dict) -> None:
     measure, names, acting, verdicts = report.answer(results)
     values = [row["value"] for row in results["alignment"]]
     above = sum(row["gap_low"] > 0 for row in results["alignment"])
-    assert f"score {min(values):.2f}" in measure.replace("scores", "score")
-    assert measure.endswith(f"clearly above it for {above} of {len(values)} models.")
-    colour = [
-        row for row in results["second_names"]
-        if (row["names"], row["measure"], row["layer"]) == ("second", "colour", "last")
-        and row["second_kind"] == "trained" and row["second_source"] != "cloning"
-    ]  # fmt: skip
-    beyond = sum(row["p"] <= 0.01 for row in colour)
-    assert f"agree with {beyond} of {len(colour)} models on the colour" in names
-    best = max(
-        row["success"] for row in results["transfer"]
+    assert f"Agents score {min(values):.2f}" in measure
+    assert f"clearly above them for {above} of {len(values)} models" in measure
+    for layer in ("last", "gate"):
+        colour = [
+            row for row in results["second_names"]
+            if (row["names"], row["measure"], row["layer"]) == ("second", "colour", layer)
+            and row["second_kind"] == "trained" and row["second_source"] != "cloning"
+        ]  # fmt: skip
+        beyond = sum(row["p"] <= 0.01 for row in colour)
+        assert f"above chance with {beyond} of {len(colour)} models" in names
+    models = [
+        row for row in results["transfer"]
         if (row["kind"], row["names"], row["level"]) == ("reference", "second", "PickupLoc")
-    )  # fmt: skip
-    assert f"{best:.0%} of fresh episodes" in acting
-    for verdict in {row["verdict"] for row in results["verdicts"]}:
-        count = sum(row["verdict"] == verdict for row in results["verdicts"])
-        assert f"{count} {verdict}" in verdicts
+    ]  # fmt: skip
+    assert f"{max(row['success'] for row in models):.0%} on PickupLoc" in acting
+    ahead = sum(row["p"] is not None and row["p"] <= 0.01 for row in models)
+    assert f"{ahead} of {len(models)} models are ahead" in acting
+    for column in ("verdict", "verdict_gate_layer"):
+        said = [row[column] for row in results["verdicts"][:-1]]
+        assert all(f"{said.count(verdict)} {verdict}" in verdicts for verdict in said)
 
 
 def test_the_published_answer():
