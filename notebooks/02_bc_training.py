@@ -137,7 +137,11 @@ grid = sns.relplot(
     losses, x="step", y="nats", hue="condition", style="loss", units="agent", estimator=None,
     kind="line", palette=figures.PLAYER, height=3.2, aspect=1.6,
 )  # fmt: skip
-display(run.figure(grid.figure, "02_curves", "Losses (cross-entropy per step) over training."))
+run.figure(
+    grid.figure,
+    "02_curves",
+    "Losses (cross-entropy per step): shuffled agents cannot learn what their instruction is for.",
+)
 right = curves[curves["condition"] == "trained"].filter(regex="step|accuracy")
 right.columns = right.columns.str.removeprefix("accuracy ")
 grid = sns.relplot(
@@ -203,14 +207,14 @@ same = (again["success_x"] == again["success_y"]).groupby(again["level"]).mean()
 print(f"{len(again)} episodes played again, at least 95 % end the same way: {(same >= 0.95).all()}")
 
 # %% [markdown]
-# Read the table from below. The **random** player is the floor: whatever it reaches, a level grants to
-# anyone who stumbles about. The **untrained** agent always takes its most probable action, so it tends to
+# Read the table from the bottom row up. The **random** player is the floor: what random moves achieve on
+# that level. The **untrained** agent always takes its most probable action, so it tends to
 # repeat itself. The **shuffled** agent can learn to walk up to things, to pick things up and to open doors, but
 # not which ones. What it reaches beyond the random player therefore comes from habit, not from the
 # instruction. Where a wrong try costs nothing but time, trying one thing after another can succeed, and takes
 # long; the next table shows the median steps. So the distance between *shuffled* and *trained* understates
-# what the instruction is worth where there is time to try. The shuffled agent's shorter training works the
-# other way.
+# what the instruction is worth where there is time to try. But it also trained for less time,
+# which makes the gap look larger.
 #
 # The second table goes by agent, to show how much the seed matters. Below our agents stands what others report
 # for these levels. Their agents (convolutions modulated by the instruction, and an LSTM) learned from
@@ -259,7 +263,7 @@ run.figure(
         size=(8.5, 3.4),
     ),
     "02_compositions",
-    "Success without and with a composition that the held-out agent was never told; "
+    "Success without and with a composition that the held-out agent was never told (mind the scale); "
     "intervals: Wilson, 95 %.",
 )
 
@@ -268,7 +272,7 @@ run.figure(
 # held-out agent loses than the trained agent does on the same episodes. Where the price is near 0, the agent
 # has learned what *red* and *ball* mean apart from each other, and puts them together by itself — on these
 # levels, and for colours with types only. A price below the width of the figure's intervals says nothing
-# either way. How does the price change with fewer demonstrations (`laptop`), or with less weight decay
+# either way. A price well above it is what words cost that were never heard together. How does it change with fewer demonstrations (`laptop`), or with less weight decay
 # (`cloning.weight_decay`)?
 #
 # ## Which words are hard?
@@ -321,7 +325,7 @@ print(f"{names[-1]}: {mine['success'].sum()} of {len(mine)} episodes solved by t
 films = [evaluation.film(agent, names[-1], number, max_steps=200) for number in [*solved, *failed]]
 for film, name in zip(films, ("02_film", "02_film_failed")):
     caption = f"The first agent on an episode that it {'solved' if film.success else 'failed'}."
-    display(run.figure(figures.filmstrip(film), name, caption))
+    run.figure(figures.filmstrip(film), name, caption)
 
 # %% [markdown]
 # ## Where does it look?

@@ -99,7 +99,7 @@ class Run:
                 self._note(needed, chosen)
 
     def figure(self, figure: Any, name: str, caption: str) -> None:
-        """Saves a figure as PDF and PNG, the same bytes each time, and shows it over its caption."""
+        """Saves a figure as PDF and PNG, the same bytes each time; shows it and its caption."""
         import matplotlib.pyplot as plt
 
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
