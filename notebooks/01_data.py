@@ -20,7 +20,9 @@
 # Nothing is downloaded.
 
 # %% tags=["parameters"]
-profile = "release"  # the published run; or "laptop" (ten minutes), "smoke" (one)
+# "release" is published and loads in seconds; with another seed or override it trains for hours: for
+# these take "laptop" (about ten minutes for all notebooks) or "smoke" (one).
+profile = "release"
 seed = 0
 overrides = {}  # for example {"data.documents": 500}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
@@ -296,16 +298,16 @@ pd.Series(starts, index=uses, name="seeds").to_frame()
 # ## On your own
 #
 # Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there.
-# Ways to the answers are in `solutions.md`, beside this notebook.
+# Worked solutions are in `solutions.md`, beside this notebook.
 #
 # 1. Add the level `GoTo` to the levels of this run. How many instructions are there then
 #    (`grammar.instructions`)?
-# 2. How many would `SynthLoc` add, and what happens to chance?
+# 2. How many would `SynthLoc` add to the levels of this run, and what happens to chance?
 # 3. Find an episode in which the expert takes more than 25 steps, and film it. What made it so long? Answer
 #    with `("level", seed)`.
 #
 # **Further reading** — Chevalier-Boisvert et al., *BabyAI* (arXiv 1810.08272); Hui et al., *BabyAI 1.1*
-# (arXiv 2007.12770); the paper this one re-creates: Milano & Nolfi, arXiv 2601.22948.
+# (arXiv 2007.12770); the paper that this project re-creates: Milano & Nolfi, arXiv 2601.22948.
 
 # %%
 answers = {1: None, 2: None, 3: None}

@@ -20,7 +20,9 @@
 # used if there is one (`device: auto`; the published runs did not exercise that path).
 
 # %% tags=["parameters"]
-profile = "release"  # the published run; or "laptop" (ten minutes), "smoke" (one)
+# "release" is published and loads in seconds; with another seed or override it trains for hours: for
+# these take "laptop" (about ten minutes for all notebooks) or "smoke" (one).
+profile = "release"
 seed = 0
 overrides = {}  # for example {"cloning.epochs": 3}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
@@ -360,7 +362,7 @@ HTML(figures.slider(film))
 # ## On your own
 #
 # Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there.
-# Ways to the answers are in `solutions.md`, beside this notebook.
+# Worked solutions are in `solutions.md`, beside this notebook.
 #
 # 1. Tell the first agent, in each of the first 64 evaluation episodes of the first level, the instruction of
 #    the *next* episode (`evaluation.evaluate` takes `vectors`, a function of the instructions). What is its

@@ -20,7 +20,9 @@
 # `embed_anywhere.py`, beside this notebook, writes wherever that model runs.
 
 # %% tags=["parameters"]
-profile = "release"  # the published run; or "laptop" (ten minutes), "smoke" (one)
+# "release" is published and loads in seconds; with another seed or override it trains for hours: for
+# these take "laptop" (about ten minutes for all notebooks) or "smoke" (one).
+profile = "release"
 seed = 0
 overrides = {}  # for example {"encoders.families": ["llama", "bert"]}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
@@ -300,13 +302,12 @@ print(
 # %% [markdown]
 # ## On your own
 #
-# Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Ways to the
-# answers are in `solutions.md`, beside this notebook.
+# Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Worked
+# solutions are in `solutions.md`, beside this notebook.
 #
 # 1. Pool the first reference model by its second pooling (`FAMILIES`; a decoder's is its *last token*). What is the
 #    anisotropy of that space?
-# 2. Add an encoder that keeps the last word only (the README shows how, in ten lines). How many distinct rows does it
-#    have?
+# 2. An encoder that keeps the last word only: how many different vectors would it give? (No need to edit the package.)
 # 3. Say "a" for every "the" (`Policy.embed`, `hub.embed`). Whose sentences move further, compared with how far they lie
 #    apart: the first agent's, or those of the first family? Should they?
 #

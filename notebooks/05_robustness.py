@@ -14,7 +14,9 @@
 # **What you'll need** — less than a minute as it is; the scores are those of notebook 04.
 
 # %% tags=["parameters"]
-profile = "release"  # the published run; or "laptop" (ten minutes), "smoke" (one)
+# "release" is published and loads in seconds; with another seed or override it trains for hours: for
+# these take "laptop" (about ten minutes for all notebooks) or "smoke" (one).
+profile = "release"
 seed = 0
 overrides = {}  # for example {"alignment.k": 5}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>

@@ -1,4 +1,4 @@
-"""Code behind the notebooks: data, cloning, encoders, alignment, and the house they stand in."""
+"""Code behind the notebooks: data, cloning, encoders, alignment, and what runs and stores it."""
 
 from paper_utils.config import Profile, ProfileError
 from paper_utils.data import grammar  # noqa: F401  (rooms register what a profile may say)

@@ -251,7 +251,8 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
             line = f"{source.stem}: {' '.join(line.split())[:500]}"
             raise RunError(line, notebook=_tidy(executed, shown)) from None
         except RuntimeError as error:
-            raise RunError(f"{source.stem}: {error} (is there enough memory?)") from None
+            line = " ".join(f"{source.stem}: {error} (is there enough memory?)".split())[:500]
+            raise RunError(line) from None
         write_atomically(folder / executed.name, _tidy(executed, shown))
 
 

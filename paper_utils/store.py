@@ -1,4 +1,4 @@
-"""The store: every product of a stage is a folder with a name, a hash and a birth certificate.
+"""The store: every product of a stage is a folder with a name, a hash and a manifest.
 
 An artifact's key is the SHA-256 of what it is made from (`Stage.recipe`).  A folder appears under
 its key when it is complete; its hashes are checked before it is used.
@@ -127,7 +127,7 @@ class Store:
         return [self.path(stage, profile, root, **parameters) for root in roots]
 
     def manifest(self, stage: Stage, profile: Profile, **parameters: Any) -> dict[str, Any] | None:
-        """The birth certificate (recipe, hashes, wall time, versions, host), if there is one."""
+        """The manifest (recipe, hashes, wall time, versions, host), if there is one."""
         files = [path / MANIFEST for path in self._places(stage, profile, parameters)]
         return next((json.loads(file.read_text()) for file in files if file.is_file()), None)
 
