@@ -100,13 +100,13 @@ def film(policy: Policy, level: str, seed: int, max_steps: int = 40, sentence=No
     act = Cloned(policy, policy.embed([env.mission]) if sentence is None else sentence[None])
     frames, views, actions, attention, reward, ends = [], [], [], [], 0.0, []
     while not any(ends) and len(actions) < max_steps:
-        frames.append(env.get_frame(tile_size=16))
+        frames.append(env.get_frame(tile_size=32))
         views.append(observation["image"])
         action = int(act(observation["image"][None], np.zeros(1, int))[0])
         actions.append(ACTIONS[action])
         attention.append(act.attention[0, 0].numpy().reshape(-1, 7, 7))
         observation, reward, *ends, _ = env.step(action)
-    frames.append(env.get_frame(tile_size=16))
+    frames.append(env.get_frame(tile_size=32))
     views, attention = np.array(views), np.array(attention)
     return expert.Film(env.mission, reward > 0, frames, views, actions, attention)
 

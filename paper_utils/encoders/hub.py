@@ -14,7 +14,6 @@ import numpy as np
 
 from paper_utils import parallel
 from paper_utils.encoders.families import FAMILIES, Family
-from paper_utils.encoders.lexical import checked
 from paper_utils.provenance import ROOT
 from paper_utils.store import files_of, hash_json
 
@@ -111,6 +110,16 @@ def embed(texts: list[str], checkpoint: str | os.PathLike[str], family: str | No
     if not np.isfinite(embeddings).all():
         raise CheckpointError(f"checkpoint {checkpoint}: gives embeddings that are not finite")
     return embeddings if all_layers else embeddings[0]
+
+
+def checked(texts: list[str]) -> list[str]:
+    """The texts as a list, or ValueError for one that is empty or no string."""
+    for row, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"text {row} is empty or not a string: {text!r}")
+    if not len(texts):
+        raise ValueError("no texts to embed")
+    return list(texts)
 
 
 def usable(checkpoint: str, family: str) -> Snapshot:

@@ -10,18 +10,9 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from paper_utils.config import generator
 from paper_utils.data import grammar
+from paper_utils.encoders.hub import checked
 
 _WORDS = {"token_pattern": r"\S+", "lowercase": True, "dtype": np.float32}
-
-
-def checked(texts: list[str]) -> list[str]:
-    """The texts as a list, or ValueError for one that is empty or no string."""
-    for row, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"text {row} is empty or not a string: {text!r}")
-    if not len(texts):
-        raise ValueError("no texts to embed")
-    return list(texts)
 
 
 def bag_of_words(texts: list[str], seed: int = 0) -> np.ndarray:

@@ -1,8 +1,6 @@
 """The registry of encoders: what is compared, as records, and how each turns texts into vectors.
 One more lexical control is a function in ``lexical.py`` and an entry in CONTROLS."""
 
-import json
-from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,18 +12,11 @@ import pandas as pd
 from paper_utils.cloning.training import AGENT
 from paper_utils.config import Profile
 from paper_utils.data import grammar
-from paper_utils.data.corpus import PICTURES, STORIES, Documents, Pictures
-from paper_utils.encoders import hub, lexical, scratch, vectors
+from paper_utils.encoders import hub, lexical, vectors
 from paper_utils.encoders.families import FAMILIES
+from paper_utils.encoders.scratch import REFERENCE, Reference
 from paper_utils.store import Stage
 
-# What of the profile a reference model depends on: not which others are trained.
-TRAINED_WITH = ("width", "layers", "heads", "steps", "batch_size", "learning_rate")
-# How each family hears of second names: who reads has only the text to tie two names together; who
-# sees is given captions that never use both, so that what is pictured must tie them.
-TIED = {"language": "mention", "vision-language": "dialect"}
-KIND_OFFSETS = {"trained": 0, "untrained": 100, "dialect": 200}  # of seeds: no twin shares a start
-COSTS = {"blip": 3, "deepseek": 2}  # of training one, where it is not 1
 DRAWS = 4  # of random tokens in the test of second names, beside the first
 CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
     "bag_of_words": (lexical.bag_of_words, "bag of words", "sum"),
@@ -41,8 +32,6 @@ TOLD = {
     "random_concepts": (lexical.random_concepts, "random concepts, ordered", "mean"),
 }
 """Controls that are told which names are one thing; for second names only."""
-Reference = namedtuple("Reference", "folder scores")
-"""A reference model trained here: a folder in the Hub's format, and its held-out scores."""
 
 
 @dataclass(frozen=True)
@@ -144,26 +133,6 @@ def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
         revision = vectors.read(path, texts(profile)["id"]).revision
         present.append(Encoder("trained", name, "vectors", checkpoint=path, revision=revision))
     return present, missing
-
-
-def _train(profile: Profile, folder: Path, documents: Documents, pictures: Pictures,
-           family: str, seed: int, kind: str) -> None:  # fmt: skip
-    settings = {name: getattr(profile.encoders, name) for name in TRAINED_WITH}
-    settings |= {"steps": 0} if kind == "untrained" else {}
-    first = kind == "trained" and not seed
-    seed += profile.seed if first else 1000 * profile.seed + KIND_OFFSETS[kind]
-    scratch.train(family, folder, documents, pictures, seed=seed, **settings)
-
-
-REFERENCE = Stage(
-    "reference", _train,
-    lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
-    reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
-    needs=lambda profile, family, kind, **_: [  # both for all, who thus share a vocabulary
-        (STORIES, {"names": "dialect" if kind == "dialect" else TIED["language"]}),
-        (PICTURES, {"names": TIED["vision-language"]})],
-    cost=lambda family, seed, kind: (kind != "untrained") * COSTS.get(family, 1))  # fmt: skip
-"""A `Reference` of a family; ``kind`` as of an `Encoder`."""
 
 
 def _trained(profile: Profile) -> list[tuple[Stage, dict[str, Any]]]:

@@ -4,13 +4,25 @@ the Hub's format, as any public checkpoint, and holds scores.json."""
 import json
 import math
 import os
+from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
-from paper_utils.config import generator
-from paper_utils.data.corpus import Documents, Pictures
+from paper_utils.config import Profile, generator
+from paper_utils.data.corpus import PICTURES, STORIES, Documents, Pictures
 from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, Size, configurations
 from paper_utils.encoders.hub import quiet
+from paper_utils.store import Stage
+
+# What of the profile a reference model depends on: not which others are trained.
+TRAINED_WITH = ("width", "layers", "heads", "steps", "batch_size", "learning_rate")
+# How each family hears of second names: who reads has only the text to tie two names together; who
+# sees is given captions that never use both, so that what is pictured must tie them.
+TIED = {"language": "mention", "vision-language": "dialect"}
+KIND_OFFSETS = {"trained": 0, "untrained": 100, "dialect": 200}  # of seeds: no twin shares a start
+COSTS = {"blip": 3, "deepseek": 2}  # of training one, where it is not 1
+Reference = namedtuple("Reference", "folder scores")
+"""A reference model trained here: a folder in the Hub's format, and its held-out scores."""
 
 
 def train(family: str, folder: str | os.PathLike[str], documents: Documents, pictures: Pictures, *,
@@ -85,3 +97,23 @@ def train_tokenizer(texts: list[str], template: tuple[int | None, int | None]) -
     named = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
     inputs = ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **named)
+
+
+def _train(profile: Profile, folder: Path, documents: Documents, pictures: Pictures,
+           family: str, seed: int, kind: str) -> None:  # fmt: skip
+    settings = {name: getattr(profile.encoders, name) for name in TRAINED_WITH}
+    settings |= {"steps": 0} if kind == "untrained" else {}
+    first = kind == "trained" and not seed
+    seed += profile.seed if first else 1000 * profile.seed + KIND_OFFSETS[kind]
+    train(family, folder, documents, pictures, seed=seed, **settings)
+
+
+REFERENCE = Stage(
+    "reference", _train,
+    lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
+    reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
+    needs=lambda profile, family, kind, **_: [  # both for all, who thus share a vocabulary
+        (STORIES, {"names": "dialect" if kind == "dialect" else TIED["language"]}),
+        (PICTURES, {"names": TIED["vision-language"]})],
+    cost=lambda family, seed, kind: (kind != "untrained") * COSTS.get(family, 1))  # fmt: skip
+"""A `Reference` of a family; ``kind`` as of an `Encoder`."""
