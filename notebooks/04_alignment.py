@@ -289,7 +289,7 @@ with_agents = last[last["measure"] == "colour"].assign(
     measure="agents", encoder=last["second_group"]
 )
 tied = pd.concat([own, with_agents], ignore_index=True)[["encoder", "measure", "value"]]
-learners = [*passed, *(g for g in order if kinds[g].kind == "dialect")]
+learners = [*passed, *(g for g in order if g != pair and kinds[g].kind == "dialect")]
 tied = tied[tied["encoder"].isin(learners)]
 tied = tied.assign(encoder=tied["encoder"].map(named))
 tints = {named(g): figures.MODALITY[kinds[g].modality] for g in learners}

@@ -117,8 +117,8 @@ def second_names(
         sides = [[spaces[i] for i in which] for which in (fitted, tested)]
         found = {direction: np.empty((len(rows), len(rows))) for direction in DIRECTIONS}
         for train, test in split.folds:
-            for direction, table in _images(*sides, dimension, train).items():
-                found[direction][test] = table[test]
+            for direction, table in _images(*sides, dimension, train, test).items():
+                found[direction][test] = table
         for direction, table in found.items():
             tables[direction].append(table)
     return questions.measure(tables)
@@ -144,15 +144,16 @@ def own_names(
 
 def _images(
     fitted: Sequence[np.ndarray], tested: Sequence[np.ndarray], dimension: int | None,
-    train: np.ndarray,
+    train: np.ndarray, test: np.ndarray,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Direction -> cosines (N, N) of the image of sentence i with sentence j of the other side."""
+    """Direction -> cosines (test rows, N) of images with all sentences of the other side."""
     unit, sides = retrieval.unit_rows, [side[train] for side in fitted]
     reductions = [retrieval.Reduction.fit(side, dimension) for side in sides]
     a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, sides)))
     rotation = retrieval.procrustes(a, b)
     a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, tested)))
-    return {"forward": unit(a @ rotation) @ unit(b).T, "backward": unit(b @ rotation.T) @ unit(a).T}
+    return {"forward": unit(a[test] @ rotation) @ unit(b).T,
+            "backward": unit(b[test] @ rotation.T) @ unit(a).T}  # fmt: skip
 
 
 def _reached(table: np.ndarray, k: int) -> np.ndarray:
