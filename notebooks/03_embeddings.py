@@ -170,17 +170,14 @@ shown = [e.label for e in [here[0], *decoders[:1], *seeing[:1], *words]]
 spaces = {name: vectors[name].to_numpy() for name in shown}
 caption = "Two principal components of four spaces, a point per instruction, coloured by verb."
 run.figure(figures.maps(spaces, table["verb"]), "03_maps_verb", caption)
+HTML(figures.hover({name: spaces[name] for name in shown[:2]}, table["verb"], table["text"]))
 
 # %% [markdown]
 # Look at the bag of words first. It knows nothing of meaning, and yet sentences with the same verb lie together there:
 # they share the verb's words, and "put" sentences are longer. A map with islands of verbs proves little by itself.
 #
-# Which sentence is this point? Here are the agent and the decoder once more: rest the mouse on a point to read it.
-
-# %%
-HTML(figures.hover({name: spaces[name] for name in shown[:2]}, table["verb"], table["text"]))
-
-# %% [markdown]
+# Which sentence is this point? In the second pair of maps, the agent and the decoder once more, rest the mouse on it.
+#
 # What else could a space be sorted by? The same maps, coloured by the colour of the first object:
 
 # %%
