@@ -397,13 +397,15 @@ run.figure(
 #
 # The rules stand in `alignment/verdicts.py`. They were written after prototypes of these tests. A verdict other than *no
 # power here* is given only where, in this very run, the positive controls passed (agents with each other and decoders with
-# each other) and the meaning-free controls stayed near chance. The tests count words and seeds, not instructions; acting
+# each other) and the meaning-free controls stayed near chance; and a model that fails the gate is not said to align less,
+# because it has not learned the names. The tests count words and seeds, not instructions; acting
 # counts episodes. The primary verdict reads every model at its last layer; the column beside it reads the preferred layer.
 # The last row is our own claim, not the paper's, and has no layer to choose.
 
 # %%
-in_layer = {layer: oriented[oriented["layer"] == layer] for layer in ("last", "gate")}
-judged, beside_judged = (verdicts.judge(rows, transferred) for rows in in_layer.values())
+read_at = {"last": gate[gate["layer"] == "last"], "gate": gate[gate["layer"] == preferred]}
+judged, beside_judged = (verdicts.judge(oriented[oriented["layer"] == layer], transferred, own)
+                         for layer, own in read_at.items())  # fmt: skip
 judged = judged.assign(
     paper_measure=verdicts.paper_measure(headline, control),
     verdict_gate_layer=beside_judged["verdict"], because_gate_layer=beside_judged["because"],

@@ -155,8 +155,8 @@ def answer(results: dict) -> list[str]:
     if (verdicts == "no power here").any(axis=None):
         sentences[-1] += (
             " *No power here* means that it cannot be judged: language models do not agree with "
-            "each other there, so that they do not agree with agents says nothing; or a difference "
-            "between models wants three seeds of each."
+            "each other there, so that they do not agree with agents says nothing; or a model did "
+            "not learn the second names; or there are fewer than three seeds of each."
         )
     return sentences
 

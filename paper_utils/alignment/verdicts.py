@@ -28,10 +28,11 @@ ABSENT = (NO_POWER, "the models are not part of this run")
 COLUMNS = ["claim", "verdict", "positive_control", "negative_controls", "because"]
 
 
-def judge(second: pd.DataFrame, transfer: pd.DataFrame) -> pd.DataFrame:
+def judge(second: pd.DataFrame, transfer: pd.DataFrame, gate: pd.DataFrame) -> pd.DataFrame:
     """Claims, verdicts, and the controls that they rest on; columns COLUMNS.
 
-    ``second``: `study.oriented` second names of one layer; ``transfer``: of `transfer.summarize`.
+    ``second``: `study.oriented` second names of one layer; ``transfer``: of `transfer.summarize`;
+    ``gate``: own names of every encoder at that layer.
 
     - The instrument is valid if the forced choice of colour has p <= .01 in every pair of agents
       and in every pair of decoders; if no meaning-free control passes what a reference must pass
@@ -39,12 +40,15 @@ def judge(second: pd.DataFrame, transfer: pd.DataFrame) -> pd.DataFrame:
       average (luck alone takes a single control further than that).
     - *Aligns*: p <= .01 (Holm over references) in every pair of agent and reference seeds, and
       above all random draws.
-    - *Less*: the 95 % interval of the difference over seeds lies below zero.
+    - *Less*: the 95 % interval of the difference over seeds lies below zero.  A model that fails
+      its own gate (p > .01 in a seed) did not learn the names: how it aligns says nothing.
     - *Approaches*: (value - chance) over the same between language models; the interval over seeds
       lies above .9.
     - *Transfers*: at least two references beat the best meaning-free control with words that the
       agent never heard (PickupLoc, McNemar, Holm), and agents that know both names beat it, too."""
     pairs = _Pairs(second[(second["names"] == "second") & (second["measure"] == MEASURE)])
+    worst = gate[gate["measure"] == MEASURE].groupby("group")["p"].max()
+    pairs.strangers = set(worst.index[worst > ALPHA])
     positive, positive_text = pairs.positive()
     negative, negative_text = pairs.negative()
     decoders = pairs.decoders
@@ -74,6 +78,7 @@ class _Pairs:
         models = table[table["second_source"].isin(MODELS) & (table["second_kind"] == "trained")]
         self.references = list(dict.fromkeys(models["second_group"]))
         self.decoders = [name for name in DECODERS if name in self.references]
+        self.strangers: set[str] = set()  # who has not learned the second names
 
     def between(self, first: Sequence[str], second: Sequence[str]) -> pd.DataFrame:
         return self.table.query("first_group in @first and second_group in @second")
@@ -128,6 +133,8 @@ class _Pairs:
         there, drawn_there, fewest = self._mean([(AGENTS, other) for other in others])
         if min(seeds, fewest) < SEEDS:
             return NO_POWER, f"difference {here - there:+.2f}, fewer than {SEEDS} seeds of a model"
+        if name in self.strangers:
+            return NO_POWER, f"difference {here - there:+.2f}, but {name} did not learn the names"
         low, high = interval(drawn_here - drawn_there)
         verdict = SUPPORTED if high < 0 else OPPOSITE if low > 0 else NOT_SUPPORTED
         return verdict, f"difference {here - there:+.2f} ({low:+.2f} to {high:+.2f}, over seeds)"

@@ -54,8 +54,14 @@ def transfer(**success) -> pd.DataFrame:
     return frame.assign(names="second", level="PickupLoc")
 
 
+def gate(*strangers: str) -> pd.DataFrame:
+    rows = [(name, "colour", 0.5 if name in strangers else 0.001) for name in GROUPS]
+    return pd.DataFrame(rows, columns=["group", "measure", "p"])
+
+
 def judged(changes: dict | None = None, seeds: int = 3, **success) -> list[str]:
-    return verdicts.judge(table(changes, seeds), transfer(**success))["verdict"].tolist()
+    judged = verdicts.judge(table(changes, seeds), transfer(**success), gate())
+    return judged["verdict"].tolist()
 
 
 def test_each_claim_is_judged_where_the_controls_hold():
@@ -84,6 +90,11 @@ def test_a_dictionary_is_no_negative_control():
     assert judged(told) == [SUPPORTED] * 7
 
 
+def test_who_did_not_learn_the_names_is_not_said_to_align_less():
+    verdict = verdicts.judge(table(), transfer(), gate("BERT"))["verdict"].tolist()
+    assert verdict == [SUPPORTED] * 3 + [NO_POWER] + [SUPPORTED] * 3
+
+
 def test_differences_between_models_need_three_seeds():
     verdict = judged(seeds=2)
     assert verdict[:2] == [SUPPORTED] * 2 and verdict[2:5] == [NO_POWER] * 3
@@ -92,7 +103,10 @@ def test_differences_between_models_need_three_seeds():
 def test_acting_needs_two_references_ahead_of_the_best_control_and_a_ceiling():
     assert judged(Qwen=0.05)[-1] == NOT_SUPPORTED
     assert judged(bilingual=0.05)[-1] == NO_POWER
-    assert verdicts.judge(table(), transfer().assign(level="GoTo"))["verdict"].iloc[-1] == NO_POWER
+    assert (
+        verdicts.judge(table(), transfer().assign(level="GoTo"), gate())["verdict"].iloc[-1]
+        == NO_POWER
+    )
 
 
 def test_what_the_papers_measure_says_has_a_line_for_each_claim():
@@ -100,7 +114,7 @@ def test_what_the_papers_measure_says_has_a_line_for_each_claim():
                              "gap": [-0.4, -0.2, 0.1]})  # fmt: skip
     control = pd.DataFrame([{"first": "LLaMA", "second": "Qwen", "value": 0.8, "lexical": 0.9}])
     said = verdicts.paper_measure(headline, control)
-    assert len(said) == len(verdicts.judge(table(), transfer()))
+    assert len(said) == len(verdicts.judge(table(), transfer(), gate()))
     assert said[0] == "LLaMA 0.50 (best control 0.90); Qwen 0.70 (best control 0.90)"
     assert said[1] == said[5] == "the models are not part of this run"
     assert said[3] == "0.60 against 0.60"
