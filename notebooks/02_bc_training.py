@@ -148,12 +148,13 @@ right = curves[curves["condition"] == "trained"].filter(regex="step|accuracy")
 right.columns = right.columns.str.removeprefix("accuracy ")
 grid = sns.relplot(
     right.melt("step", var_name="level", value_name="validation accuracy"), x="step",
-    y="validation accuracy", hue="level", kind="line", marker="o", height=2.8, aspect=1.8,
+    y="validation accuracy", hue="level", kind="line", errorbar=("pi", 100), marker="o", height=2.8,
+    aspect=1.8,
 )  # fmt: skip
 run.figure(
     grid.figure,
     "02_accuracy",
-    "The share of single actions that are the expert's: trained agents, mean and 95 % interval over seeds.",
+    "The share of single actions that are the expert's: trained agents, mean and range over seeds.",
 )
 
 # %% [markdown]

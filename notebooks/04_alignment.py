@@ -318,8 +318,8 @@ unheard = transferred[transferred["names"] == "second"]
 place = {"agent": 0, "reference": 1, "told": 2, "control": 3}
 kind = unheard.groupby("source", sort=False)["kind"].first()
 acted = sorted(kind.index, key=lambda name: place[kind[name]])
-tints = {n: figures.MODALITY[{"agent": "action"}.get(kind[n], "lexical") if kind[n] != "reference"
-                             else kinds[n].modality] for n in acted}  # fmt: skip
+tints = {n: figures.MODALITY["lexical" if kind[n] == "control" else kinds[n].modality]
+         for n in acted} | dict.fromkeys(verdicts.TOLD, "#CC79A7")  # fmt: skip
 run.figure(
     figures.dots(
         unheard.rename(columns={"source": "encoder", "level": "measure", "success": "value"}),
