@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+import warnings
 from collections.abc import Sequence
 from itertools import cycle
 
@@ -25,6 +26,8 @@ NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B
          "yellow": "#E6C200", "grey": "#7F7F7F", "(none)": "#000000"}  # fmt: skip
 CHANCE = {"color": "black", "linestyle": ":", "linewidth": 1}
 
+# Grids of seaborn lay themselves out, and say so.
+warnings.filterwarnings("ignore", message="The figure layout has changed to tight")
 sns.set_theme(style="ticks", context="paper", font_scale=1.1, rc={
     "axes.spines.right": False, "axes.spines.top": False, "axes.titleweight": "bold",
     "axes.titlesize": "medium", "axes.titlelocation": "left",
