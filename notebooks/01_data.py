@@ -107,12 +107,10 @@ run.figure(
 
 # %%
 film = expert.film(shown, scene)
-display(
-    run.figure(
-        figures.filmstrip(film),
-        "01_expert",
-        "One demonstration, frame by frame: each frame stands under the action that follows it.",
-    )
+run.figure(
+    figures.filmstrip(film),
+    "01_expert",
+    "One demonstration: each frame stands under the action that follows it; long ones skip frames.",
 )
 run.animation(film.frames, "01_expert_film", "The same demonstration, playing.")
 

@@ -142,7 +142,7 @@ grid = sns.relplot(
 run.figure(
     grid.figure,
     "02_curves",
-    "Losses (cross-entropy per step): shuffled agents cannot learn what their instruction is for.",
+    "Losses (cross-entropy per step); the instructions of shuffled agents belong to other episodes.",
 )
 right = curves[curves["condition"] == "trained"].filter(regex="step|accuracy")
 right.columns = right.columns.str.removeprefix("accuracy ")
@@ -275,8 +275,8 @@ run.figure(
 # held-out agent loses than the trained agent does on the same episodes. Where the price is near 0, the agent
 # has learned what *red* and *ball* mean apart from each other, and puts them together by itself — on these
 # levels, and for colours with types only. A price below the width of the figure's intervals says nothing
-# either way. A price well above it is what words cost that were never heard together. How does it change with fewer demonstrations (`laptop`), or with less weight decay
-# (`cloning.weight_decay`)?
+# either way. A price well above it is what words cost that were never heard together. How does it change with
+# fewer demonstrations (`laptop`), or with less weight decay (`cloning.weight_decay`)?
 #
 # ## Which words are hard?
 #

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from paper_utils import batch, report, run
+from paper_utils import run
 from paper_utils.config import Profile, ProfileError, available, parse_yaml
 from paper_utils.data import grammar
 from paper_utils.store import ArtifactError
@@ -111,8 +111,12 @@ def _command(options: argparse.Namespace) -> int:
     elif options.command == "run":
         given |= {"compute.cluster": options.cluster} if options.cluster else {}
         plan = run.Plan.check(options.profile, options.seed, given, options.out)
+        from paper_utils import report
+
         print(report.headline(run.run(plan)))
     else:
+        from paper_utils import batch
+
         compute = {key: given.pop(key)[0] for key in [*given] if key.startswith("compute.")}
         compute |= {"compute.cluster": options.cluster} if options.cluster else {}
         numbers = seeds(options.seeds)

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from paper_utils import figures, parallel
+from paper_utils import parallel
 from paper_utils.run import RUNS, Plan, RunError
 from paper_utils.store import hash_json, write_atomically
 
@@ -59,6 +59,8 @@ def run(folder: Path, plans: list[Plan], say=print) -> tuple[pd.DataFrame, list[
         write_atomically(folder / f"{name}.csv", one.to_csv(index=False))
     for claim in counts.itertuples():
         say(f"{claim.claim} ({claim.setting}): {claim.verdict}", flush=True)
+    from paper_utils import figures
+
     shown = table.fillna({"low": table["mean"], "high": table["mean"]})
     figure = figures.points(shown, "of", "mean", "setting", "measure", columns=2, size=(5.5, 3.2))
     for kind in ("png", "pdf"):

@@ -18,7 +18,7 @@ MODALITY = {"action": "#D55E00", "language": "#0072B2", "vision-language": "#009
             "lexical": "#7F7F7F"}  # fmt: skip
 PAPER = (0.70, 0.73)  # precision@15 with decoders and BLIP, as the paper's abstract gives it
 ACCENTS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-GREY = "#7F7F7F"
+GREY, TOLD = "#7F7F7F", "#CC79A7"  # TOLD: controls that were told the dictionary
 PLAYER = {"expert": "#000000", "trained": "#D55E00", "bilingual": "#0072B2",
           "bilingual-shuffled": "#009E73", "held-out": "#CC79A7", "shuffled": "#E69F00",
           "untrained": "#56B4E9", "random": "#7F7F7F"}  # fmt: skip

@@ -60,16 +60,17 @@ def device(wanted: str) -> str:
     return wanted
 
 
-def one_thread() -> None:
-    """Keeps this process to one thread, and libraries that are yet to be loaded, too."""
-    os.environ.update(ONE_THREAD)
+def one_thread(libraries: bool = True) -> None:
+    """Keeps this process to one thread, and libraries that are yet to be loaded, too; not these in
+    a worker of a cluster, whose other threads share the environment."""
+    os.environ.update(ONE_THREAD if libraries else {})
     threadpool_limits(1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _alone(function: Callable, task: Any) -> Any:
-    one_thread()  # and without warnings in a reader's notebook
+def _alone(function: Callable, libraries: bool, task: Any) -> Any:
+    one_thread(libraries)  # and without warnings in a reader's notebook
     with warnings.catch_warnings(action="ignore"):
         return function(task)
 
@@ -119,7 +120,7 @@ def map(
     """
     tasks, compute, results = list(tasks), compute or Compute(), []
     with progress(len(tasks), describe, compute if describe else Compute(progress="off")) as bar:
-        for result in _results(partial(_alone, function), tasks, compute):
+        for result in _results(partial(_alone, function, not compute.cluster), tasks, compute):
             results.append(result)
             bar.update(1)
     return results

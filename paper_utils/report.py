@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from paper_utils.alignment.verdicts import TOLD
-
 STYLE = """
 body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1,h2{line-height:1.25} h2{margin-top:2.5rem} a{color:#0072B2} small,figcaption{color:#555}
@@ -111,7 +109,7 @@ def answer(results: dict) -> list[str]:
     ]
     second = pd.DataFrame(results["second_names"]).query("names == 'second'")
     learned = second["second_kind"].isin(["trained", "bilingual"])
-    controls = second[~learned & ~second["second"].isin(TOLD)]
+    controls = second[~learned & (second["second_kind"] != "told")]
     models = second[learned & (second["second_source"] != "cloning")]
     if (models["measure"] == "colour").any():
         parts = []

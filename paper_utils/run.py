@@ -16,10 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pandas as pd
 from filelock import FileLock, Timeout
-from IPython import display
-from PIL import Image
 
 from paper_utils import parallel, provenance
 from paper_utils.config import Profile
@@ -101,6 +98,7 @@ class Run:
     def figure(self, figure: Any, name: str, caption: str) -> None:
         """Saves a figure as PDF and PNG, the same bytes each time; shows it and its caption."""
         import matplotlib.pyplot as plt
+        from IPython.display import Image
 
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             buffer = io.BytesIO()
@@ -108,19 +106,20 @@ class Run:
             write_atomically(self.folder / "figures" / f"{name}.{kind}", buffer.getvalue())
         plt.close(figure)
         self.captions[name] = caption
-        picture = display.Image(buffer.getvalue(), width=int(figure.get_figwidth() * 100))
-        display.display(picture, display.Markdown(f"*{caption}*"))
+        _show(Image(buffer.getvalue(), width=int(figure.get_figwidth() * 100)), caption)
 
     def animation(self, frames: Sequence[Any], name: str, caption: str) -> None:
         """Saves frames (uint8[H, W, 3]) as a GIF that plays for ever, and shows it."""
+        from IPython.display import HTML
+        from PIL import Image
+
         first, *others = (Image.fromarray(frame).quantize(64) for frame in frames)
         lasting, buffer = [500] * len(others) + [2000], io.BytesIO()  # milliseconds
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=lasting, loop=0)
         write_atomically(self.folder / "figures" / f"{name}.gif", buffer.getvalue())
         self.captions[name] = caption
         data = b64encode(buffer.getvalue()).decode()
-        picture = display.HTML(f'<img alt="{caption}" src="data:image/gif;base64,{data}">')
-        display.display(picture, display.Markdown(f"*{caption}*"))
+        _show(HTML(f'<img alt="{caption}" src="data:image/gif;base64,{data}">'), caption)
 
     def table(self, table: Any, name: str) -> Any:
         """Saves a table as CSV and gives it back to be shown."""
@@ -142,6 +141,8 @@ class Run:
 
     def finish(self) -> Any:
         """Writes this notebook's part of the results; returns a table of what it used."""
+        import pandas as pd
+
         parallel.rest()
         results = {"missing": self.missing, **self.results}
         part = {"results": results, "artifacts": self.used, "captions": self.captions}
@@ -150,6 +151,12 @@ class Run:
         facts = {**provenance.versions(), "profile": profile}
         facts |= {name: f"key {entry['key'][:16]}" for name, entry in self.used.items()}
         return pd.DataFrame(facts.items(), columns=["what", "which"]).set_index("what")
+
+
+def _show(picture: Any, caption: str) -> None:
+    from IPython.display import Markdown, display
+
+    display(picture, Markdown(f"*{caption}*"))
 
 
 @dataclass(frozen=True)

@@ -106,27 +106,21 @@ def second_names(
     spaces = [check_embedding(side, name, 1.0) for name, side in named.items()]
     if {len(side) for side in spaces} != {questions.items}:
         raise ValueError("X, X2, Y, Y2 and factors must have the same N rows")
-    ways = {(0, 2): (1, 3), (1, 3): (0, 2)}  # fitted -> tested; first names on both sides: once
-    if X2 is X and Y2 is Y:
-        ways = {(0, 2): (0, 2)}
-    rows, twin = np.arange(questions.items), questions.twin
-    groups = np.where(twin >= 0, np.minimum(twin, rows), rows)
-    split = retrieval.make_split("random", questions.items, None, folds, seed, groups)
-    tables: dict[str, list[np.ndarray]] = {direction: [] for direction in DIRECTIONS}
-    for fitted, tested in ways.items():
-        sides = [[spaces[i] for i in which] for which in (fitted, tested)]
-        found = {direction: np.empty((len(rows), len(rows))) for direction in DIRECTIONS}
-        for train, test in split.folds:
-            for direction, table in _images(*sides, dimension, train, test).items():
-                found[direction][test] = table
-        for direction, table in found.items():
-            tables[direction].append(table)
-    return questions.measure(tables)
+    first, second = spaces[::2], spaces[1::2]
+    both = [_held_out(*way, questions, dimension, folds, seed)
+            for way in ((first, second), (second, first))]  # fmt: skip
+    return questions.measure({way: [tables[way] for tables in both] for way in DIRECTIONS})
 
 
-def first_names(X, Y, k: int = 15, **options) -> pd.DataFrame:
+def first_names(
+    X, Y, k: int = 15, *, factors: pd.DataFrame | None = None, dimension: int | None = 32,
+    folds: int = 5, seed: int = 0, questions: Questions | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """The same measures in one set of names: what words can do.  Else as `second_names`."""
-    return second_names(X, X, Y, Y, k, **options)
+    questions = questions or Questions(factors, k)
+    sides = [check_embedding(X, "X", 1.0), check_embedding(Y, "Y", 1.0)]
+    tables = _held_out(sides, sides, questions, dimension, folds, seed)
+    return questions.measure({way: [table] for way, table in tables.items()})
 
 
 def own_names(
@@ -142,18 +136,24 @@ def own_names(
     return questions.measure({"forward": [a @ b.T], "backward": [b @ a.T]})
 
 
-def _images(
-    fitted: Sequence[np.ndarray], tested: Sequence[np.ndarray], dimension: int | None,
-    train: np.ndarray, test: np.ndarray,
+def _held_out(
+    fitted: Sequence[np.ndarray], tested: Sequence[np.ndarray], questions: Questions,
+    dimension: int | None, folds: int, seed: int,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Direction -> cosines (test rows, N) of images with all sentences of the other side."""
-    unit, sides = retrieval.unit_rows, [side[train] for side in fitted]
-    reductions = [retrieval.Reduction.fit(side, dimension) for side in sides]
-    a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, sides)))
-    rotation = retrieval.procrustes(a, b)
-    a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, tested)))
-    return {"forward": unit(a[test] @ rotation) @ unit(b).T,
-            "backward": unit(b[test] @ rotation.T) @ unit(a).T}  # fmt: skip
+    """Direction -> cosines (N, N) of the image of sentence i with sentence j of the other side; the
+    map was fitted without i and its twin."""
+    unit, rows, twin = retrieval.unit_rows, np.arange(questions.items), questions.twin
+    groups = np.where(twin >= 0, np.minimum(twin, rows), rows)
+    found = {direction: np.empty((len(rows), len(rows))) for direction in DIRECTIONS}
+    for train, test in retrieval.make_split("random", len(rows), None, folds, seed, groups).folds:
+        sides = [side[train] for side in fitted]
+        reductions = [retrieval.Reduction.fit(side, dimension) for side in sides]
+        a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, sides)))
+        rotation = retrieval.procrustes(a, b)
+        a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, tested)))
+        found["forward"][test] = unit(a[test] @ rotation) @ unit(b).T
+        found["backward"][test] = unit(b[test] @ rotation.T) @ unit(a).T
+    return found
 
 
 def _reached(table: np.ndarray, k: int) -> np.ndarray:

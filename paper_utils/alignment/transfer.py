@@ -150,7 +150,7 @@ def kind_of(source: dict | str) -> tuple[str, str]:
         return encoder.group, "agent"
     if encoder.source != "lexical" and encoder.kind == "trained":
         return encoder.group, "reference"
-    return encoder.group, "told" if encoder.family in registry.TOLD else "control"
+    return encoder.group, "told" if encoder.kind == "told" else "control"
 
 
 def summarize(plays: Sequence[dict], episodes: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -13,7 +13,6 @@ import pandas as pd
 
 from paper_utils.alignment.inference import holm, interval, seed_bootstrap
 from paper_utils.alignment.study import MODELS, by_seed
-from paper_utils.encoders import registry
 from paper_utils.encoders.families import FAMILIES
 
 SUPPORTED, OPPOSITE = "supported", "opposite found"
@@ -22,7 +21,6 @@ DECODERS = [f.label for f in FAMILIES.values() if f.objective == "next token"]
 AGENTS = "agent, bilingual"
 ALPHA, NEAR, SHARE, SEEDS = 0.01, 0.05, 0.9, 3
 RANDOM = "random tokens, ordered"
-TOLD = [name for _, name, _ in registry.TOLD.values()]  # a dictionary: no negative controls
 MEASURE = "colour"  # the forced choice with most words, so with the finest exact null
 ABSENT = (NO_POWER, "the models are not part of this run")
 COLUMNS = ["claim", "verdict", "positive_control", "negative_controls", "because"]
@@ -46,9 +44,8 @@ def judge(second: pd.DataFrame, transfer: pd.DataFrame, gate: pd.DataFrame) -> p
       lies above .9.
     - *Transfers*: at least two references beat the best meaning-free control with words that the
       agent never heard (PickupLoc, McNemar, Holm), and agents that know both names beat it, too."""
-    pairs = _Pairs(second[(second["names"] == "second") & (second["measure"] == MEASURE)])
-    worst = gate[gate["measure"] == MEASURE].groupby("group")["p"].max()
-    pairs.strangers = set(worst.index[worst > ALPHA])
+    named = (second["names"] == "second") & (second["measure"] == MEASURE)
+    pairs = _Pairs(second[named], gate[gate["measure"] == MEASURE])
     positive, positive_text = pairs.positive()
     negative, negative_text = pairs.negative()
     decoders = pairs.decoders
@@ -71,14 +68,14 @@ def judge(second: pd.DataFrame, transfer: pd.DataFrame, gate: pd.DataFrame) -> p
 
 
 class _Pairs:
-    """Oriented scores of one measure by pair."""
+    """Oriented scores of one measure by pair, and the same choice between own names."""
 
-    def __init__(self, table: pd.DataFrame):
+    def __init__(self, table: pd.DataFrame, gate: pd.DataFrame):
         self.table, self.chance = table, float(table["chance"].mean())
         models = table[table["second_source"].isin(MODELS) & (table["second_kind"] == "trained")]
         self.references = list(dict.fromkeys(models["second_group"]))
         self.decoders = [name for name in DECODERS if name in self.references]
-        self.strangers: set[str] = set()  # who has not learned the second names
+        self.strangers = set(gate["group"][gate["p"] > ALPHA])  # did not learn the second names
 
     def between(self, first: Sequence[str], second: Sequence[str]) -> pd.DataFrame:
         return self.table.query("first_group in @first and second_group in @second")
@@ -95,7 +92,7 @@ class _Pairs:
     def negative(self) -> tuple[bool, str]:
         known = [AGENTS, *self.references]
         rows = self.table[self.table["first_group"].isin(known)]
-        rows = rows[~rows["second_group"].isin([*known, *TOLD])]
+        rows = rows[~rows["second_group"].isin(known) & (rows["second_kind"] != "told")]
         if rows.empty:
             return False, "none in this run"
         means = rows.groupby("second_group")["value"].mean()

@@ -38,7 +38,9 @@ TOLD = {
 class Encoder:
     """A row of the comparison: one way to turn texts into vectors."""
 
-    kind: str  # condition of an agent; trained, untrained, dialect (text without ties); or control
+    kind: (
+        str  # condition of an agent; trained, untrained, dialect (no ties in text), control or told
+    )
     family: str  # "agent", a key of FAMILIES or CONTROLS, or a file's name
     source: str  # cloning (an agent), scratch (a model trained here), hub, vectors or lexical
     seed: int = 0
@@ -51,7 +53,7 @@ class Encoder:
         name = self._facts[0]
         if self.source == "hub":
             return f"{name}, {hub.LOCAL if self.revision.startswith(hub.LOCAL) else 'public'}"
-        return name if self.kind in ("trained", "control") else f"{name}, {self.kind}"
+        return name if self.kind in ("trained", "control", "told") else f"{name}, {self.kind}"
 
     @property
     def label(self) -> str:
@@ -111,7 +113,7 @@ def second_name_controls(profile: Profile) -> list[Encoder]:
     draws = [Encoder("control", "random_tokens_positional", "lexical", n + 1) for n in range(DRAWS)]
     llama = [Encoder("dialect", f, "scratch") for f in profile.encoders.families if f == "llama"]
     unpaired, naive = (agents(profile, f"bilingual-{kind}") for kind in ("shuffled", "untrained"))
-    told = [Encoder("control", name, "lexical") for name in TOLD]
+    told = [Encoder("told", name, "lexical") for name in TOLD]
     return [*unpaired[:1], *naive, *llama, *draws, *told]
 
 
@@ -168,7 +170,7 @@ def embed(encoder: Encoder, texts: list[str], model: Any = None, layer: int | No
     """Texts -> float32[N, D], row i for ``texts[i]``.  ``model``: a policy, a folder or a Hub id;
     ``layer``: as for `hub.embed`; ``table`` of second names, for the bag of concepts."""
     if encoder.source == "lexical":
-        if encoder.family in TOLD:
+        if encoder.kind == "told":
             return TOLD[encoder.family][0](texts, seed=seed, table=table)
         return CONTROLS[encoder.family][0](texts, seed=seed + 100_000 * encoder.seed)
     if encoder.source == "cloning":

@@ -14,7 +14,7 @@ GROUPS = {  # group -> kind, source, seeds
     **dict.fromkeys("LLaMA Qwen DeepSeek BERT CLIP BLIP".split(), ("trained", "scratch", 3)),
     "LLaMA, untrained": ("untrained", "scratch", 1),
     verdicts.RANDOM: ("control", "lexical", 5),
-    "bag of concepts": ("control", "lexical", 1),
+    "bag of concepts": ("told", "lexical", 1),
 }  # fmt: skip
 GOOD = {frozenset([verdicts.AGENTS]): 1.0, frozenset([verdicts.AGENTS, "BERT"]): 0.3,
         frozenset([verdicts.AGENTS, "CLIP"]): 0.4}  # fmt: skip
@@ -24,7 +24,7 @@ def table(changes: dict | None = None, seeds: int = 3) -> pd.DataFrame:
     """Oriented choices of colour: 0.6 between those that learned, 0.17 with controls."""
     values, rows, random = GOOD | (changes or {}), [], np.random.default_rng(0)
     for a, b in combinations_with_replacement(GROUPS, 2):
-        free = [g for g in (a, b) if GROUPS[g][0] in ("untrained", "control")]
+        free = [g for g in (a, b) if GROUPS[g][0] in ("untrained", "control", "told")]
         if len(free) == 2:
             continue
         value = values.get(frozenset([a, b]), 0.17 if free else 0.6)
