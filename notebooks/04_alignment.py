@@ -192,22 +192,7 @@ oriented = study.oriented(pairs, everyone)
 run.table(pairs, "04_second_names")
 agents = oriented[oriented["first_group"] == verdicts.AGENTS]
 last = agents[(agents["names"] == "second") & (agents["layer"] == "last")]
-means = oriented[(oriented["names"] == "second") & (oriented["layer"] == "last")
-                 & (oriented["measure"] == "precision_at_k")]  # fmt: skip
-beside = []
-for reference in headline["reference"]:
-    rows = means[means["second_group"] == reference]
-    groups = rows.groupby(["first_group", "first_kind"])["value"].mean().reset_index()
-    free = ~groups["first_kind"].isin(["trained", "bilingual", "told"])
-    ours = rows[rows["first_group"] == verdicts.AGENTS]
-    low, high = (
-        study.interval(study.seed_bootstrap(study.by_seed(ours), reference))
-        if len(ours)
-        else (None, None)
-    )
-    beside.append({"reference": reference, "value": ours["value"].mean(), "low": low, "high": high,
-                   "control": groups.loc[free, "value"].max()})  # fmt: skip
-beside = run.table(pd.DataFrame(beside).astype({"low": float, "high": float}), "04_answer")
+beside = run.table(study.beside_controls(oriented, headline["reference"]), "04_answer")
 run.figure(
     figures.answer(headline, beside, k), "04_answer",
     "Left: the paper's measure, agents that heard first names (orange) beside the best control that cannot know a "

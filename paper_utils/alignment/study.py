@@ -257,6 +257,22 @@ SECOND_NAMES = Stage(
 of the references: last, a number, or gate, the one that `chosen_layers` gives)."""
 
 
+def beside_controls(frame: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
+    """Precision@k in second names of the bilingual agents with each reference, beside ``control``,
+    the best of all controls with it that were told nothing.  ``frame``: `oriented`, last layers."""
+    rows = frame[(frame["names"] == "second") & (frame["layer"] == "last")
+                 & (frame["measure"] == "precision_at_k")]  # fmt: skip
+    found = []
+    for reference, part in rows[rows["second_group"].isin(references)].groupby("second_group"):
+        agents = part[part["first_kind"] == "bilingual"]
+        free = part[~part["first_kind"].isin(["trained", "bilingual", "told"])]
+        low, high = interval(seed_bootstrap(by_seed(agents), reference))
+        best = free.groupby("first_group")["value"].mean().max()
+        found.append((reference, agents["value"].mean(), low, high, best))
+    columns = ["reference", "value", "low", "high", "control"]
+    return pd.DataFrame(found, columns=columns)
+
+
 def verb_table(spaces: dict[Encoder, np.ndarray], factors: pd.DataFrame) -> pd.DataFrame:
     """CKA of every agent with every reference, over all verbs and within the commonest one.
 

@@ -38,9 +38,7 @@ TOLD = {
 class Encoder:
     """A row of the comparison: one way to turn texts into vectors."""
 
-    kind: (
-        str  # condition of an agent; trained, untrained, dialect (no ties in text), control or told
-    )
+    kind: str  # an agent's condition; trained, untrained, dialect (no ties in text); control, told
     family: str  # "agent", a key of FAMILIES or CONTROLS, or a file's name
     source: str  # cloning (an agent), scratch (a model trained here), hub, vectors or lexical
     seed: int = 0
