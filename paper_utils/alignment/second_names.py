@@ -181,13 +181,15 @@ def _frames(factors: pd.DataFrame, column: str) -> list[tuple[tuple[str, ...], n
 def _confusion(tables: list[np.ndarray], frames: list[tuple]) -> pd.DataFrame:
     """Word -> word chosen: summed shares over all frames and tables, tied candidates sharing."""
     words = sorted({word for names, _ in frames for word in names})
-    counts = pd.DataFrame(0.0, index=words, columns=words)
+    counts = np.zeros((len(words), len(words)))
     for names, rows in frames:
+        places = [words.index(name) for name in names]
         for table in tables:
             near = table[rows[:, :, None], rows[:, None, :]]  # (S, W, W)
             best = near >= near.max(axis=2, keepdims=True) - TIE
-            counts.loc[list(names), list(names)] += (best / best.sum(axis=2, keepdims=True)).sum(0)
-    return counts
+            shares = (best / best.sum(axis=2, keepdims=True)).sum(axis=0)
+            counts[np.ix_(places, places)] += shares
+    return pd.DataFrame(counts, words, words)
 
 
 def assignment_p(confusion: pd.DataFrame) -> float:
