@@ -177,7 +177,9 @@ def slider(film) -> str:
     moving = FuncAnimation(figure, lambda step: look(axis, film, step), frames=len(film.actions))
     page = moving.to_jshtml(fps=2, default_mode="once")
     plt.close(figure)
-    return re.sub("[0-9a-f]{32}", "episode", page)  # a random name would differ in every run
+    # Its buttons need icons from elsewhere; a random name would differ in every run.
+    page = re.sub("<link[^>]*>", "<style>.anim-buttons,.anim-state{display:none}</style>", page)
+    return re.sub("[0-9a-f]{32}", "episode", page)
 
 
 def _plane(space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -199,7 +199,7 @@ class Plan:
         present, missing = registry.public(self.profile)
         made_from = {
             "arguments": self.arguments | {"profile": Path(self.arguments["profile"]).name},
-            "profile": self.profile.model_dump(mode="json", exclude={"compute"}),
+            "profile": self.profile.model_dump_json(exclude={"compute"}),  # levels in their order
             "code": {"/".join(path.parts[-2:]): hash_file(path) for path in code},
             "versions": provenance.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
@@ -219,7 +219,7 @@ def sources() -> list[Path]:
 def _make(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) -> None:
     """Executes a notebook with the profile as it was read, which it shows as it was asked for."""
     as_read = folder / "profile.json"
-    write_json(as_read, profile.model_dump(mode="json", exclude={"compute"}))
+    write_atomically(as_read, profile.model_dump_json(exclude={"compute"}))  # keys as they are
     compute = profile.compute.model_dump(exclude_defaults=True)
     compute |= {"progress": "terminal", "store": str(store_of(profile).root)}
     given = {"profile": str(as_read), "seed": profile.seed, "out": ".",

@@ -57,10 +57,12 @@ class Stage:
     def recipe(self, profile: Profile, parameters: dict[str, Any]) -> dict[str, Any]:
         """Everything that the artifact depends on."""
         needed = self.needs(profile, **parameters)
+        part = profile.part(*self.reads).items()
         return {
             "stage": self.name,
             "code": fingerprint(self.make, *dict.fromkeys(stage.load for stage, _ in needed)),
-            "profile": profile.part(*self.reads),
+            # A table counts with its order: that of the levels decides which id a sentence has.
+            "profile": {k: [*map(list, v.items())] if isinstance(v, dict) else v for k, v in part},
             "parameters": parameters,
             "inputs": [stage.key(profile, chosen) for stage, chosen in needed],
         }

@@ -7,11 +7,15 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pandas as pd
 import pytest
 from commands import ROOT, command
 
-from paper_utils import run
+from paper_utils import Profile, run
+from paper_utils.encoders import lexical
+from paper_utils.encoders.registry import EMBEDDING, Encoder, records, texts
+from paper_utils.store import Store
 
 
 def test_help_is_worth_reading(tmp_path):
@@ -127,6 +131,16 @@ def test_results_are_complete_and_flat(smoke):
     assert {"agent", "reference", "scores", "second-names"} <= set(results["wall_seconds"])
     notebook = (folder / "04_alignment.ipynb").read_text()
     assert str(folder.parent) not in notebook  # no path of this machine
+
+
+@pytest.mark.xdist_group("smoke")
+def test_a_run_embeds_sentences_in_the_order_of_the_profile_as_it_is_written(smoke):
+    profile, (_, store, _) = Profile.load("smoke"), smoke
+    assert profile.data.levels != sorted(profile.data.levels)
+    (which,) = records([Encoder("control", "bag_of_words", "lexical")])
+    assert Store(store).path(EMBEDDING, profile, **which).exists()
+    rows = Store(store).get(EMBEDDING, profile, **which)
+    assert np.array_equal(rows, lexical.bag_of_words(texts(profile)["text"].tolist()))
 
 
 @pytest.mark.xdist_group("smoke")

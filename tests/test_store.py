@@ -63,6 +63,11 @@ def test_the_key_covers_what_the_stage_depends_on(profile):
     assert len({key, ONE.key(profile, {"number": 2}), ONE.key(other_seed, {"number": 1}),
                 code.key(profile, {"number": 1})}) == 4  # fmt: skip
     assert TWO.key(profile, {"number": 1}) != TWO.key(other_seed, {"number": 1})  # by its input
+    counts = dict(reversed(profile.data.demonstrations.items()))  # the order decides the ids
+    turned = Profile.load("smoke", overrides={"data.demonstrations": counts})
+    told = Stage("one", _count, _load, reads=("data.demonstrations",))
+    assert turned.data.demonstrations == profile.data.demonstrations
+    assert told.key(turned, {"number": 1}) != told.key(profile, {"number": 1})
 
 
 def test_a_failure_leaves_nothing(tmp_path, profile):
