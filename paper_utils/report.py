@@ -1,6 +1,5 @@
 """The report of a run: its notebooks as pages, an index that opens from disk, the headline."""
 
-import html
 import json
 import re
 from collections.abc import Mapping
@@ -8,89 +7,40 @@ from pathlib import Path
 
 import pandas as pd
 
-STYLE = """
-body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-h1,h2{line-height:1.25} h2{margin-top:2.5rem} a{color:#0072B2} small,figcaption{color:#555}
-.box{overflow-x:auto;border:1px solid #ddd;border-radius:.5rem;padding:.3rem .6rem}
-table{border-collapse:collapse;font-size:.9rem} figure{margin:1.5rem 0} img{max-width:100%}
-td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
-"""
-# What is added to nbconvert's page: a readable column, tables that scroll, code that folds.
-PAGE = """<style>
-body.jp-Notebook{max-width:58rem;margin:0 auto;padding:.5rem 1rem 4rem;box-sizing:border-box}
-.jp-InputPrompt,.jp-OutputPrompt,.jp-Collapser{display:none} .jp-RenderedHTMLCommon table{margin:0}
-.jp-OutputArea-output,.jp-MarkdownOutput pre{overflow-x:auto}
-.jp-OutputArea-output pre,.jp-MarkdownOutput code{font-size:.82em;white-space:pre!important}
-.jp-RenderedImage img,.jp-RenderedHTML img{max-width:100%!important;height:auto}
-summary{cursor:pointer;color:#666;font:12px/1.8 monospace} nav a{color:#0072B2;margin-right:1rem}
-</style><script>
-addEventListener("DOMContentLoaded",()=>{
-  document.body.insertAdjacentHTML("afterbegin",`<nav>LINKS</nav>`);
-  for(const area of document.querySelectorAll(".jp-CodeCell .jp-Cell-inputWrapper")){
-    const fold=document.createElement("details");fold.className="code";
-    fold.innerHTML="<summary>code</summary>";area.before(fold);fold.append(area)}
-});
-</script>
-"""
+from paper_utils.store import MANIFEST
+
+TEMPLATES = Path(__file__).parent / "templates"
 BOLD = r"\*\*(.+?)\*\*"  # Markdown, as the README shows the answer
 LAYERS = {"last": "the last layer, fixed beforehand",
           "gate": "the layer that each model's own two names prefer"}  # fmt: skip
 
 
 def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
-    """``NN_name.html`` for each notebook among the files of a run, and ``index.html``."""
+    """``NN_name.html`` for each notebook among the files of a run, and ``index.html``: the answer
+    and the verdicts first, then figures in reading order, tables, and files."""
+    from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup, escape
     from nbconvert import HTMLExporter
 
     # Nothing is fetched: no formulas, no widgets.
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
+    templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
     notebooks = {Path(name).stem: path for name, path in files.items() if name.endswith(".ipynb")}
     links = {"index": "report"} | {stem: stem.replace("_", " ") for stem in notebooks}
-    bar = " ".join(f'<a href="{stem}.html">{text}</a>' for stem, text in links.items())
-    added, made, titles = PAGE.replace("LINKS", bar) + "</head>", {}, {}
+    added, made, titles = templates.get_template("page.html").render(links=links), {}, {}
     for stem, path in notebooks.items():
         body, _ = exporter.from_filename(str(path))
         made[f"{stem}.html"] = body.replace("</head>", added, 1).encode()
         titles[stem] = json.loads(path.read_text())["cells"][0]["source"][0].strip("# \n")
-    return made | {"index.html": _index(files, results, facts, titles).encode()}
-
-
-def _index(files: Mapping, results: dict, facts: dict, titles: dict[str, str]) -> str:
-    """The answer and the verdicts first, then figures in reading order, tables, and files."""
-    show = html.escape
-    said = "".join(re.sub(BOLD, r"<b>\1</b>", f"<p>{show(line)}</p>") for line in answer(results))
-    verdicts, *others = (
-        f"<h2>{show(title)}</h2><div class='box'>{table.to_html(index=False, border=0)}</div>"
-        for title, table in tables(results)
-    )
-    images = {Path(name).stem: name for name in files if name.endswith((".png", ".gif"))}
-    figures = "".join(
-        f'<figure><img src="{images[stem]}" alt="{show(text or stem)}" loading="lazy">'
-        f"<figcaption>{show(text or stem.replace('_', ' '))}</figcaption></figure>"
-        for stem, text in results["captions"].items() if stem in images
+    listed = sorted(name for name in files if name.startswith("tables/"))
+    index = templates.get_template("index.html").render(
+        results=results, facts=facts, titles=titles, tables=tables(results),
+        answer=[Markup(re.sub(BOLD, r"<b>\1</b>", str(escape(line))))  # noqa: S704  (escaped)
+                for line in answer(results)],
+        models=models(results), files=[*listed, "results.json", "provenance.json", MANIFEST],
+        images={Path(n).stem: n for n in files if n.endswith((".png", ".gif"))},
     )  # fmt: skip
-    notebooks = "".join(
-        f'<li><a href="{stem}.html">{show(title)}</a> '
-        f'<small>(<a href="{stem}.ipynb">notebook</a>)</small></li>'
-        for stem, title in titles.items()
-    )
-    names = sorted(name for name in files if name.startswith("tables/"))
-    names += ["results.json", "provenance.json", "manifest.json"]
-    listed = "".join(f'<li><a href="{name}">{Path(name).name}</a></li>' for name in names)
-    code = facts["code"].get("commit", "not a clone")[:12]
-    code += " with changes" if facts["code"].get("dirty") else ""
-    versions = " · ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<title>Alignment among language, vision and action</title><style>{STYLE}</style></head><body>
-<h1>Alignment among language, vision and action representations</h1>
-{said}{verdicts}
-<p>Profile <b>{show(results["profile"])}</b>, seed {results["seed"]}, {results["instructions"]}
-instructions. {show(models(results))}</p>
-<h2>Notebooks</h2><ol>{notebooks}</ol>
-<h2>Figures</h2>{figures}<h2>Tables</h2>{"".join(others)}<h2>Files</h2><ul>{listed}</ul>
-<p><small>{facts["time"]} · commit {code} · {versions}</small></p></body></html>
-"""
+    return made | {"index.html": index.encode()}
 
 
 def answer(results: dict) -> list[str]:

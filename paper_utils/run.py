@@ -194,7 +194,9 @@ class Plan:
         """The parameters of each notebook's artifact: its name, and what it is made from."""
         from paper_utils.encoders import registry
 
-        code = [p for p in (ROOT / "paper_utils").rglob("*") if p.suffix in (".py", ".yaml")]
+        code = [
+            p for p in (ROOT / "paper_utils").rglob("*") if p.suffix in (".py", ".yaml", ".html")
+        ]
         code.append(NOTEBOOKS / "exercises.py")
         present, missing = registry.public(self.profile)
         made_from = {
@@ -362,17 +364,6 @@ def verify(folder: Path) -> list[str]:
     found = {name: entry["sha256"] for name, entry in files_of(folder).items()}
     return [f"{name}: {'does not match its hash' if name in found else 'missing'}"
             for name, sha256 in expected if name not in found or found[name] != sha256]  # fmt: skip
-
-
-def status(plan: Plan) -> list[tuple[str, str]]:
-    """Per notebook: done (and how long it took), or waiting."""
-    rows, store = [], store_of(plan.profile)
-    for parameters in plan.notebooks():
-        path = store.path(NOTEBOOK, plan.profile, **parameters)
-        made = json.loads((path / MANIFEST).read_text()) if damage(path) is None else None
-        said = f"done in {made['wall_seconds']:.0f} s" if made else "waiting"
-        rows.append((parameters["name"], said))
-    return rows
 
 
 def build(check: bool = False) -> list[str]:
