@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     one = commands.add_parser("run", help="run the notebooks through Papermill")
+    state = commands.add_parser("status", help="show what of a run is done")
     many = commands.add_parser("batch", help="run every combination of seeds and settings")
     texts = commands.add_parser("texts", help="print every instruction of a profile, as CSV")
     verify = commands.add_parser("verify", help="check a finished run against its manifest")
@@ -45,13 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     profiles = f"{', '.join(available())}, or a path to a YAML file (default: laptop)"
     change = "change one value of the profile, as cloning.epochs=3 (repeatable)"
     several = "; several values, as cloning.width=64,96: every one with every other"
-    for command in (one, many, texts):
+    for command in (one, state, many, texts):
         command.add_argument("--profile", default="laptop", help=profiles)
         said = change + several if command is many else change
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=said)
-    one.add_argument("--seed", type=int, default=0, help="offsets every random stream")
-    for command in (one, many):
+    for command in (one, state, many):
         command.add_argument("--out", default="", help="folder; default: one below runs/")
+    for command in (one, state):
+        command.add_argument("--seed", type=int, default=0, help="offsets every random stream")
+    for command in (one, many):
         where = "a Dask scheduler, as tcp://host:8786; default: this machine"
         command.add_argument("--cluster", default="", metavar="ADDRESS", help=where)
     return parser
@@ -102,6 +105,9 @@ def _command(options: argparse.Namespace) -> int:
         data = Profile.load(options.profile, given).data
         table = grammar.instructions(data.levels, second=data.second_names)
         print(table[["id", "text", "second_text"]].to_csv(index=False), end="")
+    elif options.command == "status":
+        plan = run.Plan.check(options.profile, options.seed, given, options.out)
+        print("\n".join(f"{name:16} {what}" for name, what in run.status(plan)))
     elif options.command == "run":
         given |= {"compute.cluster": options.cluster} if options.cluster else {}
         plan = run.Plan.check(options.profile, options.seed, given, options.out)

@@ -366,6 +366,17 @@ def verify(folder: Path) -> list[str]:
             for name, sha256 in expected if name not in found or found[name] != sha256]  # fmt: skip
 
 
+def status(plan: Plan) -> list[tuple[str, str]]:
+    """Per notebook: done (and how long it took), or waiting."""
+    rows, store = [], store_of(plan.profile)
+    for parameters in plan.notebooks():
+        path = store.path(NOTEBOOK, plan.profile, **parameters)
+        made = json.loads((path / MANIFEST).read_text()) if damage(path) is None else None
+        said = f"done in {made['wall_seconds']:.0f} s" if made else "waiting"
+        rows.append((parameters["name"], said))
+    return rows
+
+
 def build(check: bool = False) -> list[str]:
     """Executes each notebook beside its source; with ``check``, only names those that differ."""
     import nbformat

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-COMPUTES = ("run", "batch")
+COMPUTES = ("run", "status", "batch")
 
 
 def settings(store: Path) -> list[str]:

@@ -39,7 +39,7 @@ def test_help_is_worth_reading(tmp_path):
         (["run", "--out", "{file}"], "is not a folder"),
         (["run", "--out", "{file}/below"], "cannot write to"),
         (["verify", "{foreign}"], "is not a finished run"),
-        (["run", "--profile", "nothing.yaml"], "No such file"),
+        (["status", "--profile", "nothing.yaml"], "No such file"),
     ],
 )
 def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, words, line):
@@ -170,6 +170,10 @@ def test_again_there_is_nothing_to_do_and_then_only_what_changed(smoke):
     (folder / "tables" / ".02_progress.csv.6979.tmp").write_text("of a run that was killed")
     broken = command("paper_utils", "verify", str(folder), store=store)
     assert broken.returncode == 1 and "04_alignment.ipynb: does not match its hash" in broken.stdout
+    status = command(
+        "paper_utils", "status", "--profile", "smoke", "--out", str(folder), store=store
+    )
+    assert status.stdout.count("done in") == 5
     mended = command(*words, store=store)
     assert "done in" not in mended.stdout and "nothing to do" not in mended.stdout
     assert (folder / "results.json").read_bytes() == before
