@@ -16,6 +16,8 @@ from paper_utils import parallel
 from paper_utils.run import RUNS, Plan, RunError
 from paper_utils.store import hash_json, write_atomically
 
+VERDICTS = ["verdict", "verdict_gate_layer"]
+
 
 def check(
     profile: str, seeds: list[int], choices: dict[str, list[Any]], out: str = "",
@@ -104,15 +106,16 @@ def _rows(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
              if (r["names"], r["level"]) == ("second", "PickupLoc")]  # fmt: skip
     common = {"setting": setting or "as it is", "seed": plan.profile.seed}
     found = pd.DataFrame(rows, columns=["measure", "of", "value", "lowest"])
-    verdicts = pd.DataFrame(results["verdicts"])[["claim", "verdict"]]
+    verdicts = pd.DataFrame(results["verdicts"])[["claim", *VERDICTS]]
     return found.assign(**common), verdicts.assign(**common)
 
 
 def count(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """For every claim and setting, in how many runs each verdict was given."""
-    said = verdicts.groupby(["claim", "setting"], sort=False)["verdict"].agg(
-        lambda v: ", ".join(f"{one} in {n} of {len(v)} runs" for one, n in v.value_counts().items())
-    )
+    """For every claim and setting, in how many runs each verdict was given, at either layer."""
+    said = verdicts.groupby(["claim", "setting"], sort=False)[VERDICTS].agg(
+        lambda each: ", ".join(f"{one} in {n} of {len(each)} runs"
+                               for one, n in each[each != ""].value_counts().items())
+    )  # fmt: skip
     return said.reset_index()
 
 

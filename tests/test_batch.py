@@ -98,11 +98,15 @@ def test_a_batch_gathers_what_its_runs_found(tmp_path, monkeypatch):
 
 def test_verdicts_are_counted_over_runs():
     said = ["supported", "no power here", "supported", "supported"]
-    rows = pd.DataFrame({"claim": ["a", "a", "a", "b"], "verdict": said}).assign(setting="x")
+    gate = ["supported", "supported", "supported", ""]  # the last has no layer to choose
+    rows = pd.DataFrame({"claim": ["a", "a", "a", "b"], "verdict": said,
+                         "verdict_gate_layer": gate, "setting": "x"})  # fmt: skip
     assert batch.count(rows).to_dict("records") == [
         {"claim": "a", "setting": "x", "verdict": "supported in 2 of 3 runs, "
-                                                  "no power here in 1 of 3 runs"},
-        {"claim": "b", "setting": "x", "verdict": "supported in 1 of 1 runs"},
+                                                  "no power here in 1 of 3 runs",
+         "verdict_gate_layer": "supported in 3 of 3 runs"},
+        {"claim": "b", "setting": "x", "verdict": "supported in 1 of 1 runs",
+         "verdict_gate_layer": ""},
     ]  # fmt: skip
 
 

@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from paper_utils import report, run
 from paper_utils.store import MANIFEST, damage, mirror, write_atomically
 
 LIMIT = 30_000_000  # bytes in all
 README, FIGURES = run.ROOT / "README.md", run.ROOT / "figures"
+SEEDS = FIGURES / "laptop_verdicts.csv"  # of `batch --seeds 0-2`: verdicts in n of m runs
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 # Of these stages, what a notebook loads: neither what only training reads, nor all the weights.
 PARTS = {"demonstrations": {"split": "validation"}, "stories": {"names": "mention"},
@@ -42,7 +45,7 @@ def make() -> int:
     if problems := run.verify(folder):
         raise run.RunError(f"{folder}: {problems[0]}")
     shown = {path.name: path for path in (folder / "figures").iterdir()}
-    mirror({**shown, "results.json": folder / "results.json"}, FIGURES)
+    mirror({**shown, "results.json": folder / "results.json"}, FIGURES, keep=[SEEDS.name])
     write_readme()
     run.build()
     return size
@@ -88,6 +91,11 @@ def with_results(readme: str) -> str:
     seconds = results["wall_seconds"]
     minutes = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items() if value > 6)
     first, *rest = [section(*table) for table in report.tables(results)]
+    if SEEDS.exists():
+        columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
+        counts = pd.read_csv(SEEDS, keep_default_na=False).rename(columns=columns)
+        title = "The same in runs of the laptop profile, each with its own seed of everything"
+        first += "\n\n" + section(title, counts[["claim", *columns.values()]])
     parts = [
         picture("04_film", "gif"), *report.answer(results), picture("04_answer", "png"), first,
         f"From `figures/results.json`: profile `{results['profile']}`, seed {results['seed']}, "
