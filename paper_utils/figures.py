@@ -256,7 +256,7 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     axes[0].set_title("First names: the paper's measure")
     axes[1].set_title("Second names: shared words cannot help")
     axes[0].set_yticks(y, headline["reference"])
-    axes[0].legend(loc="lower left", bbox_to_anchor=(0.06, 0.0), fontsize=8.5)
+    axes[1].legend(loc="best", fontsize=8.5)
     return figure
 
 
