@@ -225,7 +225,7 @@ run.figure(
     figures.dots(last.rename(columns={"second_group": "encoder"}), shown, order, colours, chances),
     "04_second_names",
     "Second names: bilingual agents with every encoder, at the last layer; and decoders with each other, the positive "
-    "control of language models. Large dots are means over pairs of seeds, dotted lines chance.",
+    "control of language models (of one family and of two). Large dots are means over pairs of seeds, dotted lines chance.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -269,7 +269,11 @@ wide.pivot_table(
 # %%
 ties = {f"{e.group}": "dialect" for e in everyone if e.kind in ("bilingual", "dialect")
         or (e.kind == "trained" and e.modality == "vision-language")}  # fmt: skip
-named = lambda group: f"{group} ({ties.get(group, 'mention')})".replace(", dialect (", " (")  # noqa: E731
+made_here = {
+    e.group for e in everyone if e.source in ("cloning", "scratch")
+}  # not so: no tie known
+named = lambda group: group.replace(", dialect", "") + (  # noqa: E731
+    f" ({ties.get(group, 'mention')})" if group in made_here else "")  # fmt: skip
 own = gate[(gate["layer"] == "last") & (gate["measure"] == "colour")].assign(
     measure="own", encoder=gate["group"]
 )
@@ -343,17 +347,19 @@ policy = run.get(AGENT, agent=0, condition="trained").policy
 space = run.get(EMBEDDING, encoder=which["source"], names="both")
 vectors = transfer.images(
     space.loc["first"].to_numpy(), space.loc["second"].to_numpy(),
-    policy.embed(table["text"].tolist()), "second", "ridge", settings.dimension, settings.folds, 0,
+    policy.embed(table["text"].tolist()), "second", "ridge", settings.dimension, settings.folds,
+    run.profile.seed,
 ).astype(np.float32)  # fmt: skip
 episodes = run.get(transfer.TRANSFER, **which).query("names == 'second' and level == @level")
 number = int(episodes.sort_values("success", ascending=False, kind="stable")["seed"].iloc[0])
 env = levels.make(level)
 env.reset(seed=number)
 row = table.index[table["text"] == grammar.canonical(env.mission)][0]
-film = evaluation.film(policy, level, number, 60, vectors[row])
+film = evaluation.film(policy, level, number, 300, vectors[row])
 said = table.loc[row, "second_text"]
-run.animation(film.frames, "04_film", f"An agent acts on {name}'s vector of “{said}”, words that it never heard. It "
-              f"succeeds in {best['success'].iloc[-1]:.0%} of such episodes; this is one.")  # fmt: skip
+run.animation(film.frames, "04_film", f"An agent acts on {name}'s vector of “{said}”, words that it never heard. Agents "
+              f"succeed in {best['success'].iloc[-1]:.0%} of such episodes; here it "
+              f"{'does' if film.success else 'does not'}.")  # fmt: skip
 
 # %% [markdown]
 # ## How much depends on the verb

@@ -125,9 +125,9 @@ def main(words=None):
     layer = "last layer" if asked.layer is None else f"layer {asked.layer}"
     source = f"{asked.model} at {commit or 'unknown revision'}, {pooling}, {layer}"
     arrays = {"ids": np.array([int(row["id"]) for row in rows]), "source": np.array(source)}
-    arrays["vectors"] = vectors[: len(texts)]
+    arrays |= {"vectors": vectors[: len(texts)], "texts": np.array(texts)}
     if len(second) == len(texts):
-        arrays["second_vectors"] = vectors[len(texts) :]
+        arrays |= {"second_vectors": vectors[len(texts) :], "second_texts": np.array(second)}
     np.savez_compressed(asked.out, **arrays)
     print(f"{asked.out}: {len(texts)} instructions, {vectors.shape[1]} numbers each; {source}")
 

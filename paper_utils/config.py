@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 PROFILES = Path(__file__).parent / "profiles"
 MAX_PROFILE_BYTES = 100_000
 
-# Every random stream of the project, by name; no two share their bits.  The first three are seeded
-# as they were when the published agents were trained; the name seeds all others.
+# Every random stream of the project, by name.  The first three are seeded as they were when the
+# published agents were trained, and are drawn from in different ways; the name seeds all others.
 STREAMS: dict[str, Callable[..., Any] | None] = {
     "batches": lambda seed, epoch: [seed, epoch],
     "reference": lambda seed: seed,

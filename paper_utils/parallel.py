@@ -6,6 +6,7 @@ never depend on how many workers run.
 
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -19,6 +20,7 @@ from tqdm import std
 from paper_utils.config import Compute
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+ONE_TASK = threading.RLock()  # a task may map within itself
 BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
 LINE = "{desc}: {percentage:3.0f}%, {elapsed} elapsed, about {remaining} left\n"
 
@@ -70,9 +72,11 @@ def one_thread(libraries: bool = True) -> None:
 
 
 def _alone(function: Callable, libraries: bool, task: Any) -> Any:
-    one_thread(libraries)  # and without warnings in a reader's notebook
-    with warnings.catch_warnings(action="ignore"):
-        return function(task)
+    # Threads of a cluster's worker take turns: torch has one source of random numbers a process.
+    with ONE_TASK:
+        one_thread(libraries)  # and without warnings in a reader's notebook
+        with warnings.catch_warnings(action="ignore"):
+            return function(task)
 
 
 def _results(function: Callable, tasks: list[Any], compute: Compute) -> Iterator[Any]:

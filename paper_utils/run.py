@@ -175,7 +175,7 @@ class Plan:
         """Raises ProfileError or RunError, one line, and writes nothing."""
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         changed = {k: v for k, v in (overrides or {}).items() if k.split(".")[0] != "compute"}
-        suffix = f"-{hash_json(changed)[:8]}" if changed else ""
+        suffix = f"-{hash_json(json.dumps(changed))[:8]}" if changed else ""  # order counts
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}{suffix}").resolve()
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is not a folder", usage=True)
@@ -347,7 +347,10 @@ def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]
     for entry in artifacts.values():
         seconds[entry["stage"]] = round(seconds.get(entry["stage"], 0) + entry["wall_seconds"], 2)
     facts = provenance.record(plan.profile)
-    files |= {"results.json": json_bytes(results), "provenance.json": json_bytes(facts)}
+    files |= {
+        "results.json": json_bytes(results),
+        "provenance.json": json.dumps(facts, indent=1).encode(),
+    }  # keys in their order
     files |= report.pages(files, results, facts)
     hashes = {name: hash_file(content) for name, content in files.items()}
     manifest = json_bytes({"files": hashes, "artifacts": artifacts})

@@ -61,10 +61,11 @@ def test_a_cluster_gives_the_same_in_the_same_order(tmp_path):
     from paper_utils.store import Store
 
     lexical = [Encoder("control", name, "lexical") for name in ("bag_of_words", "random_tokens")]
-    names = records([*lexical, Encoder("untrained", "agent", "cloning")])
+    agents = [Encoder("untrained", "agent", "cloning", seed) for seed in range(4)]
+    names = records([*lexical, *agents])  # these draw from torch's one source of random numbers
     profile = Profile.load("smoke")
     here = Store(tmp_path / "here").get_many(EMBEDDING, profile, names)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as cluster:
         compute = Compute(cluster=cluster.scheduler_address)
         assert parallel.map(abs, range(-9, 0), compute) == list(range(9, 0, -1))
         with pytest.raises(TypeError):

@@ -241,7 +241,7 @@ def _second_pair(task: tuple) -> pd.DataFrame:
 
 
 def _load_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    read = partial(pd.read_csv, keep_default_na=False, dtype={"layer": str})
+    read = partial(pd.read_csv, keep_default_na=False, na_values={"p": [""]}, dtype={"layer": str})
     files = sorted(folder.glob("*.csv.gz"))
     return {path.name.removesuffix(".csv.gz"): read(path) for path in files}
 

@@ -116,11 +116,11 @@ class _Pairs:
         return SUPPORTED if holds else NOT_SUPPORTED, text
 
     def _mean(self, pairs: Sequence[tuple[str, str]]) -> tuple[float, np.ndarray, int]:
-        """Mean value over pairs of groups, its bootstrap over seeds, and the fewest model seeds."""
+        """Mean value over pairs of groups, its bootstrap over seeds, and the fewest seeds."""
         tables = [by_seed(self.between([a], [b])) for a, b in pairs]
         drawn = [seed_bootstrap(table, b, "" if a == AGENTS else a)
                  for table, (a, b) in zip(tables, pairs)]  # fmt: skip
-        means, seeds = [t.mean() for t in tables], min(t.shape[1] for t in tables)
+        means, seeds = [t.mean() for t in tables], min(min(t.shape) for t in tables)
         return float(np.mean(means)), np.mean(drawn, axis=0), seeds
 
     def less(self, name: str, others: Sequence[str]) -> tuple[str, str]:
@@ -129,7 +129,7 @@ class _Pairs:
         here, drawn_here, seeds = self._mean([(AGENTS, name)])
         there, drawn_there, fewest = self._mean([(AGENTS, other) for other in others])
         if min(seeds, fewest) < SEEDS:
-            return NO_POWER, f"difference {here - there:+.2f}, fewer than {SEEDS} seeds of a model"
+            return NO_POWER, f"difference {here - there:+.2f}, fewer than {SEEDS} seeds of each"
         if name in self.strangers:
             return NO_POWER, f"difference {here - there:+.2f}, but {name} did not learn the names"
         low, high = interval(drawn_here - drawn_there)
@@ -144,7 +144,7 @@ class _Pairs:
         room, drawn_room, _ = self._mean(pairs)
         text = f"{ours:.2f} with agents, {room:.2f} between decoders"
         if seeds < SEEDS:
-            return NO_POWER, f"{text}, fewer than {SEEDS} seeds of a model"
+            return NO_POWER, f"{text}, fewer than {SEEDS} seeds of each"
         low, high = interval((drawn - self.chance) / (drawn_room - self.chance))
         share = (ours - self.chance) / (room - self.chance)
         verdict = SUPPORTED if low >= SHARE else NOT_SUPPORTED

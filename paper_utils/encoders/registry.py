@@ -130,7 +130,7 @@ def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
         else:
             present.append(Encoder("trained", family, "hub", checkpoint=name, revision=revision))
     for name, path in profile.encoders.vectors.items():
-        revision = vectors.read(path, texts(profile)["id"]).revision
+        revision = vectors.read(path, *_columns(texts(profile))).revision
         present.append(Encoder("trained", name, "vectors", checkpoint=path, revision=revision))
     return present, missing
 
@@ -162,6 +162,10 @@ def texts(profile: Profile) -> pd.DataFrame:
     return table[["id", "text", "second_text"]]
 
 
+def _columns(asked: pd.DataFrame) -> list[pd.Series]:
+    return [asked[name] for name in ("id", "text", "second_text")]
+
+
 def embed(encoder: Encoder, texts: list[str], model: Any = None, layer: int | None = None,
           table: dict[str, str] | None = None, seed: int = 0,
           device: str = "auto") -> np.ndarray:  # fmt: skip
@@ -186,7 +190,7 @@ def _embed(profile: Profile, folder: Path, *inputs, encoder: dict[str, Any], nam
     elif record.source == "hub":
         model, revision = hub.usable(record.checkpoint, record.family)
     elif record.source == "vectors":
-        *read, _, revision = vectors.read(record.checkpoint, asked["id"])
+        *read, _, revision = vectors.read(record.checkpoint, *_columns(asked))
         if both and read[1] is None:
             raise vectors.VectorsError(f"vectors {record.checkpoint}: has no second names")
         rows = np.concatenate(read[: 1 + both])

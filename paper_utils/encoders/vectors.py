@@ -1,7 +1,8 @@
 """Vectors that any model gave elsewhere, from a file (``notebooks/embed_anywhere.py`` writes one).
 
-``.npz`` with arrays ``ids``, ``vectors`` and perhaps ``second_vectors`` and a text ``source``; or
-``.csv`` or ``.parquet`` with a column ``id``, perhaps ``names`` and ``source``, and numbers.
+``.npz`` with arrays ``ids``, ``vectors`` and perhaps ``second_vectors``, ``texts``,
+``second_texts`` and a text ``source``; or ``.csv`` or ``.parquet`` with a column ``id``, perhaps
+``names``, ``text`` and ``source``, and numbers.  Sentences that are there are held to the run's.
 """
 
 import zipfile
@@ -28,15 +29,18 @@ class VectorsError(ProfileError):
     """A file of vectors that cannot be used; the message is one line that names it."""
 
 
-def read(path: str, ids: Sequence[int] | None = None) -> Vectors:
+def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> Vectors:
     """Rows of a file for exactly ``ids``, in their order (None: for those of its first names).
-    Raises VectorsError: no such file, too large, ids that are missing, unknown or there twice,
-    numbers that are not finite, or rows that are all equal."""
+
+    ``texts``: the sentences of ``ids``, in first and in second names.  Raises VectorsError: no such
+    file, too large, ids that are missing, unknown or there twice, other sentences, numbers that are
+    not finite, or rows that are all equal."""
     file = _file(path)
     try:
         tables, source = _tables(file)
         ids = np.array(tables["first"][0] if ids is None else ids)
-        rows = {name: _rows(name, *table, ids) for name, table in tables.items()}
+        known = dict(zip(NAMES, texts))
+        rows = {name: _rows(name, *table, ids, known.get(name)) for name, table in tables.items()}
         if len({table.shape for table in rows.values()}) > 1:
             raise VectorsError("first and second names differ in width")
     except Exception as error:  # whatever a reader finds in a file from elsewhere
@@ -48,7 +52,8 @@ def read(path: str, ids: Sequence[int] | None = None) -> Vectors:
     return Vectors(rows["first"], rows.get("second"), source, hash_file(file))
 
 
-def _rows(names: str, given: Any, vectors: Any, ids: np.ndarray) -> np.ndarray:
+def _rows(names: str, given: Any, vectors: Any, said: Any, ids: np.ndarray,
+          texts: Sequence[str] | None) -> np.ndarray:  # fmt: skip
     given, vectors = pd.Index(given), np.asarray(vectors, np.float32)
     unknown, absent = given.difference(ids, False), pd.Index(ids).difference(given, False)
     if vectors.ndim != 2 or len(given) != len(vectors) or not vectors.size:
@@ -66,24 +71,31 @@ def _rows(names: str, given: Any, vectors: Any, ids: np.ndarray) -> np.ndarray:
     elif not np.ptp(vectors, axis=0).any():
         problem = "all rows are equal"
     else:
-        return vectors[given.get_indexer(ids)]
+        order = given.get_indexer(ids)
+        pairs = () if said is None or texts is None else zip(ids, np.asarray(said)[order], texts)
+        other = next(((i, a, b) for i, a, b in pairs if a != b), None)
+        if not other:
+            return vectors[order]
+        problem = "id {} is {!r} in the file, but {!r} here".format(*map(str, other))
     raise VectorsError(f"{names} names: {problem}")
 
 
 def _tables(file: Path) -> tuple[dict, str]:
-    """First and second -> their ids and vectors; and the text that names their source."""
+    """First and second -> their ids, vectors and sentences; the text that names their source."""
     if file.suffix == ".npz":
         with np.load(file, allow_pickle=False) as arrays:
-            parts = ("vectors", "second_vectors")[: 1 + ("second_vectors" in arrays)]
-            tables = {n: (arrays["ids"], arrays[part]) for n, part in zip(NAMES, parts)}
+            parts = ("", "second_")[: 1 + ("second_vectors" in arrays)]
+            tables = {n: (arrays["ids"], arrays[f"{part}vectors"], arrays.get(f"{part}texts"))
+                      for n, part in zip(NAMES, parts)}  # fmt: skip
             return tables, str(arrays["source"]) if "source" in arrays else ""
     table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
     source = str(table.pop("source").iloc[0]) if "source" in table else ""
     names = table.pop("names") if "names" in table else pd.Series("first", table.index)
     if strange := set(names) - set(NAMES):
         raise VectorsError(f"names are first or second, not {strange.pop()!r}")
-    ids = table.pop("id")
-    return {n: (ids[names == n], table[names == n]) for n in ("first", *set(names))}, source
+    ids, said = table.pop("id"), table.pop("text") if "text" in table else None
+    return {n: (ids[names == n], table[names == n], None if said is None else said[names == n])
+            for n in ("first", *set(names))}, source  # fmt: skip
 
 
 def _file(path: str) -> Path:

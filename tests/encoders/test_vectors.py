@@ -95,6 +95,28 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("names", ("", "second_"))
+def test_sentences_in_a_file_are_held_to_those_of_the_run(tmp_path, names):
+    texts = [f"go {n}" for n in IDS], [f"approach {n}" for n in IDS]
+    order = IDS[::-1]
+    good = {
+        "ids": order,
+        "vectors": GOOD["vectors"],
+        "second_vectors": GOOD["vectors"],
+        "texts": np.array(texts[0])[order],
+    }
+    good["second_texts"] = np.array(texts[1])[order]
+    path = write(tmp_path / "good.npz", **good)
+    np.testing.assert_allclose(vectors.read(path, IDS, *texts).first, GOOD["vectors"][order])
+    path = write(tmp_path / "other.npz", **good | {f"{names}texts": good[f"{names}texts"][order]})
+    with pytest.raises(vectors.VectorsError, match="id 0 is '[a-z]+ 4' in the file, but"):
+        vectors.read(path, IDS, *texts)
+    table = pd.DataFrame(GOOD["vectors"]).assign(id=IDS, text=texts[0][::-1])
+    table.to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(vectors.VectorsError, match="first names: id 0 is 'go 4' in the file"):
+        vectors.read(str(tmp_path / "other.csv"), IDS, *texts)
+
+
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_used_is_one_line(tmp_path, case):
