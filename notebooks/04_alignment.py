@@ -393,7 +393,7 @@ run.figure(
 #
 # The rules stand in `alignment/verdicts.py`. They were written after prototypes of these tests and before the published
 # run, but for one: that a model which fails the gate is not said to align less, because it has not learned the names, was
-# added after that run was seen, and took a *supported* away. A verdict other than *no power here* is given only where, in
+# added after an earlier run was seen, where it took a *supported* away. A verdict other than *no power here* is given only where, in
 # this very run, the positive controls passed (agents with each other and decoders with each other) and the meaning-free
 # controls stayed near chance. The tests count words and seeds, not instructions; acting counts episodes. The primary
 # verdict reads every model at its last layer; the column beside it reads the preferred layer. The last row is our own
