@@ -201,7 +201,8 @@ class Plan:
         present, missing = registry.public(self.profile)
         made_from = {
             "arguments": self.arguments | {"profile": Path(self.arguments["profile"]).name},
-            "profile": self.profile.model_dump_json(exclude={"compute"}),  # levels in their order
+            # As text: levels in their order.
+            "profile": {"json": self.profile.model_dump_json(exclude={"compute"})},
             "code": {"/".join(path.parts[-2:]): hash_file(path) for path in code},
             "versions": provenance.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
