@@ -280,7 +280,8 @@ run.figure(
 #
 # ## Which words are hard?
 #
-# The figure shows the trained agents' success by word of the instruction. The printed lines name the hardest
+# The figure shows the trained agents' success by word of the instruction. (A verb belongs to one level, so its dot is that
+# level's; so does *door*.) The printed lines name the hardest
 # word of each factor, with its interval.
 
 # %%

@@ -6,9 +6,9 @@
 #
 # **What you'll do** — leave out whole colours, types and verbs; use measures without a map; change k, N and the layer.
 #
-# **What you'll learn** — how far such choices move a number, and that the controls move along.
+# **What you'll learn** — how far such choices move a number; for splits and measures, beside what controls score.
 #
-# **What you'll find** — how far layer and direction move precision@k for one model, beside what separates the models;
+# **What you'll find** — how far precision@k of one model moves with layer and direction alone, and how far models differ;
 # for how many models agents stand above every control, split by split.
 #
 # **What you'll need** — less than a minute as it is; the scores are those of notebook 04.
@@ -149,8 +149,8 @@ layers.pivot(index="reference", columns="layer", values=[*retrieval.DIRECTIONS])
 # %% [markdown]
 # ## Chance, k and N
 #
-# Chance is k/N, so a precision@k without its N says nothing. The table has the same two spaces for other k, and for random
-# subsets of the instructions, which leave fewer to search among and fewer to fit the map on.
+# Chance is k/N, so a precision@k without its N says nothing. The table has the first agent with the first model, forward
+# only, for other k, and for random subsets of the instructions, which leave fewer to search among and fewer to fit the map on.
 
 # %%
 reference = next(e for e in encoders if e.source == "scratch")

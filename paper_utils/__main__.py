@@ -11,6 +11,7 @@ import yaml
 from paper_utils import run
 from paper_utils.config import Profile, ProfileError, available, parse_yaml
 from paper_utils.data import grammar
+from paper_utils.encoders.hub import CheckpointError
 from paper_utils.store import ArtifactError
 
 MOST_SEEDS = 1000
@@ -138,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
-    except (ProfileError, ArtifactError, run.RunError, OSError) as error:  # OSError: a full disk
+    except (ProfileError, ArtifactError, CheckpointError, run.RunError, OSError) as error:
         where = f": {error.filename}" if getattr(error, "filename", None) else ""
         print(f"error: {getattr(error, 'strerror', None) or error}{where}", file=sys.stderr)
         return 2 if isinstance(error, ProfileError) or getattr(error, "usage", False) else 1

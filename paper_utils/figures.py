@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 MODALITY = {"action": "#D55E00", "language": "#0072B2", "vision-language": "#009E73",
             "lexical": "#7F7F7F"}  # fmt: skip
 PAPER = (0.70, 0.73)  # precision@15 with decoders and BLIP, as the paper's abstract gives it
+REPORTED = ("LLaMA", "Qwen", "DeepSeek", "BLIP")
 ACCENTS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 GREY, TOLD = "#7F7F7F", "#CC79A7"  # TOLD: controls that were told the dictionary
 PLAYER = {"expert": "#000000", "trained": "#D55E00", "bilingual": "#0072B2",
@@ -83,7 +84,7 @@ def points(
         axis.set(ylim=limits, title=str(name).replace("_", " "))
         axis.grid(axis="y", linewidth=0.4)
     if len(hues) > 1:
-        widest = max(3, round(size[0] * len(axes) / 1.6))
+        widest = max(3, round(size[0] * len(axes) / 1.4))
         _legend_above(figure, axes[0], ncols=min(len(hues), widest))
     return figure
 
@@ -243,7 +244,8 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.42 * len(headline) + 1.7), sharey=True)
     y, action = np.arange(len(headline))[::-1], MODALITY["action"]
     second = second.set_index("reference").reindex(headline["reference"]).reset_index()
-    axes[0].axvspan(*PAPER, color=action, alpha=0.15, linewidth=0)
+    for row in y[headline["reference"].isin(REPORTED)]:
+        axes[0].fill_betweenx([row - 0.5, row + 0.5], *PAPER, color=action, alpha=0.15, linewidth=0)
     axes[0].text(np.mean(PAPER), len(headline) - 0.45, "as reported", fontsize=8, ha="center")
     axes[0].text(headline["chance"].iloc[0] + 0.01, -0.5, "chance", fontsize=8)
     best = headline[["lexical", "untrained_agent"]].max(axis=1)

@@ -11,8 +11,10 @@ from paper_utils.store import MANIFEST
 
 TEMPLATES = Path(__file__).parent / "templates"
 BOLD = r"\*\*(.+?)\*\*"  # Markdown, as the README shows the answer
-LAYERS = {"last": "the last layer, fixed beforehand",
-          "gate": "the layer that each model's own two names prefer"}  # fmt: skip
+LAYERS = {
+    "last": "the last layer, fixed beforehand",
+    "gate": "the layer where each model's own vectors best match the two names (exploratory)",
+}
 
 
 def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
@@ -54,8 +56,10 @@ def answer(results: dict) -> list[str]:
         "decoders and BLIP, less with CLIP and BERT. The best controls that cannot know a meaning "
         "(word counts, edit distance, untrained agents) score "
         f"{_span(pd.concat([lexical, naive], axis=1).max(axis=1))}. Agents are clearly above them "
-        f"for {sum(rows['gap_low'] > 0)} of {len(rows)} models; untrained agents are above trained "
-        f"ones for {sum(naive > rows['value'])}."
+        f"for {sum(rows['gap_low'] > 0)} of {len(rows)} models. With the same models before any "
+        f"training, agents score {_span(rows['untrained_reference'])}. The direction matters: "
+        f"{_span(rows['forward'])} from agent to model, {_span(rows['backward'])} from model to "
+        "agent; the abstract gives none."
     ]
     second = pd.DataFrame(results["second_names"]).query("names == 'second'")
     learned = second["second_kind"].isin(["trained", "bilingual"])
@@ -77,7 +81,7 @@ def answer(results: dict) -> list[str]:
             "**Second names.** The rotation is fitted on sentences in first names (red ball) and "
             "tested on other sentences in second names (crimson sphere), so that shared words "
             f"cannot help. The right colour out of six (chance {chance:.2f}): {'; '.join(parts)}. "
-            f"Controls that do not know the second names reach {reach}."
+            f"Controls that were given no tie between the names reach {reach}."
         )
     acts = pd.DataFrame(results["transfer"]).query("names == 'second'")
     acts = acts[acts["level"].isin(["PickupLoc", "PutNextLocal"])]
@@ -86,16 +90,22 @@ def answer(results: dict) -> list[str]:
         best, rival = (rates.loc[kind].iloc[:, 0].idxmax() for kind in ("reference", "control"))
         said = [", ".join(f"{rate:.0%} on {level}" for level, rate in rates.loc[which].items())
                 for which in (("reference", best), ("control", rival))]  # fmt: skip
-        first = acts[(acts["kind"] == "reference") & (acts["level"] == rates.columns[0])]
-        ahead = first["p"] <= 0.01
+        success = pd.DataFrame(results["success"]).query("player == 'random'").set_index("level")
+        compared = []
+        for level in rates.columns:
+            each = acts[(acts["kind"] == "reference") & (acts["level"] == level)]
+            ahead = each["source"][each["p"] <= 0.01]
+            compared.append(f"{len(ahead)} of {len(each)} models are ahead of the best control on "
+                            f"{level}" + f" ({', '.join(ahead)})" * bool(len(ahead)))  # fmt: skip
+        chance = ", ".join(f"{success['success'][level]:.0%}" for level in rates.columns)
         sentences.append(
             "**Acting on another model's sentence.** An agent is given a mapped vector of an "
             f"instruction in words that it never heard. With {best}'s vectors it succeeds in "
-            f"{said[0]}; with those of the best control ({rival}) in {said[1]}. {sum(ahead)} of "
-            f"{len(ahead)} models are ahead of the best control on {rates.columns[0]}."
+            f"{said[0]}; with those of the best control ({rival}) in {said[1]}; by random moves in "
+            f"{chance}. {'; '.join(compared)}."
         )
     verdicts = pd.DataFrame(results["verdicts"])
-    said = [f"at {name}, {_counts(verdicts[column].iloc[:-1])}" for (_, name), column in
+    said = [f"at {name}: {_counts(verdicts[column].iloc[:-1])}" for (_, name), column in
             zip(LAYERS.items(), ("verdict", "verdict_gate_layer"))]  # fmt: skip
     sentences.append(f"**Verdicts, by rule.** Of the paper's {len(verdicts) - 1} claims, "
                      f"{'; '.join(said)}. That an agent can act on another model's sentence, our "
@@ -145,8 +155,9 @@ def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
     return [
         ("The paper's claims, and one of ours, judged by rule",
          verdicts[list(claims)].rename(columns=claims)),
-        (f"Second names: bilingual agents with everyone (k = {k} of {count}; choices of 6 colours, "
-         "3 types, verb, place, order of 2)",
+        (f"Second names: bilingual agents with everyone, last layer (k = {k} of {count}; chance of "
+         "colour 1/6, type 1/3, verb 1/2, place 1/4, order 1/2; where agents with each other are "
+         "at chance, a column tests nothing)",
          second.map("{:.2f}".format).reset_index().rename_axis(columns=None)),
         (f"The paper's measure: held-out precision@{k} with the trained agents, N = {count}",
          alignment[list(scores)].rename(columns=scores)),

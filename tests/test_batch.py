@@ -5,7 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from commands import ROOT, command
+from commands import ROOT
 
 from paper_utils import batch, run
 from paper_utils.__main__ import overrides, seeds
@@ -108,29 +108,3 @@ def test_verdicts_are_counted_over_runs():
         {"claim": "b", "setting": "x", "verdict": "supported in 1 of 1 runs",
          "verdict_gate_layer": ""},
     ]  # fmt: skip
-
-
-@pytest.mark.xdist_group("cluster")
-def test_a_failing_run_does_not_stop_the_others(smallest, tmp_path):
-    """Two runs, one of which cannot write."""
-    out = tmp_path / "out"
-    spoilt = out / "here" / "cloning.epochs=2" / "seed0"
-    (spoilt / "index.html").mkdir(parents=True)  # where a file belongs
-    (spoilt / "manifest.json").write_text("{}")
-    done = command(
-        "paper_utils", "batch", "--profile", smallest, "--seeds", "0", "--out",
-        str(out / "here"), "--set", "cloning.epochs=1,2", store=tmp_path / "store",
-    )  # fmt: skip
-    assert done.returncode == 1, done.stdout + done.stderr
-    (failed,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
-    assert "epochs=2" in failed and "Is a directory" in failed
-    summary = pd.read_csv(out / "here" / "summary.csv")
-    assert set(summary["measure"]) == {
-        "success", "precision@k", "gap to the best control", "colour in second names"
-    }  # fmt: skip
-    assert (summary["runs"] == 1).all() and (summary["setting"] == "cloning.epochs=1").all()
-    assert summary["low"].isna().all()  # no interval from one run
-    assert (out / "here" / "summary.png").stat().st_size > 5000
-    verdicts = pd.read_csv(out / "here" / "verdicts.csv")
-    assert verdicts["verdict"].str.endswith(" in 1 of 1 runs").all()
-    assert verdicts["claim"][0] in done.stdout

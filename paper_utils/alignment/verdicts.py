@@ -1,8 +1,9 @@
 """Each claim of the paper judged by rule, from the test of second names and from transfer.
 
-The rules came after prototypes and before the run that they judge.  A verdict is *supported*,
-*opposite found*, *not supported*, or *no power here*: the last wherever the instrument's own
-controls fail, or differences between seeds are not known.  Units are words and seeds, not rows.
+The rules came after prototypes and were revised between runs, as notebook 04 says.  A verdict is
+*supported*, *opposite found*, *not supported* (the bar was missed; no evidence of absence), or *no
+power here*: wherever the instrument's own controls fail, or differences between seeds are not
+known.  Units are words and seeds, not rows.
 """
 
 from collections.abc import Sequence
@@ -145,6 +146,8 @@ class _Pairs:
         text = f"{ours:.2f} with agents, {room:.2f} between decoders"
         if seeds < SEEDS:
             return NO_POWER, f"{text}, fewer than {SEEDS} seeds of each"
+        if room - self.chance < NEAR:
+            return NO_POWER, f"{text}: too near chance"
         low, high = interval((drawn - self.chance) / (drawn_room - self.chance))
         share = (ours - self.chance) / (room - self.chance)
         verdict = SUPPORTED if low >= SHARE else NOT_SUPPORTED
