@@ -366,7 +366,7 @@ HTML(figures.slider(film))
 # Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there.
 # Worked solutions are in `solutions.md`, beside this notebook.
 #
-# 1. Tell the first agent, in each of the first 64 evaluation episodes of the first level, the instruction of
+# 1. Tell the first agent, in each of the first 32 evaluation episodes of the first level, the instruction of
 #    the *next* episode (`evaluation.evaluate` takes `vectors`, a function of the instructions). What is its
 #    success? Whose does it resemble?
 # 2. Tell it the right instruction with its words *in reverse order*. Its success on the same episodes?

@@ -19,7 +19,7 @@ from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.registry import EMBEDDING, REFERENCE, records
 from paper_utils.run import Run
 
-EPISODES = 64
+EPISODES = 32
 LONG = 25
 
 
