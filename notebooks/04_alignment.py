@@ -15,13 +15,13 @@
 # **What you'll find** — what encoders that have learned nothing score by the paper's measure; and which models still agree
 # with the agents where shared words cannot help. Both are printed below, by code, for whichever run you are reading.
 #
-# **What you'll need** — as it is, a minute: the scores are published. `laptop` computes everything from nothing in about
-# ten minutes on two cores. Reference models here are trained from scratch on our small world, unless they are labelled
+# **What you'll need** — as it is, a minute: the scores are published. `laptop` computes everything from nothing in
+# 10 to 20 minutes on two cores. Reference models here are trained from scratch on our small world, unless they are labelled
 # otherwise.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds; with another seed or override it trains for hours: for
-# these take "laptop" (about ten minutes for all notebooks) or "smoke" (one).
+# these take "laptop" (10 to 20 minutes for all notebooks) or "smoke" (one).
 profile = "release"
 seed = 0
 overrides = {}  # for example {"alignment.k": 5}
