@@ -123,12 +123,6 @@ def _counts(verdicts: pd.Series) -> str:
     return ", ".join(f"{number} {verdict}" for verdict, number in verdicts.value_counts().items())
 
 
-def _second_names(results: dict) -> pd.DataFrame:
-    """Scores in second names of the encoders' last layers, means over seeds."""
-    rows = pd.DataFrame(results["second_names"])
-    return rows[(rows["names"] == "second") & (rows["layer"] == "last")]
-
-
 def _span(values: pd.Series) -> str:
     low, high = f"{values.min():.2f}", f"{values.max():.2f}"
     return low if low == high else f"{low} to {high}"
@@ -144,7 +138,8 @@ def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
               "chance": "chance", "bag_of_words": "bag of words", "lexical": "best lexical",
               "untrained_agent": "untrained agent"}  # fmt: skip
     verdicts = pd.DataFrame(results["verdicts"])
-    second = _second_names(results).pivot_table("value", "second", "measure", sort=False)
+    second = pd.DataFrame(results["second_names"]).query("names == 'second' and layer == 'last'")
+    second = second.pivot_table("value", "second", "measure", sort=False)
     alignment, success = (
         pd.DataFrame(results[name]).apply(lambda c: c.map(number) if c.dtype == float else c)
         for name in ("alignment", "success")

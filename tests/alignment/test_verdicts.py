@@ -1,6 +1,6 @@
 """The rules give each of the four verdicts where it is due, and none where a control fails."""
 
-from itertools import combinations_with_replacement
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 import pandas as pd
@@ -98,6 +98,19 @@ def test_who_did_not_learn_the_names_is_not_said_to_align_less():
 def test_differences_between_models_need_three_seeds():
     verdict = judged(seeds=2)
     assert verdict[:2] == [SUPPORTED] * 2 and verdict[2:5] == [NO_POWER] * 3
+    fewer = table()  # two agents, three seeds of each model
+    third = f"{verdicts.AGENTS} #2"
+    fewer = fewer[(fewer["first"] != third) & (fewer["second"] != third)]
+    verdict = verdicts.judge(fewer, transfer(), gate())["verdict"].tolist()
+    assert verdict[:2] == [SUPPORTED] * 2 and verdict[2:5] == [NO_POWER] * 3
+
+
+def test_a_share_of_nothing_is_not_taken():
+    decoders = combinations(("LLaMA", "Qwen", "DeepSeek"), 2)
+    near = table({frozenset(pair): 0.19 for pair in decoders}).assign(p=1 / 720)
+    near.loc[near["second_group"] == verdicts.RANDOM, "p"] = 0.5
+    row = verdicts.judge(near, transfer(), gate()).iloc[4]
+    assert row["verdict"] == NO_POWER and "too near chance" in row["because"]
 
 
 def test_acting_needs_two_references_ahead_of_the_best_control_and_a_ceiling():
