@@ -10,7 +10,7 @@ import pandas as pd
 from paper_utils.store import MANIFEST
 
 TEMPLATES = Path(__file__).parent / "templates"
-BOLD = r"\*\*(.+?)\*\*"  # Markdown, as the README shows the answer
+EMPHASIS = r"(\*+)(.+?)\1"  # **bold** and *italic*, as the README shows the answer
 LAYERS = {
     "last": "the last layer, fixed beforehand",
     "gate": "the layer where each model's own vectors best match the two names (exploratory)",
@@ -37,7 +37,7 @@ def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict
     listed = sorted(name for name in files if name.startswith("tables/"))
     index = templates.get_template("index.html").render(
         results=results, facts=facts, titles=titles, tables=tables(results),
-        answer=[Markup(re.sub(BOLD, r"<b>\1</b>", str(escape(line))))  # noqa: S704  (escaped)
+        answer=[Markup(re.sub(EMPHASIS, r"<b>\2</b>", str(escape(line))))  # noqa: S704  (escaped)
                 for line in answer(results)],
         models=models(results), files=[*listed, "results.json", "provenance.json", MANIFEST],
         images={Path(n).stem: n for n in files if n.endswith((".png", ".gif"))},
@@ -171,7 +171,7 @@ def models(results: dict) -> str:
 def headline(folder: Path) -> str:
     """What a run prints when it is done."""
     results = json.loads((folder / "results.json").read_text())
-    lines = ["", *(re.sub(BOLD, r"\1", line) for line in answer(results)), ""]
+    lines = ["", *(re.sub(EMPHASIS, r"\2", line) for line in answer(results)), ""]
     for title, table in tables(results):
         shown = table.drop(columns="because", errors="ignore")
         lines += [title, shown.to_string(index=False), ""]

@@ -48,4 +48,5 @@ def test_the_answer_of_a_run_and_of_one_that_found_otherwise(smoke):
         row["gap_low"] = 0.1
     check(results)
     page = (smoke[0] / "index.html").read_text()
+    assert "<b>No power here</b>" in page and "*" not in page.split("</style>")[1] + smoke[2]
     assert page.index("judged by rule") < page.index("<h2>Figures") < page.index("<h2>Tables")
