@@ -54,7 +54,7 @@ release: $(READY)
 	@$(BIN)/python tools/publish.py
 
 bench: $(READY)
-	@for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in tests/benchmarks/*_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV) runs

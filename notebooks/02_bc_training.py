@@ -132,17 +132,17 @@ display(
     .mean()
     .round(3)
 )
-losses = curves.melt(
-    ["condition", "agent", "step"], ["validation_loss", "train_loss"], "loss", "nats"
-)
+losses = curves.rename(columns={"validation_loss": "validation", "train_loss": "training"})
+losses = losses.melt(["condition", "agent", "step"], ["validation", "training"], "episodes", "loss")
 grid = sns.relplot(
-    losses, x="step", y="nats", hue="condition", style="loss", units="agent", estimator=None,
+    losses, x="step", y="loss", hue="condition", style="episodes", units="agent", estimator=None,
     kind="line", palette=figures.PLAYER, height=3.2, aspect=1.6,
 )  # fmt: skip
+grid.set_axis_labels("step of the optimiser", "loss, nats per action")
 run.figure(
     grid.figure,
     "02_curves",
-    "Losses (cross-entropy per step); the instructions of shuffled agents belong to other episodes.",
+    "Cross-entropy of the expert's actions; the instructions of shuffled agents belong to other episodes.",
 )
 right = curves[curves["condition"] == "trained"].filter(regex="step|accuracy")
 right.columns = right.columns.str.removeprefix("accuracy ")
@@ -303,10 +303,12 @@ for factor in ("verb", "colour", "type", "location"):
             for which, row in zip(("hardest", "easiest"), ends)
         ),
     )
+by_word = pd.concat(by_word)
+least = by_word["low"].min()
 run.figure(
-    figures.points(pd.concat(by_word), "word", "success", "player", "factor"),
+    figures.points(by_word, "word", "success", "player", "factor", limits=(1.05 * least - 0.05, 1)),
     "02_factors",
-    "Success of the trained agents by word; intervals: Wilson, 95 %.",
+    f"Success of the trained agents by word (the scale begins near {least:.2f}); intervals: Wilson, 95 %.",
 )
 
 # %% [markdown]

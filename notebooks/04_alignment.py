@@ -203,28 +203,19 @@ run.figure(
     "seeds of each model, a rough guide with so few.",
 )  # fmt: skip
 kinds = {e.group: e for e in reversed(everyone)}
-passed = [
-    n for n in dict.fromkeys(last["second_group"]) if kinds[n].kind in ("trained", "bilingual")
-]
-order = passed + [n for n in dict.fromkeys(last["second_group"]) if n not in passed]
-inside = (oriented["names"] == "second") & (oriented["layer"] == "last")
-for end in ("first", "second"):
-    inside &= oriented[f"{end}_group"].isin(verdicts.DECODERS)
+controls = [n for n in dict.fromkeys(last["second_group"]) if kinds[n].kind not in figures.LEARNED]
+learners = [n for n in dict.fromkeys(last["second_group"]) if n not in controls]
 pair = "decoders with each other"
-last = pd.concat([last, oriented[inside].assign(second_group=pair)]) if inside.any() else last
-order.insert(len(passed), pair)
-colours = {
-    n: figures.TOLD
-    if kinds[n].kind == "told"
-    else figures.MODALITY[kinds[n].modality if n in passed else "lexical"]
-    for n in order
-    if n != pair
-}
-colours |= {pair: figures.MODALITY["language"]}
+ends = oriented[["first_group", "second_group"]].isin(verdicts.DECODERS).all(axis=1)
+inside = oriented[ends & (oriented["names"] == "second") & (oriented["layer"] == "last")]
+rows = pd.concat([part for part in (last, inside.assign(second_group=pair)) if len(part)])
+colours = {n: figures.tint(encoder) for n, encoder in kinds.items()}
+colours[pair] = figures.MODALITY["language"]
 shown = {"precision_at_k": f"precision@{k}", "colour": "colour of six", "order": "order of two"}
 chances = last.groupby("measure")["chance"].mean().to_dict()
 run.figure(
-    figures.dots(last.rename(columns={"second_group": "encoder"}), shown, order, colours, chances),
+    figures.dots(rows.rename(columns={"second_group": "encoder"}), shown,
+                 [*learners, *[pair] * bool(len(inside)), *controls], "share right", colours, chances),
     "04_second_names",
     "Second names: bilingual agents with every encoder, at the last layer; and decoders with each other, the positive "
     "control of language models (of one family and of two). Large dots are means over pairs of seeds, dotted lines chance.",
@@ -248,7 +239,7 @@ views = {"first names": agents[agents["names"] == "first"]} | {
     for layer in ("last", "gate", "0")
 }
 wide = pd.concat(views, names=["view"]).reset_index(level=0)
-wide = wide[wide["measure"].isin(["colour", "order"]) & wide["second_group"].isin(passed)]
+wide = wide[wide["measure"].isin(["colour", "order"]) & wide["second_group"].isin(learners)]
 summary = (
     agents.groupby(["names", "layer", "second_group", "second_kind", "second_source", "measure"], sort=False)
     .agg(value=("value", "mean"), low=("value", "min"), high=("value", "max"), p=("p", "max"),
@@ -284,14 +275,14 @@ with_agents = last[last["measure"] == "colour"].assign(
     measure="agents", encoder=last["second_group"]
 )
 tied = pd.concat([own, with_agents], ignore_index=True)[["encoder", "measure", "value"]]
-learners = [*passed, *(g for g in order if g != pair and kinds[g].kind == "dialect")]
+learners += [name for name in controls if kinds[name].kind == "dialect"]
 tied = tied[tied["encoder"].isin(learners)]
 tied = tied.assign(encoder=tied["encoder"].map(named))
 tints = {named(g): figures.MODALITY[kinds[g].modality] for g in learners}
 run.table(tied, "04_ties")
 run.figure(
-    figures.dots(tied, {"own": "its own two names", "agents": "with the agents"}, list(tints), tints,
-                 dict.fromkeys(["own", "agents"], chances["colour"])),
+    figures.dots(tied, {"own": "its own two names", "agents": "with the agents"}, list(tints),
+                 "colour of six: share right", tints, dict.fromkeys(["own", "agents"], chances["colour"])),
     "04_ties", "Choice of colour among six, in a learner's own space and with the agents. In dialects the words alone "
     "hold no tie between two names. Dotted: chance.",
 )  # fmt: skip
@@ -303,7 +294,8 @@ run.figure(
 # space, and let the agent act in fresh episodes. These agents heard first names only. The map (ridge, its strength chosen
 # by cross-validation) is fitted on sentences in first names; the agent then gets the mapped vector of *another* sentence
 # in **second names, words that it never heard** (the model that gave the vector did). The figure shows success per level.
-# Compare the grey dots: where even controls often succeed, success says little.
+# Compare the grey dots and the dotted line, what random moves reach (notebook 02): where these often succeed, success
+# says little.
 
 # %%
 plays = transfer.plays(run.profile, available)
@@ -313,17 +305,17 @@ unheard = transferred[transferred["names"] == "second"]
 place = {"agent": 0, "reference": 1, "told": 2, "control": 3}
 kind = unheard.groupby("source", sort=False)["kind"].first()
 acted = sorted(kind.index, key=lambda name: place[kind[name]])
-tints = {
-    n: figures.TOLD if kind[n] == "told"
-    else figures.MODALITY["lexical" if kind[n] == "control" else kinds[n].modality] for n in acted
-}  # fmt: skip
+names = run.profile.data.levels
+moves = [{"player": "random", "agent": 0, "level": level} for level in names]
+floors = [part["success"].mean() for part in run.get_many(evaluation.EVALUATION, moves)]
 run.figure(
     figures.dots(
         unheard.rename(columns={"source": "encoder", "level": "measure", "success": "value"}),
-        {level: level for level in run.profile.data.levels}, acted, tints, {},
+        dict(zip(names, names)), acted, "success", colours, dict(zip(names, floors)),
     ),
     "04_transfer", "Success of agents on mapped vectors of sentences in words that they never heard. Orange: vectors of "
-    "bilingual agents, the ceiling; grey and pink: controls. Intervals: Wilson, 95 %, over episodes.",
+    "bilingual agents, the ceiling; grey and pink: controls; dotted: random moves. Intervals: Wilson, 95 %, over "
+    "episodes.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -409,16 +401,8 @@ run.figure(
 # perfectly: more than one is no surprise.
 
 # %%
-read_at = {"last": gate[gate["layer"] == "last"], "gate": gate[gate["layer"] == preferred]}
-judged, beside_judged = (verdicts.judge(oriented[oriented["layer"] == layer], transferred, own)
-                         for layer, own in read_at.items())  # fmt: skip
-judged = judged.assign(
-    paper_measure=verdicts.paper_measure(headline, control),
-    verdict_gate_layer=beside_judged["verdict"], because_gate_layer=beside_judged["because"],
-    positive_control_gate_layer=beside_judged["positive_control"],
-    negative_controls_gate_layer=beside_judged["negative_controls"],
-)  # fmt: skip
-judged.loc[judged.index[-1], [name for name in judged if name.endswith("_gate_layer")]] = ""
+judged = verdicts.judge_layers(oriented, transferred, gate)
+judged.insert(1, "paper_measure", verdicts.paper_measure(headline, control))
 run.table(judged, "04_verdicts")
 with pd.option_context("display.max_colwidth", None):
     display(judged.set_index("claim"))

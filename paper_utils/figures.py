@@ -26,6 +26,9 @@ PLAYER = {"expert": "#000000", "trained": "#D55E00", "bilingual": "#0072B2",
 NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B3FA0",
          "yellow": "#E6C200", "grey": "#7F7F7F", "(none)": "#000000"}  # fmt: skip
 CHANCE = {"color": "black", "linestyle": ":", "linewidth": 1}
+LEARNED = ("trained", "bilingual")  # kinds of encoders that are no controls
+PANELS = {"mutual_knn": "mutual k-NN", "linear_cka": "linear CKA", "rsa": "RSA",
+          "in_sample": "in sample", "verb_type": "verb with type"}  # fmt: skip
 
 # Grids of seaborn lay themselves out, and say so.
 warnings.filterwarnings("ignore", message="The figure layout has changed to tight")
@@ -36,6 +39,13 @@ sns.set_theme(style="ticks", context="paper", font_scale=1.1, rc={
     "figure.constrained_layout.use": True, "legend.frameon": False, "pdf.fonttype": 42,
     "svg.hashsalt": "paper",
 })  # fmt: skip
+
+
+def tint(encoder) -> str:
+    """The colour of an encoder's record: its modality's, or a control's, told or not."""
+    if encoder.kind == "told":
+        return TOLD
+    return MODALITY[encoder.modality if encoder.kind in LEARNED else "lexical"]
 
 
 def _points(axis, at, rows: pd.DataFrame, column: str, along: str = "y", **how) -> None:
@@ -59,15 +69,17 @@ def points(
     table: pd.DataFrame, x: str, y: str, hue: str, panel: str | None = None, *,
     colours: dict[str, str] | None = None, line: float | None = None, columns: int = 4,
     size: tuple[float, float] = (2.9, 2.7), limits: tuple[float, float] | None = None,
+    label: str = "",
 ) -> Figure:  # fmt: skip
     """Values of column ``y`` by category ``x``, a colour per ``hue``, a panel per ``panel``.
 
-    Intervals are drawn where the table has them (low, high); ``line``: dotted across, as chance."""
-    names = list(dict.fromkeys(table[panel])) if panel else [y]
+    Intervals are drawn where the table has them (low, high); ``line``: dotted across, as chance;
+    ``label``: what ``y`` is."""
+    names = list(dict.fromkeys(table[panel])) if panel else [""]
     hues = list(dict.fromkeys(table[hue]))
     colours = colours or dict(zip(hues, cycle([*ACCENTS, GREY])))
     figure, axes = _panels(len(names), columns, *size, sharey=limits is not None)
-    for axis, name in zip(axes, names):
+    for i, (axis, name) in enumerate(zip(axes, names)):
         part = table[table[panel] == name] if panel else table
         places = list(dict.fromkeys(part[x]))
         for number, one in enumerate(hues):
@@ -81,7 +93,8 @@ def points(
             axis.axhline(line, **CHANCE)
         slant = {"rotation": 35, "ha": "right"} if len(names) > 1 or len(places) > 6 else {}
         axis.set_xticks(range(len(places)), places, fontsize=8.5, **slant)
-        axis.set(ylim=limits, title=str(name).replace("_", " "))
+        axis.set(ylim=limits, title=PANELS.get(name, str(name)))
+        axis.set_ylabel("" if i % columns else label or y)
         axis.grid(axis="y", linewidth=0.4)
     if len(hues) > 1:
         widest = max(3, round(size[0] * len(axes) / 1.4))
@@ -173,9 +186,10 @@ def attention(film, steps: Sequence[int]) -> Figure:
 
 
 def slider(film) -> str:
-    """HTML: `look` at every step of an episode, with a slider to move through it."""
+    """HTML: `look` at every step of an episode (at most 60), with a slider to move through it."""
     figure, axis = plt.subplots(figsize=(3, 3.2))
-    moving = FuncAnimation(figure, lambda step: look(axis, film, step), frames=len(film.actions))
+    steps = min(len(film.actions), 60)
+    moving = FuncAnimation(figure, lambda step: look(axis, film, step), frames=steps)
     page = moving.to_jshtml(fps=2, default_mode="once")
     plt.close(figure)
     # Its buttons need icons from elsewhere; a random name would differ in every run.
@@ -262,10 +276,11 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     return figure
 
 
-def dots(table: pd.DataFrame, panels: dict[str, str], order: Sequence[str],
+def dots(table: pd.DataFrame, panels: dict[str, str], order: Sequence[str], label: str,
          colours: dict[str, str], chances: dict[str, float]) -> Figure:  # fmt: skip
     """A panel per measure, a row per encoder: seeds as small dots and their mean as a large one, or
-    intervals.  ``table``: columns encoder, measure, value; low and high, where there are any."""
+    intervals.  ``table``: columns encoder, measure, value; low and high, where there are any;
+    ``label``: what the values are."""
     size = (2.5 * len(panels) + 2, 0.25 * len(order) + 1.1)
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
     y = dict(zip(order, range(len(order))[::-1]))
@@ -280,7 +295,7 @@ def dots(table: pd.DataFrame, panels: dict[str, str], order: Sequence[str],
             axis.plot(each["value"].mean(), y[name], "o", color=colours[name], markersize=6)
         if measure in chances:
             axis.axvline(chances[measure], **CHANCE)
-        axis.set(title=title, xlim=(-0.03, 1.03))
+        axis.set(title=title, xlim=(-0.03, 1.03), xlabel=label)
         axis.grid(axis="x", linewidth=0.4)
     axes[0, 0].set_yticks(list(y.values()), list(y))
     return figure

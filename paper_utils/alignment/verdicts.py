@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.alignment.inference import holm, interval, seed_bootstrap
-from paper_utils.alignment.study import MODELS, by_seed
+from paper_utils.alignment.study import MODELS, by_seed, chosen_layers
 from paper_utils.encoders.families import FAMILIES
 
 SUPPORTED, OPPOSITE = "supported", "opposite found"
@@ -68,6 +68,21 @@ def judge(second: pd.DataFrame, transfer: pd.DataFrame, gate: pd.DataFrame) -> p
     return pd.DataFrame(judged, columns=COLUMNS)
 
 
+def judge_layers(second: pd.DataFrame, transfer: pd.DataFrame, gate: pd.DataFrame) -> pd.DataFrame:
+    """`judge` at the last layer; columns that end in ``_gate_layer`` hold what it says where every
+    model is read at its own `chosen_layers`.  (Our own claim reads the last layer only.)"""
+    preferred = gate["encoder"].map(chosen_layers(gate))
+    last, chosen = (judge(second[second["layer"] == name], transfer, gate[gate["layer"] == layer])
+                    for name, layer in (("last", "last"), ("gate", preferred)))  # fmt: skip
+    chosen = chosen.drop(columns="claim").add_suffix("_gate_layer")
+    chosen.iloc[-1] = ""
+    return last.join(chosen)
+
+
+def _p(value: float) -> str:
+    return f"p {value:.3f}" if value >= 0.001 else "p < 0.001"
+
+
 class _Pairs:
     """Oriented scores of one measure by pair, and the same choice between own names."""
 
@@ -112,7 +127,7 @@ class _Pairs:
         random = self.between(first, [RANDOM])["value"].max()
         means, least = groups["value"].mean(), groups["value"].min()
         holds = all(adjusted[n] <= ALPHA and least[n] > random for n in means.index)
-        because = "; ".join(f"{n} {means[n]:.2f} (p {adjusted[n]:.3f})" for n in means.index)
+        because = "; ".join(f"{n} {means[n]:.2f} ({_p(adjusted[n])})" for n in means.index)
         text = f"colour of six, chance {self.chance:.2f}, random at most {random:.2f}: {because}"
         return SUPPORTED if holds else NOT_SUPPORTED, text
 
@@ -164,8 +179,7 @@ def _transfers(transfer: pd.DataFrame) -> tuple[str, str, str, str]:
     ahead = references[(references["success"] > best["success"]) & (references["p"] <= ALPHA)]
     positive = f"agents that know both names {agents['success'].mean():.2f}"
     negative = f"best of {len(controls)}: {best['source']} {best['success']:.2f}"
-    because = ", ".join(f"{r.source} {r.success:.2f} (p {r.p:.3f})"
-                        for r in references.itertuples())  # fmt: skip
+    because = ", ".join(f"{r.source} {r.success:.2f} ({_p(r.p)})" for r in references.itertuples())
     if agents["success"].min() <= best["success"]:
         return NO_POWER, positive, negative, because
     verdict = SUPPORTED if ahead["source"].nunique() >= 2 else NOT_SUPPORTED

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from record import record
 from torch import nn
 from torch.nn import functional as F
 
@@ -113,9 +114,11 @@ def main() -> None:
             rates["film"].append(throughput(film, episodes, batches, 2 * least))
         for name, found in rates.items():
             print(f"  {name}: {np.median(found[1:]):,.0f} transitions/s")
-        print(f"  ratio {np.median(np.divide(rates['ours'][1:], rates['film'][1:])):.1f}")
+        ratio = np.median(np.divide(rates["ours"][1:], rates["film"][1:]))
+        record("cloning", f"our policy trains on {np.median(rates['ours'][1:]):,.0f} transitions a "
+               f"second, {ratio:.0f} times as many as one with FiLM and an LSTM")  # fmt: skip
 
-        for minutes in map(float, options.minutes.split(",")):
+        for minutes in map(float, filter(None, options.minutes.split(","))):
             per_epoch = len(episodes.actions) / np.median(rates["ours"][1:])
             epochs = max(1, round(60 * minutes / per_epoch))
             torch.manual_seed(0)

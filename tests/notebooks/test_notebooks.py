@@ -80,6 +80,7 @@ def test_the_plain_nbval_command_finds_what_is_published():
 def test_nbval_fails_where_a_published_result_was_changed(tmp_path):
     notebook = nbformat.read(BUILT[0], as_version=4)
     (cell,) = [c for c in notebook.cells if TAG in c.metadata.get("tags", [])]
+    del notebook.cells[notebook.cells.index(cell) + 1 :]
     text = "".join(output["text"] for output in cell.outputs)
     assert "N = 439" in text
     cell.outputs[0]["text"] = cell.outputs[0]["text"].replace("N = 439", "N = 440")
@@ -133,6 +134,7 @@ def test_the_solutions_are_right(smoke, tmp_path, monkeypatch, capsys, path):
 @pytest.mark.xdist_group("smoke")
 def test_jupyter_execute(tmp_path):
     notebook = nbformat.read(BUILT[0], as_version=4)
+    del notebook.cells[16:]  # the rest, nbval executes
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
