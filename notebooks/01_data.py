@@ -256,7 +256,7 @@ pd.Series(names_table, name="second name").to_frame().T
 
 # %% [markdown]
 # The two languages share no word but *the* (asserted above). Who ties the two names of a thing together? In
-# *mention* texts each mention draws its name, so one story calls a ball by both, and a reader can find out. In
+# *mention* texts each mention picks a name at random, so one story uses both, and a reader can connect them. In
 # *dialect* texts a whole story, episode or caption speaks one of the two. Words alone then hold no tie: only
 # what is seen or done can show that both name one colour. Language models read mentions. Vision-language
 # models see captions, and bilingual agents hear instructions, in dialects.
@@ -298,8 +298,7 @@ pd.Series(starts, index=uses, name="seeds").to_frame()
 # Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there.
 # Worked solutions are in `solutions.md`, beside this notebook.
 #
-# 1. Add the level `GoTo` to the levels of this run. How many instructions are there then
-#    (`grammar.instructions`)?
+# 1. How large would k have to be for chance alone to reach the 0.70 of the abstract, with all instructions together?
 # 2. How many would `SynthLoc` add to the levels of this run, and what happens to chance?
 # 3. Find an episode in which the expert takes more than 25 steps, and film it. What made it so long? Answer
 #    with `("level", seed)`.

@@ -9,7 +9,7 @@
 # cloning, play fresh episodes with it, and do the same with the control agents.
 #
 # **What you'll learn** — how *one* vector carries all the language; why the accuracy of single actions does
-# not tell the success of episodes; what an agent can do that was trained with the wrong instructions.
+# not tell the success of episodes; what an agent trained on the wrong instructions can do.
 #
 # **What you'll find** — how often each agent does what it is told, beside an expert, a random player and
 # agents whose instructions were useless; and what an agent makes of combinations of
@@ -113,8 +113,8 @@ print(f"{count:,} parameters, {language:,} of them in the instruction encoder")
 #   level, and for `cloning.shuffled_epochs` epochs. It sees the same words, scenes and actions, only not
 #   together;
 # - **held-out**: cloned from the episodes whose instruction names none of the compositions printed below, so
-#   it may hear *red* and it may hear *ball*, but never *red ball*. It passes over its fewer episodes more
-#   often, and so takes about as many steps;
+#   it may hear *red* and it may hear *ball*, but never *red ball*. Having fewer episodes, it makes
+#   more passes, and so takes about as many steps;
 # - **untrained**: an agent before its first step;
 # - **bilingual**: like the trained ones, but each episode's instruction is in first names or, as often, in
 #   second names (notebook 01). Never in both: only the scene and the actions can tell that both name one
@@ -210,7 +210,7 @@ same = (again["success_x"] == again["success_y"]).groupby(again["level"]).mean()
 print(f"{len(again)} episodes played again, at least 95 % end the same way: {(same >= 0.95).all()}")
 
 # %% [markdown]
-# Read the table from the bottom row up. The **random** player is the floor: what random moves achieve on
+# Read the table from the bottom row up. The **random** player shows what random moves achieve on
 # that level. The **untrained** agent always takes its most probable action, so it tends to
 # repeat itself. The **shuffled** agent can learn to walk up to things, to pick things up and to open doors, but
 # not which ones. What it reaches beyond the random player therefore comes from habit, not from the
@@ -275,7 +275,8 @@ run.figure(
 # held-out agent loses than the trained agent does on the same episodes. Where the price is near 0, the agent
 # has learned what *red* and *ball* mean apart from each other, and puts them together by itself — on these
 # levels, and for colours with types only. A price below the width of the figure's intervals says nothing
-# either way. A price well above it is what words cost that were never heard together. How does it change with
+# either way. A price well above it is the cost of never hearing
+# the words together, for this one agent: other seeds may pay another. How does it change with
 # fewer demonstrations (`laptop`), or with less weight decay (`cloning.weight_decay`)?
 #
 # ## Which words are hard?

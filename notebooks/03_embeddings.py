@@ -72,7 +72,7 @@ run.table(pd.DataFrame(rows), "03_encoders").set_index("encoder")
 #
 # - The **untrained** twins have the architecture, the tokenizer and random weights. What aligns with them aligns through
 #   words, their order and their number.
-# - The **shuffled** agent saw everything except which instruction belongs to which episode.
+# - The **shuffled** agent saw everything except which instruction belongs to which episode (of the same level).
 # - The **lexical controls** are no models. *Bag of words* counts words, and *tf-idf* weighs the counts. *Random tokens*
 #   gives each word a random vector and averages them (*ordered*: scaled by position). *Edit distance* is coordinates for
 #   the number of words to change. *Length* is the number of words and letters.
@@ -207,7 +207,8 @@ shares.round(2)
 
 # %% [markdown]
 # Compare each trained row with its untrained twin, and both with the bag of words. What a twin or a count of words
-# reaches needs no training. What only the trained model has was learned. Notebook 04 asks the same of whole spaces.
+# reaches needs no training. What the trained model has and *no* control has was learned:
+# compare with *length*, too, since sentences of one verb have similar lengths. Notebook 04 asks the same of whole spaces.
 #
 # ## Nearest neighbours
 #
@@ -302,8 +303,8 @@ print(
 # Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Worked
 # solutions are in `solutions.md`, beside this notebook.
 #
-# 1. Pool the first reference model by its second pooling (`FAMILIES`; a decoder's is its *last token*). What is the
-#    anisotropy of that space?
+# 1. Read the first reference model at layer 0, its word embeddings (`hub.embed(..., layer=0)`). What is the anisotropy of
+#    that space? Is it higher or lower than at the output, and why?
 # 2. An encoder that keeps the last word only: how many different vectors would it give? (No need to edit the package.)
 # 3. Say "a" for every "the" (`Policy.embed`, `hub.embed`). Whose sentences move further, compared with how far they lie
 #    apart: the first agent's, or those of the first family? Should they?

@@ -172,7 +172,7 @@ curves.set_index(["along", "at"]).round(3).T
 #
 # The test of notebook 04 with the models read at each layer, and at the one that each model's own gate prefers (*gate*).
 # Values are means over pairs of seeds of the bilingual agents with each model; the second table has decoders with each
-# other, which is the positive control.
+# other, which is the positive control. The last lines compare the two, as the verdict on *approaches* does.
 
 # %%
 pairs = run.get(study.SECOND_NAMES, public=public)["second_names"]
@@ -201,6 +201,14 @@ for name in views:
             index="second_group", columns=["measure", "layer"], values="value", sort=False
         ).round(2)
     )
+colour = by_layer[
+    (by_layer["measure"] == "colour") & by_layer["second_group"].isin(verdicts.DECODERS)
+]
+for layer, part in colour.groupby("layer"):
+    above = part.groupby("asked")["value"].mean() - 1 / 6
+    if len(above) == 2:
+        print(f"layer {layer}: colour above chance {above['agents']:.2f} for agents with decoders, "
+              f"{above['decoders']:.2f} for decoders with each other")  # fmt: skip
 
 # %% [markdown]
 # At layer 0 a decoder is a bag of learned words: it may know which words are one concept, and cannot know their order.

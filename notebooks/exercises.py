@@ -15,8 +15,8 @@ from paper_utils.cloning import evaluation
 from paper_utils.cloning.training import AGENT
 from paper_utils.data import expert, grammar, levels
 from paper_utils.encoders import hub, registry
-from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.registry import EMBEDDING, REFERENCE, records
+from paper_utils.figures import PAPER
 from paper_utils.run import Run
 
 EPISODES = 32
@@ -130,8 +130,7 @@ def _suffer_most(run: Run) -> set[str]:
 def _anisotropy(run: Run) -> float:
     family = run.profile.encoders.families[0]
     reference = run.get(REFERENCE, family=family, seed=0, kind="trained")
-    pooling = FAMILIES[family].poolings[1]
-    x = hub.embed(_texts(run), reference.folder, pooling=pooling).astype(float)
+    x = hub.embed(_texts(run), reference.folder, layer=0).astype(float)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     return float((x @ x.T)[np.triu_indices(len(x), 1)].mean())
 
@@ -170,9 +169,15 @@ def _precision(run: Run, change: Callable | None = None, **options) -> float:
 
 
 def _beats_the_agent(run: Run, control: Callable) -> bool:
-    """Whether a function of sentences aligns better with the first reference than the agent does."""
-    change = lambda X, Y: (np.asarray(control(_texts(run)), dtype=float), Y)  # noqa: E731
-    return _precision(run, change) > _precision(run)
+    """Whether a function of sentences aligns better with the first reference than the agent does,
+    also where every word is replaced by a made-up one, so that it can know no meaning."""
+    texts = _texts(run)
+    words = sorted({word for text in texts for word in text.split()})
+    made_up = {word: f"x{number}" for number, word in enumerate(words)}
+    bare = [" ".join(made_up[word] for word in text.split()) for text in texts]
+    changes = [lambda X, Y, said=said: (np.asarray(control(said), dtype=float), Y)
+               for said in (texts, bare)]  # fmt: skip
+    return all(_precision(run, change) > _precision(run) for change in changes)
 
 
 def _passes_the_gate(run: Run, encoder: Callable) -> bool:
@@ -192,8 +197,8 @@ def _function(answer: Any) -> Callable:
 SHARE = "a share between 0 and 1"
 EXERCISES: dict[str, tuple[Exercise, ...]] = {
     "01_data": (
-        Exercise(float, _number(lambda run: _count(run, "GoTo")), "a whole number",
-                 "grammar.instructions lists them; its column `levels` says who says what"),
+        Exercise(float, _number(lambda run: np.ceil(PAPER[0] * _count(run))), "a whole number",
+                 "chance is k/N: which is the smallest k with k/N of at least that?"),
         Exercise(float, _number(lambda run: _count(run, "SynthLoc") - _count(run)),
                  "a whole number",
                  "count the instructions with and without the new level, then subtract"),
@@ -209,8 +214,8 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                  "where must the agent remember what it saw, or what it has done?"),
     ),
     "03_embeddings": (
-        Exercise(float, _number(_anisotropy, 0.05), "a cosine",
-                 "describe() computes it; hub.embed takes pooling="),
+        Exercise(float, _number(_anisotropy, 0.01), "a cosine",
+                 "describe() computes it; hub.embed takes layer="),
         Exercise(float, _number(_endings), "a whole number",
                  "two sentences with the same last word coincide"),
         Exercise(str.strip, _word(_moved_by_the_article),
@@ -222,7 +227,8 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
         Exercise(float, _number(lambda run: _precision(run, k=1), 0.05), SHARE,
                  "the table has means; here: forward, first agent, first model, seed 0"),
         Exercise(_function, _beats_the_agent, "a function from a list of sentences to vectors",
-                 "it must beat the first agent, forward: what keeps apart sentences that differ in one word?"),
+                 "it must beat the first agent, forward, with made-up words, too: what keeps apart sentences "
+                 "with the same words in another order?"),
         Exercise(_function, _passes_the_gate, "a function from a list of sentences to vectors",
                  "what would a translator need?"),
     ),

@@ -20,7 +20,7 @@ PAPER = (0.70, 0.73)  # precision@15 with decoders and BLIP, as the paper's abst
 REPORTED = ("LLaMA", "Qwen", "DeepSeek", "BLIP")
 ACCENTS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 GREY, TOLD = "#7F7F7F", "#CC79A7"  # TOLD: controls that were told the dictionary
-PLAYER = {"expert": "#000000", "trained": "#D55E00", "bilingual": "#0072B2",
+PLAYER = {"expert": "#000000", "trained": "#D55E00", "bilingual": "#8C3B00",
           "bilingual-shuffled": "#009E73", "held-out": "#CC79A7", "shuffled": "#E69F00",
           "untrained": "#56B4E9", "random": "#7F7F7F"}  # fmt: skip
 NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B3FA0",

@@ -13,8 +13,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 EMPHASIS = r"(\*+)(.+?)\1"  # **bold** and *italic*, as the README shows the answer
 LAYERS = {
     "last": "the last layer, fixed beforehand",
-    "gate": "the layer where each model's own vectors best match the two names (exploratory)",
-}
+    "gate": "the preferred layer (exploratory; of those above the word embeddings, the one where a "
+            "model's own vectors best match the two names)",
+}  # fmt: skip
 
 
 def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
@@ -53,13 +54,14 @@ def answer(results: dict) -> list[str]:
         f"**The paper's measure.** Held-out precision@{k}: is an instruction's partner among the "
         f"{k} nearest, after one space was rotated onto the other? Agents score "
         f"{_span(rows['value'])} with the models; the paper's abstract reports 0.70 to 0.73 with "
-        "decoders and BLIP, less with CLIP and BERT. The best controls that cannot know a meaning "
-        "(word counts, edit distance, untrained agents) score "
+        "decoders and BLIP, less with CLIP and BERT. The best controls that have learned nothing "
+        "(word counts, edit distance, random vectors, untrained agents) score "
         f"{_span(pd.concat([lexical, naive], axis=1).max(axis=1))}. Agents are clearly above them "
         f"for {sum(rows['gap_low'] > 0)} of {len(rows)} models. With the same models before any "
-        f"training, agents score {_span(rows['untrained_reference'])}. The direction matters: "
-        f"{_span(rows['forward'])} from agent to model, {_span(rows['backward'])} from model to "
-        "agent; the abstract gives none."
+        f"training, agents score {_span(rows['untrained_reference'])}. The direction matters, and "
+        f"the abstract gives none: from agent to model {_each(rows, 'reference', 'forward')}, "
+        f"where the best lexical controls score {_span(rows['lexical_forward'])}; from model to "
+        f"agent {_span(rows['backward'])} and {_span(rows['lexical_backward'])}."
     ]
     second = pd.DataFrame(results["second_names"]).query("names == 'second'")
     learned = second["second_kind"].isin(["trained", "bilingual"])
@@ -70,26 +72,32 @@ def answer(results: dict) -> list[str]:
         for layer, where in LAYERS.items():
             here = models[models["layer"] == layer]
             at, order = (here[here["measure"] == name] for name in ("colour", "order"))
-            count = f"{sum(at['p'] <= 0.01)} of {len(at)} models ({_span(at['value'])})"
-            parts.append(f"at {where}, agents choose it above chance with {count}")
+            passed = at["p"] <= 0.01
+            parts.append(f"at {where}, agents choose it above chance with "
+                         f"{_each(at[passed], 'second', 'value')}")  # fmt: skip
+            if not passed.all():
+                parts[-1] += f", not with {_each(at[~passed], 'second', 'value')}"
+            order = order[order["second"].isin(at["second"][passed])]
             if len(order):
-                parts[-1] += f", and tell who is put next to whom in {_span(order['value'])}"
+                parts[-1] += (f"; with the former they tell who is put next to whom (chance 0.50) "
+                              f"in {_span(order['value'])}")  # fmt: skip
         chance = models.query("measure == 'colour'")["chance"].mean()
         free = controls.query("layer == 'last' and measure in ['colour', 'order']")
         reach = " and ".join(_span(part["value"]) for _, part in free.groupby("measure"))
         sentences.append(
             "**Second names.** The rotation is fitted on sentences in first names (red ball) and "
             "tested on other sentences in second names (crimson sphere), so that shared words "
-            f"cannot help. The right colour out of six (chance {chance:.2f}): {'; '.join(parts)}. "
-            f"Controls that were given no tie between the names reach {reach}."
+            f"cannot help. The right colour out of six (chance {chance:.2f}): {'. '.join(parts)}. "
+            f"Controls that were given no tie between the names reach {reach}, as means over seeds."
         )
     acts = pd.DataFrame(results["transfer"]).query("names == 'second'")
     acts = acts[acts["level"].isin(["PickupLoc", "PutNextLocal"])]
     if {"reference", "control"} <= set(acts["kind"]):
         rates = acts.pivot_table("success", ["kind", "source"], "level")
-        best, rival = (rates.loc[kind].iloc[:, 0].idxmax() for kind in ("reference", "control"))
+        best, rival, told = (rates.loc[kind].iloc[:, 0].idxmax()
+                             for kind in ("reference", "control", "told"))  # fmt: skip
         said = [", ".join(f"{rate:.0%} on {level}" for level, rate in rates.loc[which].items())
-                for which in (("reference", best), ("control", rival))]  # fmt: skip
+                for which in (("reference", best), ("control", rival), ("told", told))]  # fmt: skip
         success = pd.DataFrame(results["success"]).query("player == 'random'").set_index("level")
         compared = []
         for level in rates.columns:
@@ -102,7 +110,8 @@ def answer(results: dict) -> list[str]:
             "**Acting on another model's sentence.** An agent is given a mapped vector of an "
             f"instruction in words that it never heard. With {best}'s vectors it succeeds in "
             f"{said[0]}; with those of the best control ({rival}) in {said[1]}; by random moves in "
-            f"{chance}. {'; '.join(compared)}."
+            f"{chance}; with those of {told}, told which names are one thing, in {said[2]}. "
+            f"{'; '.join(compared)}. At most two agents act, each on one seed of every model."
         )
     verdicts = pd.DataFrame(results["verdicts"])
     said = [f"at {name}: {_counts(verdicts[column].iloc[:-1])}" for (_, name), column in
@@ -112,15 +121,22 @@ def answer(results: dict) -> list[str]:
                      f"own claim: {verdicts['verdict'].iloc[-1]}.")  # fmt: skip
     if (verdicts == "no power here").any(axis=None):
         sentences[-1] += (
-            " *No power here* means that it cannot be judged: language models do not agree with "
-            "each other there, so that they do not agree with agents says nothing; or a model did "
-            "not learn the second names; or there are fewer than three seeds of each."
+            " *No power here* means that the test does not pass its own controls there (some pair "
+            "of agents or of decoders does not agree clearly), so that by our rule nothing is "
+            "judged, agreement above chance included; or that a model did not learn the second "
+            "names; or that there are fewer than three seeds of each."
         )
     return sentences
 
 
 def _counts(verdicts: pd.Series) -> str:
     return ", ".join(f"{number} {verdict}" for verdict, number in verdicts.value_counts().items())
+
+
+def _each(rows: pd.DataFrame, name: str, value: str) -> str:
+    """As "LLaMA 0.71, Qwen 0.68", or "none"."""
+    pairs = zip(rows[name], rows[value], strict=True)
+    return ", ".join(f"{one} {number:.2f}" for one, number in pairs) or "none"
 
 
 def _span(values: pd.Series) -> str:
