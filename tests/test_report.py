@@ -16,14 +16,19 @@ def check(results: dict) -> None:
     above = sum(row["gap_low"] > 0 for row in results["alignment"])
     assert f"Agents score {min(values):.2f}" in measure
     assert f"clearly above them for {above} of {len(values)} models" in measure
-    for layer in ("last", "gate"):
+    for where, layer in zip(
+        names.split("agents choose it above chance with ")[1:], ("last", "gate")
+    ):
+        with_these, _, others = where.partition(", not with ")
         colour = [
             row for row in results["second_names"]
             if (row["names"], row["measure"], row["layer"]) == ("second", "colour", layer)
             and row["second_kind"] == "trained" and row["second_source"] != "cloning"
         ]  # fmt: skip
-        beyond = sum(row["p"] <= 0.01 for row in colour)
-        assert f"above chance with {beyond} of {len(colour)} models" in names
+        assert colour and with_these.startswith("none") != any(row["p"] <= 0.01 for row in colour)
+        for row in colour:
+            said = f"{row['second']} {row['value']:.2f}"
+            assert said in (with_these if row["p"] <= 0.01 else others)
     models = [
         row for row in results["transfer"]
         if (row["kind"], row["names"], row["level"]) == ("reference", "second", "PickupLoc")

@@ -113,6 +113,20 @@ def test_a_share_of_nothing_is_not_taken():
     assert row["verdict"] == NO_POWER and "too near chance" in row["because"]
 
 
+def test_at_the_preferred_layer_the_papers_claims_are_judged_once_more():
+    good, bad = table(), table({frozenset(["LLaMA", "Qwen"]): 0.2})
+    layers = pd.concat([bad.assign(layer="last"), good.assign(layer="gate")])
+    own = gate("BERT").assign(encoder=list(GROUPS), value=0.5)
+    learned = own.assign(p=0.001, value=0.9)
+    precise = learned.assign(measure="precision_at_k")
+    known = pd.concat([own.assign(layer="last"), learned.assign(layer="1"),
+                       precise.assign(layer="1")])  # fmt: skip
+    both = verdicts.judge_layers(layers, transfer(), known)
+    assert list(both["verdict"]) == [NO_POWER] * 6 + [SUPPORTED]
+    assert list(both["verdict_gate_layer"]) == [SUPPORTED] * 6 + [""]  # BERT knows its names there
+    assert (both.iloc[-1][[name for name in both if name.endswith("_gate_layer")]] == "").all()
+
+
 def test_acting_needs_two_references_ahead_of_the_best_control_and_a_ceiling():
     assert judged(Qwen=0.05)[-1] == NOT_SUPPORTED
     assert judged(bilingual=0.05)[-1] == NO_POWER
