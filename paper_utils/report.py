@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 EMPHASIS = r"(\*+)(.+?)\1"  # **bold** and *italic*, as the README shows the answer
 LAYERS = {
     "last": "the last layer, fixed beforehand",
-    "gate": "the preferred layer (exploratory; of those above the word embeddings, the one where a "
+    "gate": "the preferred layer (exploratory: of those above the word embeddings, the one where a "
             "model's own vectors best match the two names)",
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def answer(results: dict) -> list[str]:
             here = models[models["layer"] == layer]
             at, order = (here[here["measure"] == name] for name in ("colour", "order"))
             passed = at["p"] <= 0.01
-            parts.append(f"at {where}, agents choose it above chance with "
+            parts.append(f"At {where}, agents choose it above chance with "
                          f"{_each(at[passed], 'second', 'value')}")  # fmt: skip
             if not passed.all():
                 parts[-1] += f", not with {_each(at[~passed], 'second', 'value')}"
@@ -87,7 +87,8 @@ def answer(results: dict) -> list[str]:
         sentences.append(
             "**Second names.** The rotation is fitted on sentences in first names (red ball) and "
             "tested on other sentences in second names (crimson sphere), so that shared words "
-            f"cannot help. The right colour out of six (chance {chance:.2f}): {'. '.join(parts)}. "
+            f"cannot help. One measure is the right colour out of six (chance {chance:.2f}). "
+            f"{'. '.join(parts)}. "
             f"Controls that were given no tie between the names reach {reach}, as means over seeds."
         )
     acts = pd.DataFrame(results["transfer"]).query("names == 'second'")
@@ -114,8 +115,9 @@ def answer(results: dict) -> list[str]:
             f"{'; '.join(compared)}. At most two agents act, each on one seed of every model."
         )
     verdicts = pd.DataFrame(results["verdicts"])
-    said = [f"at {name}: {_counts(verdicts[column].iloc[:-1])}" for (_, name), column in
-            zip(LAYERS.items(), ("verdict", "verdict_gate_layer"))]  # fmt: skip
+    columns = {"last": "verdict", "preferred": "verdict_gate_layer"}
+    said = [f"at the {layer} layer: {_counts(verdicts[column].iloc[:-1])}"
+            for layer, column in columns.items()]  # fmt: skip
     sentences.append(f"**Verdicts, by rule.** Of the paper's {len(verdicts) - 1} claims, "
                      f"{'; '.join(said)}. That an agent can act on another model's sentence, our "
                      f"own claim: {verdicts['verdict'].iloc[-1]}.")  # fmt: skip
