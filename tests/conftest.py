@@ -18,7 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
 
 
-LONG = ("smoke", "killed", "cluster", "release", "public")  # groups of tests, longest first
+LONG = ("smoke", "killed", "cluster", "release")  # groups of tests, longest first
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +30,38 @@ def shared(tmp_path_factory) -> Path:
     return folder
 
 
+def local_checkpoint(folder: Path) -> None:
+    """A BERT with random weights in the Hub's format, whose words are first names only."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    from paper_utils.data import grammar
+    from paper_utils.encoders import scratch
+    from paper_utils.encoders.families import FAMILIES
+
+    texts = grammar.instructions(["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal"])["text"]
+    tokenizer = scratch.train_tokenizer(texts.tolist(), FAMILIES["bert"].template)
+    tokenizer.save_pretrained(folder)
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(tokenizer), intermediate_size=64, **size)
+    BertForMaskedLM(config).save_pretrained(folder)
+
+
 @pytest.fixture(scope="session")
-def smoke(shared) -> tuple[Path, Path, str]:
+def smoke_profile(shared) -> str:
+    """The path of the smoke profile with two checkpoints: a folder, and one that is nowhere."""
+    from filelock import FileLock
+
+    path, given = shared / "smoke.yaml", {"bert": str(shared / "bert"), "llama": "nobody/nothing"}
+    with FileLock(shared / "profile.lock"):
+        if not path.exists():
+            local_checkpoint(shared / "bert")
+            text = yaml.safe_dump({"extends": "smoke", "encoders": {"checkpoints": given}})
+            write_atomically(path, text)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def smoke(shared, smoke_profile) -> tuple[Path, Path, str]:
     """(folder, store, what was printed) of one complete smoke run through the command line."""
     from filelock import FileLock
 
@@ -39,7 +69,7 @@ def smoke(shared) -> tuple[Path, Path, str]:
     with FileLock(shared / "smoke.lock"):
         if not log.exists():
             done = command(
-                "paper_utils", "run", "--profile", "smoke", "--out", str(folder), store=store
+                "paper_utils", "run", "--profile", smoke_profile, "--out", str(folder), store=store
             )
             assert done.returncode == 0, done.stdout + done.stderr
             log.write_text(done.stdout + done.stderr)

@@ -157,9 +157,9 @@ def test_executed_notebooks_are_clean(smoke):
 
 
 @pytest.mark.xdist_group("smoke")
-def test_again_there_is_nothing_to_do_and_then_only_what_changed(smoke):
+def test_again_there_is_nothing_to_do_and_then_only_what_changed(smoke, smoke_profile):
     folder, store, _ = smoke
-    words = ("paper_utils", "run", "--profile", "smoke", "--out", str(folder))
+    words = ("paper_utils", "run", "--profile", smoke_profile, "--out", str(folder))
     before = (folder / "results.json").read_bytes()
     again = command(*words, store=store)
     assert again.returncode == 0 and "nothing to do" in again.stdout
@@ -171,7 +171,7 @@ def test_again_there_is_nothing_to_do_and_then_only_what_changed(smoke):
     broken = command("paper_utils", "verify", str(folder), store=store)
     assert broken.returncode == 1 and "04_alignment.ipynb: does not match its hash" in broken.stdout
     status = command(
-        "paper_utils", "status", "--profile", "smoke", "--out", str(folder), store=store
+        "paper_utils", "status", "--profile", smoke_profile, "--out", str(folder), store=store
     )
     assert status.stdout.count("done in") == 5
     mended = command(*words, store=store)

@@ -112,10 +112,10 @@ def test_plain_papermill_from_another_folder(smoke, tmp_path):
 @pytest.mark.xdist_group("smoke")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", SOURCES[:4], ids=lambda path: path.stem)
-def test_the_solutions_are_right(smoke, tmp_path, monkeypatch, capsys, path):
+def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, capsys, path):
     """The cells of a notebook one after another, with the solutions where answers are checked."""
     monkeypatch.chdir(tmp_path)
-    given = {"profile": "smoke", "out": str(tmp_path / "run"),
+    given = {"profile": smoke_profile, "out": str(tmp_path / "run"),
              "overrides": {"compute.store": str(smoke[1]), "compute.workers": 1}}  # fmt: skip
     names = {"display": lambda *_, **__: None}
     for cell in (cell for cell in run.read(path).cells if cell.cell_type == "code"):
