@@ -110,8 +110,8 @@ def with_results(readme: str) -> str:
     first, *rest = [section(*table) for table in report.tables(results)]
     columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
     for path, title in (
-        (NAMES, "The same with other second names (scarlet, orb...): three bilingual agents, three "
-         "seeds of each model, all trained anew"),
+        (NAMES, "The same with other second names (scarlet, orb...), trained anew: no replication, "
+         "for these models read whole words, a name is a label, and equal weights came out"),
         (SEEDS, "The same in runs of the laptop profile, each with its own seed of everything"),
     ):  # fmt: skip
         if path.exists():
