@@ -166,7 +166,7 @@ control.set_index(["first", "second"]).round(2).T
 
 # %% [markdown]
 # Where a pair of trained models (*value*) stands below the best lexical control (*lexical*, usually edit distance, which
-# in this grammar is as good as the meaning), the measure fails its positive control, and says nothing for or against the
+# within the commonest verb counts just what differs in meaning), the measure fails its positive control, and says nothing for or against the
 # paper. It is not *wrong*: it is not specific to what was learned. A bag of words is an easier rival; it stands in the
 # table above.
 #
@@ -277,8 +277,8 @@ wide.pivot_table(
 # episode speaks one of the two: the words alone hold no tie between two colours, and only pixels or actions can show that
 # crimson is red. (Which words are *types* or *verbs* a text tells all the same, by how they are used.) The figure shows
 # each learner's own choice of colour (the gate) and its agreement with the bilingual agents. One LLaMA of one seed read
-# dialects, as much text as the others. Where it fails and those that read mentions, see or act do not, that suggests that
-# text needs such ties, and pixels and actions do not.
+# dialects, as much text as the others: compare it with the LLaMAs that read mentions. If only these pass, that suggests that
+# text needs ties. It does not show that ties suffice: a model may fail on mentions, too.
 
 # %%
 ties = {f"{e.group}": "dialect" for e in everyone if e.kind in ("bilingual", "dialect")

@@ -61,7 +61,7 @@ def answer(results: dict) -> list[str]:
         f"training, agents score {_span(rows['untrained_reference'])}. The direction matters, and "
         f"the abstract gives none: from agent to model {_each(rows, 'reference', 'forward')}, "
         f"where the best lexical controls score {_span(rows['lexical_forward'])}; from model to "
-        f"agent {_span(rows['backward'])} and {_span(rows['lexical_backward'])}."
+        f"agent {_span(rows['backward'])}, and those controls {_span(rows['lexical_backward'])}."
     ]
     second = pd.DataFrame(results["second_names"]).query("names == 'second'")
     learned = second["second_kind"].isin(["trained", "bilingual"])
@@ -119,8 +119,8 @@ def answer(results: dict) -> list[str]:
     said = [f"at the {layer} layer: {_counts(verdicts[column].iloc[:-1])}"
             for layer, column in columns.items()]  # fmt: skip
     sentences.append(f"**Verdicts, by rule.** Of the paper's {len(verdicts) - 1} claims, "
-                     f"{'; '.join(said)}. That an agent can act on another model's sentence, our "
-                     f"own claim: {verdicts['verdict'].iloc[-1]}.")  # fmt: skip
+                     f"{'; '.join(said)}. Our own, that an agent can act on another model's "
+                     f"sentence (two models suffice): {verdicts['verdict'].iloc[-1]}.")  # fmt: skip
     if (verdicts == "no power here").any(axis=None):
         sentences[-1] += (
             " *No power here* means that the test does not pass its own controls there (some pair "
