@@ -232,7 +232,8 @@ print("computed again, the same to six digits:", abs(value - again) < 1e-6)
 # 2. Defend the original paper: is there a split or measure above for which the agents stand ahead of every control? If so,
 #    would you have chosen it beforehand? If not, which one would you add, and why should it work?
 # 3. Run everything with the other set of second names: `make paper` becomes
-#    `python -m paper_utils run --set data.second_names=other`. Predict which verdicts change.
+#    `python -m paper_utils run --set data.second_names=other`. Predict which verdicts change, and say why. (What does a
+#    model that reads whole words know of how a word is spelled?)
 
 # %% [markdown]
 # ## Provenance

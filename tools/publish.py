@@ -1,7 +1,6 @@
 """For maintainers: runs the release profile from nothing, and publishes all of it.
 
 python tools/publish.py           runs (hours; resumes), then publishes
-python tools/publish.py names     judges the claims with other second names (hours; resumes)
 python tools/publish.py readme    writes the README's tables from the files in figures/
 """
 
@@ -13,16 +12,12 @@ from typing import Any
 import pandas as pd
 
 from paper_utils import report, run
-from paper_utils.alignment import study, verdicts
-from paper_utils.config import Profile
 from paper_utils.store import MANIFEST, damage, mirror, write_atomically
 
 LIMIT = 30_000_000  # bytes in all
 README, FIGURES = run.ROOT / "README.md", run.ROOT / "figures"
 SEEDS = FIGURES / "laptop_verdicts.csv"  # of `batch --seeds 0-2`: verdicts in n of m runs
-NAMES = FIGURES / "other_names.csv"  # verdicts of the release profile with other second names
 SPEED = FIGURES / "speed.json"  # a sentence of each benchmark (make bench)
-OTHER = {"data.second_names": "other", "cloning.bilingual": 3, "compute.published": False}
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 # Of these stages, what a notebook loads: neither what only training reads, nor all the weights.
 PARTS = {"demonstrations": {"split": "validation"}, "stories": {"names": "mention"},
@@ -51,7 +46,7 @@ def make() -> int:
     if problems := run.verify(folder):
         raise run.RunError(f"{folder}: {problems[0]}")
     shown = {path.name: path for path in (folder / "figures").iterdir()}
-    kept = [path.name for path in (SEEDS, NAMES, SPEED)]
+    kept = [SEEDS.name, SPEED.name]
     mirror({**shown, "results.json": folder / "results.json"}, FIGURES, keep=kept)
     write_readme()
     run.build()
@@ -77,16 +72,6 @@ def gather(folder: Path, store: Path) -> int:
     return size
 
 
-def judge_other_names() -> None:
-    """Writes NAMES: the paper's claims by the same rules, after training on other second names."""
-    profile = Profile.load("release", OTHER)
-    second = run.store_of(profile).get(study.SECOND_NAMES, profile, public=[])
-    oriented = study.oriented(second["second_names"], study.both_names(profile, []))
-    nobody_acts = pd.DataFrame(columns=["names", "level", "kind"])
-    judged = verdicts.judge_layers(oriented, nobody_acts, second["own_names"])
-    write_atomically(NAMES, judged[:-1].to_csv(index=False))  # but ours, which is about acting
-
-
 def write_readme() -> None:
     """Puts the numbers of ``figures/results.json`` into the README."""
     write_atomically(README, with_results(README.read_text(encoding="utf-8")))
@@ -108,20 +93,14 @@ def with_results(readme: str) -> str:
     seconds = results["wall_seconds"]
     minutes = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items() if value > 6)
     first, *rest = [section(*table) for table in report.tables(results)]
-    columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
-    for path, title in (
-        (NAMES, "The same with other second names (scarlet, orb...), trained anew: no replication, "
-         "for these models read whole words, a name is a label, and equal weights came out"),
-        (SEEDS, "The same in runs of the laptop profile, each with its own seed of everything"),
-    ):  # fmt: skip
-        if path.exists():
-            table = pd.read_csv(path, keep_default_na=False).rename(columns=columns)
-            first += "\n\n" + section(title, table[["claim", *columns.values()]])
+    if SEEDS.exists():
+        columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
+        counts = pd.read_csv(SEEDS, keep_default_na=False).rename(columns=columns)
+        title = "The same in runs of the laptop profile, each with its own seed of everything"
+        first += "\n\n" + section(title, counts[["claim", *columns.values()]])
     if SPEED.exists():
-        said = json.loads(SPEED.read_text())
-        rest.append(
-            "Speed, each ratio from one run on one machine: " + "; ".join(said.values()) + "."
-        )
+        said = "; ".join(json.loads(SPEED.read_text()).values())
+        rest.append(f"Speed, each ratio from one run on one machine: {said}.")
     parts = [
         picture("04_film", "gif"), *report.answer(results), picture("04_answer", "png"), first,
         f"From `figures/results.json`: profile `{results['profile']}`, seed {results['seed']}, "
@@ -138,8 +117,6 @@ if __name__ == "__main__":
     try:
         if sys.argv[1:] == ["readme"]:
             write_readme()
-        elif sys.argv[1:] == ["names"]:
-            judge_other_names()
         else:
             print(f"{make() / 1e6:.1f} MB in artifacts/release")
     except run.RunError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -43,6 +44,24 @@ def test_the_same_seed_gives_the_same_bytes(folders, tmp_path, corpus, family):
     again = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert first == again
     assert {"config.json", "model.safetensors", "tokenizer.json", "scores.json"} <= set(first)
+
+
+@pytest.mark.parametrize("family", ("llama", "clip"))
+def test_a_name_is_a_label(folders, tmp_path, corpus, family):
+    """Models that read whole words are the same to the bit whatever these are called: another set
+    of second names cannot change a result, and cannot confirm one."""
+    documents, pictures = corpus
+    other = lambda texts: [re.sub(r"([a-z]+)", r"\1x", text) for text in texts]  # noqa: E731
+    renamed = with_parts(
+        corpus,
+        {part: other(getattr(documents, part)) for part in documents._fields},
+        {f"{part}_captions": other(getattr(pictures, f"{part}_captions"))
+         for part in documents._fields},
+    )  # fmt: skip
+    scratch.train(family, tmp_path, *renamed, steps=3, batch_size=8, **SMALL)
+    first, second = (load_file(at / "model.safetensors") for at in (folders[family], tmp_path))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert "ballx" in (tmp_path / "tokenizer.json").read_text()
 
 
 def test_seeds_differ_and_global_randomness_is_left_alone(folders, tmp_path, corpus):
