@@ -21,13 +21,12 @@ LAYERS = {
 def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
     """``NN_name.html`` for each notebook among the files of a run, and ``index.html``: the answer
     and the verdicts first, then figures in reading order, tables, and files."""
-    from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup, escape
     from nbconvert import HTMLExporter
 
     # Nothing is fetched: no formulas, no widgets.
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
-    templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+    templates = _templates(autoescape=True)
     notebooks = {Path(name).stem: path for name, path in files.items() if name.endswith(".ipynb")}
     links = {"index": "report"} | {stem: stem.replace("_", " ") for stem in notebooks}
     added, made, titles = templates.get_template("page.html").render(links=links), {}, {}
@@ -47,88 +46,49 @@ def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict
 
 
 def answer(results: dict) -> list[str]:
-    """What the run found, in a few sentences that hold for whatever it found."""
-    k, rows = results["k"], pd.DataFrame(results["alignment"])
-    lexical, naive = rows["lexical"], rows["untrained_agent"]
-    sentences = [
-        f"**The paper's measure.** Held-out precision@{k}: is an instruction's partner among the "
-        f"{k} nearest, after one space was rotated onto the other? Agents score "
-        f"{_span(rows['value'])} with the models; the paper's abstract reports 0.70 to 0.73 with "
-        "decoders and BLIP, less with CLIP and BERT. The best controls that have learned nothing "
-        "(word counts, edit distance, random vectors, untrained agents) score "
-        f"{_span(pd.concat([lexical, naive], axis=1).max(axis=1))}. Agents are clearly above them "
-        f"for {sum(rows['gap_low'] > 0)} of {len(rows)} models. With the same models before any "
-        f"training, agents score {_span(rows['untrained_reference'])}. The direction matters, and "
-        f"the abstract gives none: from agent to model {_each(rows, 'reference', 'forward')}, "
-        f"where the best lexical controls score {_span(rows['lexical_forward'])}; from model to "
-        f"agent {_span(rows['backward'])}, and those controls {_span(rows['lexical_backward'])}."
-    ]
-    second = pd.DataFrame(results["second_names"]).query("names == 'second'")
+    """What the run found: the paragraphs of ``templates/answer.md``."""
+    rows, second, acts, verdicts, success = (
+        pd.DataFrame(results[name])
+        for name in ("alignment", "second_names", "transfer", "verdicts", "success")
+    )
+    second = second.query("names == 'second' and measure in ['colour', 'order']")
     learned = second["second_kind"].isin(["trained", "bilingual"])
-    controls = second[~learned & (second["second_kind"] != "told")]
     models = second[learned & (second["second_source"] != "cloning")]
-    if (models["measure"] == "colour").any():
-        parts = []
-        for layer, where in LAYERS.items():
-            here = models[models["layer"] == layer]
-            at, order = (here[here["measure"] == name] for name in ("colour", "order"))
-            passed = at["p"] <= 0.01
-            parts.append(f"At {where}, agents choose it above chance with "
-                         f"{_each(at[passed], 'second', 'value')}")  # fmt: skip
-            if not passed.all():
-                parts[-1] += f", not with {_each(at[~passed], 'second', 'value')}"
-            order = order[order["second"].isin(at["second"][passed])]
-            if len(order):
-                parts[-1] += (f"; with the former they tell who is put next to whom (chance 0.50) "
-                              f"in {_span(order['value'])}")  # fmt: skip
-        chance = models.query("measure == 'colour'")["chance"].mean()
-        free = controls.query("layer == 'last' and measure in ['colour', 'order']")
-        reach = " and ".join(_span(part["value"]) for _, part in free.groupby("measure"))
-        sentences.append(
-            "**Second names.** The rotation is fitted on sentences in first names (red ball) and "
-            "tested on other sentences in second names (crimson sphere), so that shared words "
-            f"cannot help. One measure is the right colour out of six (chance {chance:.2f}). "
-            f"{'. '.join(parts)}. "
-            f"Controls that were given no tie between the names reach {reach}, as means over seeds."
-        )
-    acts = pd.DataFrame(results["transfer"]).query("names == 'second'")
-    acts = acts[acts["level"].isin(["PickupLoc", "PutNextLocal"])]
+    free = second[~learned & (second["second_kind"] != "told") & (second["layer"] == "last")]
+    layers = []
+    for layer, where in LAYERS.items() if (models["measure"] == "colour").any() else ():
+        here = models[models["layer"] == layer]
+        at, order = (here[here["measure"] == name] for name in ("colour", "order"))
+        passed = at["p"] <= 0.01
+        order = order[order["second"].isin(at["second"][passed])]
+        layers.append((where, at[passed], at[~passed], order["value"]))
+    acts = acts.query("names == 'second' and level in ['PickupLoc', 'PutNextLocal']")
+    best, acted, compared, moves = {}, {}, [], []
     if {"reference", "control"} <= set(acts["kind"]):
         rates = acts.pivot_table("success", ["kind", "source"], "level")
-        best, rival, told = (rates.loc[kind].iloc[:, 0].idxmax()
-                             for kind in ("reference", "control", "told"))  # fmt: skip
-        said = [", ".join(f"{rate:.0%} on {level}" for level, rate in rates.loc[which].items())
-                for which in (("reference", best), ("control", rival), ("told", told))]  # fmt: skip
-        success = pd.DataFrame(results["success"]).query("player == 'random'").set_index("level")
-        compared = []
-        for level in rates.columns:
-            each = acts[(acts["kind"] == "reference") & (acts["level"] == level)]
-            ahead = each["source"][each["p"] <= 0.01]
-            compared.append(f"{len(ahead)} of {len(each)} models are ahead of the best control on "
-                            f"{level}" + f" ({', '.join(ahead)})" * bool(len(ahead)))  # fmt: skip
-        chance = ", ".join(f"{success['success'][level]:.0%}" for level in rates.columns)
-        sentences.append(
-            "**Acting on another model's sentence.** An agent is given a mapped vector of an "
-            f"instruction in words that it never heard. With {best}'s vectors it succeeds in "
-            f"{said[0]}; with those of the best control ({rival}) in {said[1]}; by random moves in "
-            f"{chance}; with those of {told}, told which names are one thing, in {said[2]}. "
-            f"{'; '.join(compared)}. At most two agents act, each on one seed of every model."
-        )
-    verdicts = pd.DataFrame(results["verdicts"])
-    columns = {"last": "verdict", "preferred": "verdict_gate_layer"}
-    said = [f"at the {layer} layer: {_counts(verdicts[column].iloc[:-1])}"
-            for layer, column in columns.items()]  # fmt: skip
-    sentences.append(f"**Verdicts, by rule.** Of the paper's {len(verdicts) - 1} claims, "
-                     f"{'; '.join(said)}. Our own, that an agent can act on another model's "
-                     f"sentence (two models suffice): {verdicts['verdict'].iloc[-1]}.")  # fmt: skip
-    if (verdicts == "no power here").any(axis=None):
-        sentences[-1] += (
-            " *No power here* means that the test does not pass its own controls there (some pair "
-            "of agents or of decoders does not agree clearly), so that by our rule nothing is "
-            "judged, agreement above chance included; or that a model did not learn the second "
-            "names; or that there are fewer than three seeds of each."
-        )
-    return sentences
+        random = success[success["player"] == "random"].set_index("level")["success"]
+        moves = [f"{random[level]:.0%}" for level in rates]
+        for kind in ("reference", "control", "told"):
+            best[kind] = rates.loc[kind].iloc[:, 0].idxmax()
+            each = rates.loc[kind, best[kind]].items()
+            acted[kind] = ", ".join(f"{rate:.0%} on {level}" for level, rate in each)
+        for level, part in acts[acts["kind"] == "reference"].groupby("level"):
+            compared.append((level, len(part), part["source"][part["p"] <= 0.01].tolist()))
+    text = _templates().get_template("answer.md").render(
+        k=results["k"], rows=rows, layers=layers, verdicts=verdicts, best=best, acted=acted,
+        chance=second["chance"][second["measure"] == "colour"], compared=compared,
+        reach=" and ".join(_span(part["value"]) for _, part in free.groupby("measure")),
+        moves=", ".join(moves),
+    )  # fmt: skip
+    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
+
+
+def _templates(**options):
+    from jinja2 import Environment, FileSystemLoader
+
+    found = Environment(loader=FileSystemLoader(TEMPLATES), **options)  # noqa: S701  (pages escape)
+    found.filters |= {"span": _span, "each": _each, "counts": _counts}
+    return found
 
 
 def _counts(verdicts: pd.Series) -> str:

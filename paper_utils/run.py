@@ -194,9 +194,8 @@ class Plan:
         """The parameters of each notebook's artifact: its name, and what it is made from."""
         from paper_utils.encoders import registry
 
-        code = [
-            p for p in (ROOT / "paper_utils").rglob("*") if p.suffix in (".py", ".yaml", ".html")
-        ]
+        kinds = (".py", ".yaml", ".html", ".md")
+        code = [p for p in (ROOT / "paper_utils").rglob("*") if p.suffix in kinds]
         code.append(NOTEBOOKS / "exercises.py")
         present, missing = registry.public(self.profile)
         made_from = {
