@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Template
 
 from paper_utils import report, run
 from paper_utils.store import MANIFEST, damage, mirror, write_atomically
@@ -79,38 +80,19 @@ def write_readme() -> None:
 
 def with_results(readme: str) -> str:
     """The text of the README with the numbers of a run between its markers."""
-    results = json.loads((FIGURES / "results.json").read_text())
-
-    def picture(name: str, kind: str) -> str:
-        caption = results["captions"][name]
-        return f"![{caption}](figures/{name}.{kind})\n\n*{caption}*"
-
-    def section(title: str, frame: Any) -> str:
-        frame = frame.drop(columns="because", errors="ignore")
-        rows = [list(frame), ["---"] * frame.shape[1], *frame.to_numpy()]
-        return "\n".join([f"**{title}**\n", *("| " + " | ".join(row) + " |" for row in rows)])
-
-    seconds = results["wall_seconds"]
-    minutes = ", ".join(f"{name} {value / 60:.1f}" for name, value in seconds.items() if value > 6)
-    first, *rest = [section(*table) for table in report.tables(results)]
+    results, seeds = json.loads((FIGURES / "results.json").read_text()), None
     if SEEDS.exists():
         columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
-        counts = pd.read_csv(SEEDS, keep_default_na=False).rename(columns=columns)
-        title = "The same in runs of the laptop profile, each with its own seed of everything"
-        first += "\n\n" + section(title, counts[["claim", *columns.values()]])
-    if SPEED.exists():
-        said = "; ".join(json.loads(SPEED.read_text()).values())
-        rest.append(f"Speed, each ratio from one run on one machine: {said}.")
-    parts = [
-        picture("04_film", "gif"), *report.answer(results), picture("04_answer", "png"), first,
-        f"From `figures/results.json`: profile `{results['profile']}`, seed {results['seed']}, "
-        f"N = {results['instructions']} instructions. {report.models(results)}",
-        "<details><summary>All tables</summary>", *rest,
-        f"Work in this run, in minutes of one core, by stage: {minutes}; "
-        f"{sum(seconds.values()) / 60:.1f} in all.", "</details>",
-    ]  # fmt: skip
+        seeds = pd.read_csv(SEEDS, keep_default_na=False).rename(columns=columns)
+        seeds = seeds[["claim", *columns.values()]]
+    text = Template((run.ROOT / "tools" / "results.md").read_text(encoding="utf-8")).render(
+        results=results, answer=report.answer(results), models=report.models(results), seeds=seeds,
+        tables=[(title, table.drop(columns="because", errors="ignore"))
+                for title, table in report.tables(results)],
+        speed=json.loads(SPEED.read_text()).values() if SPEED.exists() else (),
+    )  # fmt: skip
     before, after = readme.split(BEGIN)[0], readme.split(END)[1]
-    return "\n".join([f"{before}{BEGIN}", "\n\n".join(parts), f"{END}{after}"])
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 if __name__ == "__main__":
