@@ -204,8 +204,9 @@ for name in views:
 colour = by_layer[
     (by_layer["measure"] == "colour") & by_layer["second_group"].isin(verdicts.DECODERS)
 ]
+chance = oriented.loc[oriented["measure"] == "colour", "chance"].mean()
 for layer, part in colour.groupby("layer"):
-    above = part.groupby("asked")["value"].mean() - 1 / 6
+    above = part.groupby("asked")["value"].mean() - chance
     if len(above) == 2:
         print(f"layer {layer}: colour above chance {above['agents']:.2f} for agents with decoders, "
               f"{above['decoders']:.2f} for decoders with each other")  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import command
+from filelock import FileLock
 
 from paper_utils.config import PROFILES
 from paper_utils.store import write_atomically
@@ -49,8 +50,6 @@ def local_checkpoint(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def smoke_profile(shared) -> str:
     """The path of the smoke profile with two checkpoints: a folder, and one that is nowhere."""
-    from filelock import FileLock
-
     path, given = shared / "smoke.yaml", {"bert": str(shared / "bert"), "llama": "nobody/nothing"}
     with FileLock(shared / "profile.lock"):
         if not path.exists():
@@ -63,8 +62,6 @@ def smoke_profile(shared) -> str:
 @pytest.fixture(scope="session")
 def smoke(shared, smoke_profile) -> tuple[Path, Path, str]:
     """(folder, store, what was printed) of one complete smoke run through the command line."""
-    from filelock import FileLock
-
     folder, store, log = shared / "smoke", shared / "store", shared / "smoke.txt"
     with FileLock(shared / "smoke.lock"):
         if not log.exists():

@@ -76,11 +76,17 @@ def test_the_plain_nbval_command_finds_what_is_published():
     assert all(name.endswith("untrained") for name in conditions)
 
 
-@pytest.mark.xdist_group("release")
-def test_nbval_fails_where_a_published_result_was_changed(tmp_path):
+def until_checked() -> tuple[nbformat.NotebookNode, nbformat.NotebookNode]:
+    """The first notebook as far as its checked cell (the rest, nbval executes), and this cell."""
     notebook = nbformat.read(BUILT[0], as_version=4)
     (cell,) = [c for c in notebook.cells if TAG in c.metadata.get("tags", [])]
     del notebook.cells[notebook.cells.index(cell) + 1 :]
+    return notebook, cell
+
+
+@pytest.mark.xdist_group("release")
+def test_nbval_fails_where_a_published_result_was_changed(tmp_path):
+    notebook, cell = until_checked()
     text = "".join(output["text"] for output in cell.outputs)
     assert "N = 439" in text
     cell.outputs[0]["text"] = cell.outputs[0]["text"].replace("N = 439", "N = 440")
@@ -133,8 +139,7 @@ def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, ca
 
 @pytest.mark.xdist_group("smoke")
 def test_jupyter_execute(tmp_path):
-    notebook = nbformat.read(BUILT[0], as_version=4)
-    del notebook.cells[16:]  # the rest, nbval executes
+    notebook, _ = until_checked()
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
