@@ -329,7 +329,8 @@ kind = unheard.groupby("source", sort=False)["kind"].first()
 acted = sorted(kind.index, key=lambda name: place[kind[name]])
 names = run.profile.data.levels
 moves = [{"player": "random", "agent": 0, "level": level} for level in names]
-floors = [part["success"].mean() for part in run.get_many(evaluation.EVALUATION, moves)]
+played = run.get_many(evaluation.EVALUATION, moves)
+floors = [(part["success"] & (part["steps"] <= transfer.LIMIT)).mean() for part in played]
 run.figure(
     figures.dots(
         unheard.rename(columns={"source": "encoder", "level": "measure", "success": "value"}),
@@ -337,7 +338,7 @@ run.figure(
     ),
     "04_transfer", "Success of agents on mapped vectors of sentences in words that they never heard. Orange: vectors of "
     "bilingual agents, the ceiling; grey and pink: controls; dotted: random moves. Intervals: Wilson, 95 %, over "
-    "episodes.",
+    f"episodes, which end after {transfer.LIMIT} steps.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -374,7 +375,7 @@ number = int(episodes.sort_values("success", ascending=False, kind="stable")["se
 env = levels.make(level)
 env.reset(seed=number)
 row = table.index[table["text"] == grammar.canonical(env.mission)][0]
-film = evaluation.film(policy, level, number, 300, vectors[row])
+film = evaluation.film(policy, level, number, transfer.LIMIT, vectors[row])
 said = table.loc[row, "second_text"]
 rival = unheard[(unheard["kind"] == "control") & (unheard["level"] == level)]["success"].max()
 run.animation(film.frames, "04_film", f"An agent acts on {name}'s vector of “{said}”, words that it never heard. Agents "

@@ -6,7 +6,8 @@ the other way round.  No word of the test was seen in fitting: who knows words o
 """
 
 from collections.abc import Sequence
-from itertools import permutations as orders
+from functools import cache, lru_cache
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,8 @@ class Questions:
     def __init__(self, factors: pd.DataFrame, k: int = 15, permutations: int = 200, seed: int = 0):
         self.items, self.k = len(factors), check_k(k, len(factors))
         self.twin = swapped(factors)
-        self.draws = inference.permutations(self.items, permutations, seed, factors["template"])
+        draws = inference.permutations(self.items, permutations, seed, factors["template"])
+        self.pairings = np.vstack([np.arange(self.items), draws])  # (P + 1, N), the true one first
         self.frames = {name: [part for column in columns for part in _frames(factors, column)]
                        for name, columns in CHOICES.items()}  # fmt: skip
 
@@ -50,11 +52,11 @@ class Questions:
         """All MEASURES of tables (N, N) of cosines, by direction: means over tables."""
         rows, everything = [], np.arange(self.items)
         for name, neighbours in (("precision_at_1", 1), ("precision_at_k", self.k)):
-            reached = {way: np.mean([_reached(t, neighbours) for t in found], axis=0)
-                       for way, found in tables.items()}  # fmt: skip
-            values = {way: float(np.trace(table)) / self.items for way, table in reached.items()}
-            null = np.mean(list(reached.values()), axis=0)[everything, self.draws].mean(axis=1)
-            p = inference.p_value(np.mean(list(values.values())), null)
+            means = {way: np.mean([_reached(t, neighbours, self.pairings) for t in found], axis=0)
+                     for way, found in tables.items()}  # fmt: skip
+            values = {way: float(each[0]) for way, each in means.items()}
+            both = np.mean(list(means.values()), axis=0)
+            p = inference.p_value(both[0], both[1:])
             rows.append((name, values, neighbours / self.items, p))
         for name, frames in self.frames.items():
             if frames:
@@ -147,7 +149,7 @@ def _held_out(
     found = {direction: np.empty((len(rows), len(rows))) for direction in DIRECTIONS}
     for train, test in retrieval.make_split("random", len(rows), None, folds, seed, groups).folds:
         sides = [side[train] for side in fitted]
-        reductions = [retrieval.Reduction.fit(side, dimension) for side in sides]
+        reductions = [_reduction(side.tobytes(), len(side), dimension) for side in sides]
         a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, sides)))
         rotation = retrieval.procrustes(a, b)
         a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, tested)))
@@ -156,12 +158,14 @@ def _held_out(
     return found
 
 
-def _reached(table: np.ndarray, k: int) -> np.ndarray:
-    """(N, N): the chance that j is among the k nearest to the image of i, ties broken at random."""
-    last = np.partition(table, -k, axis=1)[:, -k, None]
-    sure, tied = table > last + TIE, np.abs(table - last) <= TIE
-    places = k - sure.sum(axis=1, keepdims=True)
-    return sure + tied * (places / tied.sum(axis=1, keepdims=True))
+def _reached(table: np.ndarray, k: int, pairings: np.ndarray) -> np.ndarray:
+    """(P,): the share of items i whose partner under a pairing (P, N) is among the k nearest to the
+    image of i, by cosines (N, N), ties broken at random."""
+    ahead = table - np.partition(table, -k, axis=1)[:, -k, None]  # of the k-th nearest
+    sure, either = (np.count_nonzero(ahead > slack, axis=1) for slack in (TIE, -TIE))
+    own = ahead[np.arange(len(table)), pairings]  # (P, N)
+    share = (k - sure) / (either - sure)
+    return np.where(own > TIE, 1.0, np.where(own > -TIE, share, 0.0)).mean(axis=1)
 
 
 def _frames(factors: pd.DataFrame, column: str) -> list[tuple[tuple[str, ...], np.ndarray]]:
@@ -199,6 +203,15 @@ def assignment_p(confusion: pd.DataFrame) -> float:
     0.16666666666666666
     """
     table = confusion.to_numpy()
-    words = np.arange(len(table))
-    scores = np.array([table[words, list(order)].sum() for order in orders(words)])
+    scores = table[np.arange(len(table)), _orders(len(table))].sum(axis=1)
     return float(np.mean(scores >= np.trace(table) - inference.SLACK))
+
+
+@cache
+def _orders(words: int) -> np.ndarray:
+    return np.array(list(permutations(range(words))))
+
+
+@lru_cache(maxsize=1000)  # of a few spaces and folds, which meet in hundreds of pairs
+def _reduction(side: bytes, rows: int, dimension: int | None) -> retrieval.Reduction:
+    return retrieval.Reduction.fit(np.frombuffer(side).reshape(rows, -1), dimension)

@@ -25,6 +25,7 @@ from paper_utils.encoders.registry import EMBEDDING, Encoder
 from paper_utils.store import Stage, write_table
 
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
+LIMIT = 128  # steps of an episode; the expert needs 40, and OpenDoor would allow 576 to wander in
 TARGETS = 2  # trained agents that act, at most: each takes minutes of a core for all sources
 FLOORS = ("own", "wrong instruction", "template mean", "permuted pairs")
 """Sources that are no encoder: the agent's own vector (the ceiling), another instruction's of the
@@ -98,7 +99,7 @@ def _transfer(profile: Profile, folder: Path, agent, *vectors, target: int, sour
             return table[[row[grammar.canonical(mission)] for mission in missions]]
 
         for level in every if names == "second" else telling:
-            played = evaluation.evaluate(agent.policy, level, seeds, mapped)
+            played = evaluation.evaluate(agent.policy, level, seeds, mapped, LIMIT)
             parts.append(played[["level", "seed", "success"]].assign(names=names, map=how))
     write_table(folder / "episodes.csv.gz", pd.concat(parts))
 

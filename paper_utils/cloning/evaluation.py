@@ -41,8 +41,10 @@ class Cloned:
 
 
 @torch.inference_mode()
-def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act]) -> pd.DataFrame:
-    """One row (COLUMNS) per seed.  ``make_act`` gets the instructions of a batch of episodes."""
+def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act],
+         limit: int | None = None) -> pd.DataFrame:  # fmt: skip
+    """One row (COLUMNS) per seed.  ``make_act`` gets the instructions of a batch of episodes, which
+    fail after ``limit`` steps, or where the level gives up before."""
     rows = []
     for start in range(0, len(seeds), BATCH):
         batch = seeds[start : start + BATCH]
@@ -55,17 +57,19 @@ def play(level: str, seeds: Sequence[int], make_act: Callable[[list[str]], Act])
             actions = act(np.stack([observations[i] for i in running]), running)
             for i, action in zip(running, actions):
                 observation, reward, *ends, _ = envs[i].step(int(action))
-                observations[i], success[i], ended[i] = observation["image"], reward > 0, any(ends)
+                observations[i], success[i] = observation["image"], reward > 0
+                ended[i] = any(ends) or envs[i].step_count == limit
         each = zip(batch, envs, success)
         rows += [(level, seed, env.mission, won, env.step_count) for seed, env, won in each]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def evaluate(policy: Policy, level: str, seeds: Sequence[int],
-             vectors: Callable[[list[str]], np.ndarray] | None = None) -> pd.DataFrame:  # fmt: skip
+             vectors: Callable[[list[str]], np.ndarray] | None = None,
+             limit: int | None = None) -> pd.DataFrame:  # fmt: skip
     """Episodes of the argmax policy, as `play` gives them.  ``vectors`` turns B instructions into
     the vectors (B, width) that it acts on, say those of another model, mapped; None: its own."""
-    return play(level, seeds, lambda texts: Cloned(policy, (vectors or policy.embed)(texts)))
+    return play(level, seeds, lambda texts: Cloned(policy, (vectors or policy.embed)(texts)), limit)
 
 
 def evaluate_random(level: str, seeds: Sequence[int], seed: int = 0) -> pd.DataFrame:

@@ -38,6 +38,14 @@ def test_side_by_side_equals_one_at_a_time(policy):
         assert (row.instruction, row.success, row.steps) == one_at_a_time(policy, "GoToLocal", seed)
 
 
+def test_a_limit_only_ends_episodes_sooner(policy):
+    seeds = levels.seeds("evaluation", 24)
+    free = evaluation.evaluate(policy, "GoToLocal", seeds)
+    played = evaluation.evaluate(policy, "GoToLocal", seeds, limit=9)
+    assert played["steps"].equals(free["steps"].clip(upper=9)) and free["steps"].max() > 9
+    assert played["success"].equals(free["success"] & (free["steps"] <= 9))
+
+
 def test_an_agent_acts_on_whatever_vector_it_is_given(policy):
     seeds = levels.seeds("evaluation", 12)
     own = evaluation.evaluate(policy, "GoToLocal", seeds)
