@@ -47,9 +47,9 @@ def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict
 
 def answer(results: dict) -> list[str]:
     """What the run found: the paragraphs of ``templates/answer.md``."""
-    rows, second, acts, verdicts, success = (
+    rows, second, acts, verdicts = (
         pd.DataFrame(results[name])
-        for name in ("alignment", "second_names", "transfer", "verdicts", "success")
+        for name in ("alignment", "second_names", "transfer", "verdicts")
     )
     second = second.query("names == 'second' and measure in ['colour', 'order']")
     learned = second["second_kind"].isin(["trained", "bilingual"])
@@ -66,8 +66,8 @@ def answer(results: dict) -> list[str]:
     best, acted, compared, moves = {}, {}, [], []
     if {"reference", "control"} <= set(acts["kind"]):
         rates = acts.pivot_table("success", ["kind", "source"], "level")
-        random = success[success["player"] == "random"].set_index("level")["success"]
-        moves = [f"{random[level]:.0%}" for level in rates]
+        moves = [f"{rate:.0%}" for rate in rates.loc["control", "random moves"]]
+        rates = rates.drop("random moves", level="source")
         for kind in ("reference", "control", "told"):
             best[kind] = rates.loc[kind].iloc[:, 0].idxmax()
             each = rates.loc[kind, best[kind]].items()
@@ -78,7 +78,7 @@ def answer(results: dict) -> list[str]:
         k=results["k"], rows=rows, layers=layers, verdicts=verdicts, best=best, acted=acted,
         chance=second["chance"][second["measure"] == "colour"], compared=compared,
         reach=" and ".join(_span(part["value"]) for _, part in free.groupby("measure")),
-        moves=", ".join(moves),
+        moves=", ".join(moves), agents=acts["agents"].max(),
     )  # fmt: skip
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 

@@ -26,7 +26,9 @@ from paper_utils.store import Stage, write_table
 
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
 LIMIT = 128  # steps of an episode; the expert needs 40, and OpenDoor would allow 576 to wander in
-TARGETS = 2  # trained agents that act, at most: each takes minutes of a core for all sources
+TARGETS = 3  # trained agents that act, at most: each takes minutes of a core for all sources
+WAYS = (("first", "procrustes"), ("first", "ridge"), ("second", "ridge"))  # names asked, and map
+RANDOM = "random moves"  # a control without any vector, which stands beside each of WAYS
 FLOORS = ("own", "wrong instruction", "template mean", "permuted pairs")
 """Sources that are no encoder: the agent's own vector (the ceiling), another instruction's of the
 same template, the template's mean, and a map fitted on permuted pairs."""
@@ -63,7 +65,9 @@ def _tables(profile: Profile, own: np.ndarray, vectors: tuple, source: dict | st
     """(names, map, vector of each instruction (N, width)) of everything that one source plays."""
     settings, seed = profile.alignment, profile.seed
     options = {"dimension": settings.dimension, "folds": settings.folds, "seed": seed}
-    if source == "permuted pairs":
+    if source == RANDOM:
+        yield from ((*way, own) for way in WAYS)
+    elif source == "permuted pairs":
         permuted = own[generator("permuted pairs", seed).permutation(len(own))]
         yield "first", "ridge", images(permuted, permuted, own, "first", "ridge", **options)
     elif isinstance(source, str):
@@ -80,7 +84,7 @@ def _tables(profile: Profile, own: np.ndarray, vectors: tuple, source: dict | st
         (space,) = vectors
         both = isinstance(space.index, pd.MultiIndex)
         X = space.loc["first"].to_numpy() if both else space.to_numpy()
-        for names, how in (("first", "procrustes"), ("first", "ridge"), ("second", "ridge")):
+        for names, how in WAYS:
             if names == "first" or both:
                 X2 = space.loc["second"].to_numpy() if both else X
                 yield names, how, images(X, X2, own, names, how, **options)
@@ -99,9 +103,14 @@ def _transfer(profile: Profile, folder: Path, agent, *vectors, target: int, sour
             return table[[row[grammar.canonical(mission)] for mission in missions]]
 
         for level in every if names == "second" else telling:
-            played = evaluation.evaluate(agent.policy, level, seeds, mapped, LIMIT)
-            parts.append(played[["level", "seed", "success"]].assign(names=names, map=how))
-    write_table(folder / "episodes.csv.gz", pd.concat(parts))
+            if source == RANDOM:
+                stream = 1000 * profile.seed + target
+                played = evaluation.evaluate_random(level, seeds, stream, LIMIT)
+            else:
+                played = evaluation.evaluate(agent.policy, level, seeds, mapped, LIMIT)
+            parts.append(played.assign(names=names, map=how))
+    columns = ["level", "seed", "success", "names", "map"]
+    write_table(folder / "episodes.csv.gz", pd.concat(parts)[columns])
 
 
 def _needs(profile: Profile, target: int, source: dict | str) -> list[tuple[Stage, dict]]:
@@ -117,8 +126,8 @@ TRANSFER = Stage(
     reads=("seed", "data.demonstrations", "cloning.transfer_episodes", "alignment.dimension",
            "alignment.folds"), needs=_needs,
 )  # fmt: skip
-"""Episodes of trained agent ``target`` on vectors of ``source``, one of FLOORS or an encoder's
-record (a dictionary).  Columns: level, seed, success, names, map."""
+"""Episodes of trained agent ``target`` on vectors of ``source``, one of FLOORS, RANDOM or an
+encoder's record (a dictionary).  Columns: level, seed, success, names, map."""
 
 
 def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
@@ -134,7 +143,7 @@ def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
             others.setdefault(e.group, []).append(e)
     plays = []
     for target in range(min(profile.cloning.agents, TARGETS)):
-        plays += [{"target": target, "source": source} for source in FLOORS]
+        plays += [{"target": target, "source": source} for source in (*FLOORS, RANDOM)]
         for group, each in others.items():
             rivals = [e for e in each if (group, e.seed) != ("agent", target)]
             chosen = rivals if group == "agent" else each[target % len(each) :][:1]
@@ -145,7 +154,7 @@ def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
 def kind_of(source: dict | str) -> tuple[str, str]:
     """A source's group, and its part in the comparison: floor, agent, reference, told, control."""
     if isinstance(source, str):
-        return source, "floor"
+        return source, "control" if source == RANDOM else "floor"
     encoder = Encoder(**source)
     if encoder.source == "cloning":
         return encoder.group, "agent"
@@ -155,7 +164,7 @@ def kind_of(source: dict | str) -> tuple[str, str]:
 
 
 def summarize(plays: Sequence[dict], episodes: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Success by source, kind, names, map and level, pooled over agents (Wilson).
+    """Success by source, kind, names, map and level, pooled over ``agents``, how many (Wilson).
 
     ``episodes``: those of `TRANSFER` for each of ``plays``.  ``p``: of more success than with the
     best meaning-free control, same agents and episodes (McNemar, one-sided; Holm over references).
@@ -167,7 +176,7 @@ def summarize(plays: Sequence[dict], episodes: Sequence[pd.DataFrame]) -> pd.Dat
     played = pd.concat(parts, ignore_index=True)
     by = ["source", "kind", "names", "map", "level"]
     table = evaluation.summarize(played.assign(steps=0), by).drop(columns="steps")
-    table["p"] = np.nan
+    table["p"], table["agents"] = np.nan, played["target"].nunique()
     for where, part in played.groupby(["names", "map", "level"]):
         each = part.groupby(["kind", "source", "target", "seed"])["success"].first()
         if not {"control", "reference"} <= set(part["kind"]):

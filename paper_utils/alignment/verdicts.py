@@ -43,8 +43,9 @@ def judge(second: pd.DataFrame, transfer: pd.DataFrame, gate: pd.DataFrame) -> p
       its own gate (p > .01 in a seed) did not learn the names: how it aligns says nothing.
     - *Approaches*: (value - chance) over the same between language models; the interval over seeds
       lies above .9.
-    - *Transfers*: at least two references beat the best meaning-free control with words that the
-      agent never heard (PickupLoc, McNemar, Holm), and agents that know both names beat it, too."""
+    - *Transfers*: at least two references beat the best meaning-free control, random moves among
+      them, with words that the agent never heard (PickupLoc, McNemar, Holm), where three agents or
+      more act; agents that know both names beat it, too."""
     named = (second["names"] == "second") & (second["measure"] == MEASURE)
     pairs = _Pairs(second[named], gate[gate["measure"] == MEASURE])
     positive, positive_text = pairs.positive()
@@ -182,6 +183,8 @@ def _transfers(transfer: pd.DataFrame) -> tuple[str, str, str, str]:
     because = ", ".join(f"{r.source} {r.success:.2f} ({_p(r.p)})" for r in references.itertuples())
     if agents["success"].min() <= best["success"]:
         return NO_POWER, positive, negative, because
+    if (played := rows["agents"].max()) < SEEDS:
+        return NO_POWER, positive, negative, f"{because}; {played} agents, fewer than {SEEDS}"
     verdict = SUPPORTED if ahead["source"].nunique() >= 2 else NOT_SUPPORTED
     return verdict, positive, negative, because
 

@@ -1,6 +1,7 @@
 """Playing fresh episodes with a policy, many at once."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -72,10 +73,11 @@ def evaluate(policy: Policy, level: str, seeds: Sequence[int],
     return play(level, seeds, lambda texts: Cloned(policy, (vectors or policy.embed)(texts)), limit)
 
 
-def evaluate_random(level: str, seeds: Sequence[int], seed: int = 0) -> pd.DataFrame:
+def evaluate_random(level: str, seeds: Sequence[int], seed: int = 0,
+                    limit: int | None = None) -> pd.DataFrame:  # fmt: skip
     """A policy that draws uniformly from the six actions that are ever demonstrated."""
-    random, count = generator("random player", seed), len(ACTIONS) - 1
-    return play(level, seeds, lambda _: lambda seen, _: random.integers(count, size=len(seen)))
+    draw = partial(generator("random player", seed).integers, len(ACTIONS) - 1)
+    return play(level, seeds, lambda _: lambda seen, _: draw(size=len(seen)), limit)
 
 
 def evaluate_expert(level: str, seeds: Sequence[int]) -> pd.DataFrame:

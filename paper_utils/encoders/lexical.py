@@ -1,6 +1,7 @@
 """Lexical controls: what aligns with these aligns through shared words, not through meaning.
 
-N texts -> float32[N, D], row i for ``texts[i]``.  Words are lower-cased, apart by white space.
+N texts -> float64[N, D], row i for ``texts[i]``: in single precision, what is equally far would not
+be tied.  Words are lower-cased, apart by white space.
 """
 
 import zlib
@@ -12,7 +13,7 @@ from paper_utils.config import generator
 from paper_utils.data import grammar
 from paper_utils.encoders.hub import checked
 
-_WORDS = {"token_pattern": r"\S+", "lowercase": True, "dtype": np.float32}
+_WORDS = {"token_pattern": r"\S+", "lowercase": True, "dtype": np.float64}
 
 
 def bag_of_words(texts: list[str], seed: int = 0) -> np.ndarray:
@@ -61,12 +62,12 @@ def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarr
     kept = np.flatnonzero(values > 1e-9 * len(texts))[::-1][:width]  # edits are not quite Euclidean
     axes = vectors[:, kept]
     axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(len(kept))])  # one sign of two
-    return (axes * np.sqrt(values[kept])).astype(np.float32)
+    return axes * np.sqrt(values[kept])
 
 
 def length(texts: list[str], seed: int = 0) -> np.ndarray:
     """Number of words and number of characters: D = 2."""
-    return np.array([(len(w), len(t)) for t, w in zip(texts, _words(texts))], dtype=np.float32)
+    return np.array([(len(w), len(t)) for t, w in zip(texts, _words(texts))], dtype=float)
 
 
 def levenshtein(texts: list[str]) -> np.ndarray:
@@ -99,8 +100,7 @@ def _pooled(texts: list[str], seed: int, width: int, gate) -> np.ndarray:
     words = {word for row in rows for word in row}
     table = {word: _random(seed, word).standard_normal(width) for word in words}
     gates = [gate(position) for position in range(max(map(len, rows)))]
-    means = [np.mean([table[w] * g for w, g in zip(row, gates)], axis=0) for row in rows]
-    return np.array(means, dtype=np.float32)
+    return np.array([np.mean([table[w] * g for w, g in zip(row, gates)], axis=0) for row in rows])
 
 
 def _words(texts: list[str]) -> list[list[str]]:

@@ -137,14 +137,15 @@ def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
 
 def _trained(profile: Profile) -> list[tuple[Stage, dict[str, Any]]]:
     return [(REFERENCE, {"family": e.family, "seed": e.seed, "kind": e.kind})
-            for e in encoders(profile) if (e.source, e.kind) == ("scratch", "trained")]  # fmt: skip
+            for e in [*encoders(profile), *second_name_controls(profile)]
+            if e.source == "scratch" and e.kind != "untrained"]  # fmt: skip
 
 
 def _model_scores(profile: Profile, folder: Path, *references: Reference) -> None:
     pd.DataFrame([
-        {"family": which["family"], "seed": which["seed"], "parameters": r.scores["parameters"],
-         "steps": r.scores["steps"], "score": score["name"], "value": score["value"],
-         "baseline": name, "baseline value": baseline, "better": score["better"], "n": score["n"]}
+        {**which, "parameters": r.scores["parameters"], "steps": r.scores["steps"],
+         "score": score["name"], "value": score["value"], "baseline": name,
+         "baseline value": baseline, "better": score["better"], "n": score["n"]}
         for (_, which), r in zip(_trained(profile), references, strict=True)
         for score in r.scores["scores"] for name, baseline in score["baselines"].items()
     ]).to_csv(folder / "scores.csv", index=False)  # fmt: skip
@@ -169,7 +170,7 @@ def _columns(asked: pd.DataFrame) -> list[pd.Series]:
 def embed(encoder: Encoder, texts: list[str], model: Any = None, layer: int | None = None,
           table: dict[str, str] | None = None, seed: int = 0,
           device: str = "auto") -> np.ndarray:  # fmt: skip
-    """Texts -> float32[N, D], row i for ``texts[i]``.  ``model``: a policy, a folder or a Hub id;
+    """Texts -> float[N, D], row i for ``texts[i]``.  ``model``: a policy, a folder or a Hub id;
     ``layer``: as for `hub.embed`; ``table`` of second names, for the bag of concepts."""
     if encoder.source == "lexical":
         if encoder.kind == "told":

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_utils.alignment import first_names, own_names, second_names
+from paper_utils.alignment import first_names, own_names, retrieval, second_names
+from paper_utils.alignment.retrieval import make_split
 from paper_utils.alignment.second_names import Questions, assignment_p, swapped
 from paper_utils.data import grammar
+from paper_utils.encoders import lexical
 
 LEVELS = ["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal"]
 
@@ -70,6 +72,20 @@ def test_words_alone_are_at_chance_in_second_names_and_not_in_first(knows, quest
     assert second.loc["colour", "p"] > 0.01 and abs(second.loc["colour", "value"] - 1 / 6) < 0.1
     gate = measures(own_names(*one, questions=questions))
     assert gate.loc["precision_at_1", "value"] < 0.1
+
+
+def test_a_count_of_unknown_words_is_at_chance_exactly_but_for_what_is_left_out(
+    knows, texts, questions, monkeypatch
+):
+    """Fitted on all instructions, a bag of words gives one answer to each question.  Fitted without
+    a fold, the mean of the others points back at what was left out, by a few hundredths."""
+    both = lexical.bag_of_words([*texts[0], *texts[1]])
+    bags, meaning = np.split(both, 2), knows["meaning"]
+    value = lambda: measures(second_names(*meaning, *bags, questions=questions)).loc["colour"]  # noqa: E731
+    assert 0 < abs(value()["value"] - 1 / 6) < 0.05
+    everything = make_split("in_sample", questions.items)
+    monkeypatch.setattr(retrieval, "make_split", lambda *_: everything)
+    assert value()["value"] == pytest.approx(1 / 6) and value()["p"] == 1
 
 
 def test_whoever_knows_the_meanings_passes(knows, questions):

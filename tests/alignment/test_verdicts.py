@@ -51,7 +51,7 @@ def transfer(**success) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["source", "kind", "success", "p"])
     named = frame["source"].str.split().str[0]
     frame["success"] = [success.get(n, v) for n, v in zip(named, frame["success"])]
-    return frame.assign(names="second", level="PickupLoc")
+    return frame.assign(names="second", level="PickupLoc", agents=3)
 
 
 def gate(*strangers: str) -> pd.DataFrame:
@@ -127,13 +127,12 @@ def test_at_the_preferred_layer_the_papers_claims_are_judged_once_more():
     assert (both.iloc[-1][[name for name in both if name.endswith("_gate_layer")]] == "").all()
 
 
-def test_acting_needs_two_references_ahead_of_the_best_control_and_a_ceiling():
+def test_acting_needs_two_references_ahead_of_the_best_control_a_ceiling_and_three_agents():
     assert judged(Qwen=0.05)[-1] == NOT_SUPPORTED
     assert judged(bilingual=0.05)[-1] == NO_POWER
-    assert (
-        verdicts.judge(table(), transfer().assign(level="GoTo"), gate())["verdict"].iloc[-1]
-        == NO_POWER
-    )
+    for change in ({"level": "GoTo"}, {"agents": 2}):
+        judged_so = verdicts.judge(table(), transfer().assign(**change), gate())
+        assert judged_so["verdict"].iloc[-1] == NO_POWER
 
 
 def test_what_the_papers_measure_says_has_a_line_for_each_claim():

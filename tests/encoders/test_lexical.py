@@ -19,7 +19,7 @@ CONTROLS = [
 @pytest.mark.parametrize("control", CONTROLS)
 def test_shape_type_order_and_determinism(control):
     vectors = control(TEXTS, seed=3)
-    assert vectors.dtype == np.float32 and vectors.shape[0] == len(TEXTS)
+    assert vectors.dtype == np.float64 and vectors.shape[0] == len(TEXTS)
     assert np.isfinite(vectors).all()
     np.testing.assert_array_equal(vectors, control(TEXTS, seed=3))
     # Reversing the texts reverses the rows: the geometry is that of the texts, not of the order.
