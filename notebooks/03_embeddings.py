@@ -14,7 +14,7 @@
 # and the shape of each space. Every claim stands beside the value that carries it.
 #
 # **What you'll need**: less than a minute for the published `release` profile, whose agents and models are loaded.
-# `laptop` trains them in about two minutes on two cores (and the agents of notebook 02, if they are missing). Nothing
+# `laptop` trains them in about three minutes on two cores (and the agents of notebook 02, if they are missing). Nothing
 # is downloaded: each reference model is **trained from scratch on our little world**. The profiles `hub` and `paper`
 # put public checkpoints beside them. `encoders.vectors` adds any other model's vectors from a file, which
 # `embed_anywhere.py`, beside this notebook, writes wherever that model runs.

@@ -392,7 +392,7 @@ run.animation(film.frames, "04_film", f"An agent acts on {name}'s vector of “{
 # we think because arriving ends the episode (not tested). To most language models the verb, and the length of a sentence
 # that goes with it, makes a large difference (notebook 03). So a likeness pooled
 # over all verbs (linear CKA: do the two spaces call the same pairs of sentences similar?) and one within a verb can move
-# in different directions while an agent learns. In the figure each line is one agent, before and after its training.
+# in different directions while an agent learns. The figure shows agents before and after their training.
 
 # %%
 members = [e for e in encoders if study.is_reference(e)
@@ -406,12 +406,15 @@ for encoder, space in spaces.items():
         cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
         print(f"{encoder.label:20} cosine of 'go to' and 'pick up the red ball': {cosine:.2f}")
 verb = run.table(study.verb_table(spaces, table), "04_verb")
+named = verb["within"] + " (" + verb["N"].astype(str) + " instructions)"
 run.figure(
-    figures.verb(verb),
-    "04_verb",
-    "Linear CKA with each model before and after an agent's training: over all verbs, and "
-    "within the commonest.",
-)
+    figures.points(
+        verb.assign(panel=named), "reference", "linear_cka", "kind", "panel", colours=figures.PLAYER,
+        columns=2, size=(4.2, 3.2), label="linear CKA with the reference",
+    ),
+    "04_verb", "Linear CKA with each model before and after an agent's training: over all verbs, and within the "
+    "commonest. A dot is one agent with one seed of a model.",
+)  # fmt: skip
 
 # %% [markdown]
 # ## Verdicts, by rule

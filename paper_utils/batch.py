@@ -34,8 +34,7 @@ def check(
         given = dict(zip(choices, values))
         label = "-".join(f"{key}={value}" for key, value in given.items()) or "plain"
         label = re.sub(r"[^\w=.-]", "_", label)
-        if len(label) >= 80:
-            label = f"{label[:71]}-{hash_json(given)[:8]}"
+        label = label if len(label) < 80 else f"{label[:71]}-{hash_json(given)[:8]}"
         place = folder / label / f"seed{seed}"
         if place in plans:
             raise RunError("two of these runs are the same", usage=True)

@@ -49,8 +49,10 @@ def tint(encoder) -> str:
 
 
 def _points(axis, at, rows: pd.DataFrame, column: str, along: str = "y", **how) -> None:
-    """Values of a column with their intervals (low, high), at places on the other axis."""
-    error = np.clip([rows[column] - rows["low"], rows["high"] - rows[column]], 0, None)
+    """Values of a column with their intervals (low, high), if any, at places on the other axis."""
+    error = None
+    if "low" in rows:
+        error = np.clip([rows[column] - rows["low"], rows["high"] - rows[column]], 0, None)
     x, y = (at, rows[column]) if along == "y" else (rows[column], at)
     axis.errorbar(x, y, **{f"{along}err": error}, **({"fmt": "o", "markersize": 4.5} | how))
 
@@ -85,10 +87,7 @@ def points(
         for number, one in enumerate(hues):
             rows = part[part[hue] == one]
             at = rows[x].map(places.index) + 0.7 * ((number + 0.5) / len(hues) - 0.5)
-            if "low" in rows:
-                _points(axis, at, rows, y, color=colours[one], label=one)
-            else:
-                axis.plot(at, rows[y], "o", markersize=4, color=colours[one], label=one)
+            _points(axis, at, rows, y, color=colours[one], label=one)
         if line is not None:
             axis.axhline(line, **CHANCE)
         slant = {"rotation": 35, "ha": "right"} if len(names) > 1 or len(places) > 6 else {}
@@ -298,25 +297,4 @@ def dots(table: pd.DataFrame, panels: dict[str, str], order: Sequence[str], labe
         axis.set(title=title, xlim=(-0.03, 1.03), xlabel=label)
         axis.grid(axis="x", linewidth=0.4)
     axes[0, 0].set_yticks(list(y.values()), list(y))
-    return figure
-
-
-def verb(table: pd.DataFrame) -> Figure:
-    """CKA of each agent, untrained and trained, with each reference: all verbs, and within one."""
-    withins, references = (list(dict.fromkeys(table[name])) for name in ("within", "reference"))
-    figure, axes = _panels(len(withins), len(withins), 4.2, 3.2, sharey=True)
-    for axis, within in zip(axes, withins):
-        part = table[table["within"] == within]
-        means = part.groupby(["reference", "kind", "seed"])["linear_cka"].mean()
-        for x, reference in enumerate(references):
-            ends = means[reference].unstack("seed").loc[["untrained", "trained"]]
-            axis.plot([x - 0.15, x + 0.15], ends, color=GREY, linewidth=0.8, zorder=0)
-            for shift, kind in ((-0.15, "untrained"), (0.15, "trained")):
-                axis.plot([x + shift] * ends.shape[1], ends.loc[kind], "o", markersize=4.5,
-                          color=PLAYER[kind], label=kind if x == 0 else None)  # fmt: skip
-        axis.set_xticks(range(len(references)), references, rotation=30, ha="right")
-        axis.set_title(f"{within} ({part['N'].iloc[0]} instructions)")
-        axis.grid(axis="y", linewidth=0.4)
-    axes[0].set_ylabel("linear CKA with the reference")
-    _legend_above(figure, axes[0], ncols=2)
     return figure

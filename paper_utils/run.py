@@ -371,13 +371,10 @@ def verify(folder: Path) -> list[str]:
 
 def status(plan: Plan) -> list[tuple[str, str]]:
     """Per notebook: done (and how long it took), or waiting."""
-    rows, store = [], store_of(plan.profile)
-    for parameters in plan.notebooks():
-        path = store.path(NOTEBOOK, plan.profile, **parameters)
-        made = json.loads((path / MANIFEST).read_text()) if damage(path) is None else None
-        said = f"done in {made['wall_seconds']:.0f} s" if made else "waiting"
-        rows.append((parameters["name"], said))
-    return rows
+    store, each = store_of(plan.profile), plan.notebooks()
+    made = [store.manifest(NOTEBOOK, plan.profile, **parameters) for parameters in each]
+    said = [f"done in {one['wall_seconds']:.0f} s" if one else "waiting" for one in made]
+    return [(parameters["name"], text) for parameters, text in zip(each, said)]
 
 
 def build(check: bool = False) -> list[str]:

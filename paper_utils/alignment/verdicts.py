@@ -181,10 +181,10 @@ def _transfers(transfer: pd.DataFrame) -> tuple[str, str, str, str]:
     positive = f"agents that know both names {agents['success'].mean():.2f}"
     negative = f"best of {len(controls)}: {best['source']} {best['success']:.2f}"
     because = ", ".join(f"{r.source} {r.success:.2f} ({_p(r.p)})" for r in references.itertuples())
-    if agents["success"].min() <= best["success"]:
-        return NO_POWER, positive, negative, because
     if (played := rows["agents"].max()) < SEEDS:
-        return NO_POWER, positive, negative, f"{because}; {played} agents, fewer than {SEEDS}"
+        because += f"; {played} agents, fewer than {SEEDS}"
+    if agents["success"].min() <= best["success"] or played < SEEDS:
+        return NO_POWER, positive, negative, because
     verdict = SUPPORTED if ahead["source"].nunique() >= 2 else NOT_SUPPORTED
     return verdict, positive, negative, because
 
