@@ -406,11 +406,12 @@ for encoder, space in spaces.items():
         cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
         print(f"{encoder.label:20} cosine of 'go to' and 'pick up the red ball': {cosine:.2f}")
 verb = run.table(study.verb_table(spaces, table), "04_verb")
-named = verb["within"] + " (" + verb["N"].astype(str) + " instructions)"
+verb["panel"] = verb["within"] + " (" + verb["N"].astype(str) + " instructions)"
+verb = verb.sort_values("kind", ascending=False, kind="stable")  # before training, then after
 run.figure(
     figures.points(
-        verb.assign(panel=named), "reference", "linear_cka", "kind", "panel", colours=figures.PLAYER,
-        columns=2, size=(4.2, 3.2), label="linear CKA with the reference",
+        verb, "reference", "linear_cka", "kind", "panel", colours=figures.PLAYER, columns=2,
+        size=(4.2, 3.2), limits=(0, 1), label="linear CKA with the reference",
     ),
     "04_verb", "Linear CKA with each model before and after an agent's training: over all verbs, and within the "
     "commonest. A dot is one agent with one seed of a model.",
