@@ -423,7 +423,8 @@ run.figure(
 # The rules stand in `alignment/verdicts.py`. They came after prototypes of these tests and were revised between published
 # runs: the preferred layer, maps that are fitted without the instruction asked about, what a control must not pass, and
 # that a model which never learned the second names is not called less aligned (which removed a *supported*, BERT's) were
-# added after verdicts had been seen. So read the preferred layer as exploratory, and the last as fixed. A verdict other
+# added after verdicts had been seen. So were three bars of our own claim, each of which makes it harder: random moves as
+# a control, a third agent, and the end of an episode. So read the preferred layer as exploratory, and the last as fixed. A verdict other
 # than *no power here* is given to the paper's claims only where, in this very run, the positive controls passed (agents
 # with each other and decoders with each other) and the meaning-free controls stayed near chance. This is strict: one pair
 # of decoders that misses p ≤ 0.01 voids all six, those without a decoder included, and agreement above chance as well. The
