@@ -439,8 +439,16 @@ run.figure(
 judged = verdicts.judge_layers(oriented, transferred, gate)
 judged.insert(1, "paper_measure", verdicts.paper_measure(headline, control))
 run.table(judged, "04_verdicts")
-with pd.option_context("display.max_colwidth", None):
-    display(judged.set_index("claim"))
+for where, row, end in (
+    ("last layer", 0, ""),
+    ("preferred layer", 0, "_gate_layer"),
+    ("acting", -1, ""),
+):
+    for kind in ("positive_control", "negative_controls"):
+        print(f"{where}, {kind.replace('_', ' ')}: {judged[kind + end].iloc[row]}")
+shown = ["claim", "paper_measure", "verdict", "because", "verdict_gate_layer", "because_gate_layer"]
+left = {"text-align": "left", "vertical-align": "top", "min-width": "7em"}
+judged[shown].style.hide(axis="index").set_properties(**left).set_uuid("verdicts")
 
 # %% [markdown]
 # ## Limits
