@@ -105,8 +105,9 @@ def solutions(stem: str) -> str:
 @pytest.mark.xdist_group("smoke")
 def test_plain_papermill_from_another_folder(smoke, tmp_path):
     _, store, _ = smoke
+    nbformat.write(until_checked()[0], tmp_path / "mine.ipynb")
     done = command(
-        "papermill", str(BUILT[0]), "out.ipynb", "-p", "profile", "smoke", "-p", "out",
+        "papermill", "mine.ipynb", "out.ipynb", "-p", "profile", "smoke", "-p", "out",
         str(tmp_path / "run"), "-y", f"overrides: {{compute.store: {store}}}", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
