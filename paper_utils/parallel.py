@@ -20,6 +20,7 @@ from tqdm import std
 from paper_utils.config import Compute
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+POOL = []  # of idle or busy workers, if there are any
 ONE_TASK = threading.RLock()  # a task may map within itself
 BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
 LINE = "{desc}: {percentage:3.0f}%, {elapsed} elapsed, about {remaining} left\n"
@@ -85,7 +86,8 @@ def _results(function: Callable, tasks: list[Any], compute: Compute) -> Iterator
     if compute.cluster:
         yield from _cluster_results(function, tasks, compute.cluster)
     elif count > 1:
-        yield from get_reusable_executor(count, timeout=300, env=ONE_THREAD).map(function, tasks)
+        POOL[:] = [get_reusable_executor(count, timeout=300, env=ONE_THREAD)]
+        yield from POOL[0].map(function, tasks)
     else:
         yield from (function(task) for task in tasks)
 
@@ -130,6 +132,8 @@ def map(
     return results
 
 
-def rest() -> None:
-    """Ends idle workers, so that nothing of theirs is left behind when this process is ended."""
-    get_reusable_executor().shutdown(wait=True)
+def rest(kill: bool = False) -> None:
+    """Ends idle workers, so that nothing of theirs is left behind when this process is ended;
+    ``kill``: busy ones, too, and what these have started."""
+    while POOL:
+        POOL.pop().shutdown(wait=True, kill_workers=kill)

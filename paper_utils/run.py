@@ -12,6 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from paper_utils import parallel, provenance
-from paper_utils.config import Profile
+from paper_utils.config import Compute, Profile
 from paper_utils.store import MANIFEST, Stage, Store, damage, files_of, hash_file, hash_json
 
 # isort: split
@@ -28,6 +29,7 @@ from paper_utils.store import json_bytes, mirror, write_atomically, write_json
 ROOT = provenance.ROOT
 NOTEBOOKS, RUNS, RELEASE = ROOT / "notebooks", ROOT / "runs", ROOT / "artifacts" / "release"
 LOCK, KERNEL = "run.lock", "python3"
+SIDE_BY_SIDE = 2  # notebooks: while one draws, the other trains
 HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
 
 
@@ -242,6 +244,7 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     with TemporaryDirectory() as temporary:
         executed = Path(temporary) / f"{source.stem}.ipynb"
@@ -250,6 +253,7 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
                 read(source), str(executed), parameters=given, kernel_name=KERNEL,
                 progress_bar=False, start_timeout=120, cwd=str(folder), log_output=False,
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
+                config=Config(KernelManager={"shutdown_wait_time": 60.0}),  # on a busy machine
                 # What goes to the terminal (progress) stays out of the cells; a kernel that ends
                 # while it still listens does not complain.
                 extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False",
@@ -293,8 +297,10 @@ def _tidy(path: Path, shown: dict[str, Any] | None) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
-def run(plan: Plan, say=print) -> Path:
+def run(plan: Plan) -> Path:
     """Runs what has changed since the folder's last run, and assembles the folder.
+
+    Two notebooks run at once: what one needs of the other, it waits for in the store.
 
     Returns the folder.  Raises RunError naming the notebook and the error of the first cell that
     failed; the notebook, executed up to there, is in the folder as ``NN_name.failed.ipynb``.
@@ -305,28 +311,38 @@ def run(plan: Plan, say=print) -> Path:
     except Timeout:
         raise RunError(f"another run is writing to {plan.folder}") from None
     with lock:
-        store, parts, changed = store_of(plan.profile), {}, False
-        for parameters in (each := plan.notebooks()):
-            name, began = parameters["name"], time.monotonic()
-            said = f"[{len(parts) + 1}/{len(each)}] {name}"
-            if waiting := damage(store.path(NOTEBOOK, plan.profile, **parameters)) is not None:
-                say(f"{said} ...", flush=True)
-            try:
-                (parts[name],) = store.paths(NOTEBOOK, plan.profile, [parameters])
-            except RunError as error:
-                if not error.notebook:
-                    raise
-                failed = plan.folder / f"{name}.failed.ipynb"
-                write_atomically(failed, error.notebook)
-                raise RunError(f"{error} (see {failed})") from None
-            if waiting:
-                changed = True
-                say(f"{said} done in {time.monotonic() - began:.0f} s", flush=True)
-        if changed or not (plan.folder / MANIFEST).exists() or verify(plan.folder):
+        store, each = store_of(plan.profile), plan.notebooks()
+        waiting = sum(damage(store.path(NOTEBOOK, plan.profile, **one)) is not None for one in each)
+        count = min(SIDE_BY_SIDE, max(1, waiting), plan.profile.compute.workers or SIDE_BY_SIDE)
+        try:
+            paths = parallel.map(partial(_executed, plan), each, Compute(workers=count))
+        except BaseException:
+            parallel.rest(kill=True)  # what runs beside it
+            raise
+        if waiting or not (plan.folder / MANIFEST).exists() or verify(plan.folder):
+            parts = {one["name"]: path for one, path in zip(each, paths)}
             mirror(_assemble(plan, parts), plan.folder, keep=[LOCK])
         else:
-            say("nothing to do: the run is complete and nothing has changed")
+            print("nothing to do: the run is complete and nothing has changed")
     return plan.folder
+
+
+def _executed(plan: Plan, parameters: dict[str, Any]) -> Path:
+    """The folder of a notebook's artifact; tells when it is made now, and keeps one that fails."""
+    store, name, began = store_of(plan.profile), parameters["name"], time.monotonic()
+    if waiting := damage(store.path(NOTEBOOK, plan.profile, **parameters)) is not None:
+        print(f"{name} ...", flush=True)
+    try:
+        (path,) = store.paths(NOTEBOOK, plan.profile, [parameters])
+    except RunError as error:
+        if not error.notebook:
+            raise
+        failed = plan.folder / f"{name}.failed.ipynb"
+        write_atomically(failed, error.notebook)
+        raise RunError(f"{error} (see {failed})") from None
+    if waiting:
+        print(f"{name} done in {time.monotonic() - began:.0f} s", flush=True)
+    return path
 
 
 def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]:

@@ -199,7 +199,7 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(smoke, tmp_path, monkeypa
     given = {"compute.store": str(store), "compute.workers": 1}
     plan = run.Plan.check("smoke", overrides=given, out=str(tmp_path / "run"))
     with pytest.raises(run.RunError, match="01_data: cell 4 failed: ZeroDivisionError") as caught:
-        run.run(plan, say=lambda *_, **__: None)
+        run.run(plan)
     assert not caught.value.usage and "\n" not in str(caught.value)
     kept = json.loads((plan.folder / "01_data.failed.ipynb").read_text())
     assert "ZeroDivisionError" in json.dumps(kept)
