@@ -373,7 +373,8 @@ HTML(figures.slider(film))
 #    the *next* episode (`evaluation.evaluate` takes `vectors`, a function of the instructions). What is its
 #    success? Whose does it resemble?
 # 2. Tell it the right instruction with its words *in reverse order*. Its success on the same episodes?
-# 3. Make it forget: empty `past` of an `evaluation.Cloned` before each step. Which level suffers most?
+# 3. Make it forget: empty `past` of an `evaluation.Cloned` before each step (`limit=128` steps are enough).
+#    Which level suffers most?
 #
 # **Further reading** — the agents published with BabyAI use FiLM: Perez et al. (arXiv 1709.07871); linear
 # attention biases: Press et al. (arXiv 2108.12409); on why imitation errors compound: Ross & Bagnell (2010).

@@ -19,7 +19,7 @@ from paper_utils.encoders.registry import EMBEDDING, REFERENCE, records
 from paper_utils.figures import PAPER
 from paper_utils.run import Run
 
-EPISODES = 32
+EPISODES, LIMIT = 32, 128  # steps of an episode
 LONG = 25
 
 
@@ -84,7 +84,7 @@ def _steps(answer: tuple[str, int]) -> int:
 
 def _success(run: Run, level: str, make_act: Callable) -> float:
     seeds = levels.seeds("evaluation", EPISODES, run.profile.seed)
-    return float(evaluation.play(level, seeds, make_act)["success"].mean())
+    return float(evaluation.play(level, seeds, make_act, LIMIT)["success"].mean())
 
 
 def _policy(run: Run):

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 
@@ -149,8 +150,6 @@ def models(results: dict) -> str:
 def headline(folder: Path) -> str:
     """What a run prints when it is done."""
     results = json.loads((folder / "results.json").read_text())
-    lines = ["", *(re.sub(EMPHASIS, r"\2", line) for line in answer(results)), ""]
-    for title, table in tables(results):
-        shown = table.drop(columns="because", errors="ignore")
-        lines += [title, shown.to_string(index=False), ""]
-    return "\n".join([*lines, models(results), f"report   {folder / 'index.html'}"])
+    parts = [re.sub(EMPHASIS, r"\2", part) for part in [*answer(results), models(results)]]
+    parts = ["\n" + fill(part, 100, break_on_hyphens=False) for part in parts]
+    return "\n".join([*parts, f"\nreport   {folder / 'index.html'}"])

@@ -10,7 +10,7 @@ import os
 import runpy
 import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,11 +34,12 @@ HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
 
 
 class RunError(RuntimeError):
-    """A run that cannot start (``usage``) or a notebook that failed; the message is one line."""
+    """A run that cannot start (``usage``) or a notebook that failed; the message is one line.
+    ``files``: what is worth keeping, by name."""
 
-    def __init__(self, message: str, usage: bool = False, notebook: str = ""):
+    def __init__(self, message: str, usage: bool = False, files: Mapping[str, str] = {}):
         super().__init__(message)
-        self.usage, self.notebook = usage, notebook
+        self.usage, self.files = usage, files
 
 
 def store_of(profile: Profile) -> Store:
@@ -222,7 +223,8 @@ def sources() -> list[Path]:
 
 def _make(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) -> None:
     """Executes a notebook with the profile as it was read, which it shows as it was asked for."""
-    as_read = folder / "profile.json"
+    began, as_read = time.monotonic(), folder / "profile.json"
+    print(f"{name} ...", flush=True)
     write_atomically(as_read, profile.model_dump_json(exclude={"compute"}))  # keys as they are
     compute = profile.compute.model_dump(exclude_defaults=True)
     compute |= {"progress": "terminal", "store": str(store_of(profile).root)}
@@ -230,6 +232,7 @@ def _make(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) 
              "overrides": {f"compute.{key}": value for key, value in compute.items()}}  # fmt: skip
     execute(NOTEBOOKS / f"{name}.py", folder, given, made_from["arguments"] | {"out": ""})
     as_read.unlink()
+    print(f"{name} done in {time.monotonic() - began:.0f} s", flush=True)
 
 
 NOTEBOOK = Stage(name="notebook", make=_make, load=Path, fans_out=True)
@@ -259,13 +262,13 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
                 extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False",
                                  f"--IPKernelApp.exec_lines={HUSH}"],
             )  # fmt: skip
-        except PapermillExecutionError as error:
-            line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+        except (PapermillExecutionError, RuntimeError) as error:
+            line, kept = f"{error} (is there enough memory?)", {}
+            if isinstance(error, PapermillExecutionError):
+                line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+                kept[f"{source.stem}.failed.ipynb"] = _tidy(executed, shown)
             line = f"{source.stem}: {' '.join(line.split())[:500]}"
-            raise RunError(line, notebook=_tidy(executed, shown)) from None
-        except RuntimeError as error:
-            line = " ".join(f"{source.stem}: {error} (is there enough memory?)".split())[:500]
-            raise RunError(line) from None
+            raise RunError(line, files=kept) from None
         write_atomically(folder / executed.name, _tidy(executed, shown))
 
 
@@ -314,35 +317,21 @@ def run(plan: Plan) -> Path:
         store, each = store_of(plan.profile), plan.notebooks()
         waiting = sum(damage(store.path(NOTEBOOK, plan.profile, **one)) is not None for one in each)
         count = min(SIDE_BY_SIDE, max(1, waiting), plan.profile.compute.workers or SIDE_BY_SIDE)
+        execute_one = partial(store.paths, NOTEBOOK, plan.profile)
         try:
-            paths = parallel.map(partial(_executed, plan), each, Compute(workers=count))
-        except BaseException:
+            paths = parallel.map(execute_one, [[one] for one in each], Compute(workers=count))
+        except BaseException as error:
             parallel.rest(kill=True)  # what runs beside it
+            for name, text in getattr(error, "files", {}).items():
+                write_atomically(plan.folder / name, text)
+                raise RunError(f"{error} (see {plan.folder / name})") from None
             raise
         if waiting or not (plan.folder / MANIFEST).exists() or verify(plan.folder):
-            parts = {one["name"]: path for one, path in zip(each, paths)}
+            parts = {one["name"]: path for one, (path,) in zip(each, paths)}
             mirror(_assemble(plan, parts), plan.folder, keep=[LOCK])
         else:
             print("nothing to do: the run is complete and nothing has changed")
     return plan.folder
-
-
-def _executed(plan: Plan, parameters: dict[str, Any]) -> Path:
-    """The folder of a notebook's artifact; tells when it is made now, and keeps one that fails."""
-    store, name, began = store_of(plan.profile), parameters["name"], time.monotonic()
-    if waiting := damage(store.path(NOTEBOOK, plan.profile, **parameters)) is not None:
-        print(f"{name} ...", flush=True)
-    try:
-        (path,) = store.paths(NOTEBOOK, plan.profile, [parameters])
-    except RunError as error:
-        if not error.notebook:
-            raise
-        failed = plan.folder / f"{name}.failed.ipynb"
-        write_atomically(failed, error.notebook)
-        raise RunError(f"{error} (see {failed})") from None
-    if waiting:
-        print(f"{name} done in {time.monotonic() - began:.0f} s", flush=True)
-    return path
 
 
 def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]:

@@ -13,6 +13,7 @@ import pytest
 from commands import ROOT, command
 
 from paper_utils import Profile, run
+from paper_utils.__main__ import main
 from paper_utils.encoders import lexical
 from paper_utils.encoders.registry import EMBEDDING, Encoder, records, texts
 from paper_utils.store import Store
@@ -40,38 +41,37 @@ def test_help_is_worth_reading(tmp_path):
         (["run", "--out", "{file}/below"], "cannot write to"),
         (["verify", "{foreign}"], "is not a finished run"),
         (["status", "--profile", "nothing.yaml"], "No such file"),
+        (["texts", "--profile", "lptop"], "unknown profile 'lptop'"),
     ],
 )
-def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, words, line):
+def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, capsys, words, line):
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "thesis.tex").write_text("mine")
     (tmp_path / "file").write_text("mine")
     places = {"foreign": tmp_path / "foreign", "file": tmp_path / "file"}
     before = sorted(tmp_path.rglob("*"))
-    done = command(
-        "paper_utils", *(word.format(**places) for word in words), store=tmp_path / "store"
-    )
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert line in done.stderr
+    assert main([word.format(**places) for word in words]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert line in printed.err and not printed.out
     assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("words", [[], ["fly"], ["run", "--sed", "1"], ["run", "--seed", "x"]])
-def test_unknown_words_exit_2(tmp_path, words):
-    assert command("paper_utils", *words, store=tmp_path).returncode == 2
+def test_unknown_words_exit_2(capsys, words):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2 and "usage: " in capsys.readouterr().err
 
 
-def test_texts_are_csv_and_nothing_else(tmp_path):
+def test_texts_are_csv_and_nothing_else(tmp_path, capsys):
     done = command("paper_utils", "texts", "--profile", "smoke", store=tmp_path)
     table = pd.read_csv(io.StringIO(done.stdout))
     assert done.returncode == 0 and list(table) == ["id", "text", "second_text"]
     assert len(table) == 439 and table["id"].tolist() == list(range(439))
     assert not done.stderr and (table["text"] != table["second_text"]).all()
-    one = command("paper_utils", "texts", "--set", "data.demonstrations={GoToLocal: 5}")
-    assert one.stdout.count("\n") < 440
-    bad = command("paper_utils", "texts", "--profile", "lptop")
-    assert bad.returncode == 2 and not bad.stdout and bad.stderr.count("\n") == 1
+    assert main(["texts", "--set", "data.demonstrations={GoToLocal: 5}"]) == 0
+    assert capsys.readouterr().out.count("\n") < 440
 
 
 def test_an_unwritable_folder_is_refused(tmp_path, monkeypatch):
@@ -167,21 +167,19 @@ def test_again_there_is_nothing_to_do_and_then_only_what_changed(smoke, smoke_pr
     again = command(*words, store=store)
     assert again.returncode == 0 and "nothing to do" in again.stdout
     assert (folder / "results.json").read_bytes() == before
-    assert command("paper_utils", "verify", str(folder), store=store).returncode == 0
+    assert run.verify(folder) == []
 
     (folder / "04_alignment.ipynb").write_text("damaged")
     (folder / "tables" / ".02_progress.csv.6979.tmp").write_text("of a run that was killed")
     broken = command("paper_utils", "verify", str(folder), store=store)
     assert broken.returncode == 1 and "04_alignment.ipynb: does not match its hash" in broken.stdout
-    status = command(
-        "paper_utils", "status", "--profile", smoke_profile, "--out", str(folder), store=store
-    )
-    assert status.stdout.count("done in") == 5
+    given = {"compute.store": str(store), "compute.workers": 1}
+    status = run.status(run.Plan.check(smoke_profile, overrides=given, out=str(folder)))
+    assert [what.startswith("done in") for _, what in status] == [True] * 5
     mended = command(*words, store=store)
     assert "done in" not in mended.stdout and "nothing to do" not in mended.stdout
     assert (folder / "results.json").read_bytes() == before
-    assert command("paper_utils", "verify", str(folder)).returncode == 0
-    assert not list(folder.rglob("*.tmp"))
+    assert run.verify(folder) == [] and not list(folder.rglob("*.tmp"))
 
 
 @pytest.mark.xdist_group("smoke")
