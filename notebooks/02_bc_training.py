@@ -21,7 +21,7 @@
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds; with another seed or override it trains for hours: for
-# these take "laptop" (10 to 20 minutes for all notebooks) or "smoke" (one).
+# these take "laptop" (about 10 minutes for all notebooks) or "smoke" (one).
 profile = "release"
 seed = 0
 overrides = {}  # for example {"cloning.epochs": 3}
@@ -281,9 +281,8 @@ run.figure(
 #
 # ## Which words are hard?
 #
-# The figure shows the trained agents' success by word of the instruction. (A verb belongs to one level, so its dot is that
-# level's; so does *door*.) The printed lines name the hardest
-# word of each factor, with its interval.
+# The figure shows the trained agents' success by word of the instruction. (A verb belongs to one level, so its dot is
+# that level's; so does *door*.) The printed lines name the hardest word of each factor, with its interval.
 
 # %%
 factors = grammar.instructions(names).set_index("text")

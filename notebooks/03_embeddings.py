@@ -21,7 +21,7 @@
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds; with another seed or override it trains for hours: for
-# these take "laptop" (10 to 20 minutes for all notebooks) or "smoke" (one).
+# these take "laptop" (about 10 minutes for all notebooks) or "smoke" (one).
 profile = "release"
 seed = 0
 overrides = {}  # for example {"encoders.families": ["llama", "bert"]}
@@ -66,16 +66,16 @@ rows = [
 run.table(pd.DataFrame(rows), "03_encoders").set_index("encoder")
 
 # %% [markdown]
-# *Source* says how we have an encoder. *cloning* is an agent. *scratch* is a model that was trained here. *lexical* is
-# a control. *hub* is a checkpoint and *vectors* is a file; for these two, *origin* says which one, or what the file says
-# of itself. Three kinds of row deserve a word:
+# *Source* says how we have an encoder. *cloning* is an agent. *scratch* is a model that was trained here. *lexical*
+# is a control. *hub* is a checkpoint and *vectors* is a file; for these two, *origin* says which one, or what the
+# file says of itself. Three kinds of row deserve a word:
 #
-# - The **untrained** twins have the architecture, the tokenizer and random weights. What aligns with them aligns through
-#   words, their order and their number.
+# - The **untrained** twins have the architecture, the tokenizer and random weights. What aligns with them aligns
+#   through words, their order and their number.
 # - The **shuffled** agent saw everything except which instruction belongs to which episode (of the same level).
-# - The **lexical controls** are no models. *Bag of words* counts words, and *tf-idf* weighs the counts. *Random tokens*
-#   gives each word a random vector and averages them (*ordered*: scaled by position). *Edit distance* is coordinates for
-#   the number of words to change. *Length* is the number of words and letters.
+# - The **lexical controls** are no models. *Bag of words* counts words, and *tf-idf* weighs the counts. *Random
+#   tokens* gives each word a random vector and averages them (*ordered*: scaled by position). *Edit distance* is
+#   coordinates for the number of words to change. *Length* is the number of words and letters.
 #
 # ## Train the reference models
 #
@@ -93,9 +93,10 @@ scores.set_index(["family", "kind", "seed"]).round(3)
 
 # %% [markdown]
 # Each row is a score on documents or pictures of *held-out worlds*, beside a baseline. That of the next-token models
-# knows how often each word is said. That of BERT always guesses the commonest word. That of CLIP and BLIP is chance. A
-# value between the baseline and perfection (a perplexity of 1, a share of 1) says how much of the world a model has
-# learned. The one of kind *dialect* is a control of notebook 04: each story that it read calls things by one set of names. Several pictures fit many captions, so no model can find the very picture each time. Read each model's
+# knows how often each word is said. That of BERT always guesses the commonest word. That of CLIP and BLIP is chance.
+# A value between the baseline and perfection (a perplexity of 1, a share of 1) says how much of the world a model has
+# learned. The one of kind *dialect* is a control of notebook 04: each story that it read calls things by one set of
+# names. Several pictures fit many captions, so no model can find the very picture each time. Read each model's
 # alignment in notebook 04 beside its row here.
 #
 # ## Pool a sentence by hand
@@ -125,9 +126,9 @@ for family in [f for f in families if FAMILIES[f].poolings[0] == "mean"]:
     print(f"{family}: mean of {tokens}")
 
 # %% [markdown]
-# The assertion says that `hub.embed`, which does this for many sentences at once, gives the same vector. In decoders the
-# first token is left out because it sees no word: in large models its state is one huge constant, which would drown
-# the others.
+# The assertion says that `hub.embed`, which does this for many sentences at once, gives the same vector. In decoders
+# the first token is left out because it sees no word: in large models its state is one huge constant, which would
+# drown the others.
 #
 # ## Embed
 #
@@ -207,8 +208,8 @@ shares.round(2)
 
 # %% [markdown]
 # Compare each trained row with its untrained twin, and both with the bag of words. What a twin or a count of words
-# reaches needs no training. What the trained model has and *no* control has was learned:
-# compare with *length*, too, since sentences of one verb have similar lengths. Notebook 04 asks the same of whole spaces.
+# reaches needs no training. What the trained model has and *no* control has was learned: compare with *length*, too,
+# since sentences of one verb have similar lengths. Notebook 04 asks the same of whole spaces.
 #
 # ## Nearest neighbours
 #
@@ -230,9 +231,10 @@ with pd.option_context("display.max_colwidth", None):
     display(nearest)
 
 # %% [markdown]
-# A useful habit: before believing a number of notebook 04, look at *what kind of* instruction counts as near. Sharing the
-# first object, sharing the second, and being the same two objects in the other order are three ideas of similarity.
-# None of them is "what must be done". A bag of words cannot tell the swapped instruction from the one that was asked.
+# A useful habit: before believing a number of notebook 04, look at *what kind of* instruction counts as near. Sharing
+# the first object, sharing the second, and being the same two objects in the other order are three ideas of
+# similarity. None of them is "what must be done". A bag of words cannot tell the swapped instruction from the one
+# that was asked.
 #
 # ## The shape of each space
 #
@@ -303,8 +305,8 @@ print(
 # Guess first. Then change one thing, put your answer below and run the cell: it tells whether you got there. Worked
 # solutions are in `solutions.md`, beside this notebook.
 #
-# 1. Read the first reference model at layer 0, its word embeddings (`hub.embed(..., layer=0)`). What is the anisotropy of
-#    that space? Is it higher or lower than at the output, and why?
+# 1. Read the first reference model at layer 0, its word embeddings (`hub.embed(..., layer=0)`). What is the
+#    anisotropy of that space? Is it higher or lower than at the output, and why?
 # 2. An encoder that keeps the last word only: how many different vectors would it give? (No need to edit the package.)
 # 3. Say "a" for every "the" (`Policy.embed`, `hub.embed`). Whose sentences move further, compared with how far they lie
 #    apart: the first agent's, or those of the first family? Should they?

@@ -9,19 +9,20 @@
 # **What you'll do** — compute that number, see why it cannot answer the question, and ask again in two ways that can:
 # in *second names*, words that the map has never seen; and by letting an agent *act* on another model's sentence.
 #
-# **What you'll learn** — what Procrustes and precision@k do, in ten lines; why a measure needs a positive and a negative
-# control; how to tell shared meaning from shared words.
+# **What you'll learn** — what Procrustes and precision@k do, in ten lines; why a measure needs a positive and a
+# negative control; how to tell shared meaning from shared words.
 #
-# **What you'll find** — what encoders that have learned nothing score by the paper's measure; and which models still agree
-# with the agents where shared words cannot help. Both are printed below, by code, for whichever run you are reading.
+# **What you'll find** — what encoders that have learned nothing score by the paper's measure; and which models still
+# agree with the agents where shared words cannot help. Both are printed below, by code, for whichever run you are
+# reading.
 #
 # **What you'll need** — as it is, a minute: the scores are published. `laptop` computes everything from nothing in
-# 10 to 20 minutes on two cores. Reference models here are trained from scratch on our small world, unless they are labelled
-# otherwise.
+# about ten minutes on two cores. Reference models here are trained from scratch on our small world, unless they are
+# labelled otherwise.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds; with another seed or override it trains for hours: for
-# these take "laptop" (10 to 20 minutes for all notebooks) or "smoke" (one).
+# these take "laptop" (about 10 minutes for all notebooks) or "smoke" (one).
 profile = "release"
 seed = 0
 overrides = {}  # for example {"alignment.k": 5}
@@ -89,19 +90,19 @@ print(f"random numbers: precision@15 {same:.2f} fitted and tested on the same ro
 assert same > 0.5 > 3 * apart
 
 # %% [markdown]
-# Fitted and tested on the same rows, even random numbers score high: with 32 directions for 200 rows, the rotation has
-# learned the noise by heart. So from here on, centring, principal components (32 at most) and rotation are fitted on training instructions
-# and tested on held-out ones. `alignment.precision_at_k` does this for all folds, both directions and thousands of
-# permutations.
+# Fitted and tested on the same rows, even random numbers score high: with 32 directions for 200 rows, the rotation
+# has learned the noise by heart. So from here on, centring, principal components (32 at most) and rotation are fitted
+# on training instructions and tested on held-out ones. `alignment.precision_at_k` does this for all folds, both
+# directions and thousands of permutations.
 #
 # ## The paper's measure
 #
-# The table shows held-out precision@k of the trained agents with each reference model: the mean over both directions and
-# all seeds, and a 95 % interval over seeds of agents and models. Beside it stand three things that have learned nothing:
-# the best lexical control, a bag of words, and the untrained agents. *gap* is the distance from the
-# best of them. *untrained_reference* is the agents' score with the same model before any training. *forward* maps agents
-# and searches among the model's vectors, *backward* the other way; the abstract gives no direction, so both are shown, with
-# the best lexical control in each.
+# The table shows held-out precision@k of the trained agents with each reference model: the mean over both directions
+# and all seeds, and a 95 % interval over seeds of agents and models. Beside it stand three things that have learned
+# nothing: the best lexical control, a bag of words, and the untrained agents. *gap* is the distance from the best of
+# them. *untrained_reference* is the agents' score with the same model before any training. *forward* maps agents and
+# searches among the model's vectors, *backward* the other way; the abstract gives no direction, so both are shown,
+# with the best lexical control in each.
 
 # %%
 scores = run.get(study.SCORES, public=public)
@@ -139,11 +140,12 @@ print(f"{len(both)} values computed again, the same to six digits: {gap < 1e-6}"
 # %% [markdown]
 # ## Why it cannot tell
 #
-# Three reasons, each computed here. First, within first names there is one word per meaning, so within the commonest verb
-# the number of words that differ *is* the number of things that differ: edit distance knows the answer. Second, a sentence
-# has many neighbours that differ in one word, so a hit at 15 says little more than "about one word wrong". Third, its
-# positive control is in doubt: if it saw more than words, two different models of the same world should agree more with
-# each other than with a control that has learned nothing. (The ceiling, two seeds of one encoder, is printed as well.)
+# Three reasons, each computed here. First, within first names there is one word per meaning, so within the commonest
+# verb the number of words that differ *is* the number of things that differ: edit distance knows the answer. Second,
+# a sentence has many neighbours that differ in one word, so a hit at 15 says little more than "about one word wrong".
+# Third, its positive control is in doubt: if it saw more than words, two different models of the same world should
+# agree more with each other than with a control that has learned nothing. (The ceiling, two seeds of one encoder, is
+# printed as well.)
 
 # %%
 largest = table["verb"].value_counts().idxmax()
@@ -165,21 +167,21 @@ print("two seeds of one encoder, the ceiling:", same.round(2).to_dict() or "one 
 control.set_index(["first", "second"]).round(2).T
 
 # %% [markdown]
-# Where a pair of trained models (*value*) stands below the best lexical control (*lexical*, usually edit distance, which
-# within the commonest verb counts just what differs in meaning), the measure fails its positive control, and says nothing for or against the
-# paper. It is not *wrong*: it is not specific to what was learned. A bag of words is an easier rival; it stands in the
-# table above.
+# Where a pair of trained models (*value*) stands below the best lexical control (*lexical*, usually edit distance,
+# which within the commonest verb counts just what differs in meaning), the measure fails its positive control, and
+# says nothing for or against the paper. It is not *wrong*: it is not specific to what was learned. A bag of words is
+# an easier rival; it stands in the table above.
 #
 # ## Second names: the gate
 #
-# Every content word has a second name (notebook 01): red/crimson, ball/sphere. Agents that take this test must know both
-# names; they are the *bilingual* ones, whose every episode speaks one of the two. First a **gate**, without any map: does
-# an encoder's own space put the two sentences of one meaning together? It passes if its choice of colour has
-# p ≤ 0.01 in every seed (the largest p is shown). An encoder that fails has not learned the names, or does not keep them at
-# that layer, which is not the same as not aligning. The table shows means over seeds, at the last layer, which was fixed
-# beforehand, and at the *preferred* layer: of those above the word embeddings, the one where the gate's precision@k is
-# highest. The gate never looks at another encoder. (The word embeddings, averaged, may match the names better still; as a
-# learned bag of words they are left out here, and shown in notebook 05.)
+# Every content word has a second name (notebook 01): red/crimson, ball/sphere. Agents that take this test must know
+# both names; they are the *bilingual* ones, whose every episode speaks one of the two. First a **gate**, without any
+# map: does an encoder's own space put the two sentences of one meaning together? It passes if its choice of colour
+# has p ≤ 0.01 in every seed (the largest p is shown). An encoder that fails has not learned the names, or does not
+# keep them at that layer, which is not the same as not aligning. The table shows means over seeds, at the last layer,
+# which was fixed beforehand, and at the *preferred* layer: of those above the word embeddings, the one where the
+# gate's precision@k is highest. The gate never looks at another encoder. (The word embeddings, averaged, may match
+# the names better still; as a learned bag of words they are left out here, and shown in notebook 05.)
 
 # %%
 second = run.get(study.SECOND_NAMES, public=public)
@@ -200,11 +202,12 @@ passing.sort_index(axis=1).round(3)
 #
 # ## Second names: the test
 #
-# The map is fitted on sentences in **first names only** and tested on *other* sentences in **second names only**, on both
-# sides; then the other way round; the two are averaged. No word of the test but *the*, and no instruction, was seen in
-# fitting. An encoder that knows only words should be near chance; the grey dots show how near. The first figure puts the
-# paper's measure and this test side by side; the second has every encoder. Orange: agents. Blue: language models. Green:
-# vision-language models. Grey: controls. Pink: controls that were told the dictionary. Small dots are pairs of seeds.
+# The map is fitted on sentences in **first names only** and tested on *other* sentences in **second names only**, on
+# both sides; then the other way round; the two are averaged. No word of the test but *the*, and no instruction, was
+# seen in fitting. An encoder that knows only words should be near chance; the grey dots show how near. The first
+# figure puts the paper's measure and this test side by side; the second has every encoder. Orange: agents. Blue:
+# language models. Green: vision-language models. Grey: controls. Pink: controls that were told the dictionary. Small
+# dots are pairs of seeds.
 
 # %%
 everyone = list(dict.fromkeys([*study.both_names(run.profile, public), *encoders]))
@@ -241,19 +244,19 @@ run.figure(
 )  # fmt: skip
 
 # %% [markdown]
-# Two controls were **told** the dictionary. A *bag of concepts* cannot do order, because the two sentences have the same
-# words. *Random concepts, ordered* gives every concept a random vector and keeps the places: it can do both. So the test
-# asks whether an encoder knows which words are one concept, and puts concepts and places together in a regular way. The
-# controls that were given the dictionary show how far that goes; all others have to learn it. A grey
-# control may stand a few hundredths above chance and know nothing: the map is fitted without the fold of an instruction, so
-# the mean moves away from it, which points back at it (with a map fitted on all, a bag of words is at chance exactly, as a
-# test holds). The choice of *verb* (in the tables) tests little: to
-# agents "go to" and "pick up" are nearly one sentence, as the section on the verb shows. What this test cannot show is that red lies nearer to
+# Two controls were **told** the dictionary. A *bag of concepts* cannot do order, because the two sentences have the
+# same words. *Random concepts, ordered* gives every concept a random vector and keeps the places: it can do both. So
+# the test asks whether an encoder knows which words are one concept, and puts concepts and places together in a
+# regular way. The controls that were given the dictionary show how far that goes; all others have to learn it. A grey
+# control may stand a few hundredths above chance and know nothing: the map is fitted without the fold of an
+# instruction, so the mean moves away from it, which points back at it (with a map fitted on all, a bag of words is at
+# chance exactly, as a test holds). The choice of *verb* (in the tables) tests little: to agents "go to" and "pick up"
+# are nearly one sentence, as the section on the verb shows. What this test cannot show is that red lies nearer to
 # purple than to green in both spaces: the world treats all colours alike, so nobody can know that.
 #
-# The table has the same pairs in first names (held-out instructions), and in second names at three layers of the models:
-# the last (primary), the preferred one, and the word embeddings (0), a learned bag of words. (CLIP and BLIP are read at a
-# special token, which has read nothing at layer 0.)
+# The table has the same pairs in first names (held-out instructions), and in second names at three layers of the
+# models: the last (primary), the preferred one, and the word embeddings (0), a learned bag of words. (CLIP and BLIP
+# are read at a special token, which has read nothing at layer 0.)
 
 # %%
 views = {"first names": agents[agents["names"] == "first"]} | {
@@ -276,12 +279,12 @@ wide.pivot_table(
 # %% [markdown]
 # ## Who ties the two names together?
 #
-# A text in *mentions* calls one thing by both names, so a reader can find out. In a *dialect* a whole story, caption or
-# episode speaks one of the two: the words alone hold no tie between two colours, and only pixels or actions can show that
-# crimson is red. (Which words are *types* or *verbs* a text tells all the same, by how they are used.) The figure shows
-# each learner's own choice of colour (the gate) and its agreement with the bilingual agents. One LLaMA of one seed read
-# dialects, as much text as the others: compare it with the LLaMAs that read mentions. If only these pass, that suggests that
-# text needs ties. It does not show that ties suffice: a model may fail on mentions, too.
+# A text in *mentions* calls one thing by both names, so a reader can find out. In a *dialect* a whole story, caption
+# or episode speaks one of the two: the words alone hold no tie between two colours, and only pixels or actions can
+# show that crimson is red. (Which words are *types* or *verbs* a text tells all the same, by how they are used.) The
+# figure shows each learner's own choice of colour (the gate) and its agreement with the bilingual agents. One LLaMA
+# of one seed read dialects, as much text as the others: compare it with the LLaMAs that read mentions. If only these
+# pass, that suggests that text needs ties. It does not show that ties suffice: a model may fail on mentions, too.
 
 # %%
 ties = {f"{e.group}": "dialect" for e in everyone if e.kind in ("bilingual", "dialect")
@@ -313,13 +316,13 @@ run.figure(
 # %% [markdown]
 # ## Acting on another model's sentence
 #
-# The policy's only language is one vector. So we map another model's vector of an instruction into the agent's sentence
-# space, and let the agent act in fresh episodes. These agents heard first names only. The map (ridge, its strength chosen
-# by cross-validation) is fitted on sentences in first names; the agent then gets the mapped vector of *another* sentence
-# in **second names, words that it never heard** (the model that gave the vector did). At most three agents act, each on one
-# seed of every model, in the same episodes, which are pooled: read the intervals as about these agents and models. The
-# figure shows success per level.
-# Compare the grey dots and the dotted line, what random moves reach: where these often succeed, success says little.
+# The policy's only language is one vector. So we map another model's vector of an instruction into the agent's
+# sentence space, and let the agent act in fresh episodes. These agents heard first names only. The map (ridge, its
+# strength chosen by cross-validation) is fitted on sentences in first names; the agent then gets the mapped vector of
+# *another* sentence in **second names, words that it never heard** (the model that gave the vector did). At most
+# three agents act, each on one seed of every model, in the same episodes, which are pooled: read the intervals as
+# about these agents and models. The figure shows success per level. Compare the grey dots and the dotted line, what
+# random moves reach: where these often succeed, success says little.
 
 # %%
 plays = transfer.plays(run.profile, available)
@@ -344,10 +347,11 @@ run.figure(
 
 # %% [markdown]
 # In words that the agents *have* heard, success is weaker evidence, because shared words help. The table has two maps
-# beside the ceiling (*own*: the agent's own vector) and the floors (another instruction of the same template, the mean of
-# the template, a map fitted on permuted pairs). **Procrustes** may only rotate: success through it
-# means a partly similar geometry, which ordered random concept vectors can have, too. **Ridge** may also stretch, so it learns which
-# directions the agent reads; any orderly code of words will do for that, of untrained models as well. The film shows one episode in words that the agent never heard, chosen among those that succeeded.
+# beside the ceiling (*own*: the agent's own vector) and the floors (another instruction of the same template, the
+# mean of the template, a map fitted on permuted pairs). **Procrustes** may only rotate: success through it means a
+# partly similar geometry, which ordered random concept vectors can have, too. **Ridge** may also stretch, so it
+# learns which directions the agent reads; any orderly code of words will do for that, of untrained models as well.
+# The film shows one episode in words that the agent never heard, chosen among those that succeeded.
 
 # %%
 heard = transferred[(transferred["names"] == "first") & transferred["level"].isin(transfer.TELLING)]
@@ -388,11 +392,11 @@ run.animation(film.frames, "04_film", f"An agent acts on {name}'s vector of “{
 # %% [markdown]
 # ## How much depends on the verb
 #
-# To the agents, "go to the red ball" and "pick up the red ball" are nearly one sentence (the first line printed below),
-# we think because arriving ends the episode (not tested). To most language models the verb, and the length of a sentence
-# that goes with it, makes a large difference (notebook 03). So a likeness pooled
-# over all verbs (linear CKA: do the two spaces call the same pairs of sentences similar?) and one within a verb can move
-# in different directions while an agent learns. The figure shows agents before and after their training.
+# To the agents, "go to the red ball" and "pick up the red ball" are nearly one sentence (the first line printed
+# below), we think because arriving ends the episode (not tested). To most language models the verb, and the length of
+# a sentence that goes with it, makes a large difference (notebook 03). So a likeness pooled over all verbs (linear
+# CKA: do the two spaces call the same pairs of sentences similar?) and one within a verb can move in different
+# directions while an agent learns. The figure shows agents before and after their training.
 
 # %%
 members = [e for e in encoders if study.is_reference(e)
@@ -420,20 +424,22 @@ run.figure(
 # %% [markdown]
 # ## Verdicts, by rule
 #
-# The rules stand in `alignment/verdicts.py`. They came after prototypes of these tests and were revised between published
-# runs: the preferred layer, maps that are fitted without the instruction asked about, what a control must not pass, and
-# that a model which never learned the second names is not called less aligned (which removed a *supported*, BERT's) were
-# added after verdicts had been seen. So were three bars of our own claim, each of which makes it harder: random moves as
-# a control, a third agent, and the end of an episode. So read the preferred layer as exploratory, and the last as fixed. A verdict other
-# than *no power here* is given to the paper's claims only where, in this very run, the positive controls passed (agents
-# with each other and decoders with each other) and the meaning-free controls stayed near chance. This is strict: one pair
-# of decoders that misses p ≤ 0.01 voids all six, those without a decoder included, and agreement above chance as well. The
-# tests count words and seeds, not instructions. The primary verdict reads every model at its last layer; the column beside
-# it reads the preferred layer. *Less* compares a model with the mean of the decoders and BLIP, whose layers differ between
-# the two columns. The last row is our own claim, not the paper's, and reads the last layer only; its controls are the
-# bilingual agents' vectors and the best control that was told nothing, random moves among them, and its p counts pooled episodes of few agents. *Not supported* means that some pair of seeds missed the bar, not
-# that there is nothing. *Approaches* compares two noisy models with a noisy model and an agent that knows its names
-# perfectly: more than one is no surprise.
+# The rules stand in `alignment/verdicts.py`. They came after prototypes of these tests and were revised between
+# published runs: the preferred layer, maps that are fitted without the instruction asked about, what a control must
+# not pass, and that a model which never learned the second names is not called less aligned (which removed a
+# *supported*, BERT's) were added after verdicts had been seen. So were three bars of our own claim, each of which
+# makes it harder: random moves as a control, a third agent, and the end of an episode. So read the preferred layer as
+# exploratory, and the last as fixed. A verdict other than *no power here* is given to the paper's claims only where,
+# in this very run, the positive controls passed (agents with each other and decoders with each other) and the
+# meaning-free controls stayed near chance. This is strict: one pair of decoders that misses p ≤ 0.01 voids all six,
+# those without a decoder included, and agreement above chance as well. The tests count words and seeds, not
+# instructions. The primary verdict reads every model at its last layer; the column beside it reads the preferred
+# layer. *Less* compares a model with the mean of the decoders and BLIP, whose layers differ between the two columns.
+# The last row is our own claim, not the paper's, and reads the last layer only; its controls are the bilingual
+# agents' vectors and the best control that was told nothing, random moves among them, and its p counts pooled
+# episodes of few agents. *Not supported* means that some pair of seeds missed the bar, not that there is nothing.
+# *Approaches* compares two noisy models with a noisy model and an agent that knows its names perfectly: more than one
+# is no surprise.
 
 # %%
 judged = verdicts.judge_layers(oriented, transferred, gate)
@@ -453,12 +459,13 @@ judged[shown].style.hide(axis="index").set_properties(**left).set_uuid("verdicts
 # %% [markdown]
 # ## Limits
 #
-# These are small models of a small world, trained for minutes. The paper compares public checkpoints, trained on the text
-# of the internet; ours share their architecture and nothing else, so a verdict here is about the *method* and the
-# *controlled* question. What the abstract leaves open (levels, number of instructions, last layer, pooling, dimension) is our
-# choice, made before any published run. How long *release* trains was revised between published runs: the models' learning
-# rate was chosen by LLaMA's own gate, which never looks at an agent. Notebook 05 shows what other choices give. Families differ in more than modality: decoders
-# read stories that mix both names and are averaged over words; agents, CLIP and BLIP learn from dialects.
+# These are small models of a small world, trained for minutes. The paper compares public checkpoints, trained on the
+# text of the internet; ours share their architecture and nothing else, so a verdict here is about the *method* and
+# the *controlled* question. What the abstract leaves open (levels, number of instructions, last layer, pooling,
+# dimension) is our choice, made before any published run. How long *release* trains was revised between published
+# runs: the models' learning rate was chosen by LLaMA's own gate, which never looks at an agent. Notebook 05 shows
+# what other choices give. Families differ in more than modality: decoders read stories that mix both names and are
+# averaged over words; agents, CLIP and BLIP learn from dialects.
 #
 # ## On your own
 #
@@ -467,12 +474,12 @@ judged[shown].style.hide(axis="index").set_properties(**left).set_uuid("verdicts
 #
 # 1. Predict, then compute: the first agent with the first reference, forward, held out, at k = 1
 #    (`alignment.precision_at_k`). What is left?
-# 2. Design a control that knows no meaning and beats the agent. Write a function from a list of sentences to vectors; it
-#    counts if its held-out precision@k with the first reference, *forward*, is higher than the first agent's, also where
-#    every word is replaced by a made-up one.
-# 3. Break the second-names test. Write a function from sentences to vectors that has learned nothing and still passes a
-#    stricter bar than the gate's: it chooses more than half of the colours rightly between its own two names. What did you
-#    have to tell it? Does any measure give it away?
+# 2. Design a control that knows no meaning and beats the agent. Write a function from a list of sentences to vectors;
+#    it counts if its held-out precision@k with the first reference, *forward*, is higher than the first agent's, also
+#    where every word is replaced by a made-up one.
+# 3. Break the second-names test. Write a function from sentences to vectors that has learned nothing and still passes
+#    a stricter bar than the gate's: it chooses more than half of the colours rightly between its own two names. What
+#    did you have to tell it? Does any measure give it away?
 #
 # **Further reading** — Schönemann (1966) on Procrustes; Huh et al., *The platonic representation hypothesis*
 # (arXiv 2405.07987); Kornblith et al. on CKA (arXiv 1905.00414).

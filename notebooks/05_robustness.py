@@ -8,14 +8,14 @@
 #
 # **What you'll learn** — how far such choices move a number; for splits and measures, beside what controls score.
 #
-# **What you'll find** — how far precision@k of one model moves with layer and direction alone, and how far models differ;
-# for how many models agents stand above every control, split by split.
+# **What you'll find** — how far precision@k of one model moves with layer and direction alone, and how far models
+# differ; for how many models agents stand above every control, split by split.
 #
 # **What you'll need** — less than a minute as it is; the scores are those of notebook 04.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds; with another seed or override it trains for hours: for
-# these take "laptop" (10 to 20 minutes for all notebooks) or "smoke" (one).
+# these take "laptop" (about 10 minutes for all notebooks) or "smoke" (one).
 profile = "release"
 seed = 0
 overrides = {}  # for example {"alignment.k": 5}
@@ -49,10 +49,10 @@ print(f"{len(scores):,} scores of {len(table)} instructions")
 # %% [markdown]
 # ## Harder splits
 #
-# The figure shows precision@k under each split, a panel each; dots are means over seeds and directions, the dotted line is
-# chance. *In sample* fits and tests on the same instructions: a warning, not a result. *Random* holds out a fifth at a
-# time. The others leave out a whole colour, type, verb or template, so the map must carry over to words that it was never
-# fitted on.
+# The figure shows precision@k under each split, a panel each; dots are means over seeds and directions, the dotted
+# line is chance. *In sample* fits and tests on the same instructions: a warning, not a result. *Random* holds out a
+# fifth at a time. The others leave out a whole colour, type, verb or template, so the map must carry over to words
+# that it was never fitted on.
 
 # %%
 splits = pd.concat(
@@ -68,8 +68,9 @@ run.figure(
 )  # fmt: skip
 
 # %% [markdown]
-# Compare the points within a panel with each other, not those of different panels: each split has its own difficulty. The
-# next line counts, per split, for how many reference models the trained agents stand above every control that was scored.
+# Compare the points within a panel with each other, not those of different panels: each split has its own difficulty.
+# The next line counts, per split, for how many reference models the trained agents stand above every control that was
+# scored.
 
 # %%
 wide = splits.pivot_table(
@@ -102,14 +103,14 @@ run.figure(
 )  # fmt: skip
 
 # %% [markdown]
-# A permutation of all rows destroys everything that two spaces share, the words included, so a small *p* is no evidence of
-# shared meaning. The controls in the same panel are the comparison that counts.
+# A permutation of all rows destroys everything that two spaces share, the words included, so a small *p* is no
+# evidence of shared meaning. The controls in the same panel are the comparison that counts.
 #
 # ## Other layers, and both directions
 #
 # Notebook 04 reads every model at its last layer. The table shows the paper's measure of the first agent with each
-# reference (seed 0) at every layer and in either direction; layer 0 is the word embeddings. *forward* maps the agent and
-# searches the model.
+# reference (seed 0) at every layer and in either direction; layer 0 is the word embeddings. *forward* maps the agent
+# and searches the model.
 
 # %%
 agent = run.get(EMBEDDING, **records(encoders[:1])[0]).to_numpy()
@@ -149,8 +150,9 @@ layers.pivot(index="reference", columns="layer", values=[*retrieval.DIRECTIONS])
 # %% [markdown]
 # ## Chance, k and N
 #
-# Chance is k/N, so a precision@k without its N says nothing. The table has the first agent with the first model, forward
-# only, for other k, and for random subsets of the instructions, which leave fewer to search among and fewer to fit the map on.
+# Chance is k/N, so a precision@k without its N says nothing. The table has the first agent with the first model,
+# forward only, for other k, and for random subsets of the instructions, which leave fewer to search among and fewer
+# to fit the map on.
 
 # %%
 reference = next(e for e in encoders if e.source == "scratch")
@@ -170,9 +172,10 @@ curves.set_index(["along", "at"]).round(3).T
 # %% [markdown]
 # ## Second names at every layer
 #
-# The test of notebook 04 with the models read at each layer, and at the one that each model's own gate prefers (*gate*).
-# Values are means over pairs of seeds of the bilingual agents with each model; the second table has decoders with each
-# other, which is the positive control. The last lines compare the two, as the verdict on *approaches* does.
+# The test of notebook 04 with the models read at each layer, and at the one that each model's own gate prefers
+# (*gate*). Values are means over pairs of seeds of the bilingual agents with each model; the second table has
+# decoders with each other, which is the positive control. The last lines compare the two, as the verdict on
+# *approaches* does.
 
 # %%
 pairs = run.get(study.SECOND_NAMES, public=public)["second_names"]
@@ -212,8 +215,9 @@ for layer, part in colour.groupby("layer"):
               f"{above['decoders']:.2f} for decoders with each other")  # fmt: skip
 
 # %% [markdown]
-# At layer 0 a decoder is a bag of learned words: it may know which words are one concept, and cannot know their order.
-# Order needs a layer that has read the sentence. CLIP and BLIP are read at a special token, which has read nothing there.
+# At layer 0 a decoder is a bag of learned words: it may know which words are one concept, and cannot know their
+# order. Order needs a layer that has read the sentence. CLIP and BLIP are read at a special token, which has read
+# nothing there.
 
 # %% tags=["nbval-check-output"]
 print(f"{len(scores)} scores, all finite: {scores['value'].notna().all()}")
@@ -228,10 +232,10 @@ print("computed again, the same to six digits:", abs(value - again) < 1e-6)
 # %% [markdown]
 # ## On your own
 #
-# 1. Choose the layer, k and direction that make the paper's number come out at 0.72 for one reference of your choice. What
-#    would a reader need to be told to notice?
-# 2. Defend the original paper: is there a split or measure above for which the agents stand ahead of every control? If so,
-#    would you have chosen it beforehand? If not, which one would you add, and why should it work?
+# 1. Choose the layer, k and direction that make the paper's number come out at 0.72 for one reference of your choice.
+#    What would a reader need to be told to notice?
+# 2. Defend the original paper: is there a split or measure above for which the agents stand ahead of every control?
+#    If so, would you have chosen it beforehand? If not, which one would you add, and why should it work?
 # 3. Run everything with the other set of second names: `make paper` becomes
 #    `python -m paper_utils run --set data.second_names=other`. Predict which verdicts change, and say why. (What does a
 #    model that reads whole words know of how a word is spelled?)

@@ -16,7 +16,7 @@ from paper_utils.store import ArtifactError
 
 MOST_SEEDS = 1000
 EXAMPLES = """examples:
-  python -m paper_utils run                              the laptop profile, 10 to 20 minutes
+  python -m paper_utils run                              the laptop profile, about 10 minutes
   python -m paper_utils run --profile smoke              every code path in a few minutes
   python -m paper_utils run --seed 1 --set cloning.width=96 --set cloning.epochs=12
   python -m paper_utils batch --seeds 0-4 --set cloning.width=64,96

@@ -94,7 +94,11 @@ def test_a_run_leaves_everything_it_promises(smoke):
         p.stem for p in (folder / "figures").glob("*.pdf")
     }
     assert not [p for p in folder.rglob("*") if p.name.startswith(".")]
-    for part in ("Held-out precision@15", "Verdicts, by rule.", f"report   {folder / 'index.html'}"):
+    for part in (
+        "Held-out precision@15",
+        "Verdicts, by rule.",
+        f"report   {folder / 'index.html'}",
+    ):
         assert part in said
     assert "Warning" not in said and "Sampling rejected" not in said and "WARNING" not in said
 
