@@ -33,6 +33,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from scipy.stats import spearmanr
 
 from paper_utils import alignment, figures
@@ -454,7 +455,8 @@ for where, row, end in (
         print(f"{where}, {kind.replace('_', ' ')}: {judged[kind + end].iloc[row]}")
 shown = ["claim", "paper_measure", "verdict", "because", "verdict_gate_layer", "because_gate_layer"]
 left = {"text-align": "left", "vertical-align": "top", "min-width": "7em"}
-judged[shown].style.hide(axis="index").set_properties(**left).set_uuid("verdicts")
+styled = judged[shown].style.hide(axis="index").set_properties(**left)
+HTML(styled.set_uuid("verdicts").to_html())
 
 # %% [markdown]
 # ## Limits

@@ -38,6 +38,7 @@ def test_executed_in_order_without_errors_and_with_checked_cells(path):
     checked = [cell for cell in code if TAG in cell.metadata.get("tags", [])]
     assert checked and all(cell.outputs for cell in checked)
     assert "papermill" not in notebook.metadata
+    assert " at 0x" not in path.read_text()  # another address each time
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
