@@ -134,7 +134,7 @@ class Alignment(Part):
 class Compute(Part):
     """Where and how to compute: nothing here changes a result, and no artifact's key holds it."""
 
-    workers: CountOrNone = 0  # tasks that run at once, one thread each; 0: one per core
+    workers: CountOrNone = 0  # tasks that a notebook runs at once, a thread each; 0: one per core
     cluster: str = ""  # address of a Dask scheduler to send tasks to; empty: this machine
     store: str = ""  # folder of artifacts; empty: runs/store
     published: bool = True  # whether to use what is published in artifacts/release

@@ -7,8 +7,11 @@ never depend on how many workers run.
 import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any
 
@@ -80,16 +83,37 @@ def _alone(function: Callable, libraries: bool, task: Any) -> Any:
             return function(task)
 
 
-def _results(function: Callable, tasks: list[Any], compute: Compute) -> Iterator[Any]:
-    """Results in the order of the tasks, each as soon as it and those before it are there."""
+def _follow(parent: int) -> None:
+    """Has a worker end soon after the process that started it, which a kill does not tell it."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _results(function: Callable, tasks: list[Any], compute: Compute) -> Iterator[tuple[int, Any]]:
+    """Number and result of each task, as soon as it is there."""
     count = min(compute.workers or cpu_count(), len(tasks))
     if compute.cluster:
-        yield from _cluster_results(function, tasks, compute.cluster)
+        yield from enumerate(_cluster_results(function, tasks, compute.cluster))
     elif count > 1:
-        POOL[:] = [get_reusable_executor(count, timeout=300, env=ONE_THREAD)]
-        yield from POOL[0].map(function, tasks)
+        POOL[:] = [get_reusable_executor(
+            count, timeout=300, env=ONE_THREAD, initializer=_follow, initargs=(os.getpid(),)
+        )]  # fmt: skip
+        futures = {POOL[0].submit(function, task): n for n, task in enumerate(tasks)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise OSError("a worker has died (is there enough memory?)") from None
+        finally:
+            for future in futures:
+                future.cancel()
     else:
-        yield from (function(task) for task in tasks)
+        yield from ((n, function(task)) for n, task in enumerate(tasks))
 
 
 def _cluster_results(function: Callable, tasks: list[Any], address: str) -> Iterator[Any]:
@@ -124,10 +148,12 @@ def map(
     >>> map(abs, [-1, 2])
     [1, 2]
     """
-    tasks, compute, results = list(tasks), compute or Compute(), []
+    tasks, compute = list(tasks), compute or Compute()
+    results = [None] * len(tasks)
     with progress(len(tasks), describe, compute if describe else Compute(progress="off")) as bar:
-        for result in _results(partial(_alone, function, not compute.cluster), tasks, compute):
-            results.append(result)
+        each = partial(_alone, function, not compute.cluster)
+        for number, result in _results(each, tasks, compute):
+            results[number] = result
             bar.update(1)
     return results
 

@@ -1,4 +1,4 @@
-"""One run of the paper: what a notebook holds, and Papermill running the notebooks in turn.
+"""One run of the paper: what a notebook holds, and Papermill running the notebooks.
 
 An executed notebook is an artifact of the store, made anew where its source, the code or a
 parameter has changed.  A run's folder is assembled from these.
@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -249,27 +248,28 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    with TemporaryDirectory() as temporary:
-        executed = Path(temporary) / f"{source.stem}.ipynb"
-        try:
-            papermill.execute_notebook(
-                read(source), str(executed), parameters=given, kernel_name=KERNEL,
-                progress_bar=False, start_timeout=120, cwd=str(folder), log_output=False,
-                coalesce_streams=True,  # one text per cell: else it depends on the moment
-                config=Config(KernelManager={"shutdown_wait_time": 60.0}),  # on a busy machine
-                # What goes to the terminal (progress) stays out of the cells; a kernel that ends
-                # while it still listens does not complain.
-                extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False",
-                                 f"--IPKernelApp.exec_lines={HUSH}"],
-            )  # fmt: skip
-        except (PapermillExecutionError, RuntimeError) as error:
-            line, kept = f"{error} (is there enough memory?)", {}
-            if isinstance(error, PapermillExecutionError):
-                line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
-                kept[f"{source.stem}.failed.ipynb"] = _tidy(executed, shown)
-            line = f"{source.stem}: {' '.join(line.split())[:500]}"
-            raise RunError(line, files=kept) from None
-        write_atomically(folder / executed.name, _tidy(executed, shown))
+    executed = folder / f".{source.stem}.ipynb"
+    try:
+        papermill.execute_notebook(
+            read(source), str(executed), parameters=given, kernel_name=KERNEL,
+            progress_bar=False, start_timeout=120, cwd=str(folder), log_output=False,
+            coalesce_streams=True,  # one text per cell: else it depends on the moment
+            config=Config(KernelManager={"shutdown_wait_time": 60.0}),  # on a busy machine
+            # What goes to the terminal (progress) stays out of the cells; a kernel that ends
+            # while it still listens does not complain.
+            extra_arguments=["--log-level=CRITICAL", "--IPKernelApp.capture_fd_output=False",
+                             f"--IPKernelApp.exec_lines={HUSH}"],
+        )  # fmt: skip
+        write_atomically(folder / f"{source.stem}.ipynb", _tidy(executed, shown))
+    except (PapermillExecutionError, RuntimeError) as error:
+        line, kept = f"{error} (is there enough memory?)", {}
+        if isinstance(error, PapermillExecutionError):
+            line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+            kept[f"{source.stem}.failed.ipynb"] = _tidy(executed, shown)
+        line = f"{source.stem}: {' '.join(line.split())[:500]}"
+        raise RunError(line, files=kept) from None
+    finally:
+        executed.unlink(missing_ok=True)
 
 
 def read(source: Path):
@@ -303,7 +303,8 @@ def _tidy(path: Path, shown: dict[str, Any] | None) -> str:
 def run(plan: Plan) -> Path:
     """Runs what has changed since the folder's last run, and assembles the folder.
 
-    Two notebooks run at once: what one needs of the other, it waits for in the store.
+    Two notebooks run at once, but for those that load large checkpoints: what one needs of the
+    other, it waits for in the store.
 
     Returns the folder.  Raises RunError naming the notebook and the error of the first cell that
     failed; the notebook, executed up to there, is in the folder as ``NN_name.failed.ipynb``.
@@ -316,10 +317,12 @@ def run(plan: Plan) -> Path:
     with lock:
         store, each = store_of(plan.profile), plan.notebooks()
         waiting = sum(damage(store.path(NOTEBOOK, plan.profile, **one)) is not None for one in each)
-        count = min(SIDE_BY_SIDE, max(1, waiting), plan.profile.compute.workers or SIDE_BY_SIDE)
+        workers, large = plan.profile.compute.workers, plan.profile.encoders.checkpoints
+        count = 1 if large else min(SIDE_BY_SIDE, max(1, waiting), workers or parallel.cpu_count())
         execute_one = partial(store.paths, NOTEBOOK, plan.profile)
         try:
             paths = parallel.map(execute_one, [[one] for one in each], Compute(workers=count))
+            parallel.rest()
         except BaseException as error:
             parallel.rest(kill=True)  # what runs beside it
             for name, text in getattr(error, "files", {}).items():

@@ -145,7 +145,7 @@ class Store:
                 if damage(path) is None:
                     return path
                 print(f"{said}; rebuilding it")
-                shutil.rmtree(path)
+                shutil.rmtree(path, ignore_errors=True)  # or has made room for it
         return None
 
     def _refuse_other_code(self, stage: Stage, profile: Profile, parameters: dict) -> None:

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent
 COMPUTES = ("run", "status", "batch")
 
 
-def settings(store: Path) -> list[str]:
+def settings(store: Path, workers: int = 1) -> list[str]:
     """A store of one's own, and one worker: two tests run side by side already."""
-    return ["--set", f"compute.store={store}", "--set", "compute.workers=1"]
+    return ["--set", f"compute.store={store}", "--set", f"compute.workers={workers}"]
 
 
 def command(*words: str, store: Path | None = None, cwd: Path = ROOT):

@@ -22,7 +22,7 @@ KILLS = 20
 def begin(profile: str, out: Path, store: Path) -> subprocess.Popen:
     words = [sys.executable, "-m", "paper_utils", "run", "--profile", profile, "--out", str(out)]
     return subprocess.Popen(
-        [*words, *settings(store)], cwd=ROOT, env=os.environ | {"PYTHONPATH": ""}, text=True,
+        [*words, *settings(store, 2)], cwd=ROOT, env=os.environ | {"PYTHONPATH": ""}, text=True,
         start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
