@@ -82,7 +82,7 @@ def test_ended_before_it_is_done(smallest, tmp_path, how):
     """Nothing temporary, and nothing that it started lives on; Ctrl-C: one line and exit 130."""
     process, store = begin(smallest, tmp_path / "run", tmp_path / "store"), tmp_path / "store"
     try:
-        wait_for(lambda: list(store.glob("stories*/*/manifest.json")) or process.poll())
+        wait_for(lambda: list(store.glob("demonstrations*/*/manifest.json")) or process.poll())
         assert kernels(store)
         os.kill(process.pid, how)
         printed, _ = process.communicate(timeout=60)
