@@ -8,7 +8,7 @@ from collections.abc import Callable
 from numbers import Integral
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
 
@@ -69,26 +69,29 @@ def check_choice(value: str, allowed, what: str) -> str:
     return value
 
 
-def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
-    """Sparse (N, N): membership of j in the k nearest neighbours of i by cosine; rows sum to k.
+def nearest(similar: np.ndarray, k: int) -> np.ndarray:
+    """Membership (S, N) of each item in the k nearest of each row of cosines; rows sum to k.
 
-    Self is dropped by its index.  Items tied for the last places share them in equal fractions: an
-    order of rows would be common to two encoders.  In blocks: memory grows with N, not its square.
-    """
+    Items tied for the last places share them in equal fractions: an order of rows would be common
+    to two encoders."""
+    ahead = similar - np.partition(similar, -k, axis=1)[:, -k, None]  # of the k-th nearest
+    sure, tied = ahead > TIE, np.abs(ahead) <= TIE
+    share = (k - sure.sum(axis=1)) / tied.sum(axis=1)
+    return sure + tied * share[:, None]
+
+
+def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
+    """Sparse (N, N): `nearest` of every item by cosine.  Self is dropped by its index.
+
+    In blocks: memory grows with N, not its square."""
     length = np.linalg.norm(X, axis=1, keepdims=True)
     X, step, parts = X / np.where(length > 0, length, 1.0), max(1, BLOCK // len(X)), []
     for start in range(0, len(X), step):
         similar = X[start : start + step] @ X.T  # (S, N)
         local = np.arange(len(similar))
         similar[local, start + local] = -np.inf
-        last = np.partition(similar, -k, axis=1)[:, -k, None]  # (S, 1), the k-th nearest's
-        rows, columns = np.nonzero(similar >= last - TIE)
-        sure = similar[rows, columns] > last[rows, 0] + TIE
-        places = k - np.bincount(rows[sure], minlength=len(similar))
-        share = places / np.bincount(rows[~sure], minlength=len(similar))
-        parts.append((np.where(sure, 1.0, share[rows]), rows + start, columns))
-    values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return csr_array((values, (rows, columns)), shape=(len(X), len(X)))
+        parts.append(csr_array(nearest(similar, k)))
+    return vstack(parts)
 
 
 def gram(X: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold, KFold
 
 from paper_utils.alignment import metrics
@@ -22,7 +21,6 @@ FACTORS = {"colour": ("colour", "second_colour"), "type": ("type", "second_type"
            "verb": ("verb",), "template": ("template",)}  # fmt: skip
 SPLITS = ("in_sample", "random", *FACTORS, "verb_type")
 RANK_TOLERANCE = 1e-9  # directions weaker than this share of the strongest are rounding errors
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of ridge, in units of the spread of rows
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,6 @@ class Split:
 
     A null permutes rows within blocks, so it keeps every training set, and its test is exact."""
 
-    name: str
     folds: tuple[tuple[np.ndarray, np.ndarray], ...]
     blocks: np.ndarray
 
@@ -57,7 +54,7 @@ def make_split(
     metrics.check_choice(name, SPLITS, "split")
     everything, blocks = np.arange(items), np.zeros(items, dtype=int)
     if name == "in_sample":
-        return Split(name, ((everything, everything),), blocks)
+        return Split(((everything, everything),), blocks)
     if name == "random":
         if not 2 <= folds <= items // 2:
             raise ValueError(f"folds must lie between 2 and N/2 = {items // 2}, not {folds}")
@@ -65,7 +62,7 @@ def make_split(
         parts = tuple(splitter.split(everything, groups=groups))
         for fold, (_, test) in enumerate(parts):
             blocks[test] = fold
-        return Split(name, parts, blocks)
+        return Split(parts, blocks)
     if factors is None:
         raise ValueError(f"split {name!r} needs the table of factors")
     if len(factors) != items:
@@ -80,7 +77,7 @@ def make_split(
                   for test in tests if test.any() and (~test).sum() > 3)  # fmt: skip
     if len(parts) < 2:
         raise ValueError(f"split {name!r} needs at least two levels to leave out in turn")
-    return Split(name, parts, blocks)
+    return Split(parts, blocks)
 
 
 def possible_splits(factors: pd.DataFrame) -> list[str]:
@@ -102,25 +99,20 @@ def _mentions(factors: pd.DataFrame, columns: Sequence[str]) -> dict[str, np.nda
     return {level: (table == level).any(axis=1) for level in np.unique(table) if level}
 
 
-@dataclass(frozen=True)
 class Reduction:
-    """Centring and principal components of one side: (N, d) -> (N, components)."""
+    """Centring and principal components of one side: (N, d) -> (N, components), at most
+    ``dimension``, clipped to the rank of the centred rows X (N, d)."""
 
-    mean: np.ndarray  # (d,)
-    components: np.ndarray  # (d, c), orthonormal columns, strongest first
-
-    @classmethod
-    def fit(cls, X: np.ndarray, dimension: int | None = None) -> "Reduction":
-        """At most ``dimension`` components, clipped to the rank of the centred rows X (N, d)."""
+    def __init__(self, X: np.ndarray, dimension: int | None = None):
         if dimension is not None and dimension < 1:
             raise ValueError(f"dimension must be at least 1, not {dimension}")
-        mean = X.mean(axis=0)
-        _, singular, axes = np.linalg.svd(X - mean, full_matrices=False)
+        self.mean = X.mean(axis=0)  # (d,)
+        _, singular, axes = np.linalg.svd(X - self.mean, full_matrices=False)
         rounding = 1e-13 * np.abs(X).max() * X.size**0.5
         rank = int(np.sum(singular > max(RANK_TOLERANCE * singular[0], rounding)))
         if rank == 0:
             raise ValueError("the training rows have zero variance: nothing to align")
-        return cls(mean, axes[: rank if dimension is None else min(rank, dimension)].T)
+        self.components = axes[:rank][:dimension].T  # (d, c), orthonormal, strongest first
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Rows in the fitted components: (M, d) -> (M, c)."""
@@ -146,7 +138,7 @@ def equal_width(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def reduced(X: np.ndarray, split: Split, dimension: int | None) -> list[np.ndarray]:
     """Per fold all rows of X (N, d), centred and reduced as its training rows say."""
-    return [Reduction.fit(X[train], dimension).transform(X) for train, _ in split.folds]
+    return [Reduction(X[train], dimension).transform(X) for train, _ in split.folds]
 
 
 def unit_rows(X: np.ndarray) -> np.ndarray:
@@ -226,13 +218,3 @@ def precision_at_k(
     spaces = (reduced(side, split, dimension) for side in (X, Y))
     counts = search(*spaces, split, np.arange(len(X))[None])[direction]
     return float(split.mean(hits(*(part[0] for part in counts), k)))
-
-
-def fit_ridge(X: np.ndarray, Y: np.ndarray) -> RidgeCV:
-    """The linear map from X (N, d1) to Y (N, d2), its strength by leave-one-out.
-
-    ``predict`` maps (M, d1) to (M, d2).  Strengths are relative to X's spread: its scale is free.
-    """
-    X, Y = metrics.check_embedding(X, "X", 1.0), metrics.check_embedding(Y, "Y", 1.0)
-    spread = np.mean(np.sum((X - X.mean(axis=0)) ** 2, axis=1))
-    return RidgeCV(spread * np.array(STRENGTHS)).fit(X, Y)

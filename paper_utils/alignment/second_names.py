@@ -6,15 +6,14 @@ the other way round.  No word of the test was seen in fitting: who knows words o
 """
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import permutations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from paper_utils.alignment import inference, retrieval
-from paper_utils.alignment.metrics import TIE, check_embedding, check_k
+from paper_utils.alignment.metrics import TIE, check_embedding, check_k, nearest
 from paper_utils.alignment.retrieval import DIRECTIONS
 
 CHOICES = {"colour": ("colour", "second_colour"), "type": ("type", "second_type"),
@@ -48,38 +47,32 @@ class Questions:
         self.frames = {name: [part for column in columns for part in _frames(factors, column)]
                        for name, columns in CHOICES.items()}  # fmt: skip
 
-    def measure(self, tables: dict[str, list[np.ndarray]]) -> pd.DataFrame:
-        """All MEASURES of tables (N, N) of cosines, by direction: means over tables."""
+    def measure(self, tables: Sequence[Sequence[np.ndarray]]) -> pd.DataFrame:
+        """All MEASURES of cosines, some tables (N, N) per direction: means over tables."""
         rows, everything = [], np.arange(self.items)
-        for name, neighbours in (("precision_at_1", 1), ("precision_at_k", self.k)):
-            means = {way: np.mean([_reached(t, neighbours, self.pairings) for t in found], axis=0)
-                     for way, found in tables.items()}  # fmt: skip
-            values = {way: float(each[0]) for way, each in means.items()}
-            both = np.mean(list(means.values()), axis=0)
-            p = inference.p_value(both[0], both[1:])
-            rows.append((name, values, neighbours / self.items, p))
+        for name, k in (("precision_at_1", 1), ("precision_at_k", self.k)):
+            shares = [[nearest(table, k)[everything, self.pairings].mean(axis=1)
+                       for table in found] for found in tables]  # fmt: skip
+            ways = np.mean(shares, axis=1)  # (2, P + 1)
+            true, *null = ways.mean(axis=0)
+            rows.append((name, ways[:, 0], k / self.items, inference.p_value(true, null)))
         for name, frames in self.frames.items():
             if frames:
-                chosen = {way: _confusion(found, frames) for way, found in tables.items()}
-                values = {way: float(np.trace(m) / m.to_numpy().sum()) for way, m in chosen.items()}
-                total = chosen["forward"].add(chosen["backward"], fill_value=0.0)
+                chosen = np.array([_confusion(found, frames) for found in tables])  # (2, W, W)
+                values = np.trace(chosen, axis1=1, axis2=2) / chosen.sum(axis=(1, 2))
                 chance = sum(len(sets) for _, sets in frames) / sum(s.size for _, s in frames)
-                rows.append((name, values, chance, assignment_p(total)))
+                rows.append((name, values, chance, assignment_p(chosen.sum(axis=0))))
         first = np.flatnonzero(self.twin > everything)
         if len(first):
-            twin, right = self.twin[first], {}
-            for way, found in tables.items():  # 1: nearer to the partner than to its swap
-                margins = [table[i, i] - table[i, j] for table in found
-                           for i, j in ((first, twin), (twin, first))]  # fmt: skip
-                signs = np.sign(np.where(np.abs(margins) < TIE, 0.0, margins))  # 0: tied
-                right[way] = ((1 + signs) / 2).mean(axis=0)
-            values = {way: float(part.mean()) for way, part in right.items()}
-            gain = np.mean(list(right.values()), axis=0) - 0.5
-            decided = max(1, int(np.sum(gain != 0)))
-            p = float(binomtest(int(np.sum(gain > 0)), decided, alternative="greater").pvalue)
-            rows.append(("order", values, 0.5, p))
-        rows = [(name, np.mean(list(v.values())), *(v[d] for d in DIRECTIONS), chance, p)
-                for name, v, chance, p in rows]  # fmt: skip
+            twin = self.twin[first]
+            margins = np.array([[table[i, i] - table[i, j] for table in found
+                                 for i, j in ((first, twin), (twin, first))]
+                                for found in tables])  # fmt: skip
+            signs = np.sign(np.where(np.abs(margins) < TIE, 0.0, margins))  # 0: tied
+            right = ((1 + signs) / 2).mean(axis=1)  # 1: nearer to the partner than to its swap
+            gain = right.mean(axis=0) - 0.5
+            rows.append(("order", right.mean(axis=1), 0.5, inference.mcnemar(gain > 0, gain < 0)))
+        rows = [(name, values.mean(), *values, chance, p) for name, values, chance, p in rows]
         frame = pd.DataFrame(rows, columns=["measure", "value", *DIRECTIONS, "chance", "p"])
         return frame.assign(N=self.items, k=self.k)
 
@@ -109,20 +102,16 @@ def second_names(
     if {len(side) for side in spaces} != {questions.items}:
         raise ValueError("X, X2, Y, Y2 and factors must have the same N rows")
     first, second = spaces[::2], spaces[1::2]
-    both = [_held_out(*way, questions, dimension, folds, seed)
-            for way in ((first, second), (second, first))]  # fmt: skip
-    return questions.measure({way: [tables[way] for tables in both] for way in DIRECTIONS})
+    ways = [(first, second), (second, first)]
+    if X is X2 and Y is Y2:  # one set of names: both ways are one
+        del ways[1]
+    tables = [_held_out(*way, questions, dimension, folds, seed) for way in ways]
+    return questions.measure([*zip(*tables)])
 
 
-def first_names(
-    X, Y, k: int = 15, *, factors: pd.DataFrame | None = None, dimension: int | None = 32,
-    folds: int = 5, seed: int = 0, questions: Questions | None = None,
-) -> pd.DataFrame:  # fmt: skip
+def first_names(X, Y, k: int = 15, **options) -> pd.DataFrame:
     """The same measures in one set of names: what words can do.  Else as `second_names`."""
-    questions = questions or Questions(factors, k)
-    sides = [check_embedding(X, "X", 1.0), check_embedding(Y, "Y", 1.0)]
-    tables = _held_out(sides, sides, questions, dimension, folds, seed)
-    return questions.measure({way: [table] for way, table in tables.items()})
+    return second_names(X, X, Y, Y, k, **options)
 
 
 def own_names(
@@ -135,37 +124,27 @@ def own_names(
     questions = questions or Questions(factors, k)
     X, X2 = check_embedding(X, "X", 1.0), check_embedding(X2, "X2", 1.0)
     a, b = (retrieval.unit_rows(side - X.mean(axis=0)) for side in (X, X2))
-    return questions.measure({"forward": [a @ b.T], "backward": [b @ a.T]})
+    return questions.measure([[a @ b.T], [b @ a.T]])
 
 
 def _held_out(
     fitted: Sequence[np.ndarray], tested: Sequence[np.ndarray], questions: Questions,
     dimension: int | None, folds: int, seed: int,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Direction -> cosines (N, N) of the image of sentence i with sentence j of the other side; the
-    map was fitted without i and its twin."""
+) -> np.ndarray:  # fmt: skip
+    """By direction, cosines (2, N, N) of the image of sentence i with sentence j of the other side;
+    the map was fitted without i and its twin."""
     unit, rows, twin = retrieval.unit_rows, np.arange(questions.items), questions.twin
     groups = np.where(twin >= 0, np.minimum(twin, rows), rows)
-    found = {direction: np.empty((len(rows), len(rows))) for direction in DIRECTIONS}
+    found = np.empty((2, len(rows), len(rows)))
     for train, test in retrieval.make_split("random", len(rows), None, folds, seed, groups).folds:
         sides = [side[train] for side in fitted]
         reductions = [_reduction(side.tobytes(), len(side), dimension) for side in sides]
         a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, sides)))
         rotation = retrieval.procrustes(a, b)
         a, b = retrieval.equal_width(*(r.transform(s) for r, s in zip(reductions, tested)))
-        found["forward"][test] = unit(a[test] @ rotation) @ unit(b).T
-        found["backward"][test] = unit(b[test] @ rotation.T) @ unit(a).T
+        found[0, test] = unit(a[test] @ rotation) @ unit(b).T
+        found[1, test] = unit(b[test] @ rotation.T) @ unit(a).T
     return found
-
-
-def _reached(table: np.ndarray, k: int, pairings: np.ndarray) -> np.ndarray:
-    """(P,): the share of items i whose partner under a pairing (P, N) is among the k nearest to the
-    image of i, by cosines (N, N), ties broken at random."""
-    ahead = table - np.partition(table, -k, axis=1)[:, -k, None]  # of the k-th nearest
-    sure, either = (np.count_nonzero(ahead > slack, axis=1) for slack in (TIE, -TIE))
-    own = ahead[np.arange(len(table)), pairings]  # (P, N)
-    share = (k - sure) / (either - sure)
-    return np.where(own > TIE, 1.0, np.where(own > -TIE, share, 0.0)).mean(axis=1)
 
 
 def _frames(factors: pd.DataFrame, column: str) -> list[tuple[tuple[str, ...], np.ndarray]]:
@@ -182,8 +161,8 @@ def _frames(factors: pd.DataFrame, column: str) -> list[tuple[tuple[str, ...], n
             if column == "verb" or len(words) == full]  # fmt: skip
 
 
-def _confusion(tables: list[np.ndarray], frames: list[tuple]) -> pd.DataFrame:
-    """Word -> word chosen: summed shares over all frames and tables, tied candidates sharing."""
+def _confusion(tables: Sequence[np.ndarray], frames: list[tuple]) -> np.ndarray:
+    """(W, W), word by word chosen: shares over all frames and tables, tied candidates sharing."""
     words = sorted({word for names, _ in frames for word in names})
     counts = np.zeros((len(words), len(words)))
     for names, rows in frames:
@@ -193,25 +172,20 @@ def _confusion(tables: list[np.ndarray], frames: list[tuple]) -> pd.DataFrame:
             best = near >= near.max(axis=2, keepdims=True) - TIE
             shares = (best / best.sum(axis=2, keepdims=True)).sum(axis=0)
             counts[np.ix_(places, places)] += shares
-    return pd.DataFrame(counts, words, words)
+    return counts
 
 
-def assignment_p(confusion: pd.DataFrame) -> float:
+def assignment_p(confusion: np.ndarray) -> float:
     """Exact p of a confusion matrix: the share of all assignments of words that score as high.
 
-    >>> assignment_p(pd.DataFrame(np.eye(3)))
+    >>> assignment_p(np.eye(3))
     0.16666666666666666
     """
-    table = confusion.to_numpy()
-    scores = table[np.arange(len(table)), _orders(len(table))].sum(axis=1)
-    return float(np.mean(scores >= np.trace(table) - inference.SLACK))
-
-
-@cache
-def _orders(words: int) -> np.ndarray:
-    return np.array(list(permutations(range(words))))
+    orders = np.array(list(permutations(range(len(confusion)))))
+    scores = confusion[np.arange(len(confusion)), orders].sum(axis=1)
+    return float(np.mean(scores >= np.trace(confusion) - inference.SLACK))
 
 
 @lru_cache(maxsize=1000)  # of a few spaces and folds, which meet in hundreds of pairs
 def _reduction(side: bytes, rows: int, dimension: int | None) -> retrieval.Reduction:
-    return retrieval.Reduction.fit(np.frombuffer(side).reshape(rows, -1), dimension)
+    return retrieval.Reduction(np.frombuffer(side).reshape(rows, -1), dimension)

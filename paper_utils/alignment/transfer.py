@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 
 from paper_utils.alignment.inference import holm, mcnemar
-from paper_utils.alignment.retrieval import Reduction, equal_width, fit_ridge, procrustes
+from paper_utils.alignment.retrieval import Reduction, equal_width, procrustes
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.training import AGENT
 from paper_utils.config import Profile, generator
@@ -26,6 +27,7 @@ from paper_utils.store import Stage, write_table
 
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
 LIMIT = 128  # steps of an episode; the expert needs 40, and OpenDoor would allow 576 to wander in
+STRENGTHS = np.array([1e-3, 1e-2, 1e-1, 1.0, 10.0])  # of ridge, in units of the spread of rows
 TARGETS = 3  # trained agents that act, at most: each takes minutes of a core for all sources
 WAYS = (("first", "procrustes"), ("first", "ridge"), ("second", "ridge"))  # names asked, and map
 RANDOM = "random moves"  # a control without any vector, which stands beside each of WAYS
@@ -39,10 +41,13 @@ def map_vectors(source: np.ndarray, target: np.ndarray, queries: np.ndarray, how
     """Images of ``queries`` (M, d1) in the target space, by a map fitted on paired rows.
 
     ``procrustes``: centring, components and rotation, scaled to the target's spread; only likeness
-    of shape can help.  ``ridge``: any linear map, so it also learns what the agent reads."""
+    of shape can help.  ``ridge``: any linear map, its strength by leave-one-out, so it also learns
+    what the agent reads."""
     if how == "ridge":
-        return fit_ridge(source, target).predict(queries)
-    a, b = (Reduction.fit(side, dimension) for side in (source, target))
+        x, y = (np.asarray(side, dtype=np.float64) for side in (source, target))
+        spread = np.mean(np.sum((x - x.mean(axis=0)) ** 2, axis=1))
+        return RidgeCV(spread * STRENGTHS).fit(x, y).predict(queries)
+    a, b = (Reduction(side, dimension) for side in (source, target))
     x, y = equal_width(a.transform(source), b.transform(target))
     rotation = procrustes(x, y)
     scale = np.linalg.norm(y) / np.linalg.norm(x)

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from paper_utils.config import generator
-from paper_utils.data import grammar
 from paper_utils.encoders.hub import checked
 
 _WORDS = {"token_pattern": r"\S+", "lowercase": True, "dtype": np.float64}
@@ -38,19 +37,6 @@ def random_tokens(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarr
 def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
     """The same, each position scaling every dimension by its own gate, uniform on (0, 1)."""
     return _pooled(texts, seed, width, lambda i: _random(seed, f"position {i}").random(width))
-
-
-def bag_of_concepts(texts: list[str], seed: int = 0, table: dict | None = None) -> np.ndarray:
-    """A bag of words that has been told a dictionary: first name -> second name, None: default."""
-    table = table or grammar.SECOND_NAMES["default"]
-    return bag_of_words([grammar.rename(text, table) for text in checked(texts)])
-
-
-def random_concepts(texts: list[str], seed: int = 0, table: dict | None = None) -> np.ndarray:
-    """Ordered random tokens that have been told the same dictionary: all that names and places in a
-    sentence can do without anything learned."""
-    table = table or grammar.SECOND_NAMES["default"]
-    return random_tokens_positional([grammar.rename(text, table) for text in checked(texts)], seed)
 
 
 def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:

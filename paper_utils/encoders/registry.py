@@ -28,10 +28,11 @@ CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
     "length": (lexical.length, "length", "none")}  # fmt: skip
 """Lexical controls: name -> function, label, and how it pools words."""
 TOLD = {
-    "bag_of_concepts": (lexical.bag_of_concepts, "bag of concepts", "sum"),
-    "random_concepts": (lexical.random_concepts, "random concepts, ordered", "mean"),
+    "bag_of_concepts": (lexical.bag_of_words, "bag of concepts", "sum"),
+    "random_concepts": (lexical.random_tokens_positional, "random concepts, ordered", "mean"),
 }
-"""Controls that are told which names are one thing; for second names only."""
+"""Controls that are told which names are one thing, as they read all in second names: what names
+and places in a sentence can do without anything learned.  For second names only."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
         else:
             present.append(Encoder("trained", family, "hub", checkpoint=name, revision=revision))
     for name, path in profile.encoders.vectors.items():
-        revision = vectors.read(path, *_columns(texts(profile))).revision
+        revision = vectors.read(path, *texts(profile).to_dict("series").values()).revision
         present.append(Encoder("trained", name, "vectors", checkpoint=path, revision=revision))
     return present, missing
 
@@ -163,44 +164,30 @@ def texts(profile: Profile) -> pd.DataFrame:
     return table[["id", "text", "second_text"]]
 
 
-def _columns(asked: pd.DataFrame) -> list[pd.Series]:
-    return [asked[name] for name in ("id", "text", "second_text")]
-
-
-def embed(encoder: Encoder, texts: list[str], model: Any = None, layer: int | None = None,
-          table: dict[str, str] | None = None, seed: int = 0,
-          device: str = "auto") -> np.ndarray:  # fmt: skip
-    """Texts -> float[N, D], row i for ``texts[i]``.  ``model``: a policy, a folder or a Hub id;
-    ``layer``: as for `hub.embed`; ``table`` of second names, for the bag of concepts."""
-    if encoder.source == "lexical":
-        if encoder.kind == "told":
-            return TOLD[encoder.family][0](texts, seed=seed, table=table)
-        return CONTROLS[encoder.family][0](texts, seed=seed + 100_000 * encoder.seed)
-    if encoder.source == "cloning":
-        return model.embed(texts, layer)
-    return hub.embed(texts, model, encoder.family, encoder.pooling, layer, device=device)
-
-
 def _embed(profile: Profile, folder: Path, *inputs, encoder: dict[str, Any], names: str,
            layer: int | None = None) -> None:  # fmt: skip
-    record, asked, both, model = Encoder(**encoder), texts(profile), names == "both", None
-    if record.source == "cloning":
-        model = inputs[0].policy
-    elif record.source == "scratch":
-        model = inputs[0].folder
-    elif record.source == "hub":
-        model, revision = hub.usable(record.checkpoint, record.family)
+    record, asked, both = Encoder(**encoder), texts(profile), names == "both"
+    said, revision = asked["text"].tolist() + asked["second_text"].tolist() * both, record.revision
+    if record.source == "lexical":
+        if record.kind == "told":
+            table = grammar.second_names(profile.data.second_names)
+            said = [grammar.rename(text, table) for text in said]
+        function, seed = (CONTROLS | TOLD)[record.family][0], profile.seed + 100_000 * record.seed
+        rows = function(said, seed=seed)
+    elif record.source == "cloning":
+        rows = inputs[0].policy.embed(said, layer)
     elif record.source == "vectors":
-        *read, _, revision = vectors.read(record.checkpoint, *_columns(asked))
+        *read, _, revision = vectors.read(record.checkpoint, *asked.to_dict("series").values())
         if both and read[1] is None:
             raise vectors.VectorsError(f"vectors {record.checkpoint}: has no second names")
         rows = np.concatenate(read[: 1 + both])
+    else:
+        model = inputs[0].folder if inputs else None
+        if record.source == "hub":
+            model, revision = hub.usable(record.checkpoint, record.family)
+        rows = hub.embed(said, model, record.family, record.pooling, layer, device=profile.device)
     if record.revision and revision != record.revision:
         raise hub.CheckpointError(f"checkpoint {record.checkpoint}: has changed; run again")
-    if record.source != "vectors":
-        said = asked["text"].tolist() + asked["second_text"].tolist() * both
-        told = grammar.second_names(profile.data.second_names)
-        rows = embed(record, said, model, layer, told, profile.seed, profile.device)
     np.savez_compressed(folder / "vectors.npz", ids=asked["id"].to_numpy(), vectors=rows)
 
 

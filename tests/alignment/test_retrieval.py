@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from paper_utils.alignment import retrieval
+from paper_utils.alignment import retrieval, transfer
 from paper_utils.alignment.retrieval import make_split
 
 
@@ -74,7 +74,7 @@ def test_the_map_recovers_a_rotation_and_keeps_the_wider_side():
     X = random.normal(size=(60, 8))
     Q, _ = np.linalg.qr(random.normal(size=(8, 8)))
     Y, train = 3 * X @ Q + 5, np.arange(40)
-    split = retrieval.Split("one", ((train, np.arange(40, 60)),), np.zeros(60))
+    split = retrieval.Split(((train, np.arange(40, 60)),), np.zeros(60))
     (a,), (b,) = (retrieval.reduced(side, split, None) for side in (X, Y))
     np.testing.assert_allclose(3 * a @ retrieval.procrustes(a[train], b[train]), b, atol=1e-9)
     thin, wide = retrieval.equal_width(a[:, :3], b)
@@ -85,5 +85,5 @@ def test_the_map_recovers_a_rotation_and_keeps_the_wider_side():
 def test_ridge_finds_any_linear_map():
     random = np.random.default_rng(0)
     X, A = random.normal(size=(80, 6)), random.normal(size=(6, 4))
-    found = retrieval.fit_ridge(X[:60], X[:60] @ A + 2).predict(X[60:])
+    found = transfer.map_vectors(X[:60], X[:60] @ A + 2, X[60:], "ridge", None)
     np.testing.assert_allclose(found, X[60:] @ A + 2, atol=0.05)

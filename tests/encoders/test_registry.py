@@ -14,7 +14,6 @@ from paper_utils.encoders import hub, lexical, registry
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.registry import EMBEDDING, Encoder, records
 from paper_utils.store import Store
-from tests.encoders.conftest import TEXTS
 
 
 def everyone(profile):
@@ -33,15 +32,17 @@ def test_records_survive_as_plain_data_and_labels_are_distinct():
     assert {e.group for e in trained} == {family.label for family in FAMILIES.values()}
 
 
-def test_an_encoder_embeds_by_its_own_function(folders):
-    random = Encoder("control", "random_tokens", "lexical")
-    np.testing.assert_array_equal(
-        registry.embed(random, TEXTS, seed=4), lexical.random_tokens(TEXTS, seed=4)
-    )
-    np.testing.assert_array_equal(
-        registry.embed(Encoder("trained", "clip", "scratch"), TEXTS, folders["clip"]),
-        hub.embed(TEXTS, folders["clip"], pooling="pooled"),
-    )
+def test_an_encoder_embeds_by_its_own_function(folders, tmp_path):
+    profile, store = Profile.load("smoke", seed=4), Store(tmp_path)
+    texts = registry.texts(profile)["text"].tolist()
+    revision = hub.usable(str(folders["clip"]), "clip").revision
+    clip = Encoder("trained", "clip", "hub", checkpoint=str(folders["clip"]), revision=revision)
+    for encoder, expected in (
+        (Encoder("control", "random_tokens", "lexical"), lexical.random_tokens(texts, seed=4)),
+        (clip, hub.embed(texts, folders["clip"], pooling="pooled")),
+    ):
+        found = store.get(EMBEDDING, profile, **records([encoder])[0])
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_both_sets_of_names_live_in_one_space(tmp_path):
