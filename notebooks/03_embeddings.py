@@ -290,7 +290,7 @@ pd.DataFrame(pooled).T.round(2)
 # %% tags=["nbval-check-output"]
 models = [e for e in trained if e.seed == 0]
 for encoder in [here[0], *models]:  # taken out again, from the agent's and the models' weights
-    again = run.remake(EMBEDDING, **records([encoder])[0])
+    again = run.store.remake(EMBEDDING, run.profile, **records([encoder])[0])
     gap = np.abs(again.to_numpy() - vectors[encoder.label].to_numpy()).max()
     print(f"{encoder.label:10} embedded again, the same to four digits: {gap < 1e-4}")
 print(f"{len(table)} instructions, {len(here)} encoders, all finite: {shape['finite'].all()}")

@@ -236,9 +236,13 @@ colours = {n: figures.tint(encoder) for n, encoder in kinds.items()}
 colours[pair] = figures.MODALITY["language"]
 shown = {"precision_at_k": f"precision@{k}", "colour": "colour of six", "order": "order of two"}
 chances = last.groupby("measure")["chance"].mean().to_dict()
+order = [*learners, *[pair] * bool(len(inside)), *controls]
 run.figure(
-    figures.dots(rows.rename(columns={"second_group": "encoder"}), shown,
-                 [*learners, *[pair] * bool(len(inside)), *controls], "share right", colours, chances),
+    figures.points(
+        rows[rows["measure"].isin(shown)], "second_group", "value", "second_group", "measure",
+        order=order, titles=shown, colours=colours, chance=chances, limits=(-0.03, 1.03),
+        label="share right", size=(3, 0.25 * len(order) + 1.1),
+    ),
     "04_second_names",
     "Second names: bilingual agents with every encoder, at the last layer; and decoders with each other, the positive "
     "control of language models (of one family and of two). Large dots are means over pairs of seeds, dotted lines chance.",
@@ -308,8 +312,11 @@ tied = tied.assign(encoder=tied["encoder"].map(named))
 tints = {named(g): figures.MODALITY[kinds[g].modality] for g in learners}
 run.table(tied, "04_ties")
 run.figure(
-    figures.dots(tied, {"own": "its own two names", "agents": "with the agents"}, list(tints),
-                 "colour of six: share right", tints, dict.fromkeys(["own", "agents"], chances["colour"])),
+    figures.points(
+        tied, "encoder", "value", "encoder", "measure", order=list(tints), colours=tints,
+        titles={"own": "its own two names", "agents": "with the agents"}, chance=chances["colour"],
+        limits=(-0.03, 1.03), label="colour of six: share right", size=(3.5, 0.25 * len(tints) + 1.1),
+    ),
     "04_ties", "Choice of colour among six, in a learner's own space and with the agents. In dialects the words alone "
     "hold no tie between two names. Dotted: chance.",
 )  # fmt: skip
@@ -333,13 +340,12 @@ unheard = transferred[transferred["names"] == "second"]
 place = {"agent": 0, "reference": 1, "told": 2, "control": 3}
 kind = unheard.groupby("source", sort=False)["kind"].first()
 acted = sorted(kind.index, key=lambda name: place[kind[name]])
-names = run.profile.data.levels
 floors = unheard[unheard["source"] == transfer.RANDOM].set_index("level")["success"].to_dict()
 run.figure(
-    figures.dots(
-        unheard.rename(columns={"source": "encoder", "level": "measure", "success": "value"}),
-        dict(zip(names, names)), acted, "success",
-        colours | {transfer.RANDOM: figures.GREY}, floors,
+    figures.points(
+        unheard, "source", "success", "source", "level", order=acted, chance=floors,
+        colours=colours | {transfer.RANDOM: figures.GREY}, limits=(-0.03, 1.03),
+        size=(2.8, 0.25 * len(acted) + 1.1),
     ),
     "04_transfer", "Success of agents on mapped vectors of sentences in words that they never heard. Orange: vectors of "
     "bilingual agents, the ceiling; grey and pink: controls; dotted: random moves. Intervals: Wilson, 95 %, over "
@@ -419,7 +425,7 @@ run.figure(
         size=(4.2, 3.2), limits=(0, 1), label="linear CKA with the reference",
     ),
     "04_verb", "Linear CKA with each model before and after an agent's training: over all verbs, and within the "
-    "commonest. A dot is one agent with one seed of a model.",
+    "commonest. A small dot is one agent with one seed of a model, a large one their mean.",
 )  # fmt: skip
 
 # %% [markdown]

@@ -62,7 +62,7 @@ run.table(splits, "05_splits")
 run.figure(
     figures.points(
         splits[splits["encoder"].isin(order)], "reference", "value", "encoder", "split",
-        line=settings.k / len(table), limits=(-0.03, 1.03), colours=colours, label=f"precision@{settings.k}",
+        chance=settings.k / len(table), limits=(-0.03, 1.03), colours=colours, label=f"precision@{settings.k}",
     ), "05_splits",
     "Precision@k under harder splits: trained agents beside what knows no meaning; means over seeds.",
 )  # fmt: skip
@@ -96,7 +96,7 @@ display(
 )
 run.figure(
     figures.points(
-        relations[relations["encoder"].isin(order)], "reference", "value", "encoder", "metric", line=0.0,
+        relations[relations["encoder"].isin(order)], "reference", "value", "encoder", "metric", chance=0.0,
         columns=3, size=(3.6, 2.8), colours=colours, label="similarity",
     ), "05_metrics",
     "Measures without a map: trained agents beside what knows no meaning; means over seeds.",

@@ -62,8 +62,7 @@ def run(folder: Path, plans: list[Plan], say=print) -> tuple[pd.DataFrame, list[
         say(f"{claim.claim} ({claim.setting}): {claim.verdict}", flush=True)
     from paper_utils import figures
 
-    shown = table.fillna({"low": table["mean"], "high": table["mean"]})
-    figure = figures.points(shown, "of", "mean", "setting", "measure", columns=2, size=(5.5, 3.2))
+    figure = figures.points(table, "of", "mean", "setting", "measure", columns=2, size=(5.5, 3.2))
     for kind in ("png", "pdf"):
         figure.savefig(folder / f"summary.{kind}", dpi=160, bbox_inches="tight")
     return table, failures
@@ -122,10 +121,8 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds, least and most, and from three runs on a 95 % interval (Student's t), which
     ends where the measure does."""
     groups = rows.groupby(["measure", "of", "setting"], sort=False)
-    table = groups["value"].agg(["mean", "std", "min", "max", "count"])
-    half = stats.t.ppf(0.975, table["count"] - 1) * table["std"] / table["count"] ** 0.5
-    half = half.where(table["count"] > 2)
+    table = groups["value"].agg(mean="mean", least="min", most="max", runs="count")
+    half = stats.t.ppf(0.975, table["runs"] - 1) * groups["value"].sem().where(table["runs"] > 2)
     table["low"] = (table["mean"] - half).clip(lower=groups["lowest"].first())
     table["high"] = (table["mean"] + half).clip(upper=1)
-    names = {"min": "least", "max": "most", "count": "runs"}
-    return table.drop(columns="std").reset_index().rename(columns=names)
+    return table.reset_index()

@@ -48,15 +48,6 @@ def tint(encoder) -> str:
     return MODALITY[encoder.modality if encoder.kind in LEARNED else "lexical"]
 
 
-def _points(axis, at, rows: pd.DataFrame, column: str, along: str = "y", **how) -> None:
-    """Values of a column with their intervals (low, high), if any, at places on the other axis."""
-    error = None
-    if "low" in rows:
-        error = np.clip([rows[column] - rows["low"], rows["high"] - rows[column]], 0, None)
-    x, y = (at, rows[column]) if along == "y" else (rows[column], at)
-    axis.errorbar(x, y, **{f"{along}err": error}, **({"fmt": "o", "markersize": 4.5} | how))
-
-
 def _panels(count: int, columns: int, width: float, height: float, **how):
     """A figure and its first ``count`` axes, in rows; the others are empty."""
     columns, rows = min(columns, count), -(-count // min(columns, count))
@@ -68,42 +59,43 @@ def _panels(count: int, columns: int, width: float, height: float, **how):
 
 
 def points(
-    table: pd.DataFrame, x: str, y: str, hue: str, panel: str | None = None, *,
-    colours: dict[str, str] | None = None, line: float | None = None, columns: int = 4,
-    size: tuple[float, float] = (2.9, 2.7), limits: tuple[float, float] | None = None,
-    label: str = "",
+    table: pd.DataFrame, of: str, value: str, hue: str, panel: str | None = None, *,
+    order: Sequence[str] | None = None, titles: dict[str, str] = PANELS, columns: int = 4,
+    colours: dict[str, str] | None = None, chance: dict[str, float] | float | None = None,
+    limits: tuple[float, float] | None = None, label: str = "",
+    size: tuple[float, float] = (2.9, 2.7),
 ) -> Figure:  # fmt: skip
-    """Values of column ``y`` by category ``x``, a colour per ``hue``, a panel per ``panel``.
+    """Values by category ``of``, a row each, a colour per ``hue``, a panel per ``panel``.
 
-    Intervals are drawn where the table has them (low, high); ``line``: dotted across, as chance;
-    ``label``: what ``y`` is."""
-    names = list(dict.fromkeys(table[panel])) if panel else [""]
-    hues = list(dict.fromkeys(table[hue]))
+    Intervals are drawn where the table has them (low, high); else several values are small dots,
+    and their mean is a large one.  ``order``: of the rows, in all panels; ``chance``: dotted, one
+    or by panel; ``label``: what the values are."""
+    names, hues = (list(dict.fromkeys(table[by])) if by else [""] for by in (panel, hue))
     colours = colours or dict(zip(hues, cycle([*ACCENTS, GREY])))
-    figure, axes = _panels(len(names), columns, *size, sharey=limits is not None)
-    for i, (axis, name) in enumerate(zip(axes, names)):
+    apart = 0 if hue == of else 0.7 / len(hues)
+    figure, axes = _panels(len(names), columns, *size, sharey=order is not None)
+    for axis, name in zip(axes, names):
         part = table[table[panel] == name] if panel else table
-        places = list(dict.fromkeys(part[x]))
+        places = list(dict.fromkeys(part[of]) if order is None else order)
         for number, one in enumerate(hues):
             rows = part[part[hue] == one]
-            at = rows[x].map(places.index) + 0.7 * ((number + 0.5) / len(hues) - 0.5)
-            _points(axis, at, rows, y, color=colours[one], label=one)
-        if line is not None:
-            axis.axhline(line, **CHANCE)
-        slant = {"rotation": 35, "ha": "right"} if len(names) > 1 or len(places) > 6 else {}
-        axis.set_xticks(range(len(places)), places, fontsize=8.5, **slant)
-        axis.set(ylim=limits, title=PANELS.get(name, str(name)))
-        axis.set_ylabel("" if i % columns else label or y)
-        axis.grid(axis="y", linewidth=0.4)
-    if len(hues) > 1:
-        widest = max(3, round(size[0] * len(axes) / 1.4))
-        _legend_above(figure, axes[0], ncols=min(len(hues), widest))
+            at = apart * ((len(hues) - 1) / 2 - number) - rows[of].map(places.index)
+            x, how = rows[value], {"color": colours[one], "label": one}
+            if "low" in rows:
+                error = np.clip([x - rows["low"], rows["high"] - x], 0, None)
+                axis.errorbar(x, at, xerr=error, fmt="o", markersize=4.5, **how)
+            else:
+                axis.plot(x, at, "o", color=colours[one], alpha=0.3, markersize=3)
+                mean = x.groupby(at).mean()
+                axis.plot(mean, mean.index, "o", markersize=5, **how)
+        if chance is not None:
+            axis.axvline(chance[name] if isinstance(chance, dict) else chance, **CHANCE)
+        axis.set_yticks(-np.arange(len(places)), places)
+        axis.set(xlim=limits, xlabel=label or value, title=titles.get(name, str(name)))
+        axis.grid(axis="x", linewidth=0.4)
+    if len(hues) > 1 and hue != of:
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
-
-
-def _legend_above(figure: Figure, axis, ncols: int = 3, **how) -> None:
-    named = axis.get_legend_handles_labels()
-    figure.legend(*named, loc="outside upper center", ncols=ncols, **how)
 
 
 def pictures(frames: Sequence[np.ndarray], titles: Sequence[str], columns: int = 4,
@@ -229,7 +221,8 @@ def maps(spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False) 
         axis.set_xlabel(f"{share[0]:.0%} of variance", fontsize=8)
         axis.set_ylabel(f"{share[1]:.0%}", fontsize=8)
     axes[0].get_legend().remove()
-    _legend_above(figure, axes[0], ncols=len(tints), markerscale=2)
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside right upper", markerscale=2)
     return figure
 
 
@@ -254,47 +247,23 @@ def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
 
     ``headline``: `study.headline`; ``second``: columns reference, value, low, high (of agents) and
     control (the best of all controls with that reference), in second names."""
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.42 * len(headline) + 1.7), sharey=True)
-    y, action = np.arange(len(headline))[::-1], MODALITY["action"]
-    second = second.set_index("reference").reindex(headline["reference"]).reset_index()
-    for row in y[headline["reference"].isin(REPORTED)]:
-        axes[0].fill_betweenx([row - 0.5, row + 0.5], *PAPER, color=action, alpha=0.15, linewidth=0)
-    axes[0].text(np.mean(PAPER), len(headline) - 0.45, "as reported", fontsize=8, ha="center")
-    axes[0].text(headline["chance"].iloc[0] + 0.01, -0.5, "chance", fontsize=8)
-    best = headline[["lexical", "untrained_agent"]].max(axis=1)
-    for axis, rows, control in ((axes[0], headline, best), (axes[1], second, second["control"])):
-        axis.plot(control, y - 0.12, "D", color=GREY, markersize=5, label="best control")
-        _points(axis, y + 0.1, rows, "value", along="x", color=action, markersize=6, label="agents")
-        axis.axvline(headline["chance"].iloc[0], **CHANCE)
-        axis.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(headline) - 0.2), xlabel=f"precision@{k}")
-        axis.grid(axis="x", linewidth=0.4)
-    axes[0].set_title("First names: the paper's measure")
-    axes[1].set_title("Second names: shared words cannot help")
-    axes[0].set_yticks(y, headline["reference"])
-    axes[1].legend(loc="best", fontsize=8.5)
-    return figure
-
-
-def dots(table: pd.DataFrame, panels: dict[str, str], order: Sequence[str], label: str,
-         colours: dict[str, str], chances: dict[str, float]) -> Figure:  # fmt: skip
-    """A panel per measure, a row per encoder: seeds as small dots and their mean as a large one, or
-    intervals.  ``table``: columns encoder, measure, value; low and high, where there are any;
-    ``label``: what the values are."""
-    size = (2.5 * len(panels) + 2, 0.25 * len(order) + 1.1)
-    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
-    y = dict(zip(order, range(len(order))[::-1]))
-    for axis, (measure, title) in zip(axes[0], panels.items()):
-        part = table[(table["measure"] == measure) & table["encoder"].isin(order)]
-        for name, each in part.groupby("encoder"):
-            place = [y[name]] * len(each)
-            if "low" in each:
-                _points(axis, place, each, "value", along="x", color=colours[name])
-                continue
-            axis.plot(each["value"], place, "o", color=colours[name], alpha=0.3, markersize=3)
-            axis.plot(each["value"].mean(), y[name], "o", color=colours[name], markersize=6)
-        if measure in chances:
-            axis.axvline(chances[measure], **CHANCE)
-        axis.set(title=title, xlim=(-0.03, 1.03), xlabel=label)
-        axis.grid(axis="x", linewidth=0.4)
-    axes[0, 0].set_yticks(list(y.values()), list(y))
+    order, action = list(headline["reference"]), MODALITY["action"]
+    chance = headline["chance"].iloc[0]
+    first = headline.assign(control=headline[["lexical", "untrained_agent"]].max(axis=1))
+    agents = pd.concat([first.assign(test="First names: the paper's measure"),
+                        second.assign(test="Second names: shared words cannot help")])  # fmt: skip
+    best = agents.assign(value=agents["control"], low=agents["control"], high=agents["control"])
+    figure = points(
+        pd.concat([agents.assign(who="agents"), best.assign(who="best control")]),
+        "reference", "value", "who", "test", order=order, chance=chance, limits=(-0.02, 1.02),
+        colours={"agents": action, "best control": GREY}, label=f"precision@{k}",
+        size=(4.7, 0.42 * len(order) + 1.7),
+    )  # fmt: skip
+    axis = figure.axes[0]
+    for row in np.flatnonzero(headline["reference"].isin(REPORTED)):
+        band = [-row - 0.5, -row + 0.5]
+        axis.fill_betweenx(band, *PAPER, color=action, alpha=0.15, linewidth=0)
+    axis.text(np.mean(PAPER), 0.53, "as reported", fontsize=8, ha="center")
+    axis.text(chance + 0.01, 0.5 - len(order), "chance", fontsize=8)
+    axis.set_ylim(0.4 - len(order), 0.8)
     return figure

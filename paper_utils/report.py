@@ -1,8 +1,8 @@
 """The report of a run: its notebooks as pages, an index that opens from disk, the headline."""
 
 import json
-import re
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from textwrap import fill
 
@@ -11,19 +11,13 @@ import pandas as pd
 from paper_utils.store import MANIFEST
 
 TEMPLATES = Path(__file__).parent / "templates"
-EMPHASIS = r"(\*+)(.+?)\1"  # **bold** and *italic*, as the README shows the answer
-LAYERS = {
-    "last": "the last layer, fixed beforehand",
-    "gate": "the preferred layer (exploratory: of those above the word embeddings, the one where a "
-            "model's own vectors best match the two names)",
-}  # fmt: skip
 
 
 def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
     """``NN_name.html`` for each notebook among the files of a run, and ``index.html``: the answer
     and the verdicts first, then figures in reading order, tables, and files."""
-    from markupsafe import Markup, escape
     from nbconvert import HTMLExporter
+    from nbconvert.filters import markdown2html
 
     # Nothing is fetched: no formulas, no widgets.
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
@@ -38,9 +32,8 @@ def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict
     listed = sorted(name for name in files if name.startswith("tables/"))
     index = templates.get_template("index.html").render(
         results=results, facts=facts, titles=titles, tables=tables(results),
-        answer=[Markup(re.sub(EMPHASIS, r"<b>\2</b>", str(escape(line))))  # noqa: S704  (escaped)
-                for line in answer(results)],
-        models=models(results), files=[*listed, "results.json", "provenance.json", MANIFEST],
+        answer=markdown2html(escape("\n\n".join(answer(results)))),
+        files=[*listed, "results.json", "provenance.json", MANIFEST],
         images={Path(n).stem: n for n in files if n.endswith((".png", ".gif"))},
     )  # fmt: skip
     return made | {"index.html": index.encode()}
@@ -57,12 +50,12 @@ def answer(results: dict) -> list[str]:
     models = second[learned & (second["second_source"] != "cloning")]
     free = second[~learned & (second["second_kind"] != "told") & (second["layer"] == "last")]
     layers = []
-    for layer, where in LAYERS.items() if (models["measure"] == "colour").any() else ():
+    for layer in ("last", "gate") if (models["measure"] == "colour").any() else ():
         here = models[models["layer"] == layer]
         at, order = (here[here["measure"] == name] for name in ("colour", "order"))
         passed = at["p"] <= 0.01
         order = order[order["second"].isin(at["second"][passed])]
-        layers.append((where, at[passed], at[~passed], order["value"]))
+        layers.append((layer, at[passed], at[~passed], order["value"]))
     acts = acts.query("names == 'second' and level in ['PickupLoc', 'PutNextLocal']")
     best, acted, compared, moves = {}, {}, [], []
     if {"reference", "control"} <= set(acts["kind"]):
@@ -79,7 +72,7 @@ def answer(results: dict) -> list[str]:
         k=results["k"], rows=rows, layers=layers, verdicts=verdicts, best=best, acted=acted,
         chance=second["chance"][second["measure"] == "colour"], compared=compared,
         reach=" and ".join(_span(part["value"]) for _, part in free.groupby("measure")),
-        moves=", ".join(moves), agents=acts["agents"].max(),
+        moves=", ".join(moves), agents=acts["agents"].max(), missing=results["missing"],
     )  # fmt: skip
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
@@ -140,16 +133,8 @@ def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
     ]  # fmt: skip
 
 
-def models(results: dict) -> str:
-    """A sentence about which models these are, and which the run had to do without."""
-    text = "Reference models were trained from scratch on this world, unless called public."
-    names = ", ".join(results["missing"])
-    return f"{text} Without {names}, which could not be had." if names else text
-
-
 def headline(folder: Path) -> str:
     """What a run prints when it is done."""
     results = json.loads((folder / "results.json").read_text())
-    parts = [re.sub(EMPHASIS, r"\2", part) for part in [*answer(results), models(results)]]
-    parts = ["\n" + fill(part, 100, break_on_hyphens=False) for part in parts]
-    return "\n".join([*parts, f"\nreport   {folder / 'index.html'}"])
+    parts = [fill(part.replace("*", ""), 100, break_on_hyphens=False) for part in answer(results)]
+    return "\n" + "\n\n".join([*parts, f"report   {folder / 'index.html'}"])

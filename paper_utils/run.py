@@ -83,10 +83,6 @@ class Run:
             self._note(stage, parameters)
         return products
 
-    def remake(self, stage: Stage, **parameters: Any) -> Any:
-        """Makes a stage's product once more, to be compared with what there is."""
-        return self.store.remake(stage, self.profile, **parameters)
-
     def _note(self, stage: Stage, parameters: dict[str, Any]) -> None:
         """Remembers an artifact that is used, and what it was made from."""
         name = stage.label(parameters)

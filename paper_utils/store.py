@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -191,30 +192,26 @@ class Store:
     def make(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> None:
         """Makes one artifact in this process.  Two runs that want the same one take turns."""
         final = self.path(stage, profile, **parameters)
-        with self._lock(final):
+        with self._lock(final), ExitStack() as unfinished:
             if final.exists():
                 return
             beside = final.with_name(final.name + ".partial")
             if not stage.resumable:
                 shutil.rmtree(beside, ignore_errors=True)
+                unfinished.callback(shutil.rmtree, beside, ignore_errors=True)
             beside.mkdir(exist_ok=True)
             for path in [*beside.rglob(".*"), *beside.rglob("[!.]*.tmp")]:
                 path.unlink()  # half-written by a run that was killed
-            try:
-                seconds = self._write(stage, profile, parameters, beside)
-                recipe = stage.recipe(profile, parameters)
-                write_json(beside / MANIFEST, {
-                    "recipe": recipe, "key": hash_json(recipe), "wall_seconds": seconds,
-                    "files": files_of(beside), "versions": provenance.versions(),
-                    "host": provenance.host(),
-                })  # fmt: skip
-                sync(*beside.rglob("*"), beside)
-                os.replace(beside, final)
-                sync(final.parent)
-            except BaseException:
-                if not stage.resumable:
-                    shutil.rmtree(beside, ignore_errors=True)
-                raise
+            seconds = self._write(stage, profile, parameters, beside)
+            recipe = stage.recipe(profile, parameters)
+            write_json(beside / MANIFEST, {
+                "recipe": recipe, "key": hash_json(recipe), "wall_seconds": seconds,
+                "files": files_of(beside), "versions": provenance.versions(),
+                "host": provenance.host(),
+            })  # fmt: skip
+            sync(*beside.rglob("*"), beside)
+            os.replace(beside, final)
+            sync(final.parent)
 
 
 def hash_json(value: Any) -> str:

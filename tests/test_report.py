@@ -11,7 +11,7 @@ from paper_utils import report
 
 
 def check(results: dict) -> None:
-    measure, names, acting, verdicts = report.answer(results)
+    measure, names, acting, verdicts, _ = report.answer(results)
     values = [row["value"] for row in results["alignment"]]
     above = sum(row["gap_low"] > 0 for row in results["alignment"])
     assert f"Agents score {min(values):.2f}" in measure
@@ -53,5 +53,5 @@ def test_the_answer_of_a_run_and_of_one_that_found_otherwise(smoke):
         row["gap_low"] = 0.1
     check(results)
     page = (smoke[0] / "index.html").read_text()
-    assert "<b>No power here</b>" in page and "*" not in page.split("</style>")[1] + smoke[2]
+    assert "<em>No power here</em>" in page and "*" not in page.split("</style>")[1] + smoke[2]
     assert page.index("judged by rule") < page.index("<h2>Figures") < page.index("<h2>Tables")

@@ -80,16 +80,15 @@ def write_readme() -> None:
 
 def with_results(readme: str) -> str:
     """The text of the README with the numbers of a run between its markers."""
-    results, seeds = json.loads((FIGURES / "results.json").read_text()), None
-    if SEEDS.exists():
-        columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
-        seeds = pd.read_csv(SEEDS, keep_default_na=False).rename(columns=columns)
-        seeds = seeds[["claim", *columns.values()]]
+    results = json.loads((FIGURES / "results.json").read_text())
+    columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
+    seeds = pd.read_csv(SEEDS, keep_default_na=False).rename(columns=columns)
+    seeds = seeds[["claim", *columns.values()]]
     text = Template((run.ROOT / "tools" / "results.md").read_text(encoding="utf-8")).render(
-        results=results, answer=report.answer(results), models=report.models(results), seeds=seeds,
+        results=results, answer=report.answer(results), seeds=seeds,
         tables=[(title, table.drop(columns="because", errors="ignore"))
                 for title, table in report.tables(results)],
-        speed=json.loads(SPEED.read_text()).values() if SPEED.exists() else (),
+        speed=json.loads(SPEED.read_text()).values(),
     )  # fmt: skip
     before, after = readme.split(BEGIN)[0], readme.split(END)[1]
     return f"{before}{BEGIN}\n{text}\n{END}{after}"
