@@ -28,9 +28,9 @@ def unknown(level: str) -> tuple[str, int, set[str]]:
 
 
 def main() -> None:
-    for level, count in parallel.map(solved, levels.offered(), "levels"):
+    for level, count in parallel.map(solved, levels.offered(), describe="levels"):
         print(f"{level:24} solved {count}/{EPISODES}" + ("" if count == EPISODES else "   <--"))
-    for level, met, strange in parallel.map(unknown, grammar.GRAMMARS, "missions"):
+    for level, met, strange in parallel.map(unknown, grammar.GRAMMARS, describe="missions"):
         print(f"{level:24} {met:5} distinct missions in {MISSIONS}, {len(strange)} not in grammar")
         assert not strange, strange
 
