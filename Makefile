@@ -7,6 +7,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 # Packages are compiled when they are first used; without this, in some environments, every time.
 export PYTHONDONTWRITEBYTECODE :=
+# What all notebooks use, once: else processes that begin together each do it (minutes in all).
+COMPILE := import papermill, nbconvert, ipywidgets, ipykernel.kernelapp; \
+  from paper_utils import figures, report, run; from paper_utils.alignment import study, transfer; \
+  import transformers; from paper_utils.encoders.families import FAMILIES; \
+  [getattr(transformers, family.model) for family in FAMILIES.values()]
 
 .PHONY: help setup paper test stress lint lab notebooks release bench clean
 
@@ -29,6 +34,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python -c "$(COMPILE)"
 	@touch $@
 
 paper: $(READY)
