@@ -1,7 +1,7 @@
 """One ``map`` for everything that fans out: single-threaded processes here, a cluster elsewhere.
 
-Tasks never share cores (on a busy machine a second thread makes one slower by far), and results
-never depend on how many workers run.
+A task has one thread (on a busy machine a second makes it slower by far), and results never depend
+on how many workers run.
 """
 
 import os

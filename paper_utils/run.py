@@ -347,7 +347,7 @@ def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]
         artifacts |= part["artifacts"]
         shown = (file for file in files_of(folder) if not file.startswith("parts/"))
         files |= {file: folder / file for file in shown}
-    seconds = results["wall_seconds"]  # as measured when each artifact was made, on one core
+    seconds = results["wall_seconds"]  # as measured when each artifact was made
     for entry in artifacts.values():
         seconds[entry["stage"]] = round(seconds.get(entry["stage"], 0) + entry["wall_seconds"], 2)
     facts = provenance.record(plan.profile)
