@@ -80,13 +80,6 @@ def evaluate_random(level: str, seeds: Sequence[int], seed: int = 0,
     return play(level, seeds, lambda _: lambda seen, _: draw(size=len(seen)), limit)
 
 
-def evaluate_expert(level: str, seeds: Sequence[int]) -> pd.DataFrame:
-    """The expert on the same episodes: what cloning could reach."""
-    rows = [(level, episode.seed, episode.instruction, episode.success, len(episode.actions))
-            for episode in expert.rollouts(level, seeds)]  # fmt: skip
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
 def summarize(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Success with its 95 % interval (Wilson, 1927), episodes and median steps, per group."""
     rows = []
@@ -123,15 +116,16 @@ def _make(profile, folder, *inputs, player: str, agent: int, level: str):
     seeds = levels.seeds("evaluation", count, profile.seed)
     if player == "random":
         episodes = evaluate_random(level, seeds, profile.seed)
-    elif player == "expert":
-        episodes = evaluate_expert(level, seeds)
+    elif player == "expert":  # what cloning could reach
+        played = expert.rollouts(level, seeds)
+        rows = [(level, e.seed, e.instruction, e.success, len(e.actions)) for e in played]
+        episodes = pd.DataFrame(rows, columns=COLUMNS)
     else:
         episodes = evaluate(inputs[0].policy, level, seeds)
     write_table(folder / "episodes.csv.gz", episodes)
 
 
-EVALUATION = Stage(
-    "evaluation", _make, lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
+EVALUATION = Stage("evaluation", _make, lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=("seed", "cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=lambda profile, player, agent, level: [] if player in ("random", "expert") else
     [(AGENT, {"agent": agent, "condition": player})])  # fmt: skip

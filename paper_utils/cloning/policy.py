@@ -37,12 +37,8 @@ def cell_kinds(observations: np.ndarray) -> np.ndarray:
     return kinds.astype(np.uint8)
 
 
-class Sizes(namedtuple("Sizes", "width heads instruction_layers queries history_layers")):
-    """Sizes of a policy; see ``paper_utils.config.Cloning``."""
-
-    @classmethod
-    def of(cls, cloning) -> "Sizes":
-        return cls(*(getattr(cloning, name) for name in cls._fields))
+Sizes = namedtuple("Sizes", "width heads instruction_layers queries history_layers")
+"""Sizes of a policy; see ``paper_utils.config.Cloning``, which has these fields, too."""
 
 
 class InstructionEncoder(nn.Module):
@@ -145,12 +141,12 @@ class Policy(nn.Module):
     seeing        sentence + previous action -> ``queries`` vectors that attend over the 49 cells
     memory        causal transformer over the steps so far; no padding, no future is attended
     output        logits over 7 actions (the seventh, "done", is never demonstrated)
-    not given     absolute position, compass, the whole grid, reward, pretrained weights
-    """
+    not given     absolute position, compass, the whole grid, reward, pretrained weights"""
 
-    def __init__(self, sizes: Sizes, words: Sequence[str] = WORDS):
+    def __init__(self, sizes, words: Sequence[str] = WORDS):
         super().__init__()
-        self.sizes, self.words = sizes, tuple(words)
+        self.sizes = Sizes(*(getattr(sizes, name) for name in Sizes._fields))
+        self.words = tuple(words)
         self.word_id = {word: index for index, word in enumerate(self.words)}
         width, depth = sizes.width, sizes.history_layers
         self.instruction = InstructionEncoder(sizes, len(self.words))

@@ -26,6 +26,9 @@ TRAINED_WITH = (*Sizes._fields, "epochs", "shuffled_epochs", "held_out", "batch_
 CHECKPOINT, CHECKPOINT_STEPS = "checkpoint.pt", 400
 WARMUP, WARMUP_STEPS = 0.02, 100  # share of the steps, but at least so many
 BUCKET = 16  # batches that are sorted by length together, so that little is padded
+SEED_OFFSETS = {"trained": 0, "held-out": 0, "shuffled": 0, "untrained": 0, "bilingual": 100,
+                "bilingual-shuffled": 300, "bilingual-untrained": 400}  # fmt: skip
+"""Condition -> offset of its seeds.  What an agent is compared with must not share its start."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,6 @@ def validate(policy: Policy, episodes: Episodes, to: torch.device) -> dict[str, 
 def train(policy: Policy, episodes: Episodes, validation: Episodes, settings: Cloning, epochs: int,
           seed: int, folder: Path, wanted_device: str = "cpu") -> pd.DataFrame:  # fmt: skip
     """Trains ``policy`` in place; leaves it as in its epoch of lowest loss on held-out episodes.
-
     A checkpoint in ``folder`` is continued, on one thread to the same bits.  Returns losses and
     accuracy per level, one row per epoch."""
     to = torch.device(parallel.device(wanted_device))
@@ -179,11 +181,6 @@ class Agent:
     policy = cached_property(lambda self: Policy.load(self.folder))
 
 
-SEED_OFFSETS = {"trained": 0, "held-out": 0, "shuffled": 0, "untrained": 0, "bilingual": 100,
-                "bilingual-shuffled": 300, "bilingual-untrained": 400}  # fmt: skip
-"""Condition -> offset of its seeds.  What an agent is compared with must not share its start."""
-
-
 def agent_seed(profile: Profile, agent: int, condition: str) -> int:
     return 1000 * profile.seed + agent + SEED_OFFSETS[condition]
 
@@ -193,7 +190,7 @@ def new_policy(profile: Profile, agent: int, condition: str) -> Policy:
     torch.manual_seed(agent_seed(profile, agent, condition))
     second = grammar.second_names(profile.data.second_names).values()
     words = [*WORDS, *second] if condition.startswith("bilingual") else WORDS
-    return Policy(Sizes.of(profile.cloning), words)
+    return Policy(profile.cloning, words)
 
 
 def _make(profile: Profile, folder: Path, *inputs, agent: int, condition: str) -> None:
@@ -210,8 +207,7 @@ def _make(profile: Profile, folder: Path, *inputs, agent: int, condition: str) -
 
     if inputs:
         without = settings.held_out if condition == "held-out" else ()
-        episodes, validation = (Episodes.of(dict(sorted(part.items())), policy, heard, without)
-                                for part in inputs)  # fmt: skip
+        episodes, validation = (Episodes.of(part, policy, heard, without) for part in inputs)
         # With fewer episodes, more passes: about as many steps as the trained agents take.
         epochs = round(settings.epochs * sum(map(len, inputs[0].values())) / len(episodes))
         epochs = settings.shuffled_epochs if shuffled else epochs
@@ -223,16 +219,6 @@ def _make(profile: Profile, folder: Path, *inputs, agent: int, condition: str) -
 def _load(folder: Path) -> Agent:
     trained = (folder / "curve.csv").read_text().strip()
     return Agent(pd.read_csv(folder / "curve.csv") if trained else pd.DataFrame(), folder)
-
-
-AGENT = Stage(
-    "agent", _make, _load, resumable=True,
-    reads=("seed", "data.second_names", *(f"cloning.{name}" for name in TRAINED_WITH)),
-    needs=lambda profile, agent, condition: [] if condition.endswith("untrained") else [
-        (DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")],
-    cost=lambda agent, condition: 0.2 if condition.endswith("shuffled") else 1.0)  # fmt: skip
-"""One `Agent`.  ``condition``: trained, held-out (some compositions not shown), shuffled (episodes
-exchange instructions), untrained; bilingual (first or second names), also -shuffled, -untrained."""
 
 
 def trained_agents(profile: Profile) -> list[dict[str, int | str]]:
@@ -248,6 +234,13 @@ def _curves(profile: Profile, folder: Path, *agents: Agent) -> None:
     pd.concat(curves).to_csv(folder / "curves.csv", index=False)
 
 
+AGENT = Stage("agent", _make, _load, resumable=True,
+    reads=("seed", "data.second_names", *(f"cloning.{name}" for name in TRAINED_WITH)),
+    needs=lambda profile, agent, condition: [] if condition.endswith("untrained") else [
+        (DEMONSTRATIONS, {"split": split}) for split in ("train", "validation")],
+    cost=lambda agent, condition: 0.2 if condition.endswith("shuffled") else 1.0)  # fmt: skip
+"""One `Agent`.  ``condition``: trained, held-out (some compositions not shown), shuffled (episodes
+exchange instructions), untrained; bilingual (first or second names), also -shuffled, -untrained."""
 CURVES = Stage("curves", _curves, lambda folder: pd.read_csv(folder / "curves.csv"), needs=(
     lambda profile: [(AGENT, which) for which in trained_agents(profile)]))  # fmt: skip
 """The training curves of all agents: agent, condition, and the columns of `train`."""

@@ -1,8 +1,7 @@
 """The same world in words, and in pictures with captions, with none of the agent's observations.
 
 A small grammar of our own tells what happens in expert episodes, so that words are used as they
-are meant: what is picked up is carried, and a door that is opened is open.
-"""
+are meant: what is picked up is carried, and a door that is opened is open."""
 
 import gzip
 import random
@@ -17,7 +16,7 @@ from paper_utils import parallel
 from paper_utils.config import generator
 from paper_utils.data import expert, grammar, levels
 from paper_utils.data.levels import beside, called, place, room, thing_at
-from paper_utils.store import Stage, compressed, write_atomically
+from paper_utils.store import Stage, write_atomically
 
 CHUNK = 250  # episodes per task
 HELD_OUT = 0.1  # share of the episodes kept for validation
@@ -27,7 +26,6 @@ NAMES = ("first", "mention", "dialect")
 """Who ties a thing's two names together.  ``first``: first names only.  ``mention``: each mention
 draws its name, so one document calls a thing by both.  ``dialect``: a whole document, or all
 captions of an episode, speak one of the two, so that the words themselves hold no tie."""
-
 
 Documents = namedtuple("Documents", "train validation")
 """Lists of stories, from different worlds."""
@@ -95,8 +93,7 @@ class Narrator:
             # Once more: only who is told of one thing twice can learn that it has two names.
             self.say(f"it is the {what} {at}", f"the {what} is {at}", f"{at} is the {what}")
         for thing, x, y in things:
-            other = thing_at(env, x + 1, y) if x + 1 < env.width else None
-            if other:
+            if x + 1 < env.width and (other := thing_at(env, x + 1, y)):
                 self.say(f"the {called(thing)} is next to the {called(other)}")
         task = env.mission
         self.say(f"your task : {task}", f"now you must {task}", f"you are told to {task}")
@@ -203,12 +200,8 @@ def _recorded(profile, function: Callable, use: str, count: int, names: str):
 
 def _write_stories(profile, folder: Path, names: str) -> None:
     for part, texts in _recorded(profile, document, "text", profile.data.documents, names):
-        write_atomically(folder / f"{part}.txt.gz", compressed("\n".join(texts) + "\n"))
-
-
-def _read_stories(folder: Path) -> Documents:
-    files = (folder / f"{part}.txt.gz" for part in Documents._fields)
-    return Documents(*(gzip.decompress(f.read_bytes()).decode().splitlines() for f in files))
+        text = "\n".join(texts) + "\n"
+        write_atomically(folder / f"{part}.txt.gz", gzip.compress(text.encode(), mtime=0))
 
 
 def _write_pictures(profile, folder: Path, names: str) -> None:
@@ -227,8 +220,9 @@ def _read_pictures(folder: Path) -> Pictures:
 
 
 _READS = ("seed", "data.demonstrations", "data.second_names")
-STORIES, PICTURES = (
-    Stage("stories", _write_stories, _read_stories, (*_READS, "data.documents"), fans_out=True),
-    Stage("pictures", _write_pictures, _read_pictures, (*_READS, "data.pictured_episodes"),
-          fans_out=True))  # fmt: skip
+STORIES = Stage("stories", _write_stories, lambda folder: Documents(*(
+    gzip.decompress((folder / f"{part}.txt.gz").read_bytes()).decode().splitlines()
+    for part in Documents._fields)), (*_READS, "data.documents"), fans_out=True)  # fmt: skip
+PICTURES = Stage("pictures", _write_pictures, _read_pictures,
+                 (*_READS, "data.pictured_episodes"), fans_out=True)  # fmt: skip
 """`Documents` and `Pictures`; ``names`` is one of NAMES."""

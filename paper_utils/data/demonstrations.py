@@ -10,7 +10,7 @@ import pandas as pd
 
 from paper_utils import parallel
 from paper_utils.data import expert, levels
-from paper_utils.store import Stage, write_json, write_table
+from paper_utils.store import Stage, json_bytes, write_atomically, write_table
 
 SHARD = 250  # episodes per task: small enough to balance, large enough to amortise
 
@@ -44,10 +44,9 @@ class Demonstrations:
 def collect(episodes: list[expert.Episode]) -> Demonstrations:
     """Lays the successful ``episodes`` end to end, and lists the seeds of the others."""
     good = [episode for episode in episodes if episode.success]
-    views = [np.empty((0, 7, 7, 3), np.uint8), *(episode.observations for episode in good)]
-    actions = [np.empty(0, np.uint8), *(episode.actions for episode in good)]
     return Demonstrations(
-        np.concatenate(views), np.concatenate(actions),
+        np.concatenate([np.empty((0, 7, 7, 3), np.uint8), *(e.observations for e in good)]),
+        np.concatenate([np.empty(0, np.uint8), *(e.actions for e in good)]),
         lengths=np.array([len(e.actions) for e in good], np.int32),
         seeds=np.array([e.seed for e in good], np.int64),
         instructions=np.array([e.instruction for e in good], dtype=np.str_),
@@ -77,13 +76,6 @@ def _make(profile, folder: Path, split: str) -> None:
         played.save(folder / f"{level}.npz")
 
 
-DEMONSTRATIONS = Stage(
-    "demonstrations", _make,
-    lambda folder: {path.stem: Demonstrations.load(path) for path in sorted(folder.glob("*.npz"))},
-    reads=("seed", "data.demonstrations", "data.validation"), fans_out=True)  # fmt: skip
-"""Level -> `Demonstrations`.  ``split``: train or validation."""
-
-
 def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> None:
     rows, skipped = [], {}
     for level in profile.data.demonstrations:
@@ -92,13 +84,16 @@ def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> No
             rows.append(pd.DataFrame(facts | {"instruction": played.instructions}))
             skipped[f"{level} {split}"] = played.skipped.tolist()
     write_table(folder / "episodes.csv.gz", pd.concat(rows))
-    write_json(folder / "skipped.json", skipped)
+    write_atomically(folder / "skipped.json", json_bytes(skipped))
 
 
-EPISODES = Stage(
-    "episodes", _overview, lambda folder: SimpleNamespace(
-        episodes=pd.read_csv(folder / "episodes.csv.gz"),
-        skipped=json.loads((folder / "skipped.json").read_text())), ("data.demonstrations",),
+DEMONSTRATIONS = Stage("demonstrations", _make, lambda folder: {
+    path.stem: Demonstrations.load(path) for path in sorted(folder.glob("*.npz"))},
+    reads=("seed", "data.demonstrations", "data.validation"), fans_out=True)  # fmt: skip
+"""Level -> `Demonstrations`.  ``split``: train or validation."""
+EPISODES = Stage("episodes", _overview, lambda folder: SimpleNamespace(
+    episodes=pd.read_csv(folder / "episodes.csv.gz"),
+    skipped=json.loads((folder / "skipped.json").read_text())), ("data.demonstrations",),
     lambda profile: [(DEMONSTRATIONS, {"split": s}) for s in ("train", "validation")])  # fmt: skip
 """All demonstrations, without their steps: ``episodes``, a table with a row each (level, split,
 seed, steps, instruction), and ``skipped``, "level split" -> seeds that the expert failed."""

@@ -1,14 +1,12 @@
 """What the levels can say: every instruction, with its semantic factors.
 
 As Minigrid's mission generators (``envs/babyai``), a level chooses a *clause* and fills its noun
-phrases.  "A" means that several objects match: it tells of the scene, so we embed with "the".
-"""
+phrases.  "A" means that several objects match: it tells of the scene, so we embed with "the"."""
 
 import itertools
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 
 import pandas as pd
 from minigrid.core.constants import COLOR_NAMES
@@ -21,20 +19,18 @@ OBJECTS = ("box", "ball", "key")
 ANY_TYPE = (*OBJECTS, "door")
 LOCATIONS = {"front": "in front of you", "behind": "behind you", "left": "on your left",
              "right": "on your right"}  # fmt: skip
+EITHER, _ANY_COLOUR, _ANY_PLACE = ("the", "a"), (*COLOURS, ""), ("", *LOCATIONS)
 COLUMNS = ("id text second_text template verb colour type location second_colour second_type "
            "second_location article words levels").split()  # fmt: skip
 # Every content word or phrase of the baby language has a second name: one word of real English that
 # occurs nowhere else.  The two languages share the article and nothing more.
 _FIRST = ("red", "green", "blue", "purple", "yellow", "grey", "ball", "box", "key", "door",
           "object", "go to", "pick up", "open", "put", "next to", *LOCATIONS.values())  # fmt: skip
-SECOND_NAMES: dict[str, dict[str, str]] = {
-    "default": dict(zip(_FIRST, (
-        "crimson emerald azure violet golden ashen sphere crate latchkey gate item "
-        "approach grab unseal place beside ahead astern portside starboard").split())),
-    "other": dict(zip(_FIRST, (
-        "scarlet jade sapphire lilac amber slate orb chest opener portal artefact "
-        "reach collect unbar deposit alongside onward rearward leftward rightward").split())),
-}  # fmt: skip
+SECOND_NAMES = {table: dict(zip(_FIRST, names.split())) for table, names in (
+    ("default", "crimson emerald azure violet golden ashen sphere crate latchkey gate item "
+                "approach grab unseal place beside ahead astern portside starboard"),
+    ("other", "scarlet jade sapphire lilac amber slate orb chest opener portal artefact reach "
+              "collect unbar deposit alongside onward rearward leftward rightward"))}  # fmt: skip
 
 
 class GrammarError(ValueError):
@@ -51,9 +47,6 @@ class Noun(namedtuple("Noun", "colour type location articles")):
     def shape(self) -> str:
         said = zip(self[:3], ("{colour}", "{type}", "{location}"), ("", "object", ""))
         return " ".join(filter(None, ("the", *(slot if word else no for word, slot, no in said))))
-
-
-EITHER, _ANY_COLOUR, _ANY_PLACE = ("the", "a"), (*COLOURS, ""), ("", *LOCATIONS)
 
 
 def _nouns(types=OBJECTS, colours=COLOURS, locations=("",), articles=("the",)) -> list[Noun]:
@@ -110,23 +103,18 @@ def instructions(levels: Iterable[str], articles: bool = False,
                    for nouns in itertools.product(*slots)
                    if level not in _DISTINCT or nouns[0] != nouns[-1])  # fmt: skip
         for verb, nouns in phrases:
+            row = {"template": f"{verb} " + " next to ".join(map(Noun.shape, nouns)), "verb": verb}
+            for prefix, noun in itertools.zip_longest(("", "second_"), nouns):
+                words = (noun.colour, noun.type or "object", noun.location) if noun else [""] * 3
+                row |= zip((f"{prefix}colour", f"{prefix}type", f"{prefix}location"), words)
             for chosen in itertools.product(*(n.articles if articles else ("the",) for n in nouns)):
-                row = _row(verb, nouns, chosen)
-                rows.setdefault(row["text"], row | {"levels": []})["levels"].append(level)
+                text = f"{verb} " + " next to ".join(map(Noun.words, nouns, chosen))
+                row |= {"text": text, "article": "/".join(chosen), "words": len(text.split())}
+                rows.setdefault(text, row | {"levels": []})["levels"].append(level)
     table, names = pd.DataFrame(rows.values()).reset_index(names="id"), second_names(second)
     table["levels"] = table["levels"].map(" ".join)
     table["second_text"] = [rename(text, names) for text in table["text"]]
     return table[COLUMNS]
-
-
-def _row(verb: str, nouns: tuple[Noun, ...], articles: tuple[str, ...]) -> dict:
-    text = f"{verb} " + " next to ".join(map(Noun.words, nouns, articles))
-    row = {"text": text, "template": f"{verb} " + " next to ".join(map(Noun.shape, nouns)),
-           "verb": verb, "article": "/".join(articles), "words": len(text.split())}  # fmt: skip
-    for prefix, noun in itertools.zip_longest(("", "second_"), nouns):
-        words = (noun.colour, noun.type or "object", noun.location) if noun else ("", "", "")
-        row |= zip((f"{prefix}colour", f"{prefix}type", f"{prefix}location"), words)
-    return row
 
 
 def canonical(mission: str) -> str:
@@ -155,13 +143,6 @@ def second_names(value: str | dict[str, str]) -> dict[str, str]:
     return value
 
 
-@lru_cache(maxsize=8)
-def _renamed(phrases: tuple[str, ...]) -> re.Pattern:
-    # "Open" is renamed where it is a verb: a door that "is open" stays so.
-    forms = [f"{p}(?= (?:the|a|it)\\b)" if p == "open" else p for p in phrases]
-    return re.compile(rf"\b(?:pick it up|{'|'.join(sorted(forms, key=len, reverse=True))})\b")
-
-
 def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None = None) -> str:
     """A text in second names; with ``draw(phrase)``, only those mentions that it is true of.
 
@@ -169,7 +150,10 @@ def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None 
     'place the crimson sphere beside the azure latchkey'
     """
     known, draw = table | {"pick it up": f"{table['pick up']} it"}, draw or (lambda phrase: True)
-    return _renamed(tuple(table)).sub(lambda m: known[m[0]] if draw(m[0]) else m[0], text)
+    # "Open" is renamed where it is a verb: a door that "is open" stays so.
+    forms = [f"{p}(?= (?:the|a|it)\\b)" if p == "open" else p for p in known]
+    pattern = rf"\b(?:{'|'.join(sorted(forms, key=len, reverse=True))})\b"
+    return re.sub(pattern, lambda m: known[m[0]] if draw(m[0]) else m[0], text)
 
 
 def dialect(texts: Sequence[str], seeds: Sequence[int], table: dict[str, str]) -> list[str]:

@@ -1,12 +1,10 @@
 """The BabyAI levels on offer, the ranges of seeds that keep their uses apart, and what lies where.
 
 Levels are those of Chevalier-Boisvert et al., *BabyAI* (ICLR 2019), as kept in Minigrid.  Ours show
-the same 7 x 7 view, bit for bit, but look it up where Minigrid loops over the grid, twice per step.
-"""
+the same 7 x 7 view, bit for bit, looked up where Minigrid loops over the grid, twice per step."""
 
 from contextlib import suppress
 from functools import cache, lru_cache, partial
-from itertools import compress
 from operator import itemgetter
 
 import gymnasium
@@ -37,8 +35,8 @@ class LevelError(ValueError):
 @cache
 def offered() -> dict[str, str]:
     """Level name -> Gymnasium id of every BabyAI level that the expert can solve."""
-    ids = [gym_id for gym_id in gymnasium.registry if gym_id.startswith("BabyAI-")]
-    return {short(gym_id): gym_id for gym_id in ids if short(gym_id) not in REFUSED}
+    return {short(gym_id): gym_id for gym_id in gymnasium.registry
+            if gym_id.startswith("BabyAI-") and short(gym_id) not in REFUSED}  # fmt: skip
 
 
 def short(name: str) -> str:
@@ -123,31 +121,17 @@ _CHANNELS = np.array([(code & 15, code >> 4 & 7, code >> 7) for code in range(51
 _WALL = {c: OBJECT_TO_IDX["wall"] + 16 * index for c, index in COLOR_TO_IDX.items()}
 # Bit of each cell, in image order (column by column), such that a row of the view is contiguous.
 _BITS = [1 << (SIZE * (cell % SIZE) + cell // SIZE) for cell in range(SIZE * SIZE)]
-# By direction: where each view cell lies from the agent, 6 - j cells ahead and i - 3 to its right.
-_OFFSETS = [[((6 - j) * dx - (i - 3) * dy, (6 - j) * dy + (i - 3) * dx)
-             for i in range(SIZE) for j in range(SIZE)]
-            for dx, dy in (map(int, ahead) for ahead in DIR_TO_VEC)]  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
 def _pose(width: int, height: int, x: int, y: int, direction: int):
     """By the agent's pose: how to pick the 49 cells out of a grid's list, and where each lies."""
-    places = [(x + dx, y + dy) if 0 <= x + dx < width and 0 <= y + dy < height else None
-              for dx, dy in _OFFSETS[direction]]  # fmt: skip
+    dx, dy = map(int, DIR_TO_VEC[direction])  # a cell lies 6 - j ahead and i - 3 to the right
+    cells = ((x + (6 - j) * dx - (i - 3) * dy, y + (6 - j) * dy + (i - 3) * dx)
+             for i in range(SIZE) for j in range(SIZE))  # fmt: skip
+    places = [(i, j) if 0 <= i < width and 0 <= j < height else None for i, j in cells]
     # One wall is appended to the grid, for the cells that lie outside.
     return itemgetter(*(p[1] * width + p[0] if p else width * height for p in places)), places
-
-
-@lru_cache(maxsize=1 << 14)
-def _row(lit: int, opaque: int) -> tuple[int, int]:
-    """How light spreads along a row, and into the row behind: 14 bits decide (0-6: columns)."""
-    behind = 0
-    for columns, step in ((range(SIZE - 1), 1), (range(SIZE - 1, 0, -1), -1)):
-        for column in columns:
-            if lit >> column & 1 and not opaque >> column & 1:
-                lit |= 1 << column + step
-                behind |= 1 << column | 1 << column + step
-    return lit, behind
 
 
 @lru_cache(maxsize=65536)
@@ -155,15 +139,16 @@ def _visible(opaque: int) -> tuple[tuple[bool, ...], np.ndarray]:
     """Which of the 49 cells are seen, given the bits of those that block the view."""
     bits, lit = 0, 1 << 3
     for row in range(SIZE - 1, -1, -1):
-        seen, lit = _row(lit, opaque >> SIZE * row & 127)
-        bits |= seen << SIZE * row
+        behind = 0  # light spreads along a row, right and left, and into the row behind
+        for columns, step in ((range(SIZE - 1), 1), (range(SIZE - 1, 0, -1), -1)):
+            for column in columns:
+                if lit >> column & 1 and not opaque >> SIZE * row + column & 1:
+                    lit |= 1 << column + step
+                    behind |= 1 << column | 1 << column + step
+        bits |= lit << SIZE * row
+        lit = behind
     mask = tuple(bool(bits & bit) for bit in _BITS)
     return mask, np.array(mask, dtype=np.int64)
-
-
-def _code(thing: WorldObj) -> int:
-    kind, colour, state = thing.encode()
-    return kind + 16 * colour + 128 * state
 
 
 class FastView:
@@ -172,41 +157,23 @@ class FastView:
     def gen_obs(self) -> dict:
         x, y = self.agent_pos
         pick, places = _pose(self.width, self.height, int(x), int(y), self.agent_dir)
-        codes, opaque = [], 0
-        for cell, bit in zip(pick(self.grid.grid + [_OUTSIDE]), _BITS):
+        cells, codes, opaque = [*pick(self.grid.grid + [_OUTSIDE])], [], 0
+        cells[AGENT_CELL] = self.carrying  # it never blocks the view, nor does where one can stand
+        for cell, bit in zip(cells, _BITS):
             if cell is None:
                 codes.append(_EMPTY)
             elif cell.__class__ is Wall:
                 codes.append(_WALL[cell.color])
                 opaque |= bit
             else:
-                codes.append(_code(cell))
+                kind, colour, state = cell.encode()
+                codes.append(kind + 16 * colour + 128 * state)
                 if not cell.see_behind():
                     opaque |= bit
         seen, mask = _visible(opaque)
-        self._last_seen = places, seen
-        codes[AGENT_CELL] = _code(self.carrying) if self.carrying else _EMPTY
+        self.last_seen = places, seen  # for whoever keeps a map; a place outside is None
         image = _CHANNELS[np.array(codes) * mask].reshape(SIZE, SIZE, 3)
         return {"image": image, "direction": self.agent_dir, "mission": self.mission}
-
-    def seen_places(self):
-        """Coordinates (x, y) of the cells in the last observation; None where one lies outside."""
-        return compress(*self._last_seen)
-
-    def check_objs_reachable(self, raise_exc: bool = True) -> bool:
-        """As RoomGridLevel's: the agent can get beside every thing without moving another."""
-        cells, width = self.grid.grid, self.width
-        stack, reached = [int(self.agent_pos[1]) * width + int(self.agent_pos[0])], set()
-        while stack:
-            at = stack.pop()
-            if at not in reached:
-                reached.add(at)
-                if cells[at] is None or cells[at].type == "door":  # walls all around stop the flood
-                    stack += (at + 1, at - 1, at + width, at - width)
-        lost = {at for at, cell in enumerate(cells) if cell and type(cell) is not Wall} - reached
-        if lost and raise_exc:
-            raise RejectSampling(f"unreachable objects: cells {lost}, row by row")
-        return not lost
 
     def _gen_grid(self, width: int, height: int) -> None:
         while True:  # as RoomGridLevel does, but a rejected draw is not printed

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from paper_utils import Profile
 from paper_utils.cloning import evaluation
-from paper_utils.cloning.policy import CELL_KINDS, WORDS, Policy, Sizes
+from paper_utils.cloning.policy import CELL_KINDS, WORDS, Policy
 from paper_utils.cloning.training import Episodes, loss_of, train
 from paper_utils.data import levels
 from paper_utils.data.demonstrations import DEMONSTRATIONS
@@ -101,7 +101,7 @@ def main() -> None:
     profile = Profile.load("laptop")
     settings, names = profile.cloning, profile.data.levels
     with TemporaryDirectory() as folder:
-        store, ours, film = Store(Path(folder)), Policy(Sizes.of(settings)), FilmPolicy()
+        store, ours, film = Store(Path(folder)), Policy(settings), FilmPolicy()
         episodes, validation = (
             Episodes.of(store.get(DEMONSTRATIONS, profile, split=split), ours)
             for split in ("train", "validation")
@@ -122,7 +122,7 @@ def main() -> None:
             per_epoch = len(episodes.actions) / np.median(rates["ours"][1:])
             epochs = max(1, round(60 * minutes / per_epoch))
             torch.manual_seed(0)
-            policy, work = Policy(Sizes.of(settings)), Path(folder, str(minutes))
+            policy, work = Policy(settings), Path(folder, str(minutes))
             work.mkdir()
             started = time.perf_counter()
             train(policy, episodes, validation, settings, epochs, 0, work)

@@ -36,7 +36,7 @@ POLICY = Policy(Sizes(8, 1, 1, 1, 1))
 
 def learn(demonstrations, settings, folder, epochs=3):
     torch.manual_seed(5)
-    policy = Policy(Sizes.of(settings))
+    policy = Policy(settings)
     curve = train(
         policy,
         Episodes.of(demonstrations["train"], policy),
