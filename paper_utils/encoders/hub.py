@@ -8,13 +8,12 @@ from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from paper_utils import parallel
+from paper_utils.code import ROOT
 from paper_utils.encoders.families import FAMILIES, Family
-from paper_utils.provenance import ROOT
 from paper_utils.store import files_of, hash_json
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -34,19 +33,16 @@ class CheckpointError(RuntimeError):
 
 def embed(texts: list[str], checkpoint: str | os.PathLike[str], family: str | None = None,
           pooling: str | None = None, layer: int | None = None, batch_size: int = 64,
-          device: str = "auto", dtype: str = "auto", revision: str | None = None,
-          all_layers: bool = False) -> np.ndarray:  # fmt: skip
-    """N texts -> float32[N, D], or float32[L + 1, N, D] with ``all_layers``, final norm included;
-    a row does not depend on its neighbours.
+          device: str = "auto", dtype: str = "auto") -> np.ndarray:  # fmt: skip
+    """N texts -> float32[N, D]; a row does not depend on its neighbours.
 
-    ``checkpoint``: a folder or a Hub id (``HF_TOKEN`` opens gated ones), there a branch, tag or
-    commit ``revision``; ``family``: a key of FAMILIES, None as config.json says; ``pooling``:
-    decoders ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` or ``cls``; CLIP ``pooled``
-    (state at EOS), BLIP ``cls``, both ``projected``; None: the first; ``layer``: 0 (token
-    embeddings) to L, or from -1 back, None for the output; ``dtype`` auto: float32 on CPU (below
-    8 GiB), else the checkpoint's own.  Raises CheckpointError: missing, gated, unreachable, damaged
-    or of another kind; ValueError: wrong arguments, texts empty or too long; RuntimeError: device.
-    """
+    ``checkpoint``: a folder, a Hub id (``HF_TOKEN`` opens gated ones) or ``id@revision``, a branch,
+    tag or commit; ``family``: a key of FAMILIES, None as config.json says; ``pooling``: decoders
+    ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` or ``cls``; CLIP ``pooled`` (state
+    at EOS), BLIP ``cls``, both ``projected``; None: the first; ``layer``: 0 (token embeddings) to L
+    (final norm included), or from -1 back, None for the output; ``dtype`` auto: float32 on CPU
+    (below 8 GiB), else the checkpoint's own.  Raises CheckpointError: missing, gated, unreachable,
+    damaged, of another kind; ValueError: wrong arguments or texts; RuntimeError: no such device."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -56,14 +52,14 @@ def embed(texts: list[str], checkpoint: str | os.PathLike[str], family: str | No
     for name, value, known in (("family", family, FAMILIES), ("dtype", dtype, PRECISIONS)):
         if value is not None and value not in known:
             raise ValueError(f"unknown {name} {value!r}: known are {', '.join(known)}")
-    folder = resolve(checkpoint, revision).folder
+    folder = resolve(checkpoint).folder
     with _one_line(checkpoint):
         spec = _check(folder, family)
     pooling = pooling or spec.poolings[0]
     if pooling not in spec.poolings:
         raise ValueError(f"{spec.label} is pooled by {' or '.join(spec.poolings)}, not {pooling!r}")
-    projected, listed = pooling == "projected", all_layers or layer is not None
-    if projected and listed:
+    projected = pooling == "projected"
+    if projected and layer is not None:
         raise ValueError("the projection reads the last layer only")
     device = parallel.device(device)
     with _one_line(checkpoint):
@@ -82,34 +78,31 @@ def embed(texts: list[str], checkpoint: str | os.PathLike[str], family: str | No
             problem = f"do not belong together (token {max(ids)} of {known})"
             raise CheckpointError(f"checkpoint {checkpoint}: tokenizer and weights {problem}")
     order = sorted(range(len(texts)), key=lambda row: -len(tokens[row]))  # largest batch first
-    # Padding on the right leaves absolute positions as they were in training, and the mask hides
-    # what it is made of: EOS will do where a tokenizer has no padding token.
-    choices = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
-    padding = next(token for token in choices if token is not None)
     options = {"use_cache": False} if hasattr(encoder.config, "use_cache") else {}
-    options |= {"output_hidden_states": listed, "return_dict": True}
+    options |= {"output_hidden_states": layer is not None, "return_dict": True}
     parts = []
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             rows = [torch.tensor(tokens[row]) for row in order[start : start + batch_size]]
-            ids = pad_sequence(rows, True, padding).to(device)  # (B, T)
+            # Padding on the right leaves absolute positions as they were in training, and the mask
+            # hides what it is made of: zeros do, whatever a tokenizer's padding token is.
+            ids = pad_sequence(rows, True).to(device)  # (B, T)
             mask = pad_sequence([torch.ones_like(row) for row in rows], True).to(device)
             output = encoder(input_ids=ids, attention_mask=mask, **options)
             # CLIP lists its last layer before the final norm, other models after it.
             layers = [*(output.hidden_states or ())[:-1], output.last_hidden_state]
             if layer is not None and not -len(layers) <= layer < len(layers):
                 raise ValueError(f"layer {layer} is not among 0 to {len(layers) - 1}")
-            chosen = layers if all_layers else [layers[-1 if layer is None else layer]]
-            states = torch.stack(chosen).float()  # (K, B, T, D)
+            states = layers[-1 if layer is None else layer].float()  # (B, T, D)
             read = spec.poolings[0] if projected else pooling
-            vectors = _pooled(states, ids, mask, read, tokenizer.bos_token_id)  # (K, B, D)
+            vectors = _pooled(states, ids, mask, read, tokenizer.bos_token_id)  # (B, D)
             if projected:
                 vectors = getattr(tower, spec.projection)(vectors.to(tower.dtype))
             parts.append(vectors.float().cpu())
-    embeddings = torch.cat(parts, dim=1)[:, np.argsort(order)].numpy()  # (K, N, D)
+    embeddings = torch.cat(parts)[np.argsort(order)].numpy()
     if not np.isfinite(embeddings).all():
         raise CheckpointError(f"checkpoint {checkpoint}: gives embeddings that are not finite")
-    return embeddings if all_layers else embeddings[0]
+    return embeddings
 
 
 def checked(texts: list[str]) -> list[str]:
@@ -125,13 +118,12 @@ def checked(texts: list[str]) -> list[str]:
 def usable(checkpoint: str, family: str) -> Snapshot:
     """A checkpoint (folder, Hub id or ``id@revision``), found or fetched, and checked unloaded; the
     revision of a folder hashes its files.  Raises CheckpointError, also if of another family."""
-    name, _, revision = checkpoint.partition("@")
-    snapshot = resolve(checkpoint if is_folder(checkpoint) else name, revision or None)
+    folder, revision = resolve(checkpoint)
     with _one_line(checkpoint):
-        _check(snapshot.folder, family)
-    if snapshot.revision == LOCAL:
-        return Snapshot(snapshot.folder, f"{LOCAL}-{hash_json(files_of(snapshot.folder))[:16]}")
-    return snapshot
+        _check(folder, family)
+    if revision == LOCAL:
+        revision = f"{LOCAL}-{hash_json(files_of(folder))[:16]}"
+    return Snapshot(folder, revision)
 
 
 def is_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
@@ -139,18 +131,18 @@ def is_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
     return next((f for f in (Path(checkpoint), ROOT / checkpoint) if f.is_dir()), None)
 
 
-def resolve(checkpoint: str | os.PathLike[str], revision: str | None = None) -> Snapshot:
+def resolve(checkpoint: str | os.PathLike[str]) -> Snapshot:
     """Finds a checkpoint on disk, or fetches it from the Hub; CheckpointError if neither works."""
-    if folder := is_folder(checkpoint):
+    name, _, revision = str(checkpoint).partition("@")
+    if folder := is_folder(checkpoint) or is_folder(name):
         return Snapshot(folder, LOCAL)
-    name = str(checkpoint)
     if not HUB_ID.fullmatch(name):
-        raise CheckpointError(f"checkpoint {name}: no such folder")
+        raise CheckpointError(f"checkpoint {checkpoint}: no such folder")
     from huggingface_hub import errors, snapshot_download
 
     try:
         with quiet():
-            path = Path(snapshot_download(name, revision=revision, allow_patterns=FILES,
+            path = Path(snapshot_download(name, revision=revision or None, allow_patterns=FILES,
                                           ignore_patterns=["*/*"]))  # fmt: skip
         return Snapshot(path, path.name)
     except errors.GatedRepoError:
@@ -173,29 +165,27 @@ def _check(folder: Path, family: str | None) -> Family:
         raise CheckpointError("has no config.json")
     kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     found = next((spec for spec in FAMILIES.values() if kind in spec.model_types), None)
-    index, parts = folder / "model.safetensors.index.json", set()
-    if index.is_file():
-        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    absent = sorted(part for part in parts if not (folder / part).is_file())
-    if found is None and family is None:
-        problem = f"is of unknown type {kind!r}; name the family to read it as"
+    spec = FAMILIES[family] if family else found
+    if spec is None:
+        raise CheckpointError(f"is of unknown type {kind!r}; name the family to read it as")
     # Decoders share a class: DeepSeek's distilled models, for one, are of Qwen's or LLaMA's type.
-    elif found is not None and family and found.tower != FAMILIES[family].tower:
-        problem = f"is of type {kind!r}, not of the family {family!r}"
-    elif absent:
-        problem = f"lacks its part {absent[0]}; fetch it again"
-    elif not list(folder.glob("*.safetensors")):
-        problem = "has no safetensors weights, and pickled ones are not loaded; name a revision"
-        problem += " that has them, or save it again with save_pretrained"
+    if found and found.tower != spec.tower:
+        raise CheckpointError(f"is of type {kind!r}, not of the family {family!r}")
+    index = folder / "model.safetensors.index.json"
+    parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"] if index.is_file() else {}
+    for part in sorted(set(parts.values())):
+        if not (folder / part).is_file():
+            raise CheckpointError(f"lacks its part {part}; fetch it again")
+    if not list(folder.glob("*.safetensors")):
+        remedy = "name a revision that has them, or save it again with save_pretrained"
+        raise CheckpointError(f"has no safetensors weights (pickled ones are refused); {remedy}")
     # Without a vocabulary the library would make an empty one and read every word as unknown.
-    elif not any((folder / name).is_file() for name in VOCABULARIES):
-        problem = "has no tokenizer"
-    else:
-        return FAMILIES[family] if family else found
-    raise CheckpointError(problem)
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise CheckpointError("has no tokenizer")
+    return spec
 
 
-def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple[Any, Any]:
+def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple:
     """Tokenizer and model, refusing any doubt about which weights make the embeddings."""
     import torch
     import transformers
@@ -207,9 +197,8 @@ def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple[Any, Any
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safely)
         # Weights of another shape are reported, and refused below, in one line instead of many.
         tower, report = getattr(transformers, spec.tower).from_pretrained(
-            folder, **spec.options, **safely, dtype=getattr(torch, dtype, dtype),
-            use_safetensors=True, output_loading_info=True,
-            ignore_mismatched_sizes=True)  # fmt: skip
+            folder, dtype=getattr(torch, dtype, dtype), use_safetensors=True, **safely,
+            **spec.options, ignore_mismatched_sizes=True, output_loading_info=True)  # fmt: skip
     known = re.compile(f"{spec.unused}|{BUFFERS}")
     for problem, keys in {
         "holds weights of another shape": [key for key, *_ in report["mismatched_keys"]],
@@ -223,21 +212,21 @@ def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple[Any, Any
     return tokenizer, tower.to(device).eval()
 
 
-def _pooled(states: Any, ids: Any, mask: Any, pooling: str, bos: int | None) -> Any:
-    """Token states (K, B, T, D) -> vectors (K, B, D)."""
+def _pooled(states, ids, mask, pooling: str, bos: int | None):
+    """Token states (B, T, D) -> vectors (B, D)."""
     if pooling == "cls":
-        return states[:, :, 0]
+        return states[:, 0]
     if pooling != "mean":  # a decoder's last word; the EOS with which CLIP ends every text
-        return states[:, range(len(ids)), mask.sum(1) - 1]
+        return states[range(len(ids)), mask.sum(1) - 1]
     # Most decoders put one huge constant vector on BOS, which would drown the words.  Qwen's
     # tokenizers have no BOS: there the first word stays in.
     words = mask if bos is None else mask * (ids != bos)
     weights = words.float()[..., None]  # (B, T, 1)
-    return (states * weights).sum(2) / weights.sum(1)
+    return (states * weights).sum(1) / weights.sum(1)
 
 
 @contextmanager
-def _one_line(checkpoint: Any) -> Iterator[None]:
+def _one_line(checkpoint) -> Iterator[None]:
     """Turns whatever a damaged checkpoint provokes in the libraries into one line."""
     try:
         yield
@@ -254,16 +243,12 @@ def _line(error: Exception) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """No progress bars and no advice from the libraries, here only."""
-    from huggingface_hub import utils as downloads
     from transformers.utils import logging
 
     with ExitStack() as undo:
         undo.callback(logging.set_verbosity, logging.get_verbosity())
         if logging.is_progress_bar_enabled():
             undo.callback(logging.enable_progress_bar)
-        if not downloads.are_progress_bars_disabled():
-            undo.callback(downloads.enable_progress_bars)
         logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        downloads.disable_progress_bars()
+        logging.disable_progress_bar()  # and those of downloads
         yield

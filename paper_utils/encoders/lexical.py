@@ -1,12 +1,13 @@
 """Lexical controls: what aligns with these aligns through shared words, not through meaning.
 
 N texts -> float64[N, D], row i for ``texts[i]``: in single precision, what is equally far would not
-be tied.  Words are lower-cased, apart by white space.
-"""
+be tied.  Words are lower-cased, apart by white space."""
 
 import zlib
 
 import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from paper_utils.config import generator
@@ -31,12 +32,12 @@ def random_tokens(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarr
     >>> random_tokens(["go left", "left go"])[0, 0] == random_tokens(["left go"])[0, 0]
     np.True_
     """
-    return _pooled(texts, seed, width, lambda i: 1.0)
+    return _pooled(texts, seed, width, positional=False)
 
 
 def random_tokens_positional(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
     """The same, each position scaling every dimension by its own gate, uniform on (0, 1)."""
-    return _pooled(texts, seed, width, lambda i: _random(seed, f"position {i}").random(width))
+    return _pooled(texts, seed, width, positional=True)
 
 
 def edit_distance(texts: list[str], seed: int = 0, width: int = 128) -> np.ndarray:
@@ -57,35 +58,18 @@ def length(texts: list[str], seed: int = 0) -> np.ndarray:
 
 
 def levenshtein(texts: list[str]) -> np.ndarray:
-    """Word-level edit distances float64[N, N]: Wagner and Fischer (1974), one row at a time."""
+    """Word-level edit distances float64[N, N] (Wagner and Fischer 1974)."""
     rows = _words(texts)
-    index = {word: i for i, word in enumerate(sorted({word for row in rows for word in row}))}
-    lengths = np.array([len(row) for row in rows])
-    padded = np.full((lengths.max(), len(rows)), -1)
-    for column, row in enumerate(rows):
-        padded[: len(row), column] = [index[word] for word in row]
-    steps = np.arange(len(padded) + 1)[:, None]
-    distances = np.empty((len(rows), len(rows)))
-    for column, row in enumerate(rows):
-        previous = np.repeat(steps, len(rows), axis=1)  # (L + 1, N): from nothing, insert all
-        for word in row:
-            # Substitute or delete at once; insertions depend on the entry before.
-            current = previous + 1
-            np.minimum(current[1:], previous[:-1] + (padded != index[word]), out=current[1:])
-            previous = np.minimum.accumulate(current - steps) + steps
-        distances[column] = previous[lengths, np.arange(len(rows))]
-    return distances
+    return process.cdist(rows, rows, scorer=Levenshtein.distance, dtype=np.float64)
 
 
-def _random(seed: int, key: str) -> np.random.Generator:
-    return generator("lexical", seed, zlib.crc32(key.encode()))
-
-
-def _pooled(texts: list[str], seed: int, width: int, gate) -> np.ndarray:
+def _pooled(texts: list[str], seed: int, width: int, positional: bool) -> np.ndarray:
     rows = _words(texts)
     words = {word for row in rows for word in row}
-    table = {word: _random(seed, word).standard_normal(width) for word in words}
-    gates = [gate(position) for position in range(max(map(len, rows)))]
+    places = [f"position {i}" for i in range(max(map(len, rows)))]  # no word has a space in it
+    draws = {key: generator("lexical", seed, zlib.crc32(key.encode())) for key in [*words, *places]}
+    table = {word: draws[word].standard_normal(width) for word in words}
+    gates = [draws[place].random(width) if positional else 1.0 for place in places]
     return np.array([np.mean([table[w] * g for w, g in zip(row, gates)], axis=0) for row in rows])
 
 

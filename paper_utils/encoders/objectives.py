@@ -2,7 +2,6 @@
 ``scores(model)`` on held-out data, each beside a trivial baseline that is named."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ class NextToken:
 
     first, last, rate, share = BOS, EOS, 1.0, 1.0  # of the learning rate, and of the steps
 
-    def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
+    def __init__(self, documents, pictures, tokenizer, batch_size: int) -> None:
         both = documents.train, documents.validation[:HELD_OUT]
         train, valid = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in both)
         self.batch_tokens, self.vocab_size = max(batch_size * TOKENS, CONTEXT), len(tokenizer)
@@ -45,23 +44,23 @@ class NextToken:
         rows = self.stream[starts[:, None] + np.arange(length - 1)]
         return torch.from_numpy(np.pad(rows, ((0, 0), (1, 0)), constant_values=self.first))
 
-    def loss(self, model: Any, generator: np.random.Generator) -> Tensor:
+    def loss(self, model, generator: np.random.Generator) -> Tensor:
         rows = self.batch(generator)
         logits = model(input_ids=rows, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
         return F.cross_entropy(logits.transpose(1, 2), rows[:, 1:])
 
-    def scores(self, model: Any) -> list[dict[str, Any]]:
-        total, count = 0.0, 0
+    def scores(self, model) -> list[dict]:
+        total = 0.0
         for rows, mask in _batches(self.valid):
             logits = model(input_ids=rows, attention_mask=mask, use_cache=False).logits[:, :-1]
             targets = rows[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
             total += F.cross_entropy(logits.transpose(1, 2), targets, reduction="sum").item()
-            count += int((targets >= 0).sum())
         # The baseline knows how often each token is said (Laplace's rule: counts start at one).
         counts = np.bincount(self.stream, minlength=self.vocab_size) + 1
         asked = np.concatenate([row[1:] for row in self.valid])
         unigram = np.exp(-np.log(counts[asked] / counts.sum()).mean())
-        return [_score("perplexity", np.exp(total / count), "unigram", unigram, count, "lower")]
+        perplexity = np.exp(total / len(asked))
+        return [_score("perplexity", perplexity, "unigram", unigram, len(asked), "lower")]
 
 
 class MaskedToken(NextToken):
@@ -77,13 +76,13 @@ class MaskedToken(NextToken):
         shown = torch.where(asked & (draw < 0.8), MASK, rows)
         return torch.where(asked & (draw >= 0.9), others, shown), rows.masked_fill(~asked, -100)
 
-    def loss(self, model: Any, generator: np.random.Generator) -> Tensor:
+    def loss(self, model, generator: np.random.Generator) -> Tensor:
         rows = self.batch(generator)
         rows[:, -1] = SEP
         shown, asked = self.hide(rows, generator)
         return F.cross_entropy(model(input_ids=shown).logits.transpose(1, 2), asked)
 
-    def scores(self, model: Any) -> list[dict[str, Any]]:
+    def scores(self, model) -> list[dict]:
         random = stream("masked words", 0)  # every model is asked the same words
         frequent = int(np.bincount(self.stream[self.stream >= len(SPECIAL)]).argmax())
         sums = np.zeros(3, int)  # how often right, how often the most frequent word is, in all
@@ -101,7 +100,7 @@ class Contrastive:
     rate = 1 / 5  # of the learning rate: small batches of pairs give noisy gradients
     share = 2 / 3  # of the steps: one with pictures costs two or more without
 
-    def __init__(self, documents: Any, pictures: Any, tokenizer: Any, batch_size: int) -> None:
+    def __init__(self, documents, pictures, tokenizer, batch_size: int) -> None:
         def pairs(images: np.ndarray, captions: list[str]) -> tuple[np.ndarray, Tensor]:
             tokens = tokenizer(captions, truncation=True, max_length=CONTEXT)["input_ids"]
             return images, pad_sequence([torch.tensor(ids) for ids in tokens], True, PAD)
@@ -111,13 +110,13 @@ class Contrastive:
         self.valid = pairs(pictures.validation_images[few], pictures.validation_captions[few])
         self.batch_size = min(batch_size, len(self.train[0]))
 
-    def encode(self, model: Any, pixels: Tensor, text: dict[str, Tensor]) -> Any:
+    def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> tuple:
         """Unit vectors float32[B, D] of images and captions, their scale, and image patches."""
         both = model.get_image_features(pixel_values=pixels), model.get_text_features(**text)
         images, captions = (F.normalize(output.pooler_output, dim=-1) for output in both)
         return images, captions, model.logit_scale.exp().clamp(max=100), None
 
-    def loss(self, model: Any, generator: np.random.Generator) -> Tensor:
+    def loss(self, model, generator: np.random.Generator) -> Tensor:
         chosen = generator.choice(len(self.train[0]), self.batch_size, replace=False)
         pixels, text = _pairs(self.train, chosen)
         images, captions, scale, patches = self.encode(model, pixels, text)
@@ -136,7 +135,7 @@ class Contrastive:
         guesses = self.match(model, torch.cat([patches, patches[mismatch]]), twice)
         return loss + F.cross_entropy(guesses, torch.tensor([1, 0]).repeat_interleave(len(odds)))
 
-    def scores(self, model: Any) -> list[dict[str, Any]]:
+    def scores(self, model) -> list[dict]:
         n = len(self.valid[0])
         found = [self.encode(model, *_pairs(self.valid, rows))[:2] for rows in _split(np.arange(n))]
         images, captions = map(torch.cat, zip(*found, strict=True))
@@ -150,20 +149,20 @@ class ContrastiveMatching(Contrastive):
 
     rate = 1 / 10  # faster, matching stays a coin toss
 
-    def encode(self, model: Any, pixels: Tensor, text: dict[str, Tensor]) -> Any:
+    def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> tuple:
         patches = model.vision_model(pixel_values=pixels).last_hidden_state  # (B, 1 + P, D)
         words = model.text_encoder(**text).last_hidden_state  # (B, T, D)
         images = F.normalize(model.vision_proj(patches[:, 0]), dim=-1)
         captions = F.normalize(model.text_proj(words[:, 0]), dim=-1)
         return images, captions, 1 / TEMPERATURE, patches
 
-    def match(self, model: Any, patches: Tensor, text: dict[str, Tensor]) -> Tensor:
+    def match(self, model, patches: Tensor, text: dict[str, Tensor]) -> Tensor:
         """Logits float32[B, 2] of mismatch and match; words attend to the patches."""
         seen = torch.ones(patches.shape[:2], dtype=torch.long)
         look = {"encoder_hidden_states": patches, "encoder_attention_mask": seen}
         return model.itm_head(model.text_encoder(**text, **look).last_hidden_state[:, 0])
 
-    def scores(self, model: Any) -> list[dict[str, Any]]:
+    def scores(self, model) -> list[dict]:
         others = np.roll(np.arange(len(self.valid[0])), 1)
         differ = np.flatnonzero((self.valid[1] != self.valid[1][others]).any(1).numpy())
         right, n = 0, 2 * len(differ)
@@ -199,6 +198,6 @@ def _pairs(pairs: tuple[np.ndarray, Tensor], rows: np.ndarray) -> tuple[Tensor, 
     return pixels, {"input_ids": ids, "attention_mask": (ids != PAD).long()}
 
 
-def _score(name: str, value: Any, rival: str, baseline: Any, n: int, better="higher") -> dict:
+def _score(name: str, value, rival: str, baseline, n: int, better="higher") -> dict:
     scores = {"value": float(value), "baselines": {rival: float(baseline)}}
     return {"name": name, **scores, "n": n, "better": better}

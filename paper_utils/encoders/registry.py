@@ -1,10 +1,8 @@
 """The registry of encoders: what is compared, as records, and how each turns texts into vectors.
 One more lexical control is a function in ``lexical.py`` and an entry in CONTROLS."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,14 +16,12 @@ from paper_utils.encoders.scratch import REFERENCE, Reference
 from paper_utils.store import Stage
 
 DRAWS = 4  # of random tokens in the test of second names, beside the first
-CONTROLS: dict[str, tuple[Callable[..., np.ndarray], str, str]] = {
-    "bag_of_words": (lexical.bag_of_words, "bag of words", "sum"),
-    "tf_idf": (lexical.tf_idf, "tf-idf", "sum"),
-    "random_tokens": (lexical.random_tokens, "random tokens", "mean"),
-    "random_tokens_positional": (
-        lexical.random_tokens_positional, "random tokens, ordered", "mean"),
-    "edit_distance": (lexical.edit_distance, "edit distance", "none"),
-    "length": (lexical.length, "length", "none")}  # fmt: skip
+CONTROLS = {function.__name__: (function, label, pooling) for function, label, pooling in (
+    (lexical.bag_of_words, "bag of words", "sum"), (lexical.tf_idf, "tf-idf", "sum"),
+    (lexical.random_tokens, "random tokens", "mean"),
+    (lexical.random_tokens_positional, "random tokens, ordered", "mean"),
+    (lexical.edit_distance, "edit distance", "none"),
+    (lexical.length, "length", "none"))}  # fmt: skip
 """Lexical controls: name -> function, label, and how it pools words."""
 TOLD = {
     "bag_of_concepts": (lexical.bag_of_words, "bag of concepts", "sum"),
@@ -104,7 +100,7 @@ def encoders(profile: Profile) -> list[Encoder]:
           for agent in agents(profile, kind)),
         *(Encoder("trained", family, "scratch", seed) for family in families for seed in seeds),
         *(Encoder("untrained", family, "scratch") for family in families),
-        *(Encoder("control", name, "lexical", 0) for name in CONTROLS)]  # fmt: skip
+        *(Encoder("control", name, "lexical") for name in CONTROLS)]  # fmt: skip
 
 
 def second_name_controls(profile: Profile) -> list[Encoder]:
@@ -121,22 +117,21 @@ def public(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
     the first of these raises CheckpointError if the profile is strict.  Raises VectorsError."""
     present, missing = [], {}
     for family, name in profile.encoders.checkpoints.items():
-        given = hub.LOCAL if hub.is_folder(name) or not hub.HUB_ID.match(name) else ""
         try:
             revision = hub.usable(name, family).revision
+            present.append(Encoder("trained", family, "hub", checkpoint=name, revision=revision))
         except hub.CheckpointError as error:
             if profile.encoders.strict:
                 raise
+            given = hub.LOCAL if hub.is_folder(name) or not hub.HUB_ID.match(name) else ""
             missing[Encoder("trained", family, "hub", revision=given).label] = str(error)
-        else:
-            present.append(Encoder("trained", family, "hub", checkpoint=name, revision=revision))
     for name, path in profile.encoders.vectors.items():
         revision = vectors.read(path, *texts(profile).to_dict("series").values()).revision
         present.append(Encoder("trained", name, "vectors", checkpoint=path, revision=revision))
     return present, missing
 
 
-def _trained(profile: Profile) -> list[tuple[Stage, dict[str, Any]]]:
+def _trained(profile: Profile) -> list[tuple[Stage, dict]]:
     return [(REFERENCE, {"family": e.family, "seed": e.seed, "kind": e.kind})
             for e in [*encoders(profile), *second_name_controls(profile)]
             if e.source == "scratch" and e.kind != "untrained"]  # fmt: skip
@@ -152,8 +147,7 @@ def _model_scores(profile: Profile, folder: Path, *references: Reference) -> Non
     ]).to_csv(folder / "scores.csv", index=False)  # fmt: skip
 
 
-MODEL_SCORES = Stage(
-    "model-scores", _model_scores, lambda folder: pd.read_csv(folder / "scores.csv"),
+MODEL_SCORES = Stage("model-scores", _model_scores, lambda path: pd.read_csv(path / "scores.csv"),
     ("encoders.families", "encoders.seeds"), _trained)  # fmt: skip
 """What every reference model scores on held-out worlds, beside a simple rival; a row per rival."""
 
@@ -164,7 +158,7 @@ def texts(profile: Profile) -> pd.DataFrame:
     return table[["id", "text", "second_text"]]
 
 
-def _embed(profile: Profile, folder: Path, *inputs, encoder: dict[str, Any], names: str,
+def _embed(profile: Profile, folder: Path, *inputs, encoder: dict, names: str,
            layer: int | None = None) -> None:  # fmt: skip
     record, asked, both = Encoder(**encoder), texts(profile), names == "both"
     said, revision = asked["text"].tolist() + asked["second_text"].tolist() * both, record.revision
@@ -198,8 +192,7 @@ def _load(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, index=ids if len(rows) == len(ids) else both)
 
 
-EMBEDDING = Stage(
-    "embedding", _embed, _load, ("seed", "data.demonstrations", "data.second_names"),
+EMBEDDING = Stage("embedding", _embed, _load, ("seed", "data.demonstrations", "data.second_names"),
     needs=lambda profile, encoder, **_: {
         "cloning": [(AGENT, {"agent": encoder["seed"], "condition": encoder["kind"]})],
         "scratch": [(REFERENCE, {key: encoder[key] for key in ("family", "seed", "kind")})],
@@ -208,6 +201,6 @@ EMBEDDING = Stage(
 first, or both (sentences in first and in second names, by names and id).  ``layer``: of `embed`."""
 
 
-def records(each: list[Encoder], names: str = "first", **options: Any) -> list[dict[str, Any]]:
+def records(each: list[Encoder], names: str = "first", **options) -> list[dict]:
     """Parameters of EMBEDDING for several encoders."""
     return [{"encoder": asdict(encoder), "names": names, **options} for encoder in each]

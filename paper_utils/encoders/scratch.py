@@ -6,11 +6,10 @@ import math
 import os
 from collections import namedtuple
 from pathlib import Path
-from typing import Any
 
 from paper_utils.config import Profile, generator
 from paper_utils.data.corpus import PICTURES, STORIES, Documents, Pictures
-from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, Size, configurations
+from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, check, configurations
 from paper_utils.encoders.hub import quiet
 from paper_utils.store import Stage
 
@@ -27,7 +26,7 @@ Reference = namedtuple("Reference", "folder scores")
 
 def train(family: str, folder: str | os.PathLike[str], documents: Documents, pictures: Pictures, *,
           width: int = 64, layers: int = 2, heads: int = 4, steps: int = 1000, batch_size: int = 16,
-          learning_rate: float = 5e-3, seed: int = 0) -> dict[str, Any]:  # fmt: skip
+          learning_rate: float = 5e-3, seed: int = 0) -> dict:  # fmt: skip
     """Trains one family and saves it to ``folder``; returns the content of its scores.json.
 
     AdamW, linear warm-up over a tenth of the steps, cosine decay to zero.  On one thread the same
@@ -38,8 +37,7 @@ def train(family: str, folder: str | os.PathLike[str], documents: Documents, pic
 
     from paper_utils.encoders.objectives import OBJECTIVES
 
-    if family not in FAMILIES:
-        raise ValueError(f"unknown family {family!r}: known are {', '.join(FAMILIES)}")
+    check([family])
     for part in ("train", "validation"):
         images, captions = (len(getattr(pictures, f"{part}_{x}")) for x in ("images", "captions"))
         if images != captions:
@@ -49,8 +47,8 @@ def train(family: str, folder: str | os.PathLike[str], documents: Documents, pic
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kind = getattr(transformers, spec.model)
-        size = Size(len(tokenizer), width, layers, heads, pictures.train_images.shape[1])
-        model = kind(kind.config_class(**configurations(size)[family])).train()
+        size = (len(tokenizer), width, layers, heads, pictures.train_images.shape[1])
+        model = kind(kind.config_class(**configurations(*size)[family])).train()
         objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, batch_size)
         steps = round(steps * objective.share)
         decayed = [{"params": [p for p in model.parameters() if (p.ndim >= 2) == matrix],
@@ -72,16 +70,15 @@ def train(family: str, folder: str | os.PathLike[str], documents: Documents, pic
             scores = objective.scores(model)
         tokenizer.save_pretrained(folder)
         model.save_pretrained(folder)
-    parameters = sum(p.numel() for p in model.parameters())
-    report = {"family": family, "objective": spec.objective, "parameters": parameters,
+    report = {"family": family, "objective": spec.objective, "parameters": model.num_parameters(),
               "steps": steps, "batch_size": batch_size, "scores": scores}  # fmt: skip
     Path(folder, "scores.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
 
-def train_tokenizer(texts: list[str], template: tuple[int | None, int | None]) -> Any:
+def train_tokenizer(texts: list[str], template: str):
     """A word-level tokenizer of a corpus, lower case: the same vocabulary for every family;
-    ``template``: ids of the special tokens before and after a text."""
+    ``template``: a text ``$A`` between special tokens, as ``[CLS] $A [SEP]``."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -90,10 +87,8 @@ def train_tokenizer(texts: list[str], template: tuple[int | None, int | None]) -
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.WordLevelTrainer(special_tokens=list(SPECIAL), show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
-    before, after = ("" if token is None else SPECIAL[token] for token in template)
-    special = [(SPECIAL[token], token) for token in template if token is not None]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{before} $A {after}".strip(), special_tokens=special)  # fmt: skip
+    special = [(token, i) for i, token in enumerate(SPECIAL) if token in template]
+    tokenizer.post_processor = processors.TemplateProcessing(template, special_tokens=special)
     named = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
     inputs = ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **named)
@@ -108,8 +103,7 @@ def _train(profile: Profile, folder: Path, documents: Documents, pictures: Pictu
     train(family, folder, documents, pictures, seed=seed, **settings)
 
 
-REFERENCE = Stage(
-    "reference", _train,
+REFERENCE = Stage("reference", _train,
     lambda folder: Reference(folder, json.loads((folder / "scores.json").read_text())),
     reads=("seed", *(f"encoders.{name}" for name in TRAINED_WITH)),
     needs=lambda profile, family, kind, **_: [  # both for all, who thus share a vocabulary

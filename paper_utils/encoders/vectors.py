@@ -1,21 +1,19 @@
 """Vectors that any model gave elsewhere, from a file (``notebooks/embed_anywhere.py`` writes one).
 
-``.npz`` with arrays ``ids``, ``vectors`` and perhaps ``second_vectors``, ``texts``,
-``second_texts`` and a text ``source``; or ``.csv`` or ``.parquet`` with a column ``id``, perhaps
-``names``, ``text`` and ``source``, and numbers.  Sentences that are there are held to the run's.
-"""
+``.npz`` with arrays ``ids``, ``vectors``, maybe ``second_vectors``, ``texts``, ``second_texts`` and
+a text ``source``; or ``.csv`` or ``.parquet`` with a column ``id``, perhaps ``names``, ``text`` and
+``source``, and numbers.  Sentences that are there are held to the run's."""
 
 import zipfile
 from collections import namedtuple
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from paper_utils.code import ROOT
 from paper_utils.config import ProfileError, register
-from paper_utils.provenance import ROOT
 from paper_utils.store import hash_file
 
 LARGEST = 500 * 10**6  # bytes, unpacked
@@ -52,7 +50,7 @@ def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> 
     return Vectors(rows["first"], rows.get("second"), source, hash_file(file))
 
 
-def _rows(names: str, given: Any, vectors: Any, said: Any, ids: np.ndarray,
+def _rows(names: str, given, vectors, said, ids: np.ndarray,
           texts: Sequence[str] | None) -> np.ndarray:  # fmt: skip
     given, vectors = pd.Index(given), np.asarray(vectors, np.float32)
     unknown, absent = given.difference(ids, False), pd.Index(ids).difference(given, False)
@@ -85,17 +83,16 @@ def _tables(file: Path) -> tuple[dict, str]:
     if file.suffix == ".npz":
         with np.load(file, allow_pickle=False) as arrays:
             parts = ("", "second_")[: 1 + ("second_vectors" in arrays)]
-            tables = {n: (arrays["ids"], arrays[f"{part}vectors"], arrays.get(f"{part}texts"))
-                      for n, part in zip(NAMES, parts)}  # fmt: skip
-            return tables, str(arrays["source"]) if "source" in arrays else ""
+            return {n: (arrays["ids"], arrays[f"{part}vectors"], arrays.get(f"{part}texts"))
+                    for n, part in zip(NAMES, parts)}, str(arrays.get("source", ""))  # fmt: skip
     table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
     source = str(table.pop("source").iloc[0]) if "source" in table else ""
     names = table.pop("names") if "names" in table else pd.Series("first", table.index)
     if strange := set(names) - set(NAMES):
         raise VectorsError(f"names are first or second, not {strange.pop()!r}")
-    ids, said = table.pop("id"), table.pop("text") if "text" in table else None
-    return {n: (ids[names == n], table[names == n], None if said is None else said[names == n])
-            for n in ("first", *set(names))}, source  # fmt: skip
+    parts = {n: table[names == n] for n in ("first", *set(names))}
+    return {n: (part["id"], part.drop(columns=["id", "text"], errors="ignore"), part.get("text"))
+            for n, part in parts.items()}, source  # fmt: skip
 
 
 def _file(path: str) -> Path:

@@ -57,10 +57,9 @@ def test_does_not_depend_on_batch_or_neighbours(folders, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_layer_on_request(folders, family):
-    layers = hub.embed(TEXTS, folders[family], all_layers=True)
-    assert layers.shape == (3, len(TEXTS), 32)
+    layers = [hub.embed(TEXTS, folders[family], layer=n) for n in range(3)]
+    assert {layer.shape for layer in layers} == {(len(TEXTS), 32)}
     np.testing.assert_allclose(layers[-1], hub.embed(TEXTS, folders[family]), atol=1e-6)
-    np.testing.assert_array_equal(layers[1], hub.embed(TEXTS, folders[family], layer=1))
     np.testing.assert_array_equal(layers[1], hub.embed(TEXTS, folders[family], layer=-2))
     with pytest.raises(ValueError, match="not among 0 to 2"):
         hub.embed(TEXTS, folders[family], layer=3)
@@ -294,7 +293,7 @@ DAMAGE = {
         lambda f: _edit(f / "config.json", lambda c: c.update(model_type="x")), "unknown type 'x'",
     ),
     "weights are cut": (_truncate, "cannot be loaded: SafetensorError"),
-    "weights are pickled": (_pickle_only, "pickled ones are not loaded"),
+    "weights are pickled": (_pickle_only, "pickled ones are refused"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
     "wrong shapes": (
         lambda f: _edit(f / "config.json", lambda c: c.update(intermediate_size=96)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from commands import ROOT
 from scipy.spatial.distance import pdist, squareform
 from sklearn.feature_extraction.text import TfidfTransformer
 
@@ -101,10 +102,10 @@ def test_what_is_no_text_is_refused(control, texts, reason):
 
 def test_the_readmes_ten_lines_add_an_encoder(monkeypatch):
     """The two blocks, as they stand, in the modules that they name."""
-    from paper_utils import Profile, provenance
+    from paper_utils import Profile
     from paper_utils.encoders import registry
 
-    readme = (provenance.ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     part = readme.split("## Add an encoder in ten lines")[1].split("\n## ")[0]
     function, entry = (block.split("```")[0] for block in part.split("```python\n")[1:])
     assert len((function + entry).splitlines()) <= 10

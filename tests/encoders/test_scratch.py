@@ -104,9 +104,9 @@ def test_one_vocabulary_for_all_and_each_family_s_special_tokens(folders, corpus
     vocabulary = AutoTokenizer.from_pretrained(folders["llama"]).get_vocab()
     assert tokenizer.get_vocab() == vocabulary
     words = tokenizer.convert_ids_to_tokens(tokenizer("Go to the RED ball!")["input_ids"])
-    first, last = (SPECIAL[t] if t else None for t in FAMILIES[family].template)
-    middle = ["go", "to", "the", "red", "ball", "[UNK]"]
-    assert words == [first, *middle, *([last] if last else [])]
+    around = {"bert": "[CLS] $A [SEP]", "blip": "[CLS] $A [SEP]", "clip": "[BOS] $A [EOS]"}
+    expected = around.get(family, "[BOS] $A").replace("$A", "go to the red ball [UNK]")
+    assert words == expected.split()
 
 
 def test_the_rival_of_language_models_knows_how_often_each_token_is_said(folders, corpus):
