@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,19 +14,18 @@ RETRIEVAL = ("precision_at_1", "precision_at_k")
 METRICS = (*RETRIEVAL, *RELATIONS)
 FLIPPED = {"forward": "backward", "backward": "forward", "symmetric": "symmetric"}
 CHUNK = 50  # permutations per task; fixed, so that results do not depend on the workers
-Pair = tuple[str, str]
 
 
 def compare(
     embeddings: Mapping[str, object], factors: pd.DataFrame | None = None, *,
-    pairs: Sequence[Pair] | None = None, metrics: Sequence[str] | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None, metrics: Sequence[str] = METRICS,
     splits: Sequence[str] = ("random",), k: int = 15, dimension: int | None = 32, folds: int = 5,
-    permutations: int = 200, lexical: Sequence[str] = (), seed: int = 0, compute: Any = None,
+    permutations: int = 200, lexical: Sequence[str] = (), seed: int = 0, compute=None,
 ) -> pd.DataFrame:  # fmt: skip
     """Every pair of embeddings by every metric: one row per pair x metric x split x direction.
 
     Arguments:
-        embeddings: name -> (N, d) array, DataFrame indexed by id, or (ids, array).
+        embeddings: name -> (N, d) array, or DataFrame indexed by id.
         factors: a row per instruction, for ids and for splits by factor.
         pairs: (first, second) names; all by default.
         metrics: of METRICS; all by default.  Metrics without a map see centred rows.
@@ -43,8 +41,7 @@ def compare(
     and p of the null (one-sided).  No interval: instructions are a census, agents and models the
     sample, so intervals come from their seeds (`inference.seed_bootstrap`).
 
-    Raises ValueError, one line, for misordered ids, unequal N, NaN, constant or too many
-    duplicated rows, N <= k, unknown names.
+    Raises ValueError, one line: misordered ids, N unequal or <= k, NaN, equal rows, unknown names.
 
     >>> X, Y = np.random.default_rng(0).normal(size=(2, 40, 6))
     >>> compare({"x": X, "y": Y}, metrics=["rsa"], permutations=9)[["first", "second", "N"]].values
@@ -59,24 +56,15 @@ def compare(
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     for name in (*lexical, *names):
         check_choice(name, arrays, "embedding")
-    metrics = METRICS if metrics is None else metrics
     for metric in metrics:
         check_choice(metric, METRICS, "metric")
     if not pairs or not metrics:
         raise ValueError("nothing to compare: no metric or no pair")
-    rows, everything = [], np.arange(items)
-    chances = {"mutual_knn": k / (items - 1), "precision_at_1": 1 / items,
-               "precision_at_k": k / items}  # fmt: skip
+    found = []  # pair, metric, split, direction, and scores (P + 1,), the observed pairing first
 
-    def draws(blocks: np.ndarray | None = None) -> np.ndarray:  # row 0 is the observed pairing
-        return np.vstack([everything, inference.permutations(items, permutations, seed, blocks)])
-
-    def add(pair: Pair, metric: str, split: str, direction: str, values: np.ndarray) -> None:
-        null = values[1:]
-        rows.append((
-            *pair, metric, split, direction, float(values[0]), chances.get(metric, 0.0), items, k,
-            null.mean() if null.size else np.nan, inference.p_value(values[0], null),
-        ))  # fmt: skip
+    def draws(blocks: np.ndarray | None = None) -> np.ndarray:
+        drawn = inference.permutations(items, permutations, seed, blocks)
+        return np.vstack([np.arange(items), drawn])
 
     # Retrieval: what depends on one side is reduced once per fold, then each pair is searched.
     searched = [metric for metric in metrics if metric in RETRIEVAL]
@@ -88,20 +76,25 @@ def compare(
         tasks = [(pair, _retrieve, *(spaces[n] for n in pair), split, drawn, searched, k)
                  for pair in pairs]  # fmt: skip
         for pair, results in zip(pairs, parallel.map(_call, tasks, compute)):
-            for metric, direction, values in results:
-                add(pair, metric, name, direction, values)
+            found += [(*pair, metric, name, *scores) for metric, *scores in results]
 
     # Relations: one table per encoder, whose products with the others' are the scores.
     drawn = draws()
     for metric in (metric for metric in metrics if metric in RELATIONS):
-        tasks = [(n, _relation, metric, arrays[n] - arrays[n].mean(axis=0), k) for n in names]
+        tasks = [(n, RELATIONS[metric], arrays[n] - arrays[n].mean(axis=0), k) for n in names]
         stack = np.stack(parallel.map(_call, tasks, compute))
         tasks = [("tables", _products, stack, drawn[start : start + CHUNK])
                  for start in range(0, len(drawn), CHUNK)]  # fmt: skip
         products = np.concatenate(parallel.map(_call, tasks, compute))  # (P + 1, E, E)
         for pair in pairs:
             a, b = map(names.index, pair)
-            add(pair, metric, "all", "symmetric", products[:, a, b])
+            found.append((*pair, metric, "all", "symmetric", products[:, a, b]))
+
+    chances = {"mutual_knn": k / (items - 1), "precision_at_1": 1 / items,
+               "precision_at_k": k / items}  # fmt: skip
+    rows = [(first, second, metric, split, direction, value, chances.get(metric, 0.0), items, k,
+             np.mean(null) if null else np.nan, inference.p_value(value, null))
+            for first, second, metric, split, direction, (value, *null) in found]  # fmt: skip
     columns = "first second metric split direction value chance N k null_mean p".split()
     return pd.DataFrame(rows, columns=columns)
 
@@ -115,17 +108,14 @@ def _arrays(embeddings: Mapping[str, object], factors: pd.DataFrame | None,
         raise ValueError("factors has duplicated ids: one row per instruction is needed")
     arrays: dict[str, np.ndarray] = {}
     for name, values in embeddings.items():
-        if isinstance(values, pd.DataFrame):
-            values = (values.index.to_numpy(), values.to_numpy())
-        ids, values = values if isinstance(values, tuple) else (None, values)
         array = check_embedding(values, name, **({"duplicates": 1.0} if name in lexical else {}))
         rows = len(next(iter(arrays.values()), array)) if factors is None else len(factors)
         if len(array) != rows:
             raise ValueError(f"{name} has {len(array)} rows, but {rows} are expected")
-        if ids is not None:
+        if isinstance(values, pd.DataFrame):
             if factors is None or "id" not in factors:
                 raise ValueError(f"{name} comes with ids, but factors has no column 'id'")
-            if not np.array_equal(np.asarray(ids), factors["id"].to_numpy()):
+            if not np.array_equal(values.index, factors["id"]):
                 raise ValueError(f"{name} is misordered: its ids differ from factors.id")
         arrays[name] = array
     return arrays
@@ -147,20 +137,12 @@ def _retrieve(A, B, split, draws, metrics, k) -> list[tuple]:
             for metric, n in zip(RETRIEVAL, (1, k)) if metric in metrics]  # fmt: skip
 
 
-def _relation(metric: str, X: np.ndarray, k: int) -> np.ndarray:
-    table = RELATIONS[metric](X, k)
-    return table if isinstance(table, np.ndarray) else table.toarray()
-
-
 def _products(stack: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """<R_a, R_b with rows and columns permuted> for all a, b: (E, N, N), (P, N) -> (P, E, E)."""
     count, items, _ = stack.shape
     symmetric = all(np.array_equal(R, R.T) for R in stack)
-    used = np.triu(np.ones((items, items), dtype=bool), 1)  # diagonals are 0
-    rows, columns = np.nonzero(used if symmetric else used | used.T)
-    flat = stack.reshape(count, -1)
+    used = np.tri(items, k=-1).T if symmetric else 1 - np.eye(items)  # diagonals are 0
+    (rows, columns), flat = np.nonzero(used), stack.reshape(count, -1)
     fixed = flat.take(rows * items + columns, axis=1) * (2 if symmetric else 1)
-    result = np.empty((len(draws), count, count))
-    for p, draw in enumerate(draws):
-        result[p] = fixed @ flat.take(draw[rows] * items + draw[columns], axis=1).T
-    return result
+    return np.array([fixed @ flat.take(draw[rows] * items + draw[columns], axis=1).T
+                     for draw in draws])  # fmt: skip

@@ -24,7 +24,6 @@ def permutations(items: int, count: int, seed: int = 0,
 
 def induced(permutations: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Each permutation's first-return map on ``rows``: (P, N) -> (P, len(rows)), values in rows.
-
     They are uniform if the original is.  So a training set keeps its members, mean and components
     while its pairing is redrawn, and overlapping training sets are redrawn alike."""
     inside = np.zeros(permutations.shape[1], dtype=bool)
@@ -68,11 +67,9 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     return float(binomtest(int(only_first), total, alternative="greater").pvalue) if total else 1.0
 
 
-def seed_bootstrap(
-    values: np.ndarray, model: str, other: str = "", count: int = 2000
-) -> np.ndarray:
+def seed_bootstrap(values: np.ndarray, model: str, other: str = "",
+                   count: int = 2000) -> np.ndarray:  # fmt: skip
     """Bootstrap means (count,) of values (agent seeds, model seeds), drawing both kinds of seed.
-
     ``other``: the model of the rows, where these are no agents.  Equal numbers of agents are drawn
     alike, and so are the seeds of one model: differences of two such means are paired."""
     rows = ("model seeds", *other.encode()) if other else ("agent seeds",)

@@ -1,25 +1,21 @@
 """Similarities of two embeddings X (N, d1) and Y (N, d2) of the same N items, without a map.
 
 Each metric is an inner product, ``sum(R(X) * R(Y))``, of tables R (N, N) of one side each, from
-`RELATIONS`.  Values, nulls (one table's items permuted) and items' shares all come from them.
-"""
+`RELATIONS`.  Values, nulls (one table's items permuted) and items' shares all come from them."""
 
 from collections.abc import Callable
 from numbers import Integral
 
 import numpy as np
-from scipy.sparse import csr_array, vstack
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
+from sklearn.metrics.pairwise import cosine_similarity
 
 TIE = 1e-9  # cosines closer than this are tied: beyond it only rounding differs
-BLOCK = 2**22  # entries of the largest similarity table that is held at once: 32 MiB
-MAX_DUPLICATES = 0.5
 
 
-def check_embedding(values, name: str = "X", duplicates: float = MAX_DUPLICATES) -> np.ndarray:
+def check_embedding(values, name: str = "X", duplicates: float = 0.5) -> np.ndarray:
     """``values`` as float64 (N, d), or a ValueError that names the first problem in one line.
-
     Refused: not (N, d), N < 4, NaN or infinity, all rows equal, a row with one value throughout
     (d > 1), more than a share ``duplicates`` of rows equal to an earlier row."""
     try:
@@ -45,11 +41,12 @@ def check_embedding(values, name: str = "X", duplicates: float = MAX_DUPLICATES)
     return array
 
 
-def check_pair(X, Y) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides as float64, if both pass `check_embedding` and have equally many rows."""
+def check_pair(X, Y, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides as float64, if both pass `check_embedding`, and their common N `check_k`."""
     X, Y = check_embedding(X, "X"), check_embedding(Y, "Y")
     if len(X) != len(Y):
         raise ValueError(f"X has {len(X)} rows and Y has {len(Y)}: row i of both must be one item")
+    check_k(k, len(X))
     return X, Y
 
 
@@ -71,27 +68,18 @@ def check_choice(value: str, allowed, what: str) -> str:
 
 def nearest(similar: np.ndarray, k: int) -> np.ndarray:
     """Membership (S, N) of each item in the k nearest of each row of cosines; rows sum to k.
-
-    Items tied for the last places share them in equal fractions: an order of rows would be common
-    to two encoders."""
+    Ties for the last places share them: an order of rows would be common to two encoders."""
     ahead = similar - np.partition(similar, -k, axis=1)[:, -k, None]  # of the k-th nearest
     sure, tied = ahead > TIE, np.abs(ahead) <= TIE
     share = (k - sure.sum(axis=1)) / tied.sum(axis=1)
     return sure + tied * share[:, None]
 
 
-def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
-    """Sparse (N, N): `nearest` of every item by cosine.  Self is dropped by its index.
-
-    In blocks: memory grows with N, not its square."""
-    length = np.linalg.norm(X, axis=1, keepdims=True)
-    X, step, parts = X / np.where(length > 0, length, 1.0), max(1, BLOCK // len(X)), []
-    for start in range(0, len(X), step):
-        similar = X[start : start + step] @ X.T  # (S, N)
-        local = np.arange(len(similar))
-        similar[local, start + local] = -np.inf
-        parts.append(csr_array(nearest(similar, k)))
-    return vstack(parts)
+def neighbour_graph(X: np.ndarray, k: int) -> np.ndarray:
+    """(N, N): `nearest` of every item by cosine, self dropped by its index."""
+    similar = cosine_similarity(X)
+    np.fill_diagonal(similar, -np.inf)
+    return nearest(similar, k)
 
 
 def gram(X: np.ndarray) -> np.ndarray:
@@ -123,20 +111,18 @@ RELATIONS: dict[str, Callable] = {
     "linear_cka": lambda X, k: gram(X),
     "rsa": lambda X, k: dissimilarity_ranks(X),
 }
-"""Metric -> R(X, k), an (N, N) table, sparse or dense."""
+"""Metric -> R(X, k), an (N, N) table."""
 
 
 def _inner(metric: str, X, Y, k: int = 1) -> float:
-    X, Y = check_pair(X, Y)
-    check_k(k, len(X))
+    X, Y = check_pair(X, Y, k)
     return float((RELATIONS[metric](X, k) * RELATIONS[metric](Y, k)).sum())
 
 
 def mutual_knn(X, Y, k: int = 15) -> float:
     """P@k, neighbour overlap: mean share of common k nearest neighbours (arXiv 2405.07987).
 
-    Cosine, self excluded, ties broken at random; chance is k/(N - 1).  Invariant to rotation and
-    isotropic scaling.
+    Cosine, self excluded, ties shared; chance k/(N - 1).  Invariant to rotation, isotropic scaling.
 
     >>> X = np.random.default_rng(0).normal(size=(50, 4))
     >>> round(mutual_knn(X, 2 * X, k=5), 6)

@@ -1,8 +1,7 @@
 """Precision@k by a fitted map: rotate held-out items into the other space, search the whole pool.
 
 The definition is that of VLCA (arXiv 2302.06555), except that centring and principal components,
-too, see the training rows only.  One rotation (Procrustes) serves both directions.
-"""
+too, see the training rows only.  One rotation (Procrustes) serves both directions."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,21 +11,20 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold
 
-from paper_utils.alignment import metrics
 from paper_utils.alignment.inference import induced
-from paper_utils.alignment.metrics import BLOCK, TIE
+from paper_utils.alignment.metrics import TIE, check_choice, check_pair
 
+BLOCK = 2**22  # entries of the largest table of cosines that is held at once: 32 MiB
 DIRECTIONS = ("forward", "backward")
 FACTORS = {"colour": ("colour", "second_colour"), "type": ("type", "second_type"),
            "verb": ("verb",), "template": ("template",)}  # fmt: skip
-SPLITS = ("in_sample", "random", *FACTORS, "verb_type")
+SPLITS = ("in_sample", "random", *FACTORS)
 RANK_TOLERANCE = 1e-9  # directions weaker than this share of the strongest are rounding errors
 
 
 @dataclass(frozen=True)
 class Split:
     """Folds of (training rows, test rows), and ``blocks`` (N,), a label of each row's random fold.
-
     A null permutes rows within blocks, so it keeps every training set, and its test is exact."""
 
     folds: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -48,10 +46,9 @@ def make_split(
     - ``in_sample``: train = test = all rows.  A warning, not a result: Procrustes fits noise.
     - ``random``: shuffled ``folds``-fold; rows that share a label in ``groups`` stay together.
     - ``colour``, ``type``, ``verb``, ``template``: test = every row that mentions the level.
-    - ``verb_type``: test = rows of one verb that mention one type, both seen apart in training.
 
     Raises ValueError for an unknown name, missing factor columns, or nothing to leave out."""
-    metrics.check_choice(name, SPLITS, "split")
+    check_choice(name, SPLITS, "split")
     everything, blocks = np.arange(items), np.zeros(items, dtype=int)
     if name == "in_sample":
         return Split(((everything, everything),), blocks)
@@ -67,14 +64,13 @@ def make_split(
         raise ValueError(f"split {name!r} needs the table of factors")
     if len(factors) != items:
         raise ValueError(f"factors has {len(factors)} rows, the embeddings have {items}")
-    if name == "verb_type":
-        verbs, types = _mentions(factors, ("verb",)), _mentions(factors, FACTORS["type"])
-        tests = [(v & t, (v & ~t, t & ~v)) for v in verbs.values() for t in types.values()]
-        tests = [test for test, apart in tests if all(part.any() for part in apart)]
-    else:
-        tests = list(_mentions(factors, FACTORS[name]).values())
-    parts = tuple((everything[~test], everything[test])
-                  for test in tests if test.any() and (~test).sum() > 3)  # fmt: skip
+    for column in FACTORS[name]:
+        if column not in factors:
+            raise ValueError(f"factors has no column {column!r}")
+    mentions = factors[list(FACTORS[name])].astype(str).to_numpy()
+    levels = filter(None, np.unique(mentions))  # "" is the absence of a level
+    tests = [(mentions == level).any(axis=1) for level in levels]
+    parts = tuple((everything[~t], everything[t]) for t in tests if (~t).sum() > 3)
     if len(parts) < 2:
         raise ValueError(f"split {name!r} needs at least two levels to leave out in turn")
     return Split(parts, blocks)
@@ -88,15 +84,6 @@ def possible_splits(factors: pd.DataFrame) -> list[str]:
             make_split(name, len(factors), factors, folds=2)
             possible.append(name)
     return possible
-
-
-def _mentions(factors: pd.DataFrame, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    """Level -> which rows (N,) have it in any of the columns; "" is the absence of a level."""
-    missing = [column for column in columns if column not in factors]
-    if missing:
-        raise ValueError(f"factors has no column {missing[0]!r}")
-    table = factors[list(columns)].astype(str).to_numpy()
-    return {level: (table == level).any(axis=1) for level in np.unique(table) if level}
 
 
 class Reduction:
@@ -150,7 +137,6 @@ def unit_rows(X: np.ndarray) -> np.ndarray:
 def nearer(queries: np.ndarray, pool: np.ndarray,
            partners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """How many of the pool are nearer to a query than its partner, and how many as near, by cosine.
-
     Unit rows queries (P, m, c) and pool (N, c), partners int (P, m) -> int (P, m) each; the partner
     counts among the tied."""
     own = np.einsum("pmc,pmc->pm", queries, pool[partners])
@@ -210,9 +196,8 @@ def precision_at_k(
     >>> precision_at_k(X, X @ np.linalg.qr(X.T @ X)[0], k=1)
     1.0
     """
-    X, Y = metrics.check_pair(X, Y)
-    metrics.check_k(k, len(X))
-    metrics.check_choice(direction, DIRECTIONS, "direction")
+    X, Y = check_pair(X, Y, k)
+    check_choice(direction, DIRECTIONS, "direction")
     if not isinstance(split, Split):
         split = make_split(split, len(X), factors, folds, seed)
     spaces = (reduced(side, split, dimension) for side in (X, Y))

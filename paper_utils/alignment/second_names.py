@@ -2,8 +2,7 @@
 
 Every content word has a second name (red/crimson, ball/sphere...).  The map between two spaces is
 fitted on sentences in first names and tested on other sentences in second names, on both sides, and
-the other way round.  No word of the test was seen in fitting: who knows words only is at chance.
-"""
+the other way round.  No word of the test was seen in fitting: who knows words only is at chance."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,10 +13,9 @@ import pandas as pd
 
 from paper_utils.alignment import inference, retrieval
 from paper_utils.alignment.metrics import TIE, check_embedding, check_k, nearest
-from paper_utils.alignment.retrieval import DIRECTIONS
+from paper_utils.alignment.retrieval import DIRECTIONS, FACTORS
 
-CHOICES = {"colour": ("colour", "second_colour"), "type": ("type", "second_type"),
-           "verb": ("verb",), "location": ("location",)}  # fmt: skip
+CHOICES = {name: FACTORS[name] for name in ("colour", "type", "verb")} | {"location": ("location",)}
 """Measure -> the factors of which exactly one differs between the instructions to choose from."""
 MEASURES = ("precision_at_1", "precision_at_k", *CHOICES, "order")
 
@@ -36,8 +34,7 @@ class Questions:
     """What N instructions (``factors``) can be asked, prepared once for many pairs of spaces.
 
     ``k``: neighbours that count; ``permutations``: draws of the null of precision.  Forced choices
-    are among instructions that differ in one word, where all words can stand: one chance for all.
-    """
+    are among instructions that differ in one word, where all words can stand, with one chance."""
 
     def __init__(self, factors: pd.DataFrame, k: int = 15, permutations: int = 200, seed: int = 0):
         self.items, self.k = len(factors), check_k(k, len(factors))
@@ -84,8 +81,7 @@ def second_names(
     """How well a map fitted in one set of names works in the other, on both sides.
 
     Arguments:
-        X, X2: (N, d1), one encoder's vectors of N instructions in first and in second names.
-        Y, Y2: (N, d2), another encoder's.
+        X, X2: (N, d1), one encoder's vectors in first and second names; Y, Y2: (N, d2), another's.
         factors, k: as for `Questions`, which may be given instead, prepared for many pairs.
         dimension: principal components kept on either side.
         folds: each instruction is tested by a map that was fitted without it, in either names;
@@ -105,7 +101,7 @@ def second_names(
     ways = [(first, second), (second, first)]
     if X is X2 and Y is Y2:  # one set of names: both ways are one
         del ways[1]
-    tables = [_held_out(*way, questions, dimension, folds, seed) for way in ways]
+    tables = [_held_out(*way, questions.twin, dimension, folds, seed) for way in ways]
     return questions.measure([*zip(*tables)])
 
 
@@ -114,11 +110,9 @@ def first_names(X, Y, k: int = 15, **options) -> pd.DataFrame:
     return second_names(X, X, Y, Y, k, **options)
 
 
-def own_names(
-    X, X2, k: int = 15, *, factors: pd.DataFrame | None = None, questions: Questions | None = None
-) -> pd.DataFrame:
+def own_names(X, X2, k: int = 15, *, factors: pd.DataFrame | None = None,
+              questions: Questions | None = None) -> pd.DataFrame:  # fmt: skip
     """The gate: does an encoder's own space know that two sentences say the same?
-
     Sentences in either names search those in the other, without a map: whoever fails has not
     learned the names, which is not the same as not aligning.  Else as `second_names`."""
     questions = questions or Questions(factors, k)
@@ -127,13 +121,10 @@ def own_names(
     return questions.measure([[a @ b.T], [b @ a.T]])
 
 
-def _held_out(
-    fitted: Sequence[np.ndarray], tested: Sequence[np.ndarray], questions: Questions,
-    dimension: int | None, folds: int, seed: int,
-) -> np.ndarray:  # fmt: skip
+def _held_out(fitted, tested, twin: np.ndarray, dimension, folds: int, seed: int) -> np.ndarray:
     """By direction, cosines (2, N, N) of the image of sentence i with sentence j of the other side;
     the map was fitted without i and its twin."""
-    unit, rows, twin = retrieval.unit_rows, np.arange(questions.items), questions.twin
+    unit, rows = retrieval.unit_rows, np.arange(len(twin))
     groups = np.where(twin >= 0, np.minimum(twin, rows), rows)
     found = np.empty((2, len(rows), len(rows)))
     for train, test in retrieval.make_split("random", len(rows), None, folds, seed, groups).folds:

@@ -1,12 +1,9 @@
 """The stages of notebook 04: every encoder of a profile compared, once, and tables of the scores.
 
 Tables are pivots of one frame (`oriented`): every score from both of its ends.  Over seeds and
-directions, ``value`` is a mean.  Intervals are over seeds: the instructions are a census.
-"""
+directions, ``value`` is a mean.  Intervals are over seeds: the instructions are a census."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
 from itertools import combinations, product
 from pathlib import Path
 
@@ -14,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import parallel
-from paper_utils.alignment.compare import FLIPPED, compare
+from paper_utils.alignment.compare import FLIPPED, RETRIEVAL, compare
 from paper_utils.alignment.inference import interval, seed_bootstrap
-from paper_utils.alignment.metrics import RELATIONS, linear_cka
+from paper_utils.alignment.metrics import RELATIONS
 from paper_utils.alignment.retrieval import possible_splits
 from paper_utils.alignment.second_names import Questions, first_names, own_names, second_names
 from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.encoders import registry
-from paper_utils.encoders.registry import EMBEDDING, Encoder
+from paper_utils.encoders.registry import EMBEDDING, Encoder, records
 from paper_utils.store import Stage, write_table
 
 MODELS = ("scratch", "hub", "vectors")  # sources of reference models
@@ -69,18 +66,16 @@ def _score(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list)
     trained = [e.label for e in spaces if (e.source, e.kind) == ("cloning", "trained")]
     references = [e.label for e in spaces if is_reference(e)]
     twins = [e.label for e in spaces if e.source in MODELS and e.kind == "untrained"]
-    options = {
-        "embeddings": {e.label: v for e, v in spaces.items()}, "factors": factors, "k": settings.k,
-        "dimension": settings.dimension, "folds": settings.folds, "lexical": lexical,
-        "permutations": settings.permutations, "seed": profile.seed, "compute": profile.compute,
-    }  # fmt: skip
+    options = settings.model_dump() | {
+        "embeddings": {e.label: v for e, v in spaces.items()}, "factors": factors,
+        "lexical": lexical, "seed": profile.seed, "compute": profile.compute}  # fmt: skip
     pairs = [*product([*agents, *lexical], references), *combinations(references, 2),
              *combinations(trained, 2), *product(trained, twins)]  # fmt: skip
     some = [name for name in ("bag of words", "edit distance") if name in lexical]
     others = list(product([*agents, *some], references))
     harder = {"splits": [name for name in possible_splits(factors) if name != "random"],
               "metrics": ["precision_at_k"], "permutations": 0}  # fmt: skip
-    parts = [compare(pairs=pairs, metrics=["precision_at_1", "precision_at_k"], **options),
+    parts = [compare(pairs=pairs, metrics=RETRIEVAL, **options),
              compare(pairs=others, **options | harder),
              compare(pairs=others, metrics=list(RELATIONS), **options)]  # fmt: skip
     write_table(folder / "scores.csv.gz", pd.concat(parts))
@@ -94,12 +89,9 @@ def _pointed(space: pd.DataFrame) -> bool:
     return bool(varies and np.linalg.norm(centred, axis=1).min() > 1e-9 * spread)
 
 
-SCORES = Stage(
-    name="scores", make=_score, load=lambda folder: pd.read_csv(folder / "scores.csv.gz"),
-    reads=READS, fans_out=True,
-    needs=lambda profile, public: [(EMBEDDING, {"encoder": asdict(e), "names": "first"})
-                                   for e in first_only(profile, public)],
-)  # fmt: skip
+SCORES = Stage("scores", _score, lambda folder: pd.read_csv(folder / "scores.csv.gz"), READS,
+    lambda profile, public: [(EMBEDDING, e) for e in records(first_only(profile, public))],
+    fans_out=True)  # fmt: skip
 """Scores of the paper's measure and its relatives.  ``public``: records (dictionaries) of the
 checkpoints and files of vectors that could be had."""
 
@@ -114,7 +106,6 @@ def select(frame: pd.DataFrame, metric: str, split: str = "random", **ends) -> p
 
 def headline(frame: pd.DataFrame) -> pd.DataFrame:
     """The paper's measure of the trained agents with each reference, beside every control.
-
     ``frame``: `oriented` scores.  low, high: 95 % bootstrap over seeds of agents and of the model;
     gap, gap_low, gap_high: from the best control (lexical, or the untrained agents), same draws."""
     rows, untrained = [], "agent, untrained"
@@ -139,10 +130,9 @@ def headline(frame: pd.DataFrame) -> pd.DataFrame:
             "bag_of_words": means["bag of words"], "lexical": lexical.max(),
             "lexical_name": lexical.idxmax(), "untrained_agent": means[untrained],
             "shuffled_agent": means["agent, shuffled"],
-            "untrained_reference": twins["value"].mean() if len(twins) else None,
-            "rival": rival, "gap": agents["value"].mean() - means[rival], "gap_low": gap_low,
-            "gap_high": gap_high, "agents": agents["first"].nunique(),
-            "seeds": agents["second"].nunique(),
+            "untrained_reference": twins["value"].mean() if len(twins) else None, "rival": rival,
+            "gap": agents["value"].mean() - means[rival], "gap_low": gap_low, "gap_high": gap_high,
+            "agents": agents["first"].nunique(), "seeds": agents["second"].nunique(),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -151,9 +141,8 @@ def positive_control(frame: pd.DataFrame) -> pd.DataFrame:
     """Pairs of trained references (groups first, second) by the paper's measure: value, and
     lexical, the best control with either of them."""
     precision = select(frame, "precision_at_k", second_source=MODELS, second_kind="trained")
-    words = precision[precision["first_source"] == "lexical"]
-    words = words.groupby(["second_group", "first_group"])["value"].mean()
-    best = words.groupby("second_group").max()
+    by_source = precision.groupby(["first_source", "second_group", "first_group"])["value"].mean()
+    best = by_source["lexical"].groupby("second_group").max()
     models = select(precision, "precision_at_k", first_source=MODELS, first_kind="trained")
     means = models.groupby(["first_group", "second_group"])["value"].mean()
     pairs = combinations(dict.fromkeys(models["first_group"]), 2)
@@ -165,18 +154,17 @@ def summary(frame: pd.DataFrame, metric: str, split: str = "all") -> pd.DataFram
     """One row per reference and group of agents or lexical control: mean over seeds, worst p."""
     rows = select(frame, metric, split, second_kind="trained", second_source=MODELS,
                   first_source=["cloning", "lexical"])  # fmt: skip
-    rows = rows.rename(columns={"second_group": "reference", "first_group": "encoder"})
-    grouped = rows.groupby(["reference", "encoder"], sort=False)
+    grouped = rows.groupby(["second_group", "first_group"], sort=False)
     named = grouped.agg(value=("value", "mean"), least=("value", "min"), most=("value", "max"),
                         p=("p", "max"), chance=("chance", "first"))  # fmt: skip
-    return named.reset_index().assign(metric=metric, split=split)
+    named = named.rename_axis(["reference", "encoder"]).reset_index()
+    return named.assign(metric=metric, split=split)
 
 
 def both_names(profile: Profile, public: Sequence[dict]) -> list[Encoder]:
     """Those that have second names: all but what heard or has first names only."""
     everyone = [*registry.encoders(profile), *(Encoder(**entry) for entry in public)]
-    known = [e for e in everyone if registry.has_second_names(e)]
-    return [*known, *registry.second_name_controls(profile)]
+    return [*filter(registry.has_second_names, everyone), *registry.second_name_controls(profile)]
 
 
 def _readings(profile: Profile, public: Sequence[dict]) -> list[tuple[Encoder, str]]:
@@ -204,18 +192,15 @@ def _second(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list
     write_table(folder / "own_names.csv.gz", gate)
     chosen = chosen_layers(gate)
     options = {"dimension": settings.dimension, "folds": settings.folds, "seed": profile.seed}
-    tasks = []
+    everyone, tasks = [e for e, layer in spaces if layer == "last"], []
     for layer in ("last", *map(str, range(profile.encoders.layers)), "gate"):
         # Both ends are read at the layer; what has none to choose from, where it always is.
-        at = {}
-        for e in dict.fromkeys(e for e, known in spaces if known == "last"):
-            fixed = not (e.source == "scratch" and is_reference(e))
-            wanted = "last" if fixed else chosen[e.label] if layer == "gate" else layer
-            if (e, wanted) in spaces:
-                at[e] = spaces[e, wanted]
+        wanted = {e: chosen[e.label] if layer == "gate" else
+                  layer if e.source == "scratch" and is_reference(e) else "last"
+                  for e in everyone}  # fmt: skip
+        at = {e: spaces[e, name] for e, name in wanted.items() if (e, name) in spaces}
         # Agents and references with each other, and with controls.
-        known = [e for e in at
-                 if is_reference(e) or (e.source, e.kind) == ("cloning", "bilingual")]  # fmt: skip
+        known = [e for e in at if is_reference(e) or e.kind == "bilingual"]
         others = [e for e in at if e not in known] if layer in ("last", "gate") else []
         tasks += [(one.label, other.label, at[one], at[other], questions, options, layer)
                   for one, other in [*combinations(known, 2), *product(known, others)]]  # fmt: skip
@@ -241,18 +226,14 @@ def _second_pair(task: tuple) -> pd.DataFrame:
 
 
 def _load_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    read = partial(pd.read_csv, keep_default_na=False, na_values={"p": [""]}, dtype={"layer": str})
-    files = sorted(folder.glob("*.csv.gz"))
-    return {path.name.removesuffix(".csv.gz"): read(path) for path in files}
+    options = {"keep_default_na": False, "na_values": {"p": [""]}, "dtype": {"layer": str}}
+    return {path.name.removesuffix(".csv.gz"): pd.read_csv(path, **options)
+            for path in sorted(folder.glob("*.csv.gz"))}  # fmt: skip
 
 
-SECOND_NAMES = Stage(
-    name="second-names", make=_second, load=_load_tables, reads=READS, fans_out=True,
-    needs=lambda profile, public: [
-        (EMBEDDING, {"encoder": asdict(e), "names": "both"}
-         | ({} if layer == "last" else {"layer": int(layer)}))
-        for e, layer in _readings(profile, public)],
-)  # fmt: skip
+SECOND_NAMES = Stage("second-names", _second, _load_tables, READS, lambda profile, public: [
+    (EMBEDDING, records([e], "both", **({} if layer == "last" else {"layer": int(layer)}))[0])
+    for e, layer in _readings(profile, public)], fans_out=True)  # fmt: skip
 """Tables by name: ``own_names`` (the gate, every layer) and ``second_names`` (every pair; ``layer``
 of the references: last, a number, or gate, the one that `chosen_layers` gives)."""
 
@@ -260,8 +241,7 @@ of the references: last, a number, or gate, the one that `chosen_layers` gives).
 def beside_controls(frame: pd.DataFrame, references: Sequence[str]) -> pd.DataFrame:
     """Precision@k in second names of the bilingual agents with each reference, beside ``control``,
     the best of all controls with it that were told nothing.  ``frame``: `oriented`, last layers."""
-    rows = frame[(frame["names"] == "second") & (frame["layer"] == "last")
-                 & (frame["measure"] == "precision_at_k")]  # fmt: skip
+    rows = frame.query("names == 'second' and layer == 'last' and measure == 'precision_at_k'")
     found = []
     for reference, part in rows[rows["second_group"].isin(references)].groupby("second_group"):
         agents = part[part["first_kind"] == "bilingual"]
@@ -269,20 +249,4 @@ def beside_controls(frame: pd.DataFrame, references: Sequence[str]) -> pd.DataFr
         low, high = interval(seed_bootstrap(by_seed(agents), reference))
         best = free.groupby("first_group")["value"].mean().max()
         found.append((reference, agents["value"].mean(), low, high, best))
-    columns = ["reference", "value", "low", "high", "control"]
-    return pd.DataFrame(found, columns=columns)
-
-
-def verb_table(spaces: dict[Encoder, np.ndarray], factors: pd.DataFrame) -> pd.DataFrame:
-    """CKA of every agent with every reference, over all verbs and within the commonest one.
-
-    Columns: encoder, kind, seed (of the agent), reference (a group), within, N, linear_cka."""
-    largest = factors["verb"].value_counts().idxmax()
-    chosen = {"all verbs": slice(None), largest: (factors["verb"] == largest).to_numpy()}
-    return pd.DataFrame([
-        {"encoder": one.label, "kind": one.kind, "seed": one.seed, "reference": other.group,
-         "within": name, "N": len(X[rows]), "linear_cka": linear_cka(X[rows], Y[rows])}
-        for one, X in spaces.items() if one.source == "cloning"
-        for other, Y in spaces.items() if is_reference(other)
-        for name, rows in chosen.items()
-    ])  # fmt: skip
+    return pd.DataFrame(found, columns=["reference", "value", "low", "high", "control"])

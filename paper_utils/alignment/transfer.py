@@ -2,13 +2,11 @@
 
 A map from another encoder's space into the agent's sentence space is fitted on sentences in first
 names.  The agent then acts on images of instructions that the map has not seen, in first names or
-in second names, words that the agent never heard.
-"""
+in second names, words that the agent never heard."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,20 +37,17 @@ same template, the template's mean, and a map fitted on permuted pairs."""
 def map_vectors(source: np.ndarray, target: np.ndarray, queries: np.ndarray, how: str,
                 dimension: int | None) -> np.ndarray:  # fmt: skip
     """Images of ``queries`` (M, d1) in the target space, by a map fitted on paired rows.
-
-    ``procrustes``: centring, components and rotation, scaled to the target's spread; only likeness
-    of shape can help.  ``ridge``: any linear map, its strength by leave-one-out, so it also learns
-    what the agent reads."""
+    ``procrustes``: centring, components, rotation and scale; only likeness of shape can help.
+    ``ridge``: any linear map, strength by leave-one-out, so it also learns what the agent reads."""
     if how == "ridge":
         x, y = (np.asarray(side, dtype=np.float64) for side in (source, target))
         spread = np.mean(np.sum((x - x.mean(axis=0)) ** 2, axis=1))
         return RidgeCV(spread * STRENGTHS).fit(x, y).predict(queries)
     a, b = (Reduction(side, dimension) for side in (source, target))
     x, y = equal_width(a.transform(source), b.transform(target))
-    rotation = procrustes(x, y)
     scale = np.linalg.norm(y) / np.linalg.norm(x)
     mapped, _ = equal_width(a.transform(queries), y)
-    mapped = scale * mapped @ rotation
+    mapped = scale * mapped @ procrustes(x, y)
     return mapped[:, : b.components.shape[1]] @ b.components.T + b.mean
 
 
@@ -77,8 +72,7 @@ def _tables(profile: Profile, own: np.ndarray, vectors: tuple, source: dict | st
         yield "first", "ridge", images(permuted, permuted, own, "first", "ridge", **options)
     elif isinstance(source, str):
         template, table = grammar.instructions(profile.data.levels)["template"], own.copy()
-        for value in pd.unique(template):
-            rows = np.flatnonzero(template == value)
+        for rows in template.groupby(template).indices.values():
             if source == "template mean":
                 table[rows] = own[rows].mean(axis=0)
             elif source == "wrong instruction":  # a cycle moves every row
@@ -88,11 +82,9 @@ def _tables(profile: Profile, own: np.ndarray, vectors: tuple, source: dict | st
     else:
         (space,) = vectors
         both = isinstance(space.index, pd.MultiIndex)
-        X = space.loc["first"].to_numpy() if both else space.to_numpy()
-        for names, how in WAYS:
-            if names == "first" or both:
-                X2 = space.loc["second"].to_numpy() if both else X
-                yield names, how, images(X, X2, own, names, how, **options)
+        X, X2 = ((space.loc[n] if both else space).to_numpy() for n in ("first", "second"))
+        for names, how in (way for way in WAYS if both or "first" in way):
+            yield names, how, images(X, X2, own, names, how, **options)
 
 
 def _transfer(profile: Profile, folder: Path, agent, *vectors, target: int, source: dict | str):
@@ -113,9 +105,8 @@ def _transfer(profile: Profile, folder: Path, agent, *vectors, target: int, sour
                 played = evaluation.evaluate_random(level, seeds, stream, LIMIT)
             else:
                 played = evaluation.evaluate(agent.policy, level, seeds, mapped, LIMIT)
-            parts.append(played.assign(names=names, map=how))
-    columns = ["level", "seed", "success", "names", "map"]
-    write_table(folder / "episodes.csv.gz", pd.concat(parts)[columns])
+            parts.append(played[["level", "seed", "success"]].assign(names=names, map=how))
+    write_table(folder / "episodes.csv.gz", pd.concat(parts))
 
 
 def _needs(profile: Profile, target: int, source: dict | str) -> list[tuple[Stage, dict]]:
@@ -126,18 +117,15 @@ def _needs(profile: Profile, target: int, source: dict | str) -> list[tuple[Stag
     return needed
 
 
-TRANSFER = Stage(
-    name="transfer", make=_transfer, load=lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
-    reads=("seed", "data.demonstrations", "cloning.transfer_episodes", "alignment.dimension",
-           "alignment.folds"), needs=_needs,
-)  # fmt: skip
+TRANSFER = Stage("transfer", _transfer, lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
+    ("seed", "data.demonstrations", "cloning.transfer_episodes", "alignment.dimension",
+     "alignment.folds"), _needs)  # fmt: skip
 """Episodes of trained agent ``target`` on vectors of ``source``, one of FLOORS, RANDOM or an
 encoder's record (a dictionary).  Columns: level, seed, success, names, map."""
 
 
-def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
+def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict]:
     """Parameters of TRANSFER: the first trained agents, each with one seed of every source.
-
     Agent n meets seed n of each kind of encoder, in turn where there are fewer."""
     left_out = {"shuffled", "bilingual-shuffled", "bilingual-untrained", "tf_idf", "random_tokens",
                 "length"}  # fmt: skip
@@ -150,8 +138,8 @@ def plays(profile: Profile, public: Sequence[Encoder]) -> list[dict[str, Any]]:
     for target in range(min(profile.cloning.agents, TARGETS)):
         plays += [{"target": target, "source": source} for source in (*FLOORS, RANDOM)]
         for group, each in others.items():
-            rivals = [e for e in each if (group, e.seed) != ("agent", target)]
-            chosen = rivals if group == "agent" else each[target % len(each) :][:1]
+            rivals = [e for e in each if e.seed != target]
+            chosen = rivals if group == "agent" else [each[target % len(each)]]
             plays += [{"target": target, "source": asdict(encoder)} for encoder in chosen]
     return plays
 
@@ -163,35 +151,25 @@ def kind_of(source: dict | str) -> tuple[str, str]:
     encoder = Encoder(**source)
     if encoder.source == "cloning":
         return encoder.group, "agent"
-    if encoder.source != "lexical" and encoder.kind == "trained":
-        return encoder.group, "reference"
-    return encoder.group, "told" if encoder.kind == "told" else "control"
+    return encoder.group, {"trained": "reference", "told": "told"}.get(encoder.kind, "control")
 
 
 def summarize(plays: Sequence[dict], episodes: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Success by source, kind, names, map and level, pooled over ``agents``, how many (Wilson).
-
-    ``episodes``: those of `TRANSFER` for each of ``plays``.  ``p``: of more success than with the
-    best meaning-free control, same agents and episodes (McNemar, one-sided; Holm over references).
-    """
+    ``episodes``: those of `TRANSFER` for each of ``plays``.  ``p``, of references: of more success
+    than with the best meaning-free control, same agents and episodes (McNemar, one-sided; Holm)."""
     parts = []
     for play, part in zip(plays, episodes, strict=True):
         source, kind = kind_of(play["source"])
         parts.append(part.assign(target=play["target"], source=source, kind=kind))
     played = pd.concat(parts, ignore_index=True)
-    by = ["source", "kind", "names", "map", "level"]
+    by, p = ["source", "kind", "names", "map", "level"], {}
     table = evaluation.summarize(played.assign(steps=0), by).drop(columns="steps")
-    table["p"], table["agents"] = np.nan, played["target"].nunique()
-    for where, part in played.groupby(["names", "map", "level"]):
-        each = part.groupby(["kind", "source", "target", "seed"])["success"].first()
-        if not {"control", "reference"} <= set(part["kind"]):
-            continue
-        best = each["control"].groupby("source").mean().idxmax()
-        rival, models = each["control"][best], each["reference"]
-        names = list(dict.fromkeys(models.index.get_level_values("source")))
-        p = holm([mcnemar(models[name].to_numpy(), rival.loc[models[name].index].to_numpy())
-                  for name in names])  # fmt: skip
-        here = (table[["names", "map", "level"]] == where).all(axis=1)
-        for name, value in zip(names, p):
-            table.loc[here & (table["source"] == name), "p"] = value
-    return table
+    for where, part in played[played["kind"].isin(["control", "reference"])].groupby(by[2:]):
+        won = part.pivot_table("success", ["target", "seed"], ["kind", "source"], "first")
+        if part["kind"].nunique() == 2:
+            models, rival = won["reference"], won["control"][won["control"].mean().idxmax()]
+            adjusted = holm([mcnemar(models[name], rival) for name in models])
+            p |= {(name, "reference", *where): value for name, value in zip(models, adjusted)}
+    table["p"] = [p.get(group, np.nan) for group in table[by].itertuples(index=False)]
+    return table.assign(agents=played["target"].nunique())

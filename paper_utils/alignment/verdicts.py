@@ -3,8 +3,7 @@
 The rules came after prototypes and were revised between runs, as notebook 04 says.  A verdict is
 *supported*, *opposite found*, *not supported* (the bar was missed; no evidence of absence), or *no
 power here*: wherever the instrument's own controls fail, or differences between seeds are not
-known.  Units are words and seeds, not rows.
-"""
+known.  Units are words and seeds, not rows."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -37,19 +36,16 @@ def judge(second: pd.DataFrame, transfer: pd.DataFrame, gate: pd.DataFrame) -> p
       and in every pair of decoders; if no meaning-free control passes what a reference must pass
       (p <= .01 with every agent, unadjusted); and if these controls lie within .05 of chance on
       average (luck alone takes a single control further than that).
-    - *Aligns*: p <= .01 (Holm over references) in every pair of agent and reference seeds, and
-      above all random draws.
+    - *Aligns*: p <= .01 (Holm over references) in every pair of seeds, and above all random draws.
     - *Less*: the 95 % interval of the difference over seeds lies below zero.  A model that fails
       its own gate (p > .01 in a seed) did not learn the names: how it aligns says nothing.
-    - *Approaches*: (value - chance) over the same between language models; the interval over seeds
-      lies above .9.
+    - *Approaches*: (value - chance) over that between decoders, its interval over seeds, is >= .9.
     - *Transfers*: at least two references beat the best meaning-free control, random moves among
       them, with words that the agent never heard (PickupLoc, McNemar, Holm), where three agents or
       more act; agents that know both names beat it, too."""
     named = (second["names"] == "second") & (second["measure"] == MEASURE)
     pairs = _Pairs(second[named], gate[gate["measure"] == MEASURE])
-    positive, positive_text = pairs.positive()
-    negative, negative_text = pairs.negative()
+    (able, positive), (blind, negative) = pairs.positive(), pairs.negative()
     decoders = pairs.decoders
     vision = [name for name in ("CLIP", "BLIP") if name in pairs.references]
     blip = [name for name in vision if name == "BLIP"]
@@ -61,10 +57,8 @@ def judge(second: pd.DataFrame, transfer: pd.DataFrame, gate: pd.DataFrame) -> p
         "action ~ language approaches language ~ language": pairs.approaches(decoders),
         "language aligns with vision": pairs.aligns(decoders, vision),
     }
-    judged = [
-        (claim, verdict if positive and negative else NO_POWER, positive_text, negative_text, text)
-        for claim, (verdict, text) in rows.items()
-    ]  # fmt: skip
+    judged = [(claim, verdict if able and blind else NO_POWER, positive, negative, text)
+              for claim, (verdict, text) in rows.items()]  # fmt: skip
     judged.append(("an agent can act on another model's sentence", *_transfers(transfer)))
     return pd.DataFrame(judged, columns=COLUMNS)
 
@@ -154,11 +148,10 @@ class _Pairs:
         return verdict, f"difference {here - there:+.2f} ({low:+.2f} to {high:+.2f}, over seeds)"
 
     def approaches(self, decoders: Sequence[str]) -> tuple[str, str]:
-        pairs = list(combinations(decoders, 2))
-        if not pairs:
+        if len(decoders) < 2:
             return ABSENT
         ours, drawn, seeds = self._mean([(AGENTS, name) for name in decoders])
-        room, drawn_room, _ = self._mean(pairs)
+        room, drawn_room, _ = self._mean(list(combinations(decoders, 2)))
         text = f"{ours:.2f} with agents, {room:.2f} between decoders"
         if seeds < SEEDS:
             return NO_POWER, f"{text}, fewer than {SEEDS} seeds of each"
@@ -172,10 +165,10 @@ class _Pairs:
 
 def _transfers(transfer: pd.DataFrame) -> tuple[str, str, str, str]:
     rows = transfer[(transfer["names"] == "second") & (transfer["level"] == "PickupLoc")]
-    parts = {kind: rows[rows["kind"] == kind] for kind in ("control", "agent", "reference")}
-    if any(part.empty for part in parts.values()):
+    parts = [rows[rows["kind"] == kind] for kind in ("control", "agent", "reference")]
+    if any(part.empty for part in parts):
         return NO_POWER, "none in this run", "none in this run", "PickupLoc is not played"
-    controls, agents, references = parts.values()
+    controls, agents, references = parts
     best = controls.sort_values("success").iloc[-1]
     ahead = references[(references["success"] > best["success"]) & (references["p"] <= ALPHA)]
     positive = f"agents that know both names {agents['success'].mean():.2f}"
@@ -193,28 +186,26 @@ def paper_measure(headline: pd.DataFrame, control: pd.DataFrame) -> list[str]:
     """What the paper's own measure (`study.headline`, `study.positive_control`) says of each claim
     of `judge`, in their order."""
     values = headline.set_index("reference")
-    models = [name for name in values.index if name in {f.label for f in FAMILIES.values()}]
-    decoders = [name for name in DECODERS if name in models]
+    decoders = [name for name in DECODERS if name in values.index]
 
     def beside(names: Sequence[str]) -> str:
-        rows = values.loc[[name for name in names if name in models]]
+        rows = values.loc[[name for name in names if name in values.index]]
         return "; ".join(f"{n} {r.value:.2f} (best control {r.value - r.gap:.2f})"
                          for n, r in rows.iterrows()) or ABSENT[1]  # fmt: skip
 
     def less(name: str) -> str:
-        others = [other for other in (*decoders, "BLIP") if other in models]
-        if name not in models or not others:
+        others = [other for other in (*decoders, "BLIP") if other in values.index]
+        if name not in values.index or not others:
             return ABSENT[1]
         return f"{values['value'][name]:.2f} against {values['value'][others].mean():.2f}"
 
-    def between(first: Sequence[str], second: Sequence[str]) -> str:
+    def between_decoders_and(names: Sequence[str]) -> str:
         a, b = control["first"], control["second"]
-        rows = control[(a.isin(first) & b.isin(second)) | (b.isin(first) & a.isin(second))]
-        if rows.empty:
-            return ABSENT[1]
-        return f"{rows['value'].mean():.2f} (best control {rows['lexical'].mean():.2f})"
+        rows = control[a.isin(decoders) & b.isin(names) | b.isin(decoders) & a.isin(names)]
+        text = f"{rows['value'].mean():.2f} (best control {rows['lexical'].mean():.2f})"
+        return text if len(rows) else ABSENT[1]
 
-    approaches = f"{values['value'][decoders].mean():.2f} with agents, between decoders "
+    ours = values["value"][decoders].mean()
     return [beside(decoders), beside(["BLIP"]), less("CLIP"), less("BERT"),
-            approaches + between(decoders, decoders), between(decoders, ["CLIP", "BLIP"]),
-            "not measured by it"]  # fmt: skip
+            f"{ours:.2f} with agents, between decoders {between_decoders_and(decoders)}",
+            between_decoders_and(["CLIP", "BLIP"]), "not measured by it"]  # fmt: skip

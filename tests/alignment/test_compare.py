@@ -118,15 +118,16 @@ def test_results_do_not_depend_on_the_run_or_its_workers(world, factors):
 
 def test_ids_are_checked(world, factors):
     ids = factors["id"].to_numpy()
-    tables = {"a": pd.DataFrame(world["bag"], index=ids), "b": (ids, world["agent"])}
+    tables = {"a": pd.DataFrame(world["bag"], index=ids), "b": world["agent"]}
     metrics = {"metrics": ["linear_cka"], **FAST}
     good = alignment.compare(tables, factors, **metrics)
     assert good["value"].iloc[0] == pytest.approx(
         alignment.linear_cka(world["bag"], world["agent"])
     )
-    for bad in (pd.DataFrame(world["bag"], index=ids[::-1]), (ids + 1, world["bag"])):
+    for bad in (ids[::-1], ids + 1):
+        other = {**tables, "a": pd.DataFrame(world["bag"], index=bad)}
         with pytest.raises(ValueError, match="a is misordered: its ids differ from factors.id"):
-            alignment.compare({**tables, "a": bad}, factors, **metrics)
+            alignment.compare(other, factors, **metrics)
     with pytest.raises(ValueError, match="no column 'id'"):
         alignment.compare(tables, factors.drop(columns="id"), **metrics)
     with pytest.raises(ValueError, match="duplicated ids"):

@@ -32,17 +32,6 @@ def test_a_left_out_level_is_nowhere_in_training(name, factors):
         assert not (columns.iloc[train] == level).any(axis=None)
 
 
-def test_verb_and_type_are_both_seen_apart(factors):
-    for train, test in make_split("verb_type", len(factors), factors).folds:
-        (verb,) = set(factors["verb"].iloc[test])
-        assert verb in set(factors["verb"].iloc[train])
-        types = factors[["type", "second_type"]].iloc[test].to_numpy()
-        (kind,) = set.intersection(*map(set, types)) - {""}
-        seen = factors.iloc[train]
-        mentions = (seen[["type", "second_type"]] == kind).any(axis=1)
-        assert mentions.any() and not (mentions & (seen["verb"] == verb)).any()
-
-
 def test_splits_refuse_what_they_cannot_do(factors):
     with pytest.raises(ValueError, match="needs the table of factors"):
         make_split("colour", 10)
