@@ -36,7 +36,7 @@ from IPython.display import HTML
 
 from paper_utils import figures
 from paper_utils.cloning import evaluation
-from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds
+from paper_utils.cloning.policy import START, Policy, cell_kinds
 from paper_utils.cloning.training import AGENT, CURVES
 from paper_utils.data import grammar, levels
 from paper_utils.run import Run
@@ -72,7 +72,7 @@ settings
 
 # %%
 torch.manual_seed(0)
-policy = Policy(Sizes.of(settings)).eval()
+policy = Policy(settings).eval()
 env = levels.make("GoToLocal")
 view = env.reset(seed=1)[0]["image"]
 cells = torch.from_numpy(cell_kinds(view)).long()  # (49,) one number per visible cell
@@ -346,18 +346,20 @@ things = film.views[..., 0] >= 4  # door, key, ball, box: (T, 7, 7)
 weight = film.attention.mean(1)  # (T, 7, 7), sums to 1 at each step
 on_things = (weight * things).sum((1, 2)).mean()
 print(f"attention on things: {on_things:.2f}; even attention would give {things.mean():.2f}")
+seen = figures.attention(film)
+titles = [f"{step}: {action}" for step, action in enumerate(film.actions)]
 moments = sorted({round(i * (len(film.actions) - 1) / 5) for i in range(6)})
 run.figure(
-    figures.attention(film, moments),
+    figures.pictures([seen[i] for i in moments], [titles[i] for i in moments], columns=6),
     "02_attention",
-    "Where the first agent looks at six moments of one episode: mean attention over its queries.",
+    f"Where the first agent looks at six moments of “{film.instruction}”: mean attention over its queries.",
 )
 
 # %% [markdown]
 # Here is the whole episode. Move the slider, or play it: do the frames find the first thing, and then the second?
 
 # %%
-HTML(figures.slider(film))
+HTML(figures.slider(seen, titles))
 
 # %% [markdown]
 # One film is an illustration, not a measurement. What we came for, the sentence embeddings of all

@@ -232,8 +232,13 @@ pair = "decoders with each other"
 ends = oriented[["first_group", "second_group"]].isin(verdicts.DECODERS).all(axis=1)
 inside = oriented[ends & (oriented["names"] == "second") & (oriented["layer"] == "last")]
 rows = pd.concat([part for part in (last, inside.assign(second_group=pair)) if len(part)])
-colours = {n: figures.tint(encoder) for n, encoder in kinds.items()}
-colours[pair] = figures.MODALITY["language"]
+colours = {
+    n: figures.MODALITY[e.modality if e.kind in figures.LEARNED else "lexical"]
+    for n, e in kinds.items()
+}
+colours |= {n: figures.TOLD for n, e in kinds.items() if e.kind == "told"} | {
+    pair: figures.MODALITY["language"]
+}
 shown = {"precision_at_k": f"precision@{k}", "colour": "colour of six", "order": "order of two"}
 chances = last.groupby("measure")["chance"].mean().to_dict()
 order = [*learners, *[pair] * bool(len(inside)), *controls]
@@ -416,9 +421,19 @@ for encoder, space in spaces.items():
         a, b = (space[row] - space.mean(0) for row in (go, pick))
         cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
         print(f"{encoder.label:20} cosine of 'go to' and 'pick up the red ball': {cosine:.2f}")
-verb = run.table(study.verb_table(spaces, table), "04_verb")
+chosen = {"all verbs": slice(None), largest: (table["verb"] == largest).to_numpy()}
+verb = pd.DataFrame([
+    {"encoder": one.label, "kind": one.kind, "seed": one.seed, "reference": other.group, "within": name,
+     "N": len(X[rows]), "linear_cka": alignment.linear_cka(X[rows], Y[rows])}
+    for one, X in spaces.items() if one.source == "cloning"
+    for other, Y in spaces.items() if study.is_reference(other)
+    for name, rows in chosen.items()
+])  # fmt: skip
+run.table(verb, "04_verb")
 verb["panel"] = verb["within"] + " (" + verb["N"].astype(str) + " instructions)"
-verb = verb.sort_values("kind", ascending=False, kind="stable")  # before training, then after
+verb = run.table(verb, "04_verb").sort_values(
+    "kind", ascending=False, kind="stable"
+)  # before training, then after
 run.figure(
     figures.points(
         verb, "reference", "linear_cka", "kind", "panel", colours=figures.PLAYER, columns=2,

@@ -63,6 +63,7 @@ run.figure(
     figures.points(
         splits[splits["encoder"].isin(order)], "reference", "value", "encoder", "split",
         chance=settings.k / len(table), limits=(-0.03, 1.03), colours=colours, label=f"precision@{settings.k}",
+        columns=3,
     ), "05_splits",
     "Precision@k under harder splits: trained agents beside what knows no meaning; means over seeds.",
 )  # fmt: skip

@@ -4,9 +4,6 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from paper_utils import run
 from paper_utils.config import Profile, ProfileError, available, parse_yaml
@@ -29,11 +26,9 @@ exit codes: 0 done, 1 a stage failed (which, why and what to do is printed), 2 b
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m paper_utils", epilog=EXAMPLES,
+    parser = argparse.ArgumentParser("python -m paper_utils", epilog=EXAMPLES,
         description="Runs the paper: its notebooks from data to alignment, resumable.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     one = commands.add_parser("run", help="run the notebooks through Papermill")
     state = commands.add_parser("status", help="show what of a run is done")
@@ -74,9 +69,9 @@ def seeds(text: str) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
+def overrides(pairs: list[str], several: bool = False) -> dict:
     """``["a.b=3"]`` -> ``{"a.b": 3}``; values are YAML, ``several`` of them between commas."""
-    found: dict[str, Any] = {}
+    found: dict = {}
     for pair in pairs:
         key, _, text = (word.strip() for word in pair.partition("="))
         if not key or not text:
@@ -85,7 +80,7 @@ def overrides(pairs: list[str], several: bool = False) -> dict[str, Any]:
             raise ProfileError(f"--set {key} is given twice")
         try:
             found[key] = parse_yaml(f"[{text}]" if several else text)
-        except yaml.YAMLError:
+        except ValueError:
             raise ProfileError(f"--set {key}: {text!r} is not a YAML value") from None
     return found
 
@@ -102,6 +97,7 @@ def _command(options: argparse.Namespace) -> int:
             print(f"{name}.ipynb differs from {name}.py; rebuild with: make notebooks")
         return 1 if stale else 0
     given = overrides(options.set, several=options.command == "batch")
+    cluster = {"compute.cluster": options.cluster} if getattr(options, "cluster", "") else {}
     if options.command == "texts":
         data = Profile.load(options.profile, given).data
         table = grammar.instructions(data.levels, second=data.second_names)
@@ -110,8 +106,7 @@ def _command(options: argparse.Namespace) -> int:
         plan = run.Plan.check(options.profile, options.seed, given, options.out)
         print("\n".join(f"{name:16} {what}" for name, what in run.status(plan)))
     elif options.command == "run":
-        given |= {"compute.cluster": options.cluster} if options.cluster else {}
-        plan = run.Plan.check(options.profile, options.seed, given, options.out)
+        plan = run.Plan.check(options.profile, options.seed, given | cluster, options.out)
         from paper_utils import report
 
         print(report.headline(run.run(plan)))
@@ -119,9 +114,8 @@ def _command(options: argparse.Namespace) -> int:
         from paper_utils import batch
 
         compute = {key: given.pop(key)[0] for key in [*given] if key.startswith("compute.")}
-        compute |= {"compute.cluster": options.cluster} if options.cluster else {}
-        numbers = seeds(options.seeds)
-        folder, plans = batch.check(options.profile, numbers, given, options.out, compute)
+        folder, plans = batch.check(options.profile, seeds(options.seeds), given, options.out,
+                                    compute | cluster)  # fmt: skip
         table, failures = batch.run(folder, plans)
         if len(table):
             print(table.round(3).to_string(index=False))

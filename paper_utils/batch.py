@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from scipy import stats
@@ -19,15 +18,11 @@ from paper_utils.store import hash_json, write_atomically
 VERDICTS = ["verdict", "verdict_gate_layer"]
 
 
-def check(
-    profile: str, seeds: list[int], choices: dict[str, list[Any]], out: str = "",
-    compute: dict[str, Any] | None = None,
-) -> tuple[Path, list[Plan]]:  # fmt: skip
+def check(profile: str, seeds: list[int], choices: dict[str, list], out: str = "",
+          compute: dict | None = None) -> tuple[Path, list[Plan]]:  # fmt: skip
     """The folder of a batch, and its runs in folders below; checked before any of them starts.
-
     ``choices``: values of each key to be tried, every one with every other.  Raises ProfileError or
-    RunError, one line, and writes nothing.
-    """
+    RunError, one line, and writes nothing."""
     name = f"{Path(profile).stem}-batch-{hash_json([seeds, choices])[:8]}"
     folder, plans = Path(out or RUNS / name).resolve(), {}
     for *values, seed in itertools.product(*choices.values(), seeds):
@@ -44,9 +39,7 @@ def check(
 
 def run(folder: Path, plans: list[Plan], say=print) -> tuple[pd.DataFrame, list[str]]:
     """Does runs side by side, one core each; returns the summary, and a line per run that failed.
-
-    Writes summary.csv with a figure, runs.csv, verdicts.csv and failures.txt into the folder.
-    """
+    Writes summary.csv with a figure, runs.csv, verdicts.csv and failures.txt into the folder."""
     say(f"{len(plans)} runs in {folder}", flush=True)
     problems = parallel.map(_process, plans, plans[0].profile.compute, "runs")
     failures = [f"{plan.folder}: {line}" for plan, line in zip(plans, problems) if line]
@@ -111,10 +104,12 @@ def _rows(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
 def count(verdicts: pd.DataFrame) -> pd.DataFrame:
     """For every claim and setting, in how many runs each verdict was given, at either layer."""
     said = verdicts.groupby(["claim", "setting"], sort=False)[VERDICTS].agg(
-        lambda each: ", ".join(f"{one} in {n} of {len(each)} runs"
-                               for one, n in each[each != ""].value_counts().items())
-    )  # fmt: skip
-    return said.reset_index()
+        lambda each: ", ".join(
+            f"{one} in {n} of {len(each)} runs"
+            for one, n in each[each != ""].value_counts().items()
+        )
+    )
+    return said.reset_index()  # fmt: skip
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,7 @@
 """Which code does a product depend on?  A hash of the modules that a function's module imports.
 
 Modules of the four rooms count, without comments, docstrings and blank lines, on every version of
-Python alike.  What cannot change a product does not: the ground floor, figures and the roof.
-"""
+Python alike.  What cannot change a product does not: the ground floor, figures and the roof."""
 
 import ast
 import hashlib

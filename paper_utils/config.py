@@ -1,8 +1,7 @@
 """A profile, validated: everything a run may depend on, and nothing else.
 
 A profile is a YAML file in ``paper_utils/profiles``, or a path to one.  Each field below is a key
-of it; ``extends: laptop`` takes the others from another profile.
-"""
+of it; ``extends: laptop`` takes the others from another profile."""
 
 import difflib
 import json
@@ -12,26 +11,23 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PROFILES = Path(__file__).parent / "profiles"
-MAX_PROFILE_BYTES = 100_000
 
 # Every random stream of the project, by name.  The first three are seeded as they were when the
 # published agents were trained, and are drawn from in different ways; the name seeds all others.
-STREAMS: dict[str, Callable[..., Any] | None] = {
+STREAMS: dict[str, Callable | None] = {
     "batches": lambda seed, epoch: [seed, epoch],
     "reference": lambda seed: seed,
     "permutations": lambda seed: [seed, 1],
-    **dict.fromkeys((
-        "agent seeds", "chosen names", "lexical", "masked words", "model seeds", "permuted pairs",
-        "points", "random player", "shuffled instructions", "subsets", "wrong instructions",
-    )),
-}  # fmt: skip
+    **dict.fromkeys(("agent seeds", "chosen names", "lexical", "masked words", "model seeds",
+                     "permuted pairs", "points", "random player", "shuffled instructions",
+                     "subsets", "wrong instructions"))}  # fmt: skip
 
 
 def generator(stream: str, *numbers: int) -> np.random.Generator:
@@ -45,10 +41,10 @@ def generator(stream: str, *numbers: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {}
+_CHECKS: dict[str, Callable] = {}
 
 
-def register(key: str, check: Callable[[Any], Any]) -> None:
+def register(key: str, check: Callable) -> None:
     """Has ``check(value)`` called on a dotted key of every profile; its ValueError is one line."""
     _CHECKS[key] = check
 
@@ -56,10 +52,8 @@ def register(key: str, check: Callable[[Any], Any]) -> None:
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 CountOrNone = Annotated[int, Field(ge=0, le=100_000_000)]
 Few = Annotated[int, Field(ge=1, le=128)]
-Folds = Annotated[int, Field(ge=2, le=100)]
 Width = Annotated[int, Field(ge=8, le=8192, multiple_of=8)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-RateOrNone = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -98,7 +92,7 @@ class Cloning(Part):
     epochs: Count  # passes over the demonstrations
     batch_episodes: Count  # episodes per optimiser step
     learning_rate: Rate  # peak of AdamW's, after warm-up and before cosine decay
-    weight_decay: RateOrNone  # AdamW's, on matrices and embeddings, not on gains or biases
+    weight_decay: Annotated[float, Field(ge=0, le=1)]  # AdamW's, on matrices and embeddings
     shuffled_epochs: Count  # passes for the control whose instructions are shuffled
     held_out: tuple[str, ...]  # phrases, as "red ball", that the held-out agent is not shown
     evaluation_episodes: Count  # fresh ones per level: trained, held-out, bilingual, expert
@@ -127,7 +121,7 @@ class Alignment(Part):
 
     k: Count  # neighbours that count in precision@k and mutual k-NN; the paper reports k = 15
     dimension: Count  # principal components before Procrustes, at most the rank
-    folds: Folds  # of the random split: each instruction is held out exactly once
+    folds: Annotated[int, Field(ge=2, le=100)]  # of the random split
     permutations: CountOrNone  # of each null; the smallest p is 1 / (permutations + 1); 0: no null
 
 
@@ -163,13 +157,10 @@ class Profile(Part):
         return self
 
     @classmethod
-    def load(
-        cls, name: str | Path, overrides: dict[str, Any] | None = None, seed: int | None = None
-    ) -> "Profile":
+    def load(cls, name: str | Path, overrides: dict | None = None,
+             seed: int | None = None) -> "Profile":  # fmt: skip
         """Reads a profile by name or path: ``Profile.load("laptop", {"cloning.epochs": 3})``.
-
-        Raises ProfileError, one line: an unknown profile or key, a value of a wrong type or range.
-        """
+        Raises ProfileError, one line: an unknown profile or key, a wrong type, out of range."""
         where, given = f"profile {name}", overrides or {}
         try:
             values = _read(name)
@@ -194,17 +185,11 @@ class Profile(Part):
             return profile
         except ProfileError:
             raise
-        except ValidationError as error:
-            problem = _first_problem(error)
-        except OSError as error:
-            problem = error.strerror or str(error)
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            problem = f"not readable as YAML: {error}"
-        except (TypeError, ValueError) as error:
-            problem = str(error)
-        raise ProfileError(f"{where}: {' '.join(problem.split())[:500]}")
+        except (OSError, TypeError, ValueError, RecursionError) as error:
+            problem = _first(error) if isinstance(error, ValidationError) else str(error)
+            raise ProfileError(f"{where}: {' '.join(problem.split())[:500]}") from None
 
-    def part(self, *keys: str) -> dict[str, Any]:
+    def part(self, *keys: str) -> dict:
         """The values under dotted ``keys``: the part of the profile that a stage reads."""
         values = self.model_dump(mode="json")
         return {key: reduce(getitem, key.split("."), values) for key in keys}
@@ -219,19 +204,21 @@ class _PlainLoader(yaml.SafeLoader):
     """Plain data alone: a SafeLoader makes no objects."""
 
 
-_PlainLoader.add_implicit_resolver(  # YAML 1.1 reads 1e-4 as a word
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+"), list("-+.0123456789")
-)
+_NUMBER = re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+")  # YAML 1.1 reads 1e-4 as a word
+_PlainLoader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 
 
-def parse_yaml(text: str) -> Any:
-    """Plain data from YAML text; no tags, and no aliases, which can explode.  Raises YAMLError."""
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-        raise yaml.YAMLError("aliases are not allowed in a profile")
-    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
+def parse_yaml(text: str):
+    """Plain data from YAML text; no tags, and no aliases, which can explode.  Raises ValueError."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("aliases are not allowed in a profile")
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"not readable as YAML: {error}") from None
 
 
-def _read(name: str | Path, extends: bool = False) -> dict[str, Any]:
+def _read(name: str | Path, extends: bool = False) -> dict:
     """The values of a profile's file, and of the one that it extends."""
     if not isinstance(name, (str, Path)) or not str(name):
         raise ProfileError(f"a profile is a name or a path, not {name!r}")
@@ -240,12 +227,10 @@ def _read(name: str | Path, extends: bool = False) -> dict[str, Any]:
         if str(name) not in available():
             raise ProfileError(f"unknown profile {str(name)!r}{hint(str(name), available())}")
         path = PROFILES / f"{name}.yaml"
-    if path.stat().st_size > MAX_PROFILE_BYTES:
-        raise ValueError(f"larger than {MAX_PROFILE_BYTES} bytes")
     values = parse_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ValueError("expected keys and values")
-    base: dict[str, Any] = {"name": path.stem}
+    base: dict = {"name": path.stem}
     if "extends" in values:
         if extends:
             raise ValueError("extends a profile that itself extends another")
@@ -267,12 +252,13 @@ def hint(word: str, known: Iterable[str]) -> str:
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first(error: ValidationError) -> str:
+    """The first problem, and how many more there are."""
     first, *others = error.errors(include_url=False)
     where = ".".join(map(str, first["loc"]))
     message = f"{where}: " * bool(where) + f"{first['msg'].removeprefix('Value error, ')}"
     if first["type"] == "extra_forbidden":
-        model: Any = Profile
+        model = Profile
         for word in first["loc"][:-1]:
             model = model.model_fields[word].annotation
         message = f"unknown key {where!r}{hint(str(first['loc'][-1]), model.model_fields)}"

@@ -12,6 +12,9 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
+from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
+from minigrid.core.grid import Grid
+from sklearn.decomposition import PCA
 
 # Colours are of Okabe and Ito, safe for colour-blind readers.
 MODALITY = {"action": "#D55E00", "language": "#0072B2", "vision-language": "#009E73",
@@ -28,7 +31,7 @@ NAMED = {"red": "#D62728", "green": "#2CA02C", "blue": "#1F77B4", "purple": "#7B
 CHANCE = {"color": "black", "linestyle": ":", "linewidth": 1}
 LEARNED = ("trained", "bilingual")  # kinds of encoders that are no controls
 PANELS = {"mutual_knn": "mutual k-NN", "linear_cka": "linear CKA", "rsa": "RSA",
-          "in_sample": "in sample", "verb_type": "verb with type"}  # fmt: skip
+          "in_sample": "in sample"}  # fmt: skip
 
 # Grids of seaborn lay themselves out, and say so.
 warnings.filterwarnings("ignore", message="The figure layout has changed to tight")
@@ -37,15 +40,7 @@ sns.set_theme(style="ticks", context="paper", font_scale=1.1, rc={
     "axes.titlesize": "medium", "axes.titlelocation": "left",
     "axes.prop_cycle": plt.cycler(color=ACCENTS), "errorbar.capsize": 2.5,
     "figure.constrained_layout.use": True, "legend.frameon": False, "pdf.fonttype": 42,
-    "svg.hashsalt": "paper",
-})  # fmt: skip
-
-
-def tint(encoder) -> str:
-    """The colour of an encoder's record: its modality's, or a control's, told or not."""
-    if encoder.kind == "told":
-        return TOLD
-    return MODALITY[encoder.modality if encoder.kind in LEARNED else "lexical"]
+    "svg.hashsalt": "paper"})  # fmt: skip
 
 
 def _panels(count: int, columns: int, width: float, height: float, **how):
@@ -124,12 +119,9 @@ def filmstrip(film) -> Figure:
 def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
     """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom): numbers
     of the array and what they mean; hidden cells are hatched, walls grey."""
-    from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
-
     figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), width_ratios=[1.15, 1, 1, 1])
     axes[0].imshow(frame, interpolation="nearest")
     axes[0].set_title("scene (agent: red; lit: its view)")
-    states = {0: "open", 1: "closed", 2: "locked"}
     for channel, (axis, title) in enumerate(zip(axes[1:], ("object", "colour", "door state"))):
         for x, y in np.ndindex(7, 7):  # the array is (x, y), as a picture is
             kind, colour = IDX_TO_OBJECT[view[x, y, 0]], IDX_TO_COLOR[view[x, y, 1]]
@@ -140,7 +132,8 @@ def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
                 edgecolor="#8A8A8A", linewidth=0.6, hatch="////" if kind == "unseen" else None,
             ))  # fmt: skip
             if thing:
-                text = (kind, colour, states[view[x, y, 2]] if kind == "door" else "–")[channel]
+                state = ("open", "closed", "locked")[view[x, y, 2]] if kind == "door" else "–"
+                text = (kind, colour, state)[channel]
                 dark = channel == 1 and colour not in ("yellow", "grey")
                 axis.text(x + 0.5, y + 0.5, f"{text}\n{view[x, y, channel]}", ha="center",
                           va="center", fontsize=7, color="white" if dark else "black")  # fmt: skip
@@ -151,36 +144,31 @@ def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
     return figure
 
 
-def look(axis, film, step: int) -> None:
-    """Where the policy looks at a step (orange frames): mean attention over queries."""
-    from minigrid.core.grid import Grid
-
-    grid, visible = Grid.decode(film.views[step])
-    picture = grid.render(16, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
-    axis.clear()
-    axis.imshow(picture, interpolation="nearest")
-    weight = film.attention[step].mean(0).T  # (y, x)
-    for (y, x), share in np.ndenumerate(weight / weight.max()):
-        axis.add_patch(plt.Rectangle((16 * x + 1, 16 * y + 1), 13, 13, fill=False, linewidth=3,
-                                     edgecolor=ACCENTS[4], alpha=share))  # fmt: skip
-    axis.set_title(f"{step}: {film.actions[step]}", fontsize=9, fontweight="normal", loc="center")
-    axis.set_axis_off()
+def attention(film) -> list[np.ndarray]:
+    """Where the policy looks at each step of a film: pictures uint8[H, W, 3] of its view, with
+    orange frames by mean attention over queries, relative to the strongest cell."""
+    size, orange, pictures = 32, (230, 159, 0), []
+    edge = np.ones((size, size))
+    edge[5:-5, 5:-5] = 0
+    for view, weight in zip(film.views, film.attention.mean(axis=1)):  # (7, 7, 3), (7, 7), (x, y)
+        grid, visible = Grid.decode(view)
+        picture = grid.render(size, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
+        share = np.kron(weight.T / weight.max(), edge)[..., None]  # (H, W, 1)
+        pictures.append((share * orange + (1 - share) * picture).astype(np.uint8))
+    return pictures
 
 
-def attention(film, steps: Sequence[int]) -> Figure:
-    """`look` at several steps, side by side."""
-    figure, axes = _panels(len(steps), len(steps), 1.9, 2.5)
-    for axis, step in zip(axes, steps):
-        look(axis, film, step)
-    figure.suptitle(f"“{film.instruction}”", fontsize=10, fontweight="bold")
-    return figure
-
-
-def slider(film) -> str:
-    """HTML: `look` at every step of an episode (at most 60), with a slider to move through it."""
+def slider(frames: Sequence[np.ndarray], titles: Sequence[str]) -> str:
+    """HTML: pictures, at most 60, with a slider to move through them."""
     figure, axis = plt.subplots(figsize=(3, 3.2))
-    steps = min(len(film.actions), 60)
-    moving = FuncAnimation(figure, lambda step: look(axis, film, step), frames=steps)
+    axis.set_axis_off()
+    picture = axis.imshow(frames[0], interpolation="nearest")
+
+    def show(step: int) -> None:
+        picture.set_data(frames[step])
+        axis.set_title(titles[step], fontsize=9, fontweight="normal", loc="center")
+
+    moving = FuncAnimation(figure, show, frames=min(len(frames), 60))
     page = moving.to_jshtml(fps=2, default_mode="once")
     plt.close(figure)
     # Its buttons need icons from elsewhere; a random name would differ in every run.
@@ -190,24 +178,18 @@ def slider(film) -> str:
 
 def _plane(space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two principal components (N, 2), jittered so that equal points show; shares of variance."""
-    from sklearn.decomposition import PCA
-
     components = PCA(2, svd_solver="full")
     points = components.fit_transform(space)
     jitter = np.random.default_rng(0).normal(size=points.shape) * np.ptp(points, axis=0) / 100
     return points + jitter, components.explained_variance_ratio_
 
 
-def _tints(labels: pd.Series, named: bool) -> dict[str, str]:
-    values = sorted(set(labels))
-    return {value: NAMED[value] for value in values} if named else dict(zip(values, ACCENTS))
-
-
 def maps(spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False) -> Figure:
     """Two principal components of each space, a point per instruction, coloured by a factor;
     ``named`` draws colours as they are called."""
     labels = labels.replace("", "(none)")
-    tints = _tints(labels, named)
+    names = sorted(set(labels))
+    tints = dict(zip(names, map(NAMED.get, names) if named else ACCENTS))
     order = np.random.default_rng(0).permutation(len(labels))  # no colour always on top
     figure, axes = _panels(len(spaces), 4, 2.8, 2.8)
     for axis, (name, space) in zip(axes, spaces.items()):
@@ -228,7 +210,7 @@ def maps(spaces: dict[str, np.ndarray], labels: pd.Series, named: bool = False) 
 
 def hover(spaces: dict[str, np.ndarray], labels: pd.Series, texts: Sequence[str]) -> str:
     """HTML: `maps` whose points show their sentences when the mouse rests on them."""
-    tints, parts = _tints(labels, named=False), []
+    tints, parts = dict(zip(sorted(set(labels)), ACCENTS)), []
     for name, space in spaces.items():
         points, _ = _plane(space)
         low, high = points.min(axis=0), points.max(axis=0)
@@ -244,7 +226,6 @@ def hover(spaces: dict[str, np.ndarray], labels: pd.Series, texts: Sequence[str]
 
 def answer(headline: pd.DataFrame, second: pd.DataFrame, k: int) -> Figure:
     """The paper's measure beside second names, a row per reference.
-
     ``headline``: `study.headline`; ``second``: columns reference, value, low, high (of agents) and
     control (the best of all controls with that reference), in second names."""
     order, action = list(headline["reference"]), MODALITY["action"]

@@ -7,44 +7,40 @@ from pathlib import Path
 from textwrap import fill
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader, select_autoescape
+from nbconvert import HTMLExporter
+from nbconvert.filters import markdown2html
 
 from paper_utils.store import MANIFEST
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Environment(loader=PackageLoader("paper_utils"), autoescape=select_autoescape())
 
 
 def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
     """``NN_name.html`` for each notebook among the files of a run, and ``index.html``: the answer
     and the verdicts first, then figures in reading order, tables, and files."""
-    from nbconvert import HTMLExporter
-    from nbconvert.filters import markdown2html
-
     # Nothing is fetched: no formulas, no widgets.
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
-    templates = _templates(autoescape=True)
     notebooks = {Path(name).stem: path for name, path in files.items() if name.endswith(".ipynb")}
     links = {"index": "report"} | {stem: stem.replace("_", " ") for stem in notebooks}
-    added, made, titles = templates.get_template("page.html").render(links=links), {}, {}
+    added, made, titles = TEMPLATES.get_template("page.html").render(links=links), {}, {}
     for stem, path in notebooks.items():
         body, _ = exporter.from_filename(str(path))
         made[f"{stem}.html"] = body.replace("</head>", added, 1).encode()
         titles[stem] = json.loads(path.read_text())["cells"][0]["source"][0].strip("# \n")
-    listed = sorted(name for name in files if name.startswith("tables/"))
-    index = templates.get_template("index.html").render(
+    index = TEMPLATES.get_template("index.html").render(
         results=results, facts=facts, titles=titles, tables=tables(results),
         answer=markdown2html(escape("\n\n".join(answer(results)))),
-        files=[*listed, "results.json", "provenance.json", MANIFEST],
-        images={Path(n).stem: n for n in files if n.endswith((".png", ".gif"))},
-    )  # fmt: skip
+        files=[*sorted(name for name in files if name.startswith("tables/")), "results.json",
+               "provenance.json", MANIFEST],
+        images={Path(n).stem: n for n in files if n.endswith((".png", ".gif"))})  # fmt: skip
     return made | {"index.html": index.encode()}
 
 
 def answer(results: dict) -> list[str]:
     """What the run found: the paragraphs of ``templates/answer.md``."""
-    rows, second, acts, verdicts = (
-        pd.DataFrame(results[name])
-        for name in ("alignment", "second_names", "transfer", "verdicts")
-    )
+    rows, second, acts, verdicts = (pd.DataFrame(results[name]) for name in (
+        "alignment", "second_names", "transfer", "verdicts"))  # fmt: skip
     second = second.query("names == 'second' and measure in ['colour', 'order']")
     learned = second["second_kind"].isin(["trained", "bilingual"])
     models = second[learned & (second["second_source"] != "cloning")]
@@ -68,36 +64,12 @@ def answer(results: dict) -> list[str]:
             acted[kind] = ", ".join(f"{rate:.0%} on {level}" for level, rate in each)
         for level, part in acts[acts["kind"] == "reference"].groupby("level"):
             compared.append((level, len(part), part["source"][part["p"] <= 0.01].tolist()))
-    text = _templates().get_template("answer.md").render(
+    text = TEMPLATES.get_template("answer.md").render(
         k=results["k"], rows=rows, layers=layers, verdicts=verdicts, best=best, acted=acted,
         chance=second["chance"][second["measure"] == "colour"], compared=compared,
-        reach=" and ".join(_span(part["value"]) for _, part in free.groupby("measure")),
-        moves=", ".join(moves), agents=acts["agents"].max(), missing=results["missing"],
-    )  # fmt: skip
+        free=[part["value"] for _, part in free.groupby("measure")], moves=", ".join(moves),
+        agents=acts["agents"].max(), missing=results["missing"])  # fmt: skip
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
-
-
-def _templates(**options):
-    from jinja2 import Environment, FileSystemLoader
-
-    found = Environment(loader=FileSystemLoader(TEMPLATES), **options)  # noqa: S701  (pages escape)
-    found.filters |= {"span": _span, "each": _each, "counts": _counts}
-    return found
-
-
-def _counts(verdicts: pd.Series) -> str:
-    return ", ".join(f"{number} {verdict}" for verdict, number in verdicts.value_counts().items())
-
-
-def _each(rows: pd.DataFrame, name: str, value: str) -> str:
-    """As "LLaMA 0.71, Qwen 0.68", or "none"."""
-    pairs = zip(rows[name], rows[value], strict=True)
-    return ", ".join(f"{one} {number:.2f}" for one, number in pairs) or "none"
-
-
-def _span(values: pd.Series) -> str:
-    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
-    return low if low == high else f"{low} to {high}"
 
 
 def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
@@ -112,10 +84,9 @@ def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
     verdicts = pd.DataFrame(results["verdicts"])
     second = pd.DataFrame(results["second_names"]).query("names == 'second' and layer == 'last'")
     second = second.pivot_table("value", "second", "measure", sort=False)
-    alignment, success = (
-        pd.DataFrame(results[name]).apply(lambda c: c.map(number) if c.dtype == float else c)
-        for name in ("alignment", "success")
-    )
+    alignment, success = (pd.DataFrame(results[name]).apply(
+        lambda c: c.map(number) if c.dtype == float else c)
+        for name in ("alignment", "success"))  # fmt: skip
     alignment["interval"] = alignment["low"] + " to " + alignment["high"]
     success["text"] = success["success"] + " (" + success["low"] + " to " + success["high"] + ")"
     success = success.pivot_table("text", "player", "level", aggfunc="first", sort=False)

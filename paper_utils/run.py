@@ -1,31 +1,32 @@
 """One run of the paper: what a notebook holds, and Papermill running the notebooks.
 
 An executed notebook is an artifact of the store, made anew where its source, the code or a
-parameter has changed.  A run's folder is assembled from these.
-"""
+parameter has changed.  A run's folder is assembled from these."""
 
 import io
 import json
 import os
 import runpy
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
+import PIL.Image
 from filelock import FileLock, Timeout
+from IPython.display import HTML, Image, Markdown, display
 
-from paper_utils import parallel, provenance
+from paper_utils import parallel, store
+from paper_utils.code import ROOT
 from paper_utils.config import Compute, Profile
-from paper_utils.store import MANIFEST, Stage, Store, damage, files_of, hash_file, hash_json
+from paper_utils.store import MANIFEST, Stage, Store, damage, write_atomically
 
-# isort: split
-from paper_utils.store import json_bytes, mirror, write_atomically, write_json
-
-ROOT = provenance.ROOT
 NOTEBOOKS, RUNS, RELEASE = ROOT / "notebooks", ROOT / "runs", ROOT / "artifacts" / "release"
 LOCK, KERNEL = "run.lock", "python3"
 SIDE_BY_SIDE = 2  # notebooks: while one draws, the other trains
@@ -57,33 +58,31 @@ class Run:
     store: Store
     missing: dict[str, str] = field(default_factory=dict)
     """Encoders that this run has to do without, and why; every table says so."""
-    used: dict[str, dict[str, Any]] = field(default_factory=dict)
-    results: dict[str, Any] = field(default_factory=dict)
+    used: dict[str, dict] = field(default_factory=dict)
+    results: dict = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def start(
-        cls, notebook: str, profile: str, seed: int = 0,
-        overrides: dict[str, Any] | None = None, out: str = "",
-    ) -> "Run":  # fmt: skip
+    def start(cls, notebook: str, profile: str, seed: int = 0, overrides: dict | None = None,
+              out: str = "") -> "Run":  # fmt: skip
         """Validates a notebook's parameters.  Raises ProfileError, one line, on a bad one."""
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         parallel.one_thread()  # what is worth more than one is spread over workers
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}").resolve()
         return cls(notebook, loaded, folder, store_of(loaded))
 
-    def get(self, stage: Stage, **parameters: Any) -> Any:
+    def get(self, stage: Stage, **parameters):
         """Loads a stage's product, or makes it first: the one line of train-or-load."""
         return self.get_many(stage, [parameters])[0]
 
-    def get_many(self, stage: Stage, each: Sequence[dict[str, Any]]) -> list[Any]:
+    def get_many(self, stage: Stage, each: Sequence[dict]) -> list:
         """Like `get` for several parameters; what is missing is made side by side."""
         products = self.store.get_many(stage, self.profile, each)
         for parameters in each:
             self._note(stage, parameters)
         return products
 
-    def _note(self, stage: Stage, parameters: dict[str, Any]) -> None:
+    def _note(self, stage: Stage, parameters: dict) -> None:
         """Remembers an artifact that is used, and what it was made from."""
         name = stage.label(parameters)
         made = self.store.manifest(stage, self.profile, **parameters)
@@ -93,68 +92,59 @@ class Run:
             for needed, chosen in stage.needs(self.profile, **parameters):
                 self._note(needed, chosen)
 
-    def figure(self, figure: Any, name: str, caption: str) -> None:
+    def figure(self, figure, name: str, caption: str) -> None:
         """Saves a figure as PDF and PNG, the same bytes each time; shows it and its caption."""
-        import matplotlib.pyplot as plt
-        from IPython.display import Image
+        from matplotlib import pyplot
 
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", dpi=160)
             write_atomically(self.folder / "figures" / f"{name}.{kind}", buffer.getvalue())
-        plt.close(figure)
+        pyplot.close(figure)
         self.captions[name] = caption
-        _show(Image(buffer.getvalue(), width=int(figure.get_figwidth() * 100)), caption)
+        shown = Image(buffer.getvalue(), width=int(figure.get_figwidth() * 100))
+        display(shown, Markdown(f"*{caption}*"))
 
-    def animation(self, frames: Sequence[Any], name: str, caption: str) -> None:
+    def animation(self, frames: Sequence, name: str, caption: str) -> None:
         """Saves frames (uint8[H, W, 3]) as a GIF that plays for ever, and shows it."""
-        from IPython.display import HTML
-        from PIL import Image
-
-        first, *others = (Image.fromarray(frame).quantize(64) for frame in frames)
+        first, *others = (PIL.Image.fromarray(frame).quantize(64) for frame in frames)
         lasting, buffer = [500] * len(others) + [2000], io.BytesIO()  # milliseconds
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=lasting, loop=0)
         write_atomically(self.folder / "figures" / f"{name}.gif", buffer.getvalue())
         self.captions[name] = caption
         data = b64encode(buffer.getvalue()).decode()
-        _show(HTML(f'<img alt="{caption}" src="data:image/gif;base64,{data}">'), caption)
+        shown = HTML(f'<img alt="{caption}" src="data:image/gif;base64,{data}">')
+        display(shown, Markdown(f"*{caption}*"))
 
-    def table(self, table: Any, name: str) -> Any:
+    def table(self, table, name: str):
         """Saves a table as CSV and gives it back to be shown."""
         write_atomically(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
         if self.missing:
             print(f"without {', '.join(self.missing)}, which could not be had here")
         return table
 
-    def check(self, answers: dict[int, Any]) -> None:
+    def check(self, answers: dict) -> None:
         """Tells which answers to the exercises are right (``notebooks/exercises.py``)."""
         runpy.run_path(str(NOTEBOOKS / "exercises.py"))["check"](self, answers)
 
-    def record(self, **results: Any) -> None:
+    def record(self, **results) -> None:
         """Adds plain data, or a table as rows, to this notebook's part of results.json."""
         for name, value in results.items():
             if hasattr(value, "to_json"):
                 value = json.loads(value.to_json(orient="records", double_precision=12))
             self.results[name] = value
 
-    def finish(self) -> Any:
+    def finish(self):
         """Writes this notebook's part of the results; returns a table of what it used."""
-        import pandas as pd
-
         parallel.rest()
         results = {"missing": self.missing, **self.results}
         part = {"results": results, "artifacts": self.used, "captions": self.captions}
-        write_json(self.folder / "parts" / f"{self.notebook}.json", part)
+        path = self.folder / "parts" / f"{self.notebook}.json"
+        write_atomically(path, store.json_bytes(part))
         profile = f"{self.profile.name}, seed {self.profile.seed}"
-        facts = {**provenance.versions(), "profile": profile}
+        facts = {**store.versions(), "profile": profile}
         facts |= {name: f"key {entry['key'][:16]}" for name, entry in self.used.items()}
         return pd.DataFrame(facts.items(), columns=["what", "which"]).set_index("what")
-
-
-def _show(picture: Any, caption: str) -> None:
-    from IPython.display import Markdown, display
-
-    display(picture, Markdown(f"*{caption}*"))
 
 
 @dataclass(frozen=True)
@@ -163,17 +153,16 @@ class Plan:
 
     profile: Profile
     folder: Path
-    arguments: dict[str, Any]
+    arguments: dict
     """What the notebooks are given: profile (name or path), seed, overrides but for compute."""
 
     @classmethod
-    def check(
-        cls, profile: str, seed: int = 0, overrides: dict[str, Any] | None = None, out: str = ""
-    ) -> "Plan":
+    def check(cls, profile: str, seed: int = 0, overrides: dict | None = None,
+              out: str = "") -> "Plan":  # fmt: skip
         """Raises ProfileError or RunError, one line, and writes nothing."""
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         changed = {k: v for k, v in (overrides or {}).items() if k.split(".")[0] != "compute"}
-        suffix = f"-{hash_json(json.dumps(changed))[:8]}" if changed else ""  # order counts
+        suffix = f"-{store.hash_json(json.dumps(changed))[:8]}" if changed else ""  # order counts
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}{suffix}").resolve()
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is not a folder", usage=True)
@@ -188,7 +177,7 @@ class Plan:
         profile = str(Path(profile).resolve()) if Path(profile).suffix else profile
         return cls(loaded, folder, {"profile": profile, "seed": seed, "overrides": changed})
 
-    def notebooks(self) -> list[dict[str, Any]]:
+    def notebooks(self) -> list[dict]:
         """The parameters of each notebook's artifact: its name, and what it is made from."""
         from paper_utils.encoders import registry
 
@@ -200,12 +189,13 @@ class Plan:
             "arguments": self.arguments | {"profile": Path(self.arguments["profile"]).name},
             # As text: levels in their order.
             "profile": {"json": self.profile.model_dump_json(exclude={"compute"})},
-            "code": {"/".join(path.parts[-2:]): hash_file(path) for path in code},
-            "versions": provenance.versions(),
+            "code": {"/".join(path.parts[-2:]): store.hash_file(path) for path in code},
+            "versions": store.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
         }
-        hashes = {source.stem: {"source": {"sha256": hash_file(source)}} for source in sources()}
-        return [{"name": name, "made_from": one | made_from} for name, one in hashes.items()]
+        hashes = {source.stem: store.hash_file(source) for source in sources()}
+        return [{"name": name, "made_from": made_from | {"source": {"sha256": digest}}}
+                for name, digest in hashes.items()]  # fmt: skip
 
 
 def sources() -> list[Path]:
@@ -216,7 +206,7 @@ def sources() -> list[Path]:
     return found
 
 
-def _make(profile: Profile, folder: Path, name: str, made_from: dict[str, Any]) -> None:
+def _make(profile: Profile, folder: Path, name: str, made_from: dict) -> None:
     """Executes a notebook with the profile as it was read, which it shows as it was asked for."""
     began, as_read = time.monotonic(), folder / "profile.json"
     print(f"{name} ...", flush=True)
@@ -236,10 +226,8 @@ NOTEBOOK = Stage(name="notebook", make=_make, load=Path, fans_out=True)
 
 def execute(source: Path, folder: Path, given: dict | None = None, shown: dict | None = None):
     """Executes a source through Papermill in ``folder``, where the executed notebook appears.
-
     ``shown``: the parameters that it shows in place of those ``given``, which hold paths of this
-    machine.  Raises RunError, which holds the notebook as far as it came.
-    """
+    machine.  Raises RunError, which holds the notebook as far as it came."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
@@ -269,7 +257,7 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
 
 
 def read(source: Path):
-    """A notebook from its source, with cell ids that depend only on its order."""
+    """A notebook, from its source say, with cell ids that depend only on its order."""
     import jupytext
 
     notebook = jupytext.read(source)
@@ -280,7 +268,7 @@ def read(source: Path):
     return notebook
 
 
-def _tidy(path: Path, shown: dict[str, Any] | None) -> str:
+def _tidy(path: Path, shown: dict | None) -> str:
     """The text of an executed notebook without times, machine and Papermill's own metadata."""
     import nbformat
 
@@ -303,19 +291,19 @@ def run(plan: Plan) -> Path:
     other, it waits for in the store.
 
     Returns the folder.  Raises RunError naming the notebook and the error of the first cell that
-    failed; the notebook, executed up to there, is in the folder as ``NN_name.failed.ipynb``.
-    """
+    failed; the notebook, executed up to there, is in the folder as ``NN_name.failed.ipynb``."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(plan.folder / LOCK, timeout=0).acquire()
     except Timeout:
         raise RunError(f"another run is writing to {plan.folder}") from None
     with lock:
-        store, each = store_of(plan.profile), plan.notebooks()
-        waiting = sum(damage(store.path(NOTEBOOK, plan.profile, **one)) is not None for one in each)
+        artifacts, each = store_of(plan.profile), plan.notebooks()
+        places = [artifacts.path(NOTEBOOK, plan.profile, **one) for one in each]
+        waiting = len([path for path in places if damage(path)])
         workers, large = plan.profile.compute.workers, plan.profile.encoders.checkpoints
         count = 1 if large else min(SIDE_BY_SIDE, max(1, waiting), workers or parallel.cpu_count())
-        execute_one = partial(store.paths, NOTEBOOK, plan.profile)
+        execute_one = partial(artifacts.paths, NOTEBOOK, plan.profile)
         try:
             paths = parallel.map(execute_one, [[one] for one in each], Compute(workers=count))
             parallel.rest()
@@ -327,7 +315,7 @@ def run(plan: Plan) -> Path:
             raise
         if waiting or not (plan.folder / MANIFEST).exists() or verify(plan.folder):
             parts = {one["name"]: path for one, (path,) in zip(each, paths)}
-            mirror(_assemble(plan, parts), plan.folder, keep=[LOCK])
+            store.mirror(_assemble(plan, parts), plan.folder, keep=[LOCK])
         else:
             print("nothing to do: the run is complete and nothing has changed")
     return plan.folder
@@ -345,20 +333,33 @@ def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]
         results |= part["results"] | {"missing": results["missing"] | part["results"]["missing"]}
         results["captions"] |= part["captions"]
         artifacts |= part["artifacts"]
-        shown = (file for file in files_of(folder) if not file.startswith("parts/"))
+        shown = (file for file in store.files_of(folder) if not file.startswith("parts/"))
         files |= {file: folder / file for file in shown}
     seconds = results["wall_seconds"]  # as measured when each artifact was made
     for entry in artifacts.values():
         seconds[entry["stage"]] = round(seconds.get(entry["stage"], 0) + entry["wall_seconds"], 2)
-    facts = provenance.record(plan.profile)
-    files |= {
-        "results.json": json_bytes(results),
-        "provenance.json": json.dumps(facts, indent=1).encode(),
-    }  # keys in their order
+    facts = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "code": commit(), "versions": store.versions(), "host": store.host(),
+        "profile": plan.profile.model_dump(mode="json")}  # fmt: skip
+    files["results.json"] = store.json_bytes(results)
+    files["provenance.json"] = json.dumps(facts, indent=1).encode()  # keys in their order
     files |= report.pages(files, results, facts)
-    hashes = {name: hash_file(content) for name, content in files.items()}
-    manifest = json_bytes({"files": hashes, "artifacts": artifacts})
+    hashes = {name: store.hash_file(content) for name, content in files.items()}
+    manifest = store.json_bytes({"files": hashes, "artifacts": artifacts})
     return {MANIFEST: manifest, **files}  # first: it marks the folder as ours
+
+
+def commit() -> dict:
+    """Git commit of the code and whether the work tree differs from it; empty outside a clone."""
+    git, options = ["git", "-C", str(ROOT)], {"stderr": subprocess.DEVNULL, "timeout": 10}
+    try:
+        head = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, **options)
+        changes = subprocess.check_output([*git, "status", "-s"], **options)
+        return {"commit": head.strip(), "dirty": bool(changes)}
+    except (OSError, subprocess.SubprocessError):
+        return {}
 
 
 def verify(folder: Path) -> list[str]:
@@ -368,33 +369,31 @@ def verify(folder: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         line = f"{folder} is not a finished run: no readable {MANIFEST}"
         raise RunError(line, usage=True) from None
-    found = {name: entry["sha256"] for name, entry in files_of(folder).items()}
+    found = {name: entry["sha256"] for name, entry in store.files_of(folder).items()}
     return [f"{name}: {'does not match its hash' if name in found else 'missing'}"
             for name, sha256 in expected if name not in found or found[name] != sha256]  # fmt: skip
 
 
 def status(plan: Plan) -> list[tuple[str, str]]:
     """Per notebook: done (and how long it took), or waiting."""
-    store, each = store_of(plan.profile), plan.notebooks()
-    made = [store.manifest(NOTEBOOK, plan.profile, **parameters) for parameters in each]
+    artifacts, each = store_of(plan.profile), plan.notebooks()
+    made = [artifacts.manifest(NOTEBOOK, plan.profile, **parameters) for parameters in each]
     said = [f"done in {one['wall_seconds']:.0f} s" if one else "waiting" for one in made]
     return [(parameters["name"], text) for parameters, text in zip(each, said)]
 
 
 def build(check: bool = False) -> list[str]:
     """Executes each notebook beside its source; with ``check``, only names those that differ."""
-    import nbformat
-
     stale = []
     for source in sources():
         built = source.with_suffix(".ipynb")
         if not check:
             execute(source, NOTEBOOKS)
-        elif not built.exists() or _cells(read(source)) != _cells(nbformat.read(built, 4)):
+        elif not built.exists() or _cells(read(source)) != _cells(read(built)):
             stale.append(source.stem)
     return stale
 
 
 def _cells(notebook) -> list[tuple]:
     """What an executed notebook has in common with its source."""
-    return [(c.cell_type, c.source, c.get("id"), c.metadata.get("tags")) for c in notebook.cells]
+    return [(c.cell_type, c.source, c.metadata.get("tags")) for c in notebook.cells]

@@ -1,33 +1,35 @@
 """The store: every product of a stage is a folder with a name, a hash and a manifest.
 
 An artifact's key is the SHA-256 of what it is made from (`Stage.recipe`).  A folder appears under
-its key when it is complete; its hashes are checked before it is used.
-"""
+its key when it is complete; its hashes are checked before it is used."""
 
 import gzip
 import hashlib
 import io
 import json
 import os
+import platform
 import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib import metadata
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from filelock import AcquireReturnProxy, FileLock
 
-from paper_utils import parallel, provenance
+from paper_utils import parallel
 from paper_utils.code import fingerprint
 from paper_utils.config import Compute, Profile
 
 MANIFEST = "manifest.json"
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "minigrid", "gymnasium",
+            "transformers", "tokenizers", "papermill", "jupytext")  # fmt: skip
 QUICK = 600.0  # seconds; a published artifact of other code that took longer is not made unasked
 
 
@@ -43,19 +45,18 @@ class Stage:
     turns them into an object.  ``reads`` are the keys of the profile that matter, and
     ``needs(profile, **parameters)`` lists the inputs as (stage, parameters).  A resumable stage
     finds in ``folder`` what an interrupted run left there; one that fans out is made in this
-    process, because it spreads its own work.  Those of the highest ``cost`` are begun first.
-    """
+    process, because it spreads its own work.  Those of the highest ``cost`` are begun first."""
 
     name: str
     make: Callable[..., None]
-    load: Callable[[Path], Any]
+    load: Callable
     reads: tuple[str, ...] = ()
-    needs: Callable[..., list[tuple["Stage", dict[str, Any]]]] = lambda profile, **parameters: []
+    needs: Callable[..., list[tuple["Stage", dict]]] = lambda profile, **parameters: []
     resumable: bool = False
     fans_out: bool = False
     cost: Callable[..., float] = lambda **parameters: 0.0
 
-    def recipe(self, profile: Profile, parameters: dict[str, Any]) -> dict[str, Any]:
+    def recipe(self, profile: Profile, parameters: dict) -> dict:
         """Everything that the artifact depends on."""
         needed = self.needs(profile, **parameters)
         part = profile.part(*self.reads).items()
@@ -68,11 +69,11 @@ class Stage:
             "inputs": [stage.key(profile, chosen) for stage, chosen in needed],
         }
 
-    def key(self, profile: Profile, parameters: dict[str, Any]) -> str:
+    def key(self, profile: Profile, parameters: dict) -> str:
         """SHA-256 (hex) of the recipe."""
         return hash_json(self.recipe(profile, parameters))
 
-    def label(self, parameters: dict[str, Any]) -> str:
+    def label(self, parameters: dict) -> str:
         """A folder's name for people: the stage and the plain values of its parameters."""
         values = [v.values() if isinstance(v, dict) else [v] for v in parameters.values()]
         plain = [str(v) for v in chain(*values) if isinstance(v, (str, int)) and v != ""]
@@ -89,20 +90,19 @@ class Store:
     """A read-only store that is asked first; what is damaged there is refused, not remade."""
     compute: Compute | None = None
 
-    def path(self, stage: Stage, profile: Profile, root: Path | None = None, **parameters) -> Path:
+    def path(self, stage: Stage, profile: Profile, **parameters) -> Path:
         """Where the artifact lies, or will lie."""
-        place = (root or self.root) / stage.label(parameters)
-        return place / stage.key(profile, parameters)[:20]
+        return self._places(stage, profile, parameters)[-1]
 
-    def get(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:
+    def get(self, stage: Stage, profile: Profile, **parameters):
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
         return self.get_many(stage, profile, [parameters])[0]
 
-    def get_many(self, stage: Stage, profile: Profile, each: Sequence[dict[str, Any]]) -> list[Any]:
+    def get_many(self, stage: Stage, profile: Profile, each: Sequence[dict]) -> list:
         """Like `get` for several parameters, made side by side, one thread each."""
         return [stage.load(path) for path in self.paths(stage, profile, each)]
 
-    def paths(self, stage: Stage, profile: Profile, each: Sequence[dict[str, Any]]) -> list[Path]:
+    def paths(self, stage: Stage, profile: Profile, each: Sequence[dict]) -> list[Path]:
         """Checked folders of several artifacts of a stage, made first where they are missing."""
         found = [self._find(stage, profile, parameters) for parameters in each]
         missing = [parameters for parameters, path in zip(each, found) if path is None]
@@ -124,17 +124,17 @@ class Store:
             parallel.map(partial(self.make, stage, profile), missing, self.compute, stage.name)
         return [self._find(stage, profile, parameters) for parameters in each]
 
-    def _places(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> list[Path]:
+    def _places(self, stage: Stage, profile: Profile, parameters: dict) -> list[Path]:
         """Where an artifact may be: what is published comes first."""
-        roots = filter(None, (self.published, self.root))
-        return [self.path(stage, profile, root, **parameters) for root in roots]
+        place = Path(stage.label(parameters), stage.key(profile, parameters)[:20])
+        return [root / place for root in (self.published, self.root) if root]
 
-    def manifest(self, stage: Stage, profile: Profile, **parameters: Any) -> dict[str, Any] | None:
+    def manifest(self, stage: Stage, profile: Profile, **parameters) -> dict | None:
         """The manifest (recipe, hashes, wall time, versions, host), if there is one."""
         files = [path / MANIFEST for path in self._places(stage, profile, parameters)]
         return next((json.loads(file.read_text()) for file in files if file.is_file()), None)
 
-    def _find(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> Path | None:
+    def _find(self, stage: Stage, profile: Profile, parameters: dict) -> Path | None:
         for path in filter(Path.exists, self._places(stage, profile, parameters)):
             if (problem := damage(path)) is None:
                 return path
@@ -160,10 +160,9 @@ class Store:
             said = f"published artifact {folder.parent.name} was made by other code"
             seconds = made["wall_seconds"]
             if seconds > QUICK:
-                raise ArtifactError(
-                    f"{said}; restore the code (git stash, git checkout), or make everything here "
-                    f"with compute.published=false (this one takes about {seconds / 60:.0f} min)"
-                )
+                said += "; restore the code (git stash, git checkout), or make everything here with"
+                minutes = f"this one takes about {seconds / 60:.0f} min"
+                raise ArtifactError(f"{said} compute.published=false ({minutes})")
             print(f"{said}; making it here (about {max(1, seconds):.0f} s)")
 
     def _lock(self, final: Path) -> AcquireReturnProxy:
@@ -175,7 +174,7 @@ class Store:
             line = f"cannot write to the store {self.root}: {error.strerror}"
             raise ArtifactError(line) from None
 
-    def remake(self, stage: Stage, profile: Profile, **parameters: Any) -> Any:
+    def remake(self, stage: Stage, profile: Profile, **parameters):
         """Makes an artifact again and loads it, from inputs as they are, and keeps nothing."""
         with TemporaryDirectory() as folder:
             self._write(stage, profile, parameters, Path(folder))
@@ -189,7 +188,7 @@ class Store:
         stage.make(profile, folder, *inputs, **parameters)
         return round(time.monotonic() - started, 2)
 
-    def make(self, stage: Stage, profile: Profile, parameters: dict[str, Any]) -> None:
+    def make(self, stage: Stage, profile: Profile, parameters: dict) -> None:
         """Makes one artifact in this process.  Two runs that want the same one take turns."""
         final = self.path(stage, profile, **parameters)
         with self._lock(final), ExitStack() as unfinished:
@@ -204,17 +203,28 @@ class Store:
                 path.unlink()  # half-written by a run that was killed
             seconds = self._write(stage, profile, parameters, beside)
             recipe = stage.recipe(profile, parameters)
-            write_json(beside / MANIFEST, {
+            write_atomically(beside / MANIFEST, json_bytes({
                 "recipe": recipe, "key": hash_json(recipe), "wall_seconds": seconds,
-                "files": files_of(beside), "versions": provenance.versions(),
-                "host": provenance.host(),
-            })  # fmt: skip
+                "files": files_of(beside), "versions": versions(), "host": host(),
+            }))  # fmt: skip
             sync(*beside.rglob("*"), beside)
             os.replace(beside, final)
             sync(final.parent)
 
 
-def hash_json(value: Any) -> str:
+@cache
+def versions() -> dict[str, str]:
+    """Version of Python and of each package that can change a number."""
+    found = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def host() -> dict:
+    """What the machine is, without naming it."""
+    return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
+
+
+def hash_json(value) -> str:
     """SHA-256 (hex) of plain data, independent of the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -239,31 +249,19 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def json_bytes(value: Any) -> bytes:
+def json_bytes(value) -> bytes:
     """Plain data as JSON with sorted keys and a final newline; ValueError if there is a NaN."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes plain data atomically, as `json_bytes`."""
-    write_atomically(path, json_bytes(value))
-
-
-def compressed(text: str) -> bytes:
-    """gzip without a time stamp, so that equal texts give equal bytes."""
-    return gzip.compress(text.encode(), mtime=0)
-
-
-def write_table(path: Path, table: Any) -> None:
-    """A pandas table as ``.csv.gz``, which ``pandas.read_csv`` opens."""
-    write_atomically(path, compressed(table.to_csv(index=False)))
+def write_table(path: Path, table) -> None:
+    """A pandas table as ``.csv.gz``, for ``pandas.read_csv``; equal tables give equal bytes."""
+    write_atomically(path, gzip.compress(table.to_csv(index=False).encode(), mtime=0))
 
 
 def mirror(wanted: Mapping[str, Path | bytes], folder: Path, keep: Sequence[str] = ()) -> None:
     """Makes a folder hold exactly ``wanted`` (relative name -> a file, or its bytes) and ``keep``.
-
-    Each file appears whole; equal ones are left alone; what does not belong is removed at last.
-    """
+    Each file appears whole; equal ones are left alone; what does not belong is removed at last."""
     for name, content in wanted.items():
         data, path = content if isinstance(content, bytes) else content.read_bytes(), folder / name
         if not path.is_file() or path.read_bytes() != data:
@@ -275,7 +273,7 @@ def mirror(wanted: Mapping[str, Path | bytes], folder: Path, keep: Sequence[str]
             path.unlink()
 
 
-def files_of(folder: Path) -> dict[str, dict[str, Any]]:
+def files_of(folder: Path) -> dict[str, dict]:
     """Relative name -> size and SHA-256 of every file below ``folder``, the manifest excepted."""
     files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
     files.pop(MANIFEST, None)

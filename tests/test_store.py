@@ -219,7 +219,7 @@ class Crashing:
 
 
 def _many(profile, folder, **_):
-    stores.write_json(folder / "a.json", {"a": 1})
+    stores.write_atomically(folder / "a.json", stores.json_bytes({"a": 1}))
     stores.write_atomically(folder / "below" / "b.txt", "b" * 10_000)
 
 

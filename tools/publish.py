@@ -1,13 +1,12 @@
 """For maintainers: runs the release profile from nothing, and publishes all of it.
 
 python tools/publish.py           runs (hours; resumes), then publishes
-python tools/publish.py readme    writes the README's tables from the files in figures/
-"""
+python tools/publish.py readme    writes the README's tables from the files in figures/"""
 
 import json
+import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from jinja2 import Template
@@ -26,7 +25,7 @@ PARTS = {"demonstrations": {"split": "validation"}, "stories": {"names": "mentio
          "reference": {"kind": "trained", "seed": 0}}  # fmt: skip
 
 
-def published(stage: str, parameters: dict[str, Any]) -> bool:
+def published(stage: str, parameters: dict) -> bool:
     """Whether an artifact is published: all that a notebook loads and that takes time to make."""
     if stage == "embedding":
         who = parameters["encoder"]
@@ -49,7 +48,6 @@ def make() -> int:
     shown = {path.name: path for path in (folder / "figures").iterdir()}
     kept = [SEEDS.name, SPEED.name]
     mirror({**shown, "results.json": folder / "results.json"}, FIGURES, keep=kept)
-    write_readme()
     run.build()
     return size
 
@@ -73,13 +71,8 @@ def gather(folder: Path, store: Path) -> int:
     return size
 
 
-def write_readme() -> None:
-    """Puts the numbers of ``figures/results.json`` into the README."""
-    write_atomically(README, with_results(README.read_text(encoding="utf-8")))
-
-
-def with_results(readme: str) -> str:
-    """The text of the README with the numbers of a run between its markers."""
+def readme() -> str:
+    """The README with the numbers of ``figures/results.json`` between its markers."""
     results = json.loads((FIGURES / "results.json").read_text())
     columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
     seeds = pd.read_csv(SEEDS, keep_default_na=False).rename(columns=columns)
@@ -88,17 +81,15 @@ def with_results(readme: str) -> str:
         results=results, answer=report.answer(results), seeds=seeds,
         tables=[(title, table.drop(columns="because", errors="ignore"))
                 for title, table in report.tables(results)],
-        speed=json.loads(SPEED.read_text()).values(),
-    )  # fmt: skip
-    before, after = readme.split(BEGIN)[0], readme.split(END)[1]
+        speed=json.loads(SPEED.read_text()).values())  # fmt: skip
+    before, _, after = re.split(f"{BEGIN}|{END}", README.read_text(encoding="utf-8"))
     return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 if __name__ == "__main__":
     try:
-        if sys.argv[1:] == ["readme"]:
-            write_readme()
-        else:
+        if sys.argv[1:] != ["readme"]:
             print(f"{make() / 1e6:.1f} MB in artifacts/release")
+        write_atomically(README, readme())
     except run.RunError as error:
         sys.exit(f"error: {error}")

@@ -210,5 +210,5 @@ def test_the_readme_shows_the_published_results():
     import publish
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert publish.with_results(readme) == readme
+    assert publish.readme() == readme
     assert "make paper" in readme and "make test" in readme
