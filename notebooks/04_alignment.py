@@ -232,13 +232,10 @@ pair = "decoders with each other"
 ends = oriented[["first_group", "second_group"]].isin(verdicts.DECODERS).all(axis=1)
 inside = oriented[ends & (oriented["names"] == "second") & (oriented["layer"] == "last")]
 rows = pd.concat([part for part in (last, inside.assign(second_group=pair)) if len(part)])
-colours = {
-    n: figures.MODALITY[e.modality if e.kind in figures.LEARNED else "lexical"]
-    for n, e in kinds.items()
-}
-colours |= {n: figures.TOLD for n, e in kinds.items() if e.kind == "told"} | {
-    pair: figures.MODALITY["language"]
-}
+colours = {pair: figures.MODALITY["language"]}
+for n, e in kinds.items():
+    learned = e.modality if e.kind in figures.LEARNED else "lexical"
+    colours[n] = figures.TOLD if e.kind == "told" else figures.MODALITY[learned]
 shown = {"precision_at_k": f"precision@{k}", "colour": "colour of six", "order": "order of two"}
 chances = last.groupby("measure")["chance"].mean().to_dict()
 order = [*learners, *[pair] * bool(len(inside)), *controls]
@@ -431,9 +428,7 @@ verb = pd.DataFrame([
 ])  # fmt: skip
 run.table(verb, "04_verb")
 verb["panel"] = verb["within"] + " (" + verb["N"].astype(str) + " instructions)"
-verb = run.table(verb, "04_verb").sort_values(
-    "kind", ascending=False, kind="stable"
-)  # before training, then after
+verb = verb.sort_values("kind", ascending=False, kind="stable")  # before training, then after
 run.figure(
     figures.points(
         verb, "reference", "linear_cka", "kind", "panel", colours=figures.PLAYER, columns=2,

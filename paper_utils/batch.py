@@ -103,13 +103,12 @@ def _rows(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def count(verdicts: pd.DataFrame) -> pd.DataFrame:
     """For every claim and setting, in how many runs each verdict was given, at either layer."""
-    said = verdicts.groupby(["claim", "setting"], sort=False)[VERDICTS].agg(
-        lambda each: ", ".join(
-            f"{one} in {n} of {len(each)} runs"
-            for one, n in each[each != ""].value_counts().items()
-        )
-    )
-    return said.reset_index()  # fmt: skip
+
+    def said(each: pd.Series) -> str:
+        counts = each[each != ""].value_counts().items()
+        return ", ".join(f"{verdict} in {n} of {len(each)} runs" for verdict, n in counts)
+
+    return verdicts.groupby(["claim", "setting"], sort=False)[VERDICTS].agg(said).reset_index()
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:

@@ -186,7 +186,8 @@ class Profile(Part):
         except ProfileError:
             raise
         except (OSError, TypeError, ValueError, RecursionError) as error:
-            problem = _first(error) if isinstance(error, ValidationError) else str(error)
+            known = isinstance(error, ValidationError)
+            problem = _first(error) if known else str(getattr(error, "strerror", error))
             raise ProfileError(f"{where}: {' '.join(problem.split())[:500]}") from None
 
     def part(self, *keys: str) -> dict:

@@ -61,7 +61,6 @@ def points(
     size: tuple[float, float] = (2.9, 2.7),
 ) -> Figure:  # fmt: skip
     """Values by category ``of``, a row each, a colour per ``hue``, a panel per ``panel``.
-
     Intervals are drawn where the table has them (low, high); else several values are small dots,
     and their mean is a large one.  ``order``: of the rows, in all panels; ``chance``: dotted, one
     or by panel; ``label``: what the values are."""

@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from concurrent.futures import as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import ExitStack
 from functools import partial
 
@@ -21,7 +21,7 @@ from tqdm import std
 from paper_utils.config import Compute
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-LOST = ("TerminatedWorkerError", "BrokenProcessPool", "KilledWorker")  # of joblib and of Dask
+LOST = ("KilledWorker", "FutureCancelledError")  # of Dask: the workers of a task, the scheduler
 POOL = []  # of idle or busy workers, if there are any
 ONE_TASK = threading.RLock()  # a task may map within itself
 BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
@@ -47,8 +47,8 @@ def device(wanted: str) -> str:
     """``auto`` is a GPU where there is one.  RuntimeError, one line, if the device is missing."""
     import torch
 
-    there = torch.accelerator.is_available()
-    found = torch.accelerator.current_accelerator().type if there else "cpu"
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found = next((name for name, there in present.items() if there), "cpu")
     if wanted not in ("auto", "cpu", found):
         raise RuntimeError(f"device {wanted!r} is not available here; use device=auto or cpu")
     return found if wanted == "auto" else wanted
@@ -116,17 +116,23 @@ def map(function: Callable, tasks: Iterable, compute: Compute | None = None,
                 bar.update(1)
             return results
         if compute.cluster:
-            workers = ending.enter_context(_client(compute.cluster)).get_executor(pure=False)
+            client = ending.enter_context(_client(compute.cluster))
+            ended = sys.modules["distributed"].as_completed
+            futures = {f: number for number, f in enumerate(client.map(each, tasks, pure=False))}
         else:
-            follow = {"initializer": _follow, "initargs": (os.getpid(),)}
+            follow, ended = {"initializer": _follow, "initargs": (os.getpid(),)}, as_completed
             workers = get_reusable_executor(count, timeout=300, env=ONE_THREAD, **follow)
             POOL[:] = [workers]
-        ending.callback(lambda: [future.cancel() for future in futures])
-        futures |= {workers.submit(each, task): number for number, task in enumerate(tasks)}
-        for future in as_completed(futures):
-            if type(future.exception()).__name__ in LOST:
-                raise OSError("a worker has died (is there enough memory?)")
-            results[futures[future]] = future.result()
+            ending.callback(lambda: [future.cancel() for future in futures])
+            for number, task in enumerate(tasks):
+                futures[workers.submit(each, task)] = number
+        for future in ended(futures):
+            try:
+                results[futures[future]] = future.result()
+            except Exception as error:
+                if not isinstance(error, BrokenExecutor) and type(error).__name__ not in LOST:
+                    raise
+                raise OSError("a worker has died (is there enough memory?)") from None
             bar.update(1)
     return results
 

@@ -8,8 +8,6 @@ from textwrap import fill
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
-from nbconvert import HTMLExporter
-from nbconvert.filters import markdown2html
 
 from paper_utils.store import MANIFEST
 
@@ -19,6 +17,9 @@ TEMPLATES = Environment(loader=PackageLoader("paper_utils"), autoescape=select_a
 def pages(files: Mapping[str, Path | bytes], results: dict, facts: dict) -> dict[str, bytes]:
     """``NN_name.html`` for each notebook among the files of a run, and ``index.html``: the answer
     and the verdicts first, then figures in reading order, tables, and files."""
+    from nbconvert import HTMLExporter  # slow to import, and not always needed
+    from nbconvert.filters import markdown2html
+
     # Nothing is fetched: no formulas, no widgets.
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
     notebooks = {Path(name).stem: path for name, path in files.items() if name.endswith(".ipynb")}

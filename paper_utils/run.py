@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -113,7 +114,7 @@ class Run:
         write_atomically(self.folder / "figures" / f"{name}.gif", buffer.getvalue())
         self.captions[name] = caption
         data = b64encode(buffer.getvalue()).decode()
-        shown = HTML(f'<img alt="{caption}" src="data:image/gif;base64,{data}">')
+        shown = HTML(f'<img alt="{escape(caption)}" src="data:image/gif;base64,{data}">')
         display(shown, Markdown(f"*{caption}*"))
 
     def table(self, table, name: str):
@@ -257,7 +258,7 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
 
 
 def read(source: Path):
-    """A notebook, from its source say, with cell ids that depend only on its order."""
+    """A notebook, source or built, with cell ids that depend only on its order."""
     import jupytext
 
     notebook = jupytext.read(source)
@@ -286,12 +287,9 @@ def _tidy(path: Path, shown: dict | None) -> str:
 
 def run(plan: Plan) -> Path:
     """Runs what has changed since the folder's last run, and assembles the folder.
-
     Two notebooks run at once, but for those that load large checkpoints: what one needs of the
-    other, it waits for in the store.
-
-    Returns the folder.  Raises RunError naming the notebook and the error of the first cell that
-    failed; the notebook, executed up to there, is in the folder as ``NN_name.failed.ipynb``."""
+    other, it waits for in the store.  Returns the folder.  Raises RunError naming the notebook and
+    the error of the first cell that failed; it is in the folder as ``NN_name.failed.ipynb``."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(plan.folder / LOCK, timeout=0).acquire()

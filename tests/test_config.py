@@ -48,7 +48,7 @@ def test_overrides_and_seed():
     [
         ("lptop", {}, "unknown profile 'lptop': did you mean 'laptop'?"),
         ("", {}, "a profile is a name or a path"),
-        ("missing.yaml", {}, "No such file"),
+        ("missing.yaml", {}, "profile missing.yaml: No such file or directory"),
         ("smoke", {"cloning.epoch": 3}, "unknown key 'cloning.epoch': did you mean 'epochs'?"),
         ("smoke", {"clonin.epochs": 3}, "did you mean 'cloning'?"),
         ("smoke", {"cloning.epochs.x": 3}, "unknown key"),

@@ -35,6 +35,27 @@ def test_an_error_in_a_worker_is_raised_here():
         parallel.map(_fail, range(3), Compute(workers=2))
 
 
+def _die(number):
+    os._exit(1)
+
+
+def test_a_worker_that_dies_is_one_line_and_the_next_map_works():
+    with pytest.raises(OSError, match="a worker has died"):
+        parallel.map(_die, range(3), Compute(workers=2))
+    assert parallel.map(abs, [-1, -2], Compute(workers=2)) == [1, 2]
+
+
+class Unreadable:
+    """What can be sent, but not received."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def _unreadable(number):
+    return Unreadable()
+
+
 def test_without_a_terminal_there_is_a_line_a_minute_with_an_estimate(monkeypatch):
     now, log = [0.0], io.StringIO()
     monkeypatch.setattr(std, "time", lambda: now[0])
@@ -70,6 +91,8 @@ def test_a_cluster_gives_the_same_in_the_same_order(tmp_path):
         assert parallel.map(abs, range(-9, 0), compute) == list(range(9, 0, -1))
         with pytest.raises(TypeError):
             parallel.map(abs, ["x"], compute)
+        with pytest.raises(ValueError):  # and not for ever
+            parallel.map(_unreadable, [1], compute)
         there = Store(tmp_path / "there", None, compute).get_many(EMBEDDING, profile, names)
     for one, two in zip(here, there):
         pd.testing.assert_frame_equal(one, two)

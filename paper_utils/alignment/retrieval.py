@@ -161,7 +161,6 @@ def hits(ahead: np.ndarray, tied: np.ndarray, k: int) -> np.ndarray:
 def search(A: list[np.ndarray], B: list[np.ndarray], split: Split,
            permutations: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:  # fmt: skip
     """Direction -> `nearer` of all tests, fold after fold (P, E), under all pairings of A with B.
-
     A, B: per fold (N, c), from `reduced`.  Row p of ``permutations`` (P, N) pairs item i of A with
     item permutations[p, i] of B, within the training and within the test rows of each fold, and the
     map is refitted.  ``forward`` maps A and searches B; ``backward`` maps B and searches A."""

@@ -28,7 +28,6 @@ def train(family: str, folder: str | os.PathLike[str], documents: Documents, pic
           width: int = 64, layers: int = 2, heads: int = 4, steps: int = 1000, batch_size: int = 16,
           learning_rate: float = 5e-3, seed: int = 0) -> dict:  # fmt: skip
     """Trains one family and saves it to ``folder``; returns the content of its scores.json.
-
     AdamW, linear warm-up over a tenth of the steps, cosine decay to zero.  On one thread the same
     arguments give the same bytes.  ``batch_size`` counts image-caption pairs, or 64 tokens of text
     each.  Raises ValueError: unknown family, or a corpus too small or misaligned."""

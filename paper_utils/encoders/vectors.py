@@ -29,7 +29,6 @@ class VectorsError(ProfileError):
 
 def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> Vectors:
     """Rows of a file for exactly ``ids``, in their order (None: for those of its first names).
-
     ``texts``: the sentences of ``ids``, in first and in second names.  Raises VectorsError: no such
     file, too large, ids that are missing, unknown or there twice, other sentences, numbers that are
     not finite, or rows that are all equal."""
