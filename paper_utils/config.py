@@ -92,7 +92,7 @@ class Cloning(Part):
     epochs: Count  # passes over the demonstrations
     batch_episodes: Count  # episodes per optimiser step
     learning_rate: Rate  # peak of AdamW's, after warm-up and before cosine decay
-    weight_decay: Annotated[float, Field(ge=0, le=1)]  # AdamW's, on matrices and embeddings
+    weight_decay: Annotated[float, Field(ge=0, le=1)]  # AdamW's, on matrices, not gains or biases
     shuffled_epochs: Count  # passes for the control whose instructions are shuffled
     held_out: tuple[str, ...]  # phrases, as "red ball", that the held-out agent is not shown
     evaluation_episodes: Count  # fresh ones per level: trained, held-out, bilingual, expert
@@ -121,7 +121,7 @@ class Alignment(Part):
 
     k: Count  # neighbours that count in precision@k and mutual k-NN; the paper reports k = 15
     dimension: Count  # principal components before Procrustes, at most the rank
-    folds: Annotated[int, Field(ge=2, le=100)]  # of the random split
+    folds: Annotated[int, Field(ge=2, le=100)]  # of the random split; a row is held out once
     permutations: CountOrNone  # of each null; the smallest p is 1 / (permutations + 1); 0: no null
 
 
@@ -187,7 +187,7 @@ class Profile(Part):
             raise
         except (OSError, TypeError, ValueError, RecursionError) as error:
             known = isinstance(error, ValidationError)
-            problem = _first(error) if known else str(getattr(error, "strerror", error))
+            problem = _first(error) if known else str(getattr(error, "strerror", None) or error)
             raise ProfileError(f"{where}: {' '.join(problem.split())[:500]}") from None
 
     def part(self, *keys: str) -> dict:

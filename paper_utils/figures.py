@@ -146,7 +146,7 @@ def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
 def attention(film) -> list[np.ndarray]:
     """Where the policy looks at each step of a film: pictures uint8[H, W, 3] of its view, with
     orange frames by mean attention over queries, relative to the strongest cell."""
-    size, orange, pictures = 32, (230, 159, 0), []
+    size, orange, pictures = 32, (230, 159, 0), []  # that of ACCENTS
     edge = np.ones((size, size))
     edge[5:-5, 5:-5] = 0
     for view, weight in zip(film.views, film.attention.mean(axis=1)):  # (7, 7, 3), (7, 7), (x, y)

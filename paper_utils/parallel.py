@@ -49,7 +49,7 @@ def device(wanted: str) -> str:
 
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     found = next((name for name, there in present.items() if there), "cpu")
-    if wanted not in ("auto", "cpu", found):
+    if wanted not in ("auto", "cpu") and not present.get(wanted):
         raise RuntimeError(f"device {wanted!r} is not available here; use device=auto or cpu")
     return found if wanted == "auto" else wanted
 

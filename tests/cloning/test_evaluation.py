@@ -3,9 +3,11 @@ import pandas as pd
 import pytest
 import torch
 
+from paper_utils import Profile
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.policy import START, Policy, Sizes, cell_kinds
 from paper_utils.data import expert, levels
+from paper_utils.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +114,16 @@ def test_a_film_shows_what_was_played(policy):
     first = expert.rollouts("GoToLocal", [5])[0]
     assert film.instruction == first.instruction
     np.testing.assert_array_equal(film.views[0], first.observations[0])
+
+
+def test_the_expert_s_episodes_are_the_demonstrator_s(tmp_path):
+    """What a store makes for the player called expert."""
+    profile = Profile.load("smoke", {"cloning.evaluation_episodes": 5})
+    level = profile.data.levels[0]
+    table = Store(tmp_path).get(
+        evaluation.EVALUATION, profile, player="expert", agent=0, level=level
+    )
+    played = expert.rollouts(level, levels.seeds("evaluation", 5))
+    assert table["steps"].tolist() == [len(episode.actions) for episode in played]
+    assert table["instruction"].tolist() == [episode.instruction for episode in played]
+    assert table["success"].tolist() == [episode.success for episode in played]
