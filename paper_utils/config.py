@@ -31,11 +31,7 @@ STREAMS: dict[str, Callable | None] = {
 
 
 def generator(stream: str, *numbers: int) -> np.random.Generator:
-    """The random generator of a named stream; ``numbers`` tell seeds, epochs... apart.
-
-    >>> float(generator("subsets", 0).random()) == float(generator("subsets", 1).random())
-    False
-    """
+    """The random generator of a named stream; ``numbers`` tell seeds, epochs... apart."""
     seeding = STREAMS[stream]
     seed = seeding(*numbers) if seeding else [zlib.crc32(stream.encode()), *numbers]
     return np.random.default_rng(seed)
@@ -243,11 +239,7 @@ def _read(name: str | Path, extends: bool = False) -> dict:
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """What to try instead of an unknown word.
-
-    >>> hint("lamma", ["llama", "bert"]), hint("x", ["llama", "bert"])
-    (": did you mean 'llama'?", ': known are llama, bert')
-    """
+    """What to try instead of an unknown word: what is spelled like it, or all that is known."""
     known = list(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"

@@ -11,21 +11,29 @@ import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import ExitStack
-from functools import partial
+from functools import lru_cache, partial
 
 from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from tqdm import std
 
 from paper_utils.config import Compute
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 LOST = ("KilledWorker", "FutureCancelledError")  # of Dask: the workers of a task, the scheduler
+LIBRARIES = lru_cache(1)(lambda modules: ThreadpoolController())  # slow: not at every task
 POOL = []  # of idle or busy workers, if there are any
 ONE_TASK = threading.RLock()  # a task may map within itself
 BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
-LINE = "{desc}: {percentage:3.0f}%, {elapsed} elapsed, about {remaining} left\n"
+LINE = "{desc}: {percentage:3.0f}%, {elapsed} elapsed, about {remaining} left"
+
+
+class Lines(std.tqdm):
+    """Progress in a log: a line each time, and nothing that moves a cursor."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        print(self, file=self.fp, flush=True) if msg is None else None
 
 
 def progress(total: float, describe: str, compute: Compute | None = None):
@@ -39,6 +47,7 @@ def progress(total: float, describe: str, compute: Compute | None = None):
     else:
         options["file"] = sys.__stderr__
         if sys.__stderr__ is not None and not sys.__stderr__.isatty():
+            make = Lines
             options |= {"bar_format": LINE, "mininterval": 60, "miniters": 1, "delay": 60}
     return make(**{"total": total, "desc": describe, "leave": False, "mininterval": 1} | options)
 
@@ -58,7 +67,7 @@ def one_thread(libraries: bool = True) -> None:
     """Keeps this process to one thread, and libraries that are yet to be loaded, too; not these in
     a worker of a cluster, whose other threads share the environment."""
     os.environ.update(ONE_THREAD if libraries else {})
-    threadpool_limits(1)
+    LIBRARIES(len(sys.modules)).limit(limits=1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

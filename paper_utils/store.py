@@ -29,7 +29,7 @@ from paper_utils.config import Compute, Profile
 
 MANIFEST = "manifest.json"
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "minigrid", "gymnasium",
-            "transformers", "tokenizers", "papermill", "jupytext")  # fmt: skip
+            "transformers", "tokenizers", "rapidfuzz", "papermill", "jupytext")  # fmt: skip
 QUICK = 600.0  # seconds; a published artifact of other code that took longer is not made unasked
 
 
@@ -215,8 +215,7 @@ class Store:
 @cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can change a number."""
-    found = {name: metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}}
 
 
 def host() -> dict:

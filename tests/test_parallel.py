@@ -64,11 +64,11 @@ def test_without_a_terminal_there_is_a_line_a_minute_with_an_estimate(monkeypatc
         for _ in range(6):
             now[0] += 50
             bar.update(1)
-    lines = [line.strip() for line in log.getvalue().splitlines() if line.strip()]
-    assert lines == [
+    assert log.getvalue().split("\n") == [
         "agents:  33%, 01:40 elapsed, about 03:20 left",
         "agents:  67%, 03:20 elapsed, about 01:40 left",
         "agents: 100%, 05:00 elapsed, about 00:00 left",
+        "",
     ]
 
 

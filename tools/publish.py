@@ -65,8 +65,7 @@ def gather(folder: Path, store: Path) -> int:
             wanted |= {path.relative_to(store).as_posix(): path for path in files}
     size = sum(path.stat().st_size for path in wanted.values())
     if size > LIMIT:
-        line = f"a release may have {LIMIT / 1e6:.0f} MB, this one has {size / 1e6:.1f}"
-        raise run.RunError(line)
+        raise run.RunError(f"a release may have {LIMIT / 1e6:.0f} MB, not {size / 1e6:.1f}")
     mirror(wanted, run.RELEASE, keep=["DATA_CARD.md", "MODEL_CARD.md"])
     return size
 

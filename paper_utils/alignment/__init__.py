@@ -1,7 +1,6 @@
 """Room of notebook 04: are two encoders' embeddings of the same instructions alike, and how?
 
-`compare` is the one call for the paper's measure and its relatives, `second_names` for the test
-that words cannot pass; the metrics are here by name, too."""
+`compare` gives the paper's measure and its relatives, `second_names` the test that words fail."""
 
 from paper_utils.alignment.compare import compare
 from paper_utils.alignment.metrics import linear_cka, mutual_knn, rsa

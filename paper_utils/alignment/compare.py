@@ -92,9 +92,9 @@ def compare(
 
     chances = {"mutual_knn": k / (items - 1), "precision_at_1": 1 / items,
                "precision_at_k": k / items}  # fmt: skip
-    rows = [(first, second, metric, split, direction, value, chances.get(metric, 0.0), items, k,
-             np.mean(null) if null else np.nan, inference.p_value(value, null))
-            for first, second, metric, split, direction, (value, *null) in found]  # fmt: skip
+    rows = [(*which, scores[0], chances.get(which[2], 0.0), items, k,
+             scores[1:].mean() if permutations else np.nan,
+             inference.p_value(scores[0], scores[1:])) for *which, scores in found]  # fmt: skip
     columns = "first second metric split direction value chance N k null_mean p".split()
     return pd.DataFrame(rows, columns=columns)
 

@@ -193,12 +193,12 @@ def _second(profile: Profile, folder: Path, *vectors: pd.DataFrame, public: list
     chosen = chosen_layers(gate)
     options = {"dimension": settings.dimension, "folds": settings.folds, "seed": profile.seed}
     everyone, tasks = [e for e, layer in spaces if layer == "last"], []
+    layered = [e.label for e in everyone if e.source == "scratch" and is_reference(e)]
     for layer in ("last", *map(str, range(profile.encoders.layers)), "gate"):
         # Both ends are read at the layer; what has none to choose from, where it always is.
-        wanted = {e: chosen[e.label] if layer == "gate" else
-                  layer if e.source == "scratch" and is_reference(e) else "last"
-                  for e in everyone}  # fmt: skip
-        at = {e: spaces[e, name] for e, name in wanted.items() if (e, name) in spaces}
+        wanted = chosen if layer == "gate" else dict.fromkeys(layered, layer)
+        places = {e: (e, wanted.get(e.label, "last")) for e in everyone}
+        at = {e: spaces[place] for e, place in places.items() if place in spaces}
         # Agents and references with each other, and with controls.
         known = [e for e in at if is_reference(e) or e.kind == "bilingual"]
         others = [e for e in at if e not in known] if layer in ("last", "gate") else []

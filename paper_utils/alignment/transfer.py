@@ -83,7 +83,7 @@ def _tables(profile: Profile, own: np.ndarray, vectors: tuple, source: dict | st
         (space,) = vectors
         both = isinstance(space.index, pd.MultiIndex)
         X, X2 = ((space.loc[n] if both else space).to_numpy() for n in ("first", "second"))
-        for names, how in (way for way in WAYS if both or "first" in way):
+        for names, how in WAYS if both else WAYS[:2]:
             yield names, how, images(X, X2, own, names, how, **options)
 
 

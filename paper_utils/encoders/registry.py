@@ -16,12 +16,14 @@ from paper_utils.encoders.scratch import REFERENCE, Reference
 from paper_utils.store import Stage
 
 DRAWS = 4  # of random tokens in the test of second names, beside the first
-CONTROLS = {function.__name__: (function, label, pooling) for function, label, pooling in (
-    (lexical.bag_of_words, "bag of words", "sum"), (lexical.tf_idf, "tf-idf", "sum"),
-    (lexical.random_tokens, "random tokens", "mean"),
-    (lexical.random_tokens_positional, "random tokens, ordered", "mean"),
-    (lexical.edit_distance, "edit distance", "none"),
-    (lexical.length, "length", "none"))}  # fmt: skip
+CONTROLS = {
+    "bag_of_words": (lexical.bag_of_words, "bag of words", "sum"),
+    "tf_idf": (lexical.tf_idf, "tf-idf", "sum"),
+    "random_tokens": (lexical.random_tokens, "random tokens", "mean"),
+    "random_tokens_positional":
+        (lexical.random_tokens_positional, "random tokens, ordered", "mean"),
+    "edit_distance": (lexical.edit_distance, "edit distance", "none"),
+    "length": (lexical.length, "length", "none")}  # fmt: skip
 """Lexical controls: name -> function, label, and how it pools words."""
 TOLD = {
     "bag_of_concepts": (lexical.bag_of_words, "bag of concepts", "sum"),
