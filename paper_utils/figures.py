@@ -1,16 +1,17 @@
 """Every plot of the paper, in one style: a fixed colour per modality, intervals and references."""
 
-import re
+import io
 import textwrap
 import warnings
+from base64 import b64encode
 from collections.abc import Sequence
 from itertools import cycle
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import seaborn as sns
 from matplotlib import pyplot as plt
-from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
 from minigrid.core.grid import Grid
@@ -158,21 +159,18 @@ def attention(film) -> list[np.ndarray]:
 
 
 def slider(frames: Sequence[np.ndarray], titles: Sequence[str]) -> str:
-    """HTML: pictures, at most 60, with a slider to move through them."""
-    figure, axis = plt.subplots(figsize=(3, 3.2))
-    axis.set_axis_off()
-    picture = axis.imshow(frames[0], interpolation="nearest")
-
-    def show(step: int) -> None:
-        picture.set_data(frames[step])
-        axis.set_title(titles[step], fontsize=9, fontweight="normal", loc="center")
-
-    moving = FuncAnimation(figure, show, frames=min(len(frames), 60))
-    page = moving.to_jshtml(fps=2, default_mode="once")
-    plt.close(figure)
-    # Its buttons need icons from elsewhere; a random name would differ in every run.
-    page = re.sub("<link[^>]*>", "<style>.anim-buttons,.anim-state{display:none}</style>", page)
-    return re.sub("[0-9a-f]{32}", "episode", page)
+    """HTML: pictures uint8[H, W, 3], at most 60, and a slider to move through them."""
+    parts: list[str] = []
+    for frame, title in zip(frames[:60], titles):
+        PIL.Image.fromarray(frame).save(buffer := io.BytesIO(), "PNG")
+        data = b64encode(buffer.getvalue()).decode()
+        picture = f'<img alt="{title}" src="data:image/png;base64,{data}">'
+        style = f"margin:4px;display:{'none' if parts else 'block'}"
+        parts.append(f'<figure style="{style}">{title}<br>{picture}</figure>')
+    show = "for (const f of this.parentNode.children) if (f != this) f.style.display = 'none';"
+    show += "this.parentNode.children[+this.value].style.display = 'block'"
+    return (f'<div><input type="range" min="1" max="{len(parts)}" value="1" oninput="{show}">'
+            f"{''.join(parts)}</div>")  # fmt: skip
 
 
 def _plane(space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
