@@ -351,7 +351,7 @@ run.figure(
     ),
     "04_transfer", "Success of agents on mapped vectors of sentences in words that they never heard. Orange: vectors of "
     "bilingual agents, the ceiling; grey and pink: controls; dotted: random moves. Intervals: Wilson, 95 %, over "
-    f"episodes, which end after {transfer.LIMIT} steps.",
+    f"episodes, which end after {run.profile.cloning.transfer_steps} steps.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -389,7 +389,7 @@ number = int(episodes.sort_values("success", ascending=False, kind="stable")["se
 env = levels.make(level)
 env.reset(seed=number)
 row = table.index[table["text"] == grammar.canonical(env.mission)][0]
-film = evaluation.film(policy, level, number, transfer.LIMIT, vectors[row])
+film = evaluation.film(policy, level, number, run.profile.cloning.transfer_steps, vectors[row])
 said = table.loc[row, "second_text"]
 rival = unheard[(unheard["kind"] == "control") & (unheard["level"] == level)]
 rival = rival.loc[rival["success"].idxmax()]

@@ -94,6 +94,7 @@ class Cloning(Part):
     evaluation_episodes: Count  # fresh ones per level: trained, held-out, bilingual, expert
     baseline_episodes: Count  # the same for the others, whose episodes are long
     transfer_episodes: Count = 256  # per level, acting on another model's sentence
+    transfer_steps: Count = 128  # of each; the expert needs 40, OpenDoor would allow 576 to wander
 
 
 class Encoders(Part):

@@ -24,7 +24,6 @@ from paper_utils.encoders.registry import EMBEDDING, Encoder
 from paper_utils.store import Stage, write_table
 
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
-LIMIT = 128  # steps of an episode; the expert needs 40, and OpenDoor would allow 576 to wander in
 STRENGTHS = np.array([1e-3, 1e-2, 1e-1, 1.0, 10.0])  # of ridge, in units of the spread of rows
 TARGETS = 3  # trained agents that act, at most: each takes minutes of a core for all sources
 WAYS = (("first", "procrustes"), ("first", "ridge"), ("second", "ridge"))  # names asked, and map
@@ -90,7 +89,7 @@ def _tables(profile: Profile, own: np.ndarray, vectors: tuple, source: dict | st
 def _transfer(profile: Profile, folder: Path, agent, *vectors, target: int, source: dict | str):
     texts = grammar.instructions(profile.data.levels)["text"].tolist()
     row = {text: number for number, text in enumerate(texts)}
-    every, parts = profile.data.levels, []
+    every, limit, parts = profile.data.levels, profile.cloning.transfer_steps, []
     seeds = levels.seeds("evaluation", profile.cloning.transfer_episodes, profile.seed)
     telling = [level for level in TELLING if level in every] or every[-1:]
     for names, how, table in _tables(profile, agent.policy.embed(texts), vectors, source):
@@ -102,9 +101,9 @@ def _transfer(profile: Profile, folder: Path, agent, *vectors, target: int, sour
         for level in every if names == "second" else telling:
             if source == RANDOM:
                 stream = 1000 * profile.seed + target
-                played = evaluation.evaluate_random(level, seeds, stream, LIMIT)
+                played = evaluation.evaluate_random(level, seeds, stream, limit)
             else:
-                played = evaluation.evaluate(agent.policy, level, seeds, mapped, LIMIT)
+                played = evaluation.evaluate(agent.policy, level, seeds, mapped, limit)
             parts.append(played[["level", "seed", "success"]].assign(names=names, map=how))
     write_table(folder / "episodes.csv.gz", pd.concat(parts))
 
@@ -118,8 +117,8 @@ def _needs(profile: Profile, target: int, source: dict | str) -> list[tuple[Stag
 
 
 TRANSFER = Stage("transfer", _transfer, lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
-    ("seed", "data.demonstrations", "cloning.transfer_episodes", "alignment.dimension",
-     "alignment.folds"), _needs)  # fmt: skip
+    ("seed", "data.demonstrations", "cloning.transfer_episodes", "cloning.transfer_steps",
+     "alignment.dimension", "alignment.folds"), _needs)  # fmt: skip
 """Episodes of trained agent ``target`` on vectors of ``source``, one of FLOORS, RANDOM or an
 encoder's record (a dictionary).  Columns: level, seed, success, names, map."""
 
