@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from paper_utils import parallel
+
 COLOURS = ("blue", "green", "grey", "purple", "red", "yellow")
 TYPES = ("ball", "box", "key")
 
@@ -49,6 +51,14 @@ def pooled(table: pd.DataFrame, width: int, seed: int, ordered: bool = False) ->
             parts.append(vectors[word] * gates[place])
         rows.append(np.mean(parts, axis=0))
     return np.array(rows)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core():
+    """Two tests run side by side already; what is asked of more workers by number has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "cpu_count", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")
