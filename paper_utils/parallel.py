@@ -147,7 +147,6 @@ def map(function: Callable, tasks: Iterable, compute: Compute | None = None,
 
 
 def rest(kill: bool = False) -> None:
-    """Ends idle workers, so that nothing of theirs is left behind when this process is ended;
-    ``kill``: busy ones, too, and what these have started."""
+    """Ends idle workers, which would outlive this process; ``kill``: all, and what they started."""
     while POOL:
         POOL.pop().shutdown(wait=True, kill_workers=kill)

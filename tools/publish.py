@@ -45,9 +45,8 @@ def make() -> int:
     size = gather(folder, run.store_of(plan.profile).root)
     if problems := run.verify(folder):
         raise run.RunError(f"{folder}: {problems[0]}")
-    shown = {path.name: path for path in (folder / "figures").iterdir()}
-    kept = [SEEDS.name, SPEED.name]
-    mirror({**shown, "results.json": folder / "results.json"}, FIGURES, keep=kept)
+    shown = {path.name: path for path in (*(folder / "figures").iterdir(), folder / "results.json")}
+    mirror(shown, FIGURES, keep=[SEEDS.name, SPEED.name])
     run.build()
     return size
 

@@ -204,6 +204,11 @@ def _write_stories(profile, folder: Path, names: str) -> None:
         write_atomically(folder / f"{part}.txt.gz", gzip.compress(text.encode(), mtime=0))
 
 
+def _read_stories(folder: Path) -> Documents:
+    files = [folder / f"{part}.txt.gz" for part in Documents._fields]
+    return Documents(*(gzip.decompress(f.read_bytes()).decode().splitlines() for f in files))
+
+
 def _write_pictures(profile, folder: Path, names: str) -> None:
     for part, each in _recorded(profile, shoot, "pictures", profile.data.pictured_episodes, names):
         images, captions = zip(*(shot for shots in each for shot in shots))
@@ -220,9 +225,8 @@ def _read_pictures(folder: Path) -> Pictures:
 
 
 _READS = ("seed", "data.demonstrations", "data.second_names")
-STORIES = Stage("stories", _write_stories, lambda folder: Documents(*(
-    gzip.decompress((folder / f"{part}.txt.gz").read_bytes()).decode().splitlines()
-    for part in Documents._fields)), (*_READS, "data.documents"), fans_out=True)  # fmt: skip
+STORIES = Stage("stories", _write_stories, _read_stories,
+                (*_READS, "data.documents"), fans_out=True)  # fmt: skip
 PICTURES = Stage("pictures", _write_pictures, _read_pictures,
                  (*_READS, "data.pictured_episodes"), fans_out=True)  # fmt: skip
 """`Documents` and `Pictures`; ``names`` is one of NAMES."""

@@ -109,8 +109,8 @@ def instructions(levels: Iterable[str], articles: bool = False,
                 row |= zip((f"{prefix}colour", f"{prefix}type", f"{prefix}location"), words)
             for chosen in itertools.product(*(n.articles if articles else ("the",) for n in nouns)):
                 text = f"{verb} " + " next to ".join(map(Noun.words, nouns, chosen))
-                row |= {"text": text, "article": "/".join(chosen), "words": len(text.split())}
-                rows.setdefault(text, row | {"levels": []})["levels"].append(level)
+                said = {"text": text, "article": "/".join(chosen), "words": len(text.split())}
+                rows.setdefault(text, row | said | {"levels": []})["levels"].append(level)
     table, names = pd.DataFrame(rows.values()).reset_index(names="id"), second_names(second)
     table["levels"] = table["levels"].map(" ".join)
     table["second_text"] = [rename(text, names) for text in table["text"]]

@@ -134,8 +134,10 @@ def is_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
 def resolve(checkpoint: str | os.PathLike[str]) -> Snapshot:
     """Finds a checkpoint on disk, or fetches it from the Hub; CheckpointError if neither works."""
     name, _, revision = str(checkpoint).partition("@")
-    if folder := is_folder(checkpoint) or is_folder(name):
+    if folder := is_folder(checkpoint):
         return Snapshot(folder, LOCAL)
+    if is_folder(name):
+        raise CheckpointError(f"checkpoint {checkpoint}: {name}, a folder, has no revisions")
     if not HUB_ID.fullmatch(name):
         raise CheckpointError(f"checkpoint {checkpoint}: no such folder")
     from huggingface_hub import errors, snapshot_download

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import itertools
+import time
 
 import gymnasium
 import numpy as np
@@ -55,6 +57,16 @@ def test_hung_seeds_are_given_up_and_listed():
     assert [episode.success for episode in found] == [True, False, True, False]
     assert collect(found).skipped.tolist() == [63, 161]
     assert len(collect(found)) == 2
+
+
+def test_an_episode_does_not_depend_on_the_time_that_it_takes(monkeypatch):
+    """A run that is stopped for an hour and goes on has lost nothing."""
+    expected, hours = expert.rollouts("PutNextLocal", range(3)), itertools.count(0, 3600.0)
+    for clock in ("monotonic", "perf_counter", "time", "process_time"):
+        monkeypatch.setattr(time, clock, lambda: next(hours))
+    for one, other in zip(expected, expert.rollouts("PutNextLocal", range(3)), strict=True):
+        np.testing.assert_array_equal(one.actions, other.actions)
+        assert one.success and other.success
 
 
 def test_an_error_of_whoever_watches_is_not_the_experts():

@@ -394,6 +394,14 @@ def test_wrong_arguments(folders, options, reason):
         hub.embed(**values | {"checkpoint": folders[values["checkpoint"]]})
 
 
+def test_a_folder_does_not_pass_for_a_revision(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folders["bert"], tmp_path / "someone" / "bert")
+    assert hub.resolve("someone/bert").revision == hub.LOCAL
+    with pytest.raises(hub.CheckpointError, match="someone/bert, a folder, has no revisions"):
+        hub.resolve("someone/bert@main")
+
+
 def test_the_family_asked_for_must_be_the_checkpoint_s(folders):
     with pytest.raises(hub.CheckpointError, match="is of type 'clip', not of the family 'bert'"):
         hub.embed(TEXTS, folders["clip"], family="bert")
