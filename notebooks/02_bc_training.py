@@ -356,7 +356,7 @@ run.figure(
 )
 
 # %% [markdown]
-# Here is the whole episode. Move the slider: do the frames find the first thing, and then the second?
+# Here is the whole episode. Move the slider (once the cell has run): do the frames find the first thing, and then the second?
 
 # %%
 HTML(figures.slider(seen, titles))

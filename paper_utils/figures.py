@@ -165,8 +165,8 @@ def slider(frames: Sequence[np.ndarray], titles: Sequence[str]) -> str:
         PIL.Image.fromarray(frame).save(buffer := io.BytesIO(), "PNG")
         data = b64encode(buffer.getvalue()).decode()
         picture = f'<img alt="{title}" src="data:image/png;base64,{data}">'
-        style = f"margin:4px;display:{'none' if parts else 'block'}"
-        parts.append(f'<figure style="{style}">{title}<br>{picture}</figure>')
+        shown = "none" if parts else "block"
+        parts.append(f'<span style="display:{shown}">{picture} {title}</span>')
     show = "for (const f of this.parentNode.children) if (f != this) f.style.display = 'none';"
     show += "this.parentNode.children[+this.value].style.display = 'block'"
     return (f'<div><input type="range" min="1" max="{len(parts)}" value="1" oninput="{show}">'

@@ -1,6 +1,6 @@
 """Room of notebook 04: are two encoders' embeddings of the same instructions alike, and how?
 
-`compare` gives the paper's measure and its relatives, `second_names` the test that words fail."""
+`compare` gives the paper's measure and its relatives, `second_names` what shared words cannot."""
 
 from paper_utils.alignment.compare import compare
 from paper_utils.alignment.metrics import linear_cka, mutual_knn, rsa

@@ -85,8 +85,8 @@ def until(what) -> tuple[nbformat.NotebookNode, nbformat.NotebookNode]:
     return notebook, cell
 
 
-def draws(cell) -> bool:
-    return "run.figure(" in cell.source
+def loads(cell) -> bool:
+    return "run.get(" in cell.source
 
 
 @pytest.mark.xdist_group("release")
@@ -110,7 +110,7 @@ def solutions(stem: str) -> str:
 @pytest.mark.xdist_group("smoke")
 def test_plain_papermill_from_another_folder(smoke, tmp_path):
     _, store, _ = smoke
-    nbformat.write(until(draws)[0], tmp_path / "mine.ipynb")
+    nbformat.write(until(loads)[0], tmp_path / "mine.ipynb")
     done = command(
         "papermill", "mine.ipynb", "out.ipynb", "-p", "profile", "smoke", "-p", "out",
         str(tmp_path / "run"), "-y", f"overrides: {{compute.store: {store}}}", cwd=tmp_path,
@@ -145,7 +145,7 @@ def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, ca
 
 @pytest.mark.xdist_group("smoke")
 def test_jupyter_execute(tmp_path):
-    notebook, _ = until(draws)
+    notebook, _ = until(loads)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
