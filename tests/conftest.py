@@ -87,10 +87,13 @@ def smallest(shared) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests, which have groups, begin first, so that no worker ends up waiting for them."""
+    """Long tests, which have groups, begin first, so that no worker ends up waiting for them;
+    those that only need the store of the smoke run come last, when it is there."""
 
     def place(item: pytest.Item) -> int:
         mark = item.get_closest_marker("xdist_group")
-        return LONG.index(mark.args[0]) if mark and mark.args[0] in LONG else len(LONG)
+        if mark and mark.args[0] in LONG:
+            return LONG.index(mark.args[0])
+        return len(LONG) + ("smoke" in item.fixturenames)
 
     items.sort(key=place)

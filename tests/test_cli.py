@@ -183,7 +183,6 @@ def test_again_there_is_nothing_to_do_and_then_only_what_changed(smoke, smoke_pr
     assert run.verify(folder) == [] and not list(folder.rglob("*.tmp"))
 
 
-@pytest.mark.xdist_group("smoke")
 def test_a_failing_cell_is_named_and_its_notebook_kept(smoke, tmp_path, monkeypatch):
     _, store, _ = smoke
     notebooks = tmp_path / "notebooks"

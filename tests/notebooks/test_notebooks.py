@@ -107,7 +107,6 @@ def solutions(stem: str) -> str:
     return "\n".join(block.split("```")[0] for block in part.split("```python\n")[1:])
 
 
-@pytest.mark.xdist_group("smoke")
 def test_plain_papermill_from_another_folder(smoke, tmp_path):
     _, store, _ = smoke
     nbformat.write(until(loads)[0], tmp_path / "mine.ipynb")
@@ -121,7 +120,6 @@ def test_plain_papermill_from_another_folder(smoke, tmp_path):
     assert list((tmp_path / "run" / "figures").glob("*.png"))
 
 
-@pytest.mark.xdist_group("smoke")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", SOURCES[:4], ids=lambda path: path.stem)
 def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, capsys, path):
@@ -143,7 +141,6 @@ def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, ca
     raise AssertionError("no answers are checked")
 
 
-@pytest.mark.xdist_group("smoke")
 def test_jupyter_execute(tmp_path):
     notebook, _ = until(loads)
     for cell in notebook.cells:
@@ -158,7 +155,6 @@ def test_jupyter_execute(tmp_path):
     assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
 
 
-@pytest.mark.xdist_group("smoke")
 def test_a_bad_parameter_is_one_clear_line(tmp_path):
     done = command("papermill", str(BUILT[0]), "out.ipynb", "-p", "profile", "lptop", cwd=tmp_path)
     assert done.returncode != 0
