@@ -40,7 +40,7 @@ def plain(level, seeds):
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")  # Gymnasium's checker, about the plain loop
 @pytest.mark.parametrize("level", LEVELS)
 def test_identical_to_the_plain_loop(level):
-    seeds = range(50)
+    seeds = range(25)
     for episode, (mission, observations, actions, success) in zip(
         expert.rollouts(level, seeds), plain(level, seeds), strict=True
     ):
