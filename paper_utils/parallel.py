@@ -129,6 +129,7 @@ def map(function: Callable, tasks: Iterable, compute: Compute | None = None,
             ended = sys.modules["distributed"].as_completed
             futures = {f: number for number, f in enumerate(client.map(each, tasks, pure=False))}
         else:
+            os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # after a kill
             follow, ended = {"initializer": _follow, "initargs": (os.getpid(),)}, as_completed
             workers = get_reusable_executor(count, timeout=300, env=ONE_THREAD, **follow)
             POOL[:] = [workers]

@@ -1,10 +1,12 @@
 import io
 import os
+import subprocess
 import sys
 import warnings
 
 import pandas as pd
 import pytest
+from commands import ROOT
 from tqdm import std
 
 from paper_utils import parallel
@@ -43,6 +45,13 @@ def test_a_worker_that_dies_is_one_line_and_the_next_map_works():
     with pytest.raises(OSError, match="a worker has died"):
         parallel.map(_die, range(3), Compute(workers=2))
     assert parallel.map(abs, [-1, -2], Compute(workers=2)) == [1, 2]
+
+
+def test_a_process_that_is_killed_leaves_no_warning_behind():
+    code = ("import os; from paper_utils import parallel; from paper_utils.config import Compute\n"
+            "parallel.map(abs, range(3), Compute(workers=2)); os.kill(os.getpid(), 9)")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == -9 and done.stderr == ""  # all who write there have ended
 
 
 class Unreadable:

@@ -29,8 +29,7 @@ TARGETS = 3  # trained agents that act, at most: each takes minutes of a core fo
 WAYS = (("first", "procrustes"), ("first", "ridge"), ("second", "ridge"))  # names asked, and map
 RANDOM = "random moves"  # a control without any vector, which stands beside each of WAYS
 FLOORS = ("own", "wrong instruction", "template mean", "permuted pairs")
-"""Sources that are no encoder: the agent's own vector (the ceiling), another instruction's of the
-same template, the template's mean, and a map fitted on permuted pairs."""
+"""No encoders: the agent's own vector (the ceiling), another instruction's, a mean, a false map."""
 
 
 def map_vectors(source: np.ndarray, target: np.ndarray, queries: np.ndarray, how: str,
