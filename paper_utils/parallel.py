@@ -11,18 +11,17 @@ import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import ExitStack
-from functools import lru_cache, partial
+from functools import partial
 
 from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import get_cached_controller
 from tqdm import std
 
 from paper_utils.config import Compute
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 LOST = ("KilledWorker", "FutureCancelledError")  # of Dask: the workers of a task, the scheduler
-LIBRARIES = lru_cache(1)(lambda modules: ThreadpoolController())  # slow: not at every task
 POOL = []  # of idle or busy workers, if there are any
 ONE_TASK = threading.RLock()  # a task may map within itself
 BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
@@ -67,7 +66,7 @@ def one_thread(libraries: bool = True) -> None:
     """Keeps this process to one thread, and libraries that are yet to be loaded, too; not these in
     a worker of a cluster, whose other threads share the environment."""
     os.environ.update(ONE_THREAD if libraries else {})
-    LIBRARIES(len(sys.modules)).limit(limits=1)
+    get_cached_controller().limit(limits=1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
