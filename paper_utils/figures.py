@@ -40,7 +40,8 @@ sns.set_theme(style="ticks", context="paper", font_scale=1.1, rc={
     "axes.spines.right": False, "axes.spines.top": False, "axes.titleweight": "bold",
     "axes.titlesize": "medium", "axes.titlelocation": "left",
     "axes.prop_cycle": plt.cycler(color=ACCENTS), "errorbar.capsize": 2.5,
-    "figure.constrained_layout.use": True, "legend.frameon": False, "pdf.fonttype": 42})  # fmt: skip
+    "figure.constrained_layout.use": True, "legend.frameon": False,
+    "pdf.fonttype": 42})  # fmt: skip
 
 
 def _panels(count: int, columns: int, width: float, height: float, **how):

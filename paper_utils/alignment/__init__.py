@@ -1,6 +1,7 @@
 """Room of notebook 04: are two encoders' embeddings of the same instructions alike, and how?
 
-`compare` gives the paper's measure and its relatives; in `second_names` shared words do not help."""
+`compare` gives the paper's measure and its relatives; `second_names` is the test where shared
+words do not help."""
 
 from paper_utils.alignment.compare import compare
 from paper_utils.alignment.metrics import linear_cka, mutual_knn, rsa
