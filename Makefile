@@ -5,6 +5,7 @@ SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Packages are compiled when they are first used; without this, in some environments, every time.
 export PYTHONDONTWRITEBYTECODE :=
 # What all notebooks use, once: else processes that begin together each do it (minutes in all).
@@ -32,8 +33,9 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "error: Python 3.11 or newer is needed; try make PYTHON=python3.11 ..."; exit 2; }
 	@echo "setting up $(VENV) (a few minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(PIP) --upgrade pip  # an old one looks for the same packages for half a minute longer
+	@$(PIP) --no-compile -r requirements.lock
+	@$(PIP) --quiet --no-deps -e .
 	@$(BIN)/python -c "$(COMPILE)"
 	@touch $@
 
