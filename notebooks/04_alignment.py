@@ -40,6 +40,7 @@ from paper_utils import alignment, figures
 from paper_utils.alignment import study, transfer, verdicts
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.training import AGENT
+from paper_utils.config import Compute
 from paper_utils.data import grammar, levels
 from paper_utils.encoders import lexical, registry
 from paper_utils.encoders.registry import EMBEDDING, records
@@ -131,7 +132,7 @@ some = [
 again = alignment.compare(  # once more, from the embeddings
     {e.label: run.get(EMBEDDING, **records([e])[0]) for e in some},
     table, metrics=["precision_at_k"], k=k, dimension=settings.dimension, folds=settings.folds,
-    permutations=0, seed=run.profile.seed,
+    permutations=0, seed=run.profile.seed, compute=Compute(workers=1),
 )  # fmt: skip
 known = scores[(scores["split"] == "random") & (scores["metric"] == "precision_at_k")]
 both = again.merge(known, on=["first", "second", "direction"])

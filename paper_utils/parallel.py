@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import ExitStack
 from functools import partial
+from multiprocessing import resource_tracker
 
-from joblib import cpu_count
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import cpu_count, get_reusable_executor
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from threadpoolctl import get_cached_controller
 from tqdm import std
 
@@ -150,3 +151,5 @@ def rest(kill: bool = False) -> None:
     """Ends idle workers, which would outlive this process; ``kill``: all, and what they started."""
     while POOL:
         POOL.pop().shutdown(wait=True, kill_workers=kill)
+        for tracker in () if kill else (loky_tracker, resource_tracker):  # they ignore SIGTERM, so
+            tracker._resource_tracker._stop()  # that a kernel would take half a minute to end

@@ -142,8 +142,7 @@ class Run:
         part = {"results": results, "artifacts": self.used, "captions": self.captions}
         path = self.folder / "parts" / f"{self.notebook}.json"
         write_atomically(path, store.json_bytes(part))
-        profile = f"{self.profile.name}, seed {self.profile.seed}"
-        facts = {**store.versions(), "profile": profile}
+        facts = {**store.versions(), "profile": f"{self.profile.name}, seed {self.profile.seed}"}
         facts |= {name: f"key {entry['key'][:16]}" for name, entry in self.used.items()}
         return pd.DataFrame(facts.items(), columns=["what", "which"]).set_index("what")
 
@@ -194,9 +193,8 @@ class Plan:
             "versions": store.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
         }
-        hashes = {source.stem: store.hash_file(source) for source in sources()}
-        return [{"name": name, "made_from": made_from | {"source": {"sha256": digest}}}
-                for name, digest in hashes.items()]  # fmt: skip
+        return [{"name": source.stem, "made_from": made_from | {"source": {
+                 "sha256": store.hash_file(source)}}} for source in sources()]  # fmt: skip
 
 
 def sources() -> list[Path]:
@@ -251,8 +249,7 @@ def execute(source: Path, folder: Path, given: dict | None = None, shown: dict |
         if isinstance(error, PapermillExecutionError):
             line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
             kept[f"{source.stem}.failed.ipynb"] = _tidy(executed, shown)
-        line = f"{source.stem}: {' '.join(line.split())[:500]}"
-        raise RunError(line, files=kept) from None
+        raise RunError(f"{source.stem}: {' '.join(line.split())[:500]}", files=kept) from None
     finally:
         executed.unlink(missing_ok=True)
 
