@@ -33,9 +33,9 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "error: Python 3.11 or newer is needed; try make PYTHON=python3.11 ..."; exit 2; }
 	@echo "setting up $(VENV) (a few minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) --upgrade pip  # an old one looks for the same packages for half a minute longer
+	@$(PIP) --upgrade pip  # an old one takes half a minute longer to find the same packages
 	@$(PIP) --no-compile -r requirements.lock
-	@$(PIP) --quiet --no-deps -e .
+	@$(PIP) --quiet --no-deps -e .  # twice quiet: no advice on how to package
 	@$(BIN)/python -c "$(COMPILE)"
 	@touch $@
 

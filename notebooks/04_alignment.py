@@ -22,7 +22,7 @@
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds; with another seed or override it trains for hours: for
-# these take "laptop" (about 10 minutes for all notebooks) or "smoke" (one).
+# these take "laptop" (about 10 minutes for all notebooks) or "smoke" (three).
 profile = "release"
 seed = 0
 overrides = {}  # for example {"alignment.k": 5}
