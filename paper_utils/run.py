@@ -193,8 +193,8 @@ class Plan:
             "versions": store.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
         }
-        return [{"name": source.stem, "made_from": made_from | {"source": {
-                 "sha256": store.hash_file(source)}}} for source in sources()]  # fmt: skip
+        return [{"name": path.stem, "made_from": made_from | {"source": store.hash_file(path)}}
+                for path in sources()]  # fmt: skip
 
 
 def sources() -> list[Path]:
