@@ -26,7 +26,7 @@ from IPython.display import HTML, Image, Markdown, display
 from paper_utils import parallel, store
 from paper_utils.code import ROOT
 from paper_utils.config import Compute, Profile
-from paper_utils.store import MANIFEST, Stage, Store, damage, write_atomically
+from paper_utils.store import MANIFEST, Stage, Store, damage, hash_file, write_atomically
 
 NOTEBOOKS, RUNS, RELEASE = ROOT / "notebooks", ROOT / "runs", ROOT / "artifacts" / "release"
 LOCK, KERNEL = "run.lock", "python3"
@@ -189,12 +189,12 @@ class Plan:
             "arguments": self.arguments | {"profile": Path(self.arguments["profile"]).name},
             # As text: levels in their order.
             "profile": {"json": self.profile.model_dump_json(exclude={"compute"})},
-            "code": {"/".join(path.parts[-2:]): store.hash_file(path) for path in code},
+            "code": {"/".join(path.parts[-2:]): hash_file(path) for path in code},
             "versions": store.versions(),
             "public": {"present": [e.revision for e in present], "missing": missing},
         }
-        return [{"name": path.stem, "made_from": made_from | {"source": store.hash_file(path)}}
-                for path in sources()]  # fmt: skip
+        return [{"name": p.stem, "made_from": made_from | {"source": {"sha256": hash_file(p)}}}
+                for p in sources()]  # fmt: skip
 
 
 def sources() -> list[Path]:
@@ -341,7 +341,7 @@ def _assemble(plan: Plan, notebooks: dict[str, Path]) -> dict[str, Path | bytes]
     files["results.json"] = store.json_bytes(results)
     files["provenance.json"] = json.dumps(facts, indent=1).encode()  # keys in their order
     files |= report.pages(files, results, facts)
-    hashes = {name: store.hash_file(content) for name, content in files.items()}
+    hashes = {name: hash_file(content) for name, content in files.items()}
     manifest = store.json_bytes({"files": hashes, "artifacts": artifacts})
     return {MANIFEST: manifest, **files}  # first: it marks the folder as ours
 
