@@ -1,7 +1,17 @@
-"""Code behind the notebooks: data, cloning, encoders, alignment, and what runs and stores it."""
+"""Code behind the notebooks: data, cloning, encoders, alignment, and what runs and stores it.
 
-from paper_utils.config import Profile, ProfileError
-from paper_utils.data import grammar  # noqa: F401  (rooms register what a profile may say)
-from paper_utils.encoders import families, vectors  # noqa: F401
+``paper_utils.alignment`` is a library of its own: importing it loads nothing else of the package.
+"""
 
 __all__ = ["Profile", "ProfileError"]
+
+
+def __getattr__(name: str):
+    # On demand: whoever only aligns two arrays waits for no simulator and no torch.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from paper_utils import config
+    from paper_utils.data import grammar  # noqa: F401  (rooms register what a profile may say)
+    from paper_utils.encoders import families, vectors  # noqa: F401
+
+    return getattr(config, name)

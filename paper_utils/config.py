@@ -8,35 +8,47 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterable
-from functools import reduce
-from operator import getitem
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 PROFILES = Path(__file__).parent / "profiles"
 
-# Every random stream of the project, by name.  The first three are seeded as they were when the
-# published agents were trained, and are drawn from in different ways; the name seeds all others.
-STREAMS: dict[str, Callable | None] = {
-    "batches": lambda seed, epoch: [seed, epoch],
-    "reference": lambda seed: seed,
-    "permutations": lambda seed: [seed, 1],
-    **dict.fromkeys(("agent seeds", "chosen names", "lexical", "masked words", "model seeds",
-                     "permuted pairs", "points", "random player", "shuffled instructions",
-                     "subsets", "wrong instructions"))}  # fmt: skip
+# Every random stream of the project.  A name that is not here is a typing error, which would
+# otherwise draw other numbers without a word.
+STREAMS = frozenset({
+    "agent weights", "batches", "blind episodes", "codebook", "dialects", "exchanged instructions",
+    "masked words", "permutations", "points", "random player", "random tokens", "reference batches",
+    "reference weights", "rooms", "subsets", "synonym mentions", "tables of synonyms",
+    "wrong instructions",
+})  # fmt: skip
+
+
+def _seed_of(stream: str, *numbers: int) -> list[int]:
+    if stream not in STREAMS:
+        raise KeyError(f"unknown random stream {stream!r}{hint(stream, STREAMS)}")
+    return [zlib.crc32(stream.encode()), *numbers]
 
 
 def generator(stream: str, *numbers: int) -> np.random.Generator:
-    """The random generator of a named stream; ``numbers`` tell seeds, epochs... apart."""
-    seeding = STREAMS[stream]
-    seed = seeding(*numbers) if seeding else [zlib.crc32(stream.encode()), *numbers]
-    return np.random.default_rng(seed)
+    """The random generator of a named stream; ``numbers`` tell worlds, epochs... apart.
+
+    >>> bool(generator("batches", 0).random() == generator("batches", 0).random())
+    True
+    """
+    return np.random.default_rng(_seed_of(stream, *numbers))
 
 
+def torch_seed(stream: str, *numbers: int) -> int:
+    """A seed for ``torch.manual_seed``, from the same streams."""
+    return int(np.random.SeedSequence(_seed_of(stream, *numbers)).generate_state(1, np.uint64)[0])
+
+
+# What rooms of the package know about values of a profile: dotted key -> its check.
 _CHECKS: dict[str, Callable] = {}
 
 
@@ -50,6 +62,7 @@ CountOrNone = Annotated[int, Field(ge=0, le=100_000_000)]
 Few = Annotated[int, Field(ge=1, le=128)]
 Width = Annotated[int, Field(ge=8, le=8192, multiple_of=8)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -68,7 +81,7 @@ class Data(Part):
     validation: Count  # held-out demonstrations per level, for early stopping and the loss curve
     documents: Count  # stories in the corpus of the language models
     pictured_episodes: Count  # with two or three captioned pictures each, for CLIP and BLIP
-    second_names: str | dict[str, str] = "default"  # a table of grammar.SECOND_NAMES, or one's own
+    synonyms: str | dict[str, str] = "default"  # a table of grammar.SYNONYMS, or one's own
 
     @property
     def levels(self) -> list[str]:
@@ -78,8 +91,6 @@ class Data(Part):
 class Cloning(Part):
     """Room of notebook 02: the policy and its training by behavioural cloning."""
 
-    agents: Count  # how many to train, each from its own seed
-    bilingual: CountOrNone = 0  # how many to train on episodes that speak first or second names
     width: Width  # of every vector in the policy, so also of the sentence embedding
     heads: Few  # of attention in the instruction encoder and over time
     instruction_layers: Few  # transformer layers that read the instruction
@@ -88,29 +99,36 @@ class Cloning(Part):
     epochs: Count  # passes over the demonstrations
     batch_episodes: Count  # episodes per optimiser step
     learning_rate: Rate  # peak of AdamW's, after warm-up and before cosine decay
-    weight_decay: Annotated[float, Field(ge=0, le=1)]  # AdamW's, on matrices, not gains or biases
-    shuffled_epochs: Count  # passes for the control whose instructions are shuffled
+    weight_decay: Share  # AdamW's, on matrices, not gains or biases
     held_out: tuple[str, ...]  # phrases, as "red ball", that the held-out agent is not shown
-    evaluation_episodes: Count  # fresh ones per level: trained, held-out, bilingual, expert
+    blind_share: Share = 0.9  # of a blind agent's episodes, those in which things have no colour
+    evaluation_episodes: Count  # fresh ones per level: of agents that act, and the expert
     baseline_episodes: Count  # the same for the others, whose episodes are long
-    transfer_episodes: Count = 256  # per level, acting on another model's sentence
+    transfer_episodes: Count = 128  # per level, acting on another model's sentence
     transfer_steps: Count = 128  # of each; the expert needs 40, OpenDoor would allow 576 to wander
 
 
 class Encoders(Part):
     """Room of notebook 03: the reference models and the lexical controls."""
 
-    families: tuple[str, ...]  # reference models to train from scratch
-    seeds: Count = 1  # how many of each family, each from its own seed
+    families: tuple[str, ...]  # reference models to train from scratch, one of each per world
     width: Width  # hidden size
     layers: Few  # of the transformer
     heads: Few  # of attention
     steps: Count  # of the optimiser; models that see take two thirds
     batch_size: Count  # pairs per step; for language models, units of 64 tokens
     learning_rate: Rate  # peak of AdamW's
-    checkpoints: dict[str, Name]  # family -> a folder, a Hub id, or id@revision, compared, too
-    strict: bool  # whether a checkpoint that cannot be had stops the run, or is left out and named
+    checkpoints: dict[str, tuple[Name, ...]] = {}  # family -> folders, Hub ids, or ids@revision
+    strict: bool = False  # whether a checkpoint that cannot be had stops the run, or is left out
     vectors: dict[str, str] = {}  # name -> a file of vectors that any model gave elsewhere
+
+    @field_validator("checkpoints", mode="before")
+    @classmethod
+    def _one_or_several(cls, value):
+        """A family with one checkpoint may name it without a list."""
+        if not isinstance(value, dict):
+            return value
+        return {name: [one] if isinstance(one, str) else one for name, one in value.items()}
 
 
 class Alignment(Part):
@@ -120,77 +138,147 @@ class Alignment(Part):
     dimension: Count  # principal components before Procrustes, at most the rank
     folds: Annotated[int, Field(ge=2, le=100)]  # of the random split; a row is held out once
     permutations: CountOrNone  # of each null; the smallest p is 1 / (permutations + 1); 0: no null
+    draws: Count = 20  # of each random control, and of the codebook
+    untrained: Count = 20  # random weights of each family, whose spread is the null of order
+    tables: CountOrNone = 20  # of synonyms that public models are asked, of each kind
 
 
 class Compute(Part):
     """Where and how to compute: nothing here changes a result, and no artifact's key holds it."""
 
-    workers: CountOrNone = 0  # tasks that a notebook runs at once, a thread each; 0: one per core
+    workers: CountOrNone = 0  # tasks that run at once, a thread each; 0: one per core
     cluster: str = ""  # address of a Dask scheduler to send tasks to; empty: this machine
     store: str = ""  # folder of artifacts; empty: runs/store
-    published: bool = True  # whether to use what is published in artifacts/release
+    published: bool = True  # whether to use what is published in artifacts/published
     progress: Literal["auto", "terminal", "off"] = "auto"  # bars in a live cell, or the terminal
 
 
 class Profile(Part):
-    """Everything a run depends on.  ``seed`` offsets every random stream of the run."""
+    """Everything a run depends on.  ``seed`` chooses other worlds."""
 
     name: str
     seed: CountOrNone = 0
+    worlds: Annotated[int, Field(ge=1, le=100)] = 1  # each with its own episodes, agents and models
+    first_world: Annotated[int, Field(ge=0, le=10_000)] = 0  # the number of the first, with seed 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compute: Compute = Compute()
     data: Data
     cloning: Cloning
     encoders: Encoders
     alignment: Alignment
+    kinds: dict[str, dict] = {}  # what the world of kinds changes in data, cloning and encoders
+
+    @property
+    def world_numbers(self) -> list[int]:
+        """The worlds of this run; no two seeds share one.
+
+        >>> Profile.load("smoke", seed=1).world_numbers
+        [902, 903]
+        """
+        first = self.first_world + self.seed * self.worlds
+        return list(range(first, first + self.worlds))
+
+    def of_kinds(self) -> "Profile":
+        """The same profile with the sizes that the world of kinds has (notebook 05)."""
+        values = self.model_dump(mode="json")
+        for part, changes in self.kinds.items():
+            values[part].update(changes)
+        values["kinds"] = {}
+        return Profile.model_validate(values)
+
+    @field_validator("kinds")
+    @classmethod
+    def _known_parts(cls, value: dict) -> dict:
+        for part in value:
+            if part not in ("data", "cloning", "encoders"):
+                raise ValueError(f"kinds.{part}: kinds change data, cloning and encoders only")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self):
         for name, part in (("cloning", self.cloning), ("encoders", self.encoders)):
             if part.width % part.heads:
                 raise ValueError(f"{name}: heads ({part.heads}) must divide width ({part.width})")
-        if len(set(self.encoders.families)) < max(1, len(self.encoders.families)):
+        families = self.encoders.families
+        if not families or len(set(families)) < len(families):
             raise ValueError("encoders.families: name at least one family, and each once")
         return self
 
     @classmethod
-    def load(cls, name: str | Path, overrides: dict | None = None,
-             seed: int | None = None) -> "Profile":  # fmt: skip
+    def load(
+        cls, name: str | Path, overrides: dict | None = None, seed: int | None = None
+    ) -> "Profile":
         """Reads a profile by name or path: ``Profile.load("laptop", {"cloning.epochs": 3})``.
+
         Raises ProfileError, one line: an unknown profile or key, a wrong type, out of range."""
-        where, given = f"profile {name}", overrides or {}
+        where = f"profile {name}"
         try:
             values = _read(name)
-            if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
-                raise ValueError("overrides must be a dictionary, as {'cloning.epochs': 3}")
-            where += f", with {', '.join(map(repr, given))}"[:200] if given else ""
-            for key, value in given.items():
-                *parents, last = key.split(".")
-                part = values
-                for word in parents:
-                    part = part.setdefault(word, {})
-                    if not isinstance(part, dict):
-                        raise ValueError(f"unknown key {key!r}: {word!r} has no parts")
-                part[last] = value
+            for key, value in (overrides or {}).items():
+                where = f"profile {name}, override {key}"
+                _override(values, key, value)
+            where = f"profile {name}"
             if seed is not None:
                 values["seed"] = seed
+            # Through JSON, so that types are held to what a YAML file can say.
             profile = cls.model_validate_json(json.dumps(values), strict=True)
-            for key, check in _CHECKS.items():
-                where += (at := f": {key}")
-                check(profile.part(key)[key])
-                where = where.removesuffix(at)
+            _check_rooms(profile)
+            if profile.kinds:
+                _check_rooms(profile.of_kinds())
             return profile
         except ProfileError:
             raise
-        except (OSError, TypeError, ValueError, RecursionError) as error:
-            known = isinstance(error, ValidationError)
-            problem = _first(error) if known else str(getattr(error, "strerror", None) or error)
-            raise ProfileError(f"{where}: {' '.join(problem.split())[:500]}") from None
+        except ValidationError as error:
+            problem = _first_problem(error)
+        except OSError as error:
+            problem = error.strerror or str(error)
+        except (TypeError, ValueError, RecursionError) as error:
+            problem = str(error)
+        raise ProfileError(f"{where}: {' '.join(problem.split())[:500]}")
+
+    @cached_property
+    def _values(self) -> dict:
+        return self.model_dump(mode="json")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Text that is equal for equal profiles, wherever they compute."""
+        values = {key: value for key, value in self._values.items() if key != "compute"}
+        return json.dumps(values)
 
     def part(self, *keys: str) -> dict:
         """The values under dotted ``keys``: the part of the profile that a stage reads."""
-        values = self.model_dump(mode="json")
-        return {key: reduce(getitem, key.split("."), values) for key in keys}
+        return {key: _under(self._values, key) for key in keys}
+
+
+def _under(values: dict, key: str):
+    """What a nested dictionary holds under a dotted key."""
+    for word in key.split("."):
+        values = values[word]
+    return values
+
+
+def _override(values: dict, key: str, value) -> None:
+    """Sets a dotted key of nested dictionaries."""
+    *parents, last = key.split(".")
+    part = values
+    for word in parents:
+        part = part.setdefault(word, {})
+        if not isinstance(part, dict):
+            raise ValueError(f"unknown key {key!r}: {word!r} has no parts")
+    part[last] = value
+
+
+def _check_rooms(profile: Profile) -> None:
+    """Asks every room what it thinks of its values."""
+    values = profile.model_dump(mode="json")
+    for key, check in _CHECKS.items():
+        try:
+            check(_under(values, key))
+        except ProfileError:
+            raise
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
 
 
 def available() -> list[str]:
@@ -202,15 +290,17 @@ class _PlainLoader(yaml.SafeLoader):
     """Plain data alone: a SafeLoader makes no objects."""
 
 
-_NUMBER = re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+")  # YAML 1.1 reads 1e-4 as a word
+# YAML 1.1 reads 1e-4 as a word.
+_NUMBER = re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+")
 _PlainLoader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 
 
 def parse_yaml(text: str):
     """Plain data from YAML text; no tags, and no aliases, which can explode.  Raises ValueError."""
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("aliases are not allowed in a profile")
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("aliases are not allowed in a profile")
         return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"not readable as YAML: {error}") from None
@@ -233,9 +323,12 @@ def _read(name: str | Path, extends: bool = False) -> dict:
         if extends:
             raise ValueError("extends a profile that itself extends another")
         base = _read(values.pop("extends"), extends=True) | base
-    for key, value in values.items():  # part by part: data, cloning...
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        base[key] = {**base[key], **value} if both else value
+    for key, value in values.items():
+        # Part by part: data, cloning...
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            base[key] = {**base[key], **value}
+        else:
+            base[key] = value
     return base
 
 
@@ -246,11 +339,13 @@ def hint(word: str, known: Iterable[str]) -> str:
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
 
 
-def _first(error: ValidationError) -> str:
+def _first_problem(error: ValidationError) -> str:
     """The first problem, and how many more there are."""
     first, *others = error.errors(include_url=False)
     where = ".".join(map(str, first["loc"]))
-    message = f"{where}: " * bool(where) + f"{first['msg'].removeprefix('Value error, ')}"
+    message = first["msg"].removeprefix("Value error, ")
+    if where:
+        message = f"{where}: {message}"
     if first["type"] == "extra_forbidden":
         model = Profile
         for word in first["loc"][:-1]:
@@ -258,4 +353,6 @@ def _first(error: ValidationError) -> str:
         message = f"unknown key {where!r}{hint(str(first['loc'][-1]), model.model_fields)}"
     elif first["type"] not in ("missing", "value_error"):
         message += f" (got {first['input']!r})"[:120]
-    return message + (f" (and {len(others)} more)" if others else "")
+    if others:
+        message += f" (and {len(others)} more)"
+    return message

@@ -1,84 +1,116 @@
-"""The store: every product of a stage is a folder with a name, a hash and a manifest.
+"""Artifacts: every stage's product is a folder of files with a key and a birth certificate.
 
 An artifact's key is the SHA-256 of what it is made from (`Stage.recipe`).  A folder appears under
 its key when it is complete; its hashes are checked before it is used."""
 
+import errno
 import gzip
 import hashlib
-import io
 import json
 import os
 import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib import metadata
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from filelock import AcquireReturnProxy, FileLock
+from filelock import FileLock
 
-from paper_utils import parallel
 from paper_utils.code import fingerprint
-from paper_utils.config import Compute, Profile
+from paper_utils.config import Profile
 
 MANIFEST = "manifest.json"
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "minigrid", "gymnasium",
             "transformers", "tokenizers", "rapidfuzz", "papermill", "jupytext")  # fmt: skip
 QUICK = 600.0  # seconds; a published artifact of other code that took longer is not made unasked
+# Systems leave these wherever somebody looked into a folder.
+STRAY = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 class ArtifactError(RuntimeError):
     """An artifact that cannot be made, read or trusted; the message is one line."""
 
 
+def _needs_nothing(profile: Profile, **parameters) -> list:
+    return []
+
+
+def _a_moment(profile: Profile, **parameters) -> float:
+    return 1.0
+
+
 @dataclass(frozen=True)
 class Stage:
-    """One step from inputs to a folder of files.
+    """One step from inputs to a folder of files, made in one process with one thread.
 
-    ``make(profile, folder, *inputs, **parameters)`` writes files into ``folder``; ``load(folder)``
-    turns them into an object.  ``reads`` are the keys of the profile that matter, and
-    ``needs(profile, **parameters)`` lists the inputs as (stage, parameters).  A resumable stage
-    finds in ``folder`` what an interrupted run left there; one that fans out is made in this
-    process, because it spreads its own work.  Those of the highest ``cost`` are begun first."""
+    Arguments:
+        name: of the stage, for people and folders.
+        make: ``make(profile, folder, *inputs, **parameters)`` writes files into ``folder``.
+        load: ``load(folder)`` turns them into an object.
+        reads: dotted keys of the profile that matter.
+        needs: ``needs(profile, **parameters)`` lists the inputs as (stage, parameters).
+        version: of what it makes, for stages that take long: a test compares what is made at a
+            tiny size with what is recorded beside the version, so whoever changes it is told to
+            raise the version.  None: the key holds a hash of the code instead.
+        resumable: whether it continues what an interrupted run left in ``folder``.
+        cost: ``cost(profile, **parameters)``, the seconds of one core that it should take.
+    """
 
     name: str
     make: Callable[..., None]
     load: Callable
     reads: tuple[str, ...] = ()
-    needs: Callable[..., list[tuple["Stage", dict]]] = lambda profile, **parameters: []
+    needs: Callable[..., list[tuple["Stage", dict]]] = _needs_nothing
+    version: int | None = None
     resumable: bool = False
-    fans_out: bool = False
-    cost: Callable[..., float] = lambda **parameters: 0.0
+    cost: Callable[..., float] = _a_moment
 
     def recipe(self, profile: Profile, parameters: dict) -> dict:
         """Everything that the artifact depends on."""
         needed = self.needs(profile, **parameters)
-        part = profile.part(*self.reads).items()
+        if self.version is None:
+            loaders = dict.fromkeys(stage.load for stage, _ in needed)
+            code = fingerprint(self.make, *loaders)
+        else:
+            code = f"version {self.version}"
         return {
             "stage": self.name,
-            "code": fingerprint(self.make, *dict.fromkeys(stage.load for stage, _ in needed)),
-            # A table counts with its order: that of the levels decides which id a sentence has.
-            "profile": {k: [*map(list, v.items())] if isinstance(v, dict) else v for k, v in part},
+            "code": code,
+            "profile": {key: _ordered(value) for key, value in profile.part(*self.reads).items()},
             "parameters": parameters,
             "inputs": [stage.key(profile, chosen) for stage, chosen in needed],
         }
 
     def key(self, profile: Profile, parameters: dict) -> str:
         """SHA-256 (hex) of the recipe."""
-        return hash_json(self.recipe(profile, parameters))
+        # A plan asks for the same key from many sides.
+        asked = self, profile.fingerprint, json.dumps(parameters)
+        if asked not in _KEYS:
+            _KEYS[asked] = hash_json(self.recipe(profile, parameters))
+        return _KEYS[asked]
 
     def label(self, parameters: dict) -> str:
         """A folder's name for people: the stage and the plain values of its parameters."""
-        values = [v.values() if isinstance(v, dict) else [v] for v in parameters.values()]
-        plain = [str(v) for v in chain(*values) if isinstance(v, (str, int)) and v != ""]
-        words = [self.name, *plain]
-        return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words)[:120]
+        words = [self.name]
+        for value in parameters.values():
+            parts = value.values() if isinstance(value, dict) else [value]
+            words += [str(part) for part in parts if isinstance(part, (str, int)) and part != ""]
+        plain = [re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words]
+        return "-".join(plain)[:120]
+
+
+_KEYS: dict[tuple, str] = {}
+
+
+def _ordered(value):
+    """A table counts with its order: that of the levels decides which id a sentence has."""
+    return [list(item) for item in value.items()] if isinstance(value, dict) else value
 
 
 @dataclass
@@ -88,7 +120,6 @@ class Store:
     root: Path
     published: Path | None = None
     """A read-only store that is asked first; what is damaged there is refused, not remade."""
-    compute: Compute | None = None
 
     def path(self, stage: Stage, profile: Profile, **parameters) -> Path:
         """Where the artifact lies, or will lie."""
@@ -96,33 +127,15 @@ class Store:
 
     def get(self, stage: Stage, profile: Profile, **parameters):
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
-        return self.get_many(stage, profile, [parameters])[0]
+        found = self.find(stage, profile, parameters)
+        if found is None:
+            self.make(stage, profile, parameters)
+            found = self.find(stage, profile, parameters)
+        return stage.load(found)
 
     def get_many(self, stage: Stage, profile: Profile, each: Sequence[dict]) -> list:
-        """Like `get` for several parameters, made side by side, one thread each."""
-        return [stage.load(path) for path in self.paths(stage, profile, each)]
-
-    def paths(self, stage: Stage, profile: Profile, each: Sequence[dict]) -> list[Path]:
-        """Checked folders of several artifacts of a stage, made first where they are missing."""
-        found = [self._find(stage, profile, parameters) for parameters in each]
-        missing = [parameters for parameters, path in zip(each, found) if path is None]
-        if not missing:
-            return found
-        inputs: dict[str, dict[str, tuple]] = {}  # by stage: what it makes is made side by side
-        for parameters in missing:
-            self._refuse_other_code(stage, profile, parameters)
-            for pair in stage.needs(profile, **parameters):
-                inputs.setdefault(pair[0].name, {})[hash_json(pair[1])] = pair
-        for pairs in inputs.values():
-            stages, wanted = zip(*pairs.values())
-            self.paths(stages[0], profile, wanted)
-        missing.sort(key=lambda parameters: -stage.cost(**parameters))
-        if stage.fans_out:
-            for parameters in missing:
-                self.make(stage, profile, parameters)
-        else:
-            parallel.map(partial(self.make, stage, profile), missing, self.compute, stage.name)
-        return [self._find(stage, profile, parameters) for parameters in each]
+        """Like `get` for several parameters."""
+        return [self.get(stage, profile, **parameters) for parameters in each]
 
     def _places(self, stage: Stage, profile: Profile, parameters: dict) -> list[Path]:
         """Where an artifact may be: what is published comes first."""
@@ -131,48 +144,64 @@ class Store:
 
     def manifest(self, stage: Stage, profile: Profile, **parameters) -> dict | None:
         """The manifest (recipe, hashes, wall time, versions, host), if there is one."""
-        files = [path / MANIFEST for path in self._places(stage, profile, parameters)]
-        return next((json.loads(file.read_text()) for file in files if file.is_file()), None)
+        for path in self._places(stage, profile, parameters):
+            if (path / MANIFEST).is_file():
+                return json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        return None
 
-    def _find(self, stage: Stage, profile: Profile, parameters: dict) -> Path | None:
-        for path in filter(Path.exists, self._places(stage, profile, parameters)):
-            if (problem := damage(path)) is None:
+    def find(self, stage: Stage, profile: Profile, parameters: dict) -> Path | None:
+        """The checked folder of an artifact, or None.  What is damaged here is removed, with a
+        line that says so; raises ArtifactError for what is damaged where it is published."""
+        for path in self._places(stage, profile, parameters):
+            problem = damage(path) if path.exists() else "not there"
+            if problem is None:
                 return path
+            if problem == "not there":
+                continue
             said = f"artifact {path.parent.name}/{path.name} is damaged: {problem}"
             if self.published and path.is_relative_to(self.published):
                 remedy = f"restore it with: git checkout -- {self.published}"
                 raise ArtifactError(f"published {said}; {remedy}")
-            with self._lock(path):  # another run may have seen it, too, and made it again
+            with self._lock(path):
+                # Another run may have seen it, too, and made it again.
                 if damage(path) is None:
                     return path
                 print(f"{said}; rebuilding it")
-                shutil.rmtree(path, ignore_errors=True)  # or has made room for it
+                shutil.rmtree(path, ignore_errors=True)
         return None
 
-    def _refuse_other_code(self, stage: Stage, profile: Profile, parameters: dict) -> None:
+    def refuse_other_code(self, stage: Stage, profile: Profile, parameters: dict) -> None:
         """Says so, or raises ArtifactError, where code has changed since this was published."""
-        folders = (self.published / stage.label(parameters)).glob("*") if self.published else ()
+        if not self.published:
+            return
         recipe = stage.recipe(profile, parameters)
-        for folder in sorted(folders):
-            made = json.loads((folder / MANIFEST).read_text()) if damage(folder) is None else None
-            if not made or any(made["recipe"][k] != recipe[k] for k in ("profile", "parameters")):
+        for folder in sorted((self.published / stage.label(parameters)).glob("*")):
+            if damage(folder):
+                continue
+            made = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            same = all(made["recipe"][key] == recipe[key] for key in ("profile", "parameters"))
+            if not same:
                 continue
             said = f"published artifact {folder.parent.name} was made by other code"
             seconds = made["wall_seconds"]
             if seconds > QUICK:
-                said += "; restore the code (git stash, git checkout), or make everything here with"
-                minutes = f"this one takes about {seconds / 60:.0f} min"
-                raise ArtifactError(f"{said} compute.published=false ({minutes})")
+                remedy = "restore the code (git stash, git checkout), or make everything here with"
+                took = f"this one takes about {seconds / 60:.0f} min"
+                raise ArtifactError(f"{said}; {remedy} compute.published=false ({took})")
             print(f"{said}; making it here (about {max(1, seconds):.0f} s)")
 
-    def _lock(self, final: Path) -> AcquireReturnProxy:
-        """Holds an artifact's place, in a ``with``.  ArtifactError if the store is not writable."""
+    @contextmanager
+    def _lock(self, final: Path) -> Iterator[None]:
+        """Holds an artifact's place.  ArtifactError if the store is not writable."""
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            return FileLock(final.with_name(final.name + ".lock")).acquire()
+            lock = FileLock(final.with_name(final.name + ".lock"))
+            lock.acquire()
         except OSError as error:
-            line = f"cannot write to the store {self.root}: {error.strerror}"
-            raise ArtifactError(line) from None
+            place = error.filename or final.parent
+            raise ArtifactError(f"cannot write to the store: {place}: {error.strerror}") from None
+        with lock:
+            yield
 
     def remake(self, stage: Stage, profile: Profile, **parameters):
         """Makes an artifact again and loads it, from inputs as they are, and keeps nothing."""
@@ -190,32 +219,53 @@ class Store:
 
     def make(self, stage: Stage, profile: Profile, parameters: dict) -> None:
         """Makes one artifact in this process.  Two runs that want the same one take turns."""
+        self.refuse_other_code(stage, profile, parameters)
         final = self.path(stage, profile, **parameters)
-        with self._lock(final), ExitStack() as unfinished:
+        with self._lock(final):
             if final.exists():
                 return
             beside = final.with_name(final.name + ".partial")
             if not stage.resumable:
                 shutil.rmtree(beside, ignore_errors=True)
-                unfinished.callback(shutil.rmtree, beside, ignore_errors=True)
-            beside.mkdir(exist_ok=True)
-            for path in [*beside.rglob(".*"), *beside.rglob("[!.]*.tmp")]:
-                path.unlink()  # half-written by a run that was killed
-            seconds = self._write(stage, profile, parameters, beside)
-            recipe = stage.recipe(profile, parameters)
-            write_atomically(beside / MANIFEST, json_bytes({
-                "recipe": recipe, "key": hash_json(recipe), "wall_seconds": seconds,
-                "files": files_of(beside), "versions": versions(), "host": host(),
-            }))  # fmt: skip
-            sync(*beside.rglob("*"), beside)
-            os.replace(beside, final)
-            sync(final.parent)
+            try:
+                beside.mkdir(exist_ok=True)
+                _remove_half_written(beside)
+                seconds = self._write(stage, profile, parameters, beside)
+                manifest = self._certificate(stage, profile, parameters, beside, seconds)
+                write_atomically(beside / MANIFEST, json_bytes(manifest))
+                sync(*beside.rglob("*"), beside)
+                os.replace(beside, final)
+                sync(final.parent)
+            finally:
+                if not stage.resumable:
+                    shutil.rmtree(beside, ignore_errors=True)
+
+    def _certificate(
+        self, stage: Stage, profile: Profile, parameters: dict, folder: Path, seconds: float
+    ) -> dict:
+        recipe = stage.recipe(profile, parameters)
+        return {
+            "recipe": recipe,
+            "key": hash_json(recipe),
+            "wall_seconds": seconds,
+            "predicted_seconds": round(stage.cost(profile, **parameters), 2),
+            "files": files_of(folder),
+            "versions": versions(),
+            "host": host(),
+        }
+
+
+def _remove_half_written(folder: Path) -> None:
+    """Removes what `write_atomically` left in a run that was killed."""
+    for path in [*folder.rglob(".*"), *folder.rglob("[!.]*.tmp")]:
+        path.unlink()
 
 
 @cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can change a number."""
-    return {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}}
+    found = {"python": platform.python_version()}
+    return found | {package: metadata.version(package) for package in PACKAGES}
 
 
 def host() -> dict:
@@ -228,9 +278,14 @@ def hash_json(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def hash_file(path: Path | bytes) -> str:
-    """SHA-256 (hex) of a file, or of what is to be one."""
-    with io.BytesIO(path) if isinstance(path, bytes) else open(path, "rb") as file:
+def hash_bytes(data: bytes) -> str:
+    """SHA-256 (hex) of what is in memory."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -240,7 +295,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(data.encode("utf-8") if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -258,25 +313,35 @@ def write_table(path: Path, table) -> None:
     write_atomically(path, gzip.compress(table.to_csv(index=False).encode(), mtime=0))
 
 
-def mirror(wanted: Mapping[str, Path | bytes], folder: Path, keep: Sequence[str] = ()) -> None:
-    """Makes a folder hold exactly ``wanted`` (relative name -> a file, or its bytes) and ``keep``.
-    Each file appears whole; equal ones are left alone; what does not belong is removed at last."""
+def sync_folder(
+    wanted: Mapping[str, Path | bytes], folder: Path, ours: Sequence[str] | None = None
+) -> None:
+    """Makes a folder hold ``wanted`` (relative name -> a file, or its bytes).
+
+    Each file appears whole; equal ones are left alone.  Of the others, those named in ``ours`` are
+    removed at last; None: all.  Folders that become empty go, too."""
     for name, content in wanted.items():
-        data, path = content if isinstance(content, bytes) else content.read_bytes(), folder / name
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        path = folder / name
         if not path.is_file() or path.read_bytes() != data:
             write_atomically(path, data)
     for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-        elif path.is_file() and path.relative_to(folder).as_posix() not in (*wanted, *keep):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif name not in wanted and (ours is None or name in ours):
             path.unlink()
 
 
 def files_of(folder: Path) -> dict[str, dict]:
     """Relative name -> size and SHA-256 of every file below ``folder``, the manifest excepted."""
-    files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    files.pop(MANIFEST, None)
-    return {n: {"bytes": p.stat().st_size, "sha256": hash_file(p)} for n, p in files.items()}
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != MANIFEST and path.name not in STRAY:
+            found[name] = {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+    return found
 
 
 def damage(folder: Path) -> str | None:
@@ -289,18 +354,26 @@ def damage(folder: Path) -> str | None:
         return f"{Path(error.filename or folder).name} is missing or unreadable ({error.strerror})"
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is unreadable"
-    problems = [f"{name} is missing" for name in expected.keys() - actual.keys()]
-    problems += [f"{name} does not belong there" for name in actual.keys() - expected.keys()]
-    problems += [f"{name} does not match its hash" for name in expected.keys() & actual.keys()
-                 if expected[name] != actual[name]]  # fmt: skip
-    return min(problems, default=None)
+    for name in sorted(expected.keys() | actual.keys()):
+        if name not in actual:
+            return f"{name} is missing"
+        if name not in expected:
+            return f"{name} does not belong there"
+        if expected[name] != actual[name]:
+            return f"{name} does not match its hash"
+    return None
 
 
 def sync(*paths: Path) -> None:
     """Flushes files and folders to the disk."""
-    for path in paths if os.name == "posix" else ():  # elsewhere a folder cannot be opened
+    # Elsewhere than on POSIX a folder cannot be opened.
+    for path in paths if os.name == "posix" else ():
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            # Shared folders of Windows and of virtual machines do not flush folders.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+                raise
         finally:
             os.close(handle)
