@@ -1,55 +1,52 @@
-"""One ``map`` for everything that fans out: single-threaded processes here, a cluster elsewhere.
+"""Tasks side by side: single-threaded processes on this machine, or a Dask cluster.
 
 A task has one thread (on a busy machine a second makes it slower by far), and results never depend
 on how many workers run."""
 
+import multiprocessing
+import multiprocessing.connection
 import os
+import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
-from concurrent.futures import BrokenExecutor, as_completed
-from contextlib import ExitStack
-from functools import partial
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from joblib.externals.loky import cpu_count, get_reusable_executor
-from joblib.externals.loky.backend import resource_tracker as loky_tracker
-from threadpoolctl import get_cached_controller
-from tqdm import std
+from threadpoolctl import threadpool_limits
 
 from paper_utils.config import Compute
+from paper_utils.progress import Show
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-LOST = ("KilledWorker", "FutureCancelledError")  # of Dask: the workers of a task, the scheduler
-POOL = []  # of idle or busy workers, if there are any
-ONE_TASK = threading.RLock()  # a task may map within itself
-BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, {remaining} left"
-LINE = "{desc}: {percentage:3.0f}%, {elapsed} elapsed, about {remaining} left"
+# What nearly every task imports, once: workers are copies of a process that has done it.
+PRELOADED = ["paper_utils.study.products"]
+LOST = ("KilledWorker", "FutureCancelledError", "CancelledError")  # Dask's words for it
+TICK = 1.0  # seconds between two looks at what is running
+# A worker of a cluster has threads, and torch one source of random numbers for all of them.
+ONE_AT_A_TIME = threading.RLock()
 
 
-class Lines(std.tqdm):
-    """Progress in a log: a line each time, and nothing that moves a cursor."""
+@dataclass
+class Task:
+    """One call in a worker, and the tasks whose results it finds when it begins."""
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        print(self, file=self.fp, flush=True) if msg is None else None
+    key: str
+    function: Callable
+    arguments: tuple
+    seconds: float = 1.0
+    """That it should take; the longest chains are begun first."""
+    needs: frozenset[str] = field(default_factory=frozenset)
 
 
-def progress(total: float, describe: str, compute: Compute | None = None):
-    """A bar in the cell of a live notebook or on the terminal; in a log, a line a minute.
-    Under Papermill it is drawn on the terminal, so the executed notebook holds no trace of it."""
-    where, make, options = (compute or Compute()).progress, std.tqdm, {"bar_format": BAR}
-    if where == "off":
-        options["disable"] = True
-    elif where == "auto" and "ipykernel" in sys.modules:
-        from tqdm.auto import tqdm as make
-    else:
-        options["file"] = sys.__stderr__
-        if sys.__stderr__ is not None and not sys.__stderr__.isatty():
-            make = Lines
-            options |= {"bar_format": LINE, "mininterval": 60, "miniters": 1, "delay": 60}
-    return make(**{"total": total, "desc": describe, "leave": False, "mininterval": 1} | options)
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def device(wanted: str) -> str:
@@ -57,38 +54,140 @@ def device(wanted: str) -> str:
     import torch
 
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    found = next((name for name, there in present.items() if there), "cpu")
-    if wanted not in ("auto", "cpu") and not present.get(wanted):
+    if wanted == "auto":
+        return next((name for name, there in present.items() if there), "cpu")
+    if wanted != "cpu" and not present.get(wanted):
         raise RuntimeError(f"device {wanted!r} is not available here; use device=auto or cpu")
-    return found if wanted == "auto" else wanted
+    return wanted
 
 
-def one_thread(libraries: bool = True) -> None:
-    """Keeps this process to one thread, and libraries that are yet to be loaded, too; not these in
-    a worker of a cluster, whose other threads share the environment."""
-    os.environ.update(ONE_THREAD if libraries else {})
-    get_cached_controller().limit(limits=1)
+def one_thread() -> None:
+    """Keeps this process to one thread, and libraries that are yet to be loaded, too."""
+    os.environ.update(ONE_THREAD)
+    threadpool_limits(1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _alone(function: Callable, libraries: bool, task):
-    # Threads of a cluster's worker take turns: torch has one source of random numbers a process.
-    with ONE_TASK:
-        one_thread(libraries)  # and without warnings in a reader's notebook
-        with warnings.catch_warnings(action="ignore"):
-            return function(task)
+def call(function: Callable, arguments: tuple):
+    """Calls a function as a worker does: on one thread, and without a word."""
+    with ONE_AT_A_TIME, warnings.catch_warnings(action="ignore"):
+        one_thread()
+        return function(*arguments)
 
 
-def _follow(parent: int) -> None:
-    """Has a worker end soon after the process that started it, which a kill does not tell it."""
+def run(tasks: Sequence[Task], compute: Compute, done: Callable[[str], None], show: Show) -> None:
+    """Runs tasks, each after those that it needs, ``compute.workers`` of them at once.
+
+    ``done(key)`` is called in this process when a task has ended, ``show`` about once a second.
+    The first error stops everything and is raised; OSError, one line, if a worker is lost."""
+    if not tasks:
+        return
+    workers = min(compute.workers or cpu_count(), len(tasks))
+    clock = _Clock(tasks, workers)
+    if compute.cluster:
+        _on_cluster(tasks, compute.cluster, clock, done, show)
+    elif workers == 1:
+        _here(clock, done, show)
+    else:
+        _in_processes(workers, clock, done, show)
+
+
+def _here(clock: "_Clock", done: Callable[[str], None], show: Show) -> None:
+    while clock.waiting:
+        task = clock.next()
+        show(*clock.estimate())
+        call(task.function, task.arguments)
+        clock.ended(task.key)
+        done(task.key)
+
+
+def _in_processes(workers: int, clock: "_Clock", done: Callable[[str], None], show: Show) -> None:
+    with _pool(workers) as pool:
+        running = {}
+        while clock.waiting or running:
+            while len(running) < workers and (task := clock.next()):
+                running[pool.submit(call, task.function, task.arguments)] = task.key
+            ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+            for future in ended:
+                key = running.pop(future)
+                _result(future)
+                clock.ended(key)
+                done(key)
+            show(*clock.estimate())
+
+
+def _result(future):
+    """A future's result, or its error: one line where the worker is gone."""
+    try:
+        return future.result()
+    except Exception as error:
+        if isinstance(error, BrokenExecutor) or type(error).__name__ in LOST:
+            raise OSError("a worker has died (is there enough memory?)") from None
+        raise
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of workers that end with it, at once where something goes wrong."""
+    # Read by Python's own tracker of semaphores, which would complain after a kill.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    os.environ.update(ONE_THREAD)
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload(PRELOADED)
+    # Workers end when the other end of this pipe is closed, by us or because we are gone.
+    watched, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(watched,))
+    try:
+        yield pool
+    except BaseException:
+        held.close()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        held.close()
+        watched.close()
+
+
+def _begin(watched) -> None:
+    """Has a worker ignore Ctrl-C, which its parent handles, and end as soon as that says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
+        multiprocessing.connection.wait([watched])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _on_cluster(
+    tasks: Sequence[Task], address: str, clock: "_Clock", done: Callable[[str], None], show: Show
+) -> None:
+    """The same tasks on a Dask cluster, whose futures hold what each of them needs."""
+    with _client(address) as client:
+        from distributed import as_completed
+
+        futures = {}
+        # A cluster wants the rank of a task beforehand; what it needs was named before it.
+        for task in _in_order(tasks):
+            needed = [futures[key] for key in task.needs if key in futures]
+            options = {"pure": False, "priority": clock.rank[task.key]}
+            futures[task.key] = client.submit(
+                _after, needed, task.function, task.arguments, **options
+            )
+            clock.begun(task.key)
+        keys = {future: key for key, future in futures.items()}
+        for future in as_completed(keys):
+            _result(future)
+            clock.ended(keys[future])
+            done(keys[future])
+            show(*clock.estimate())
+
+
+def _after(needed: list, function: Callable, arguments: tuple):
+    return call(function, arguments)
 
 
 def _client(address: str):
@@ -96,7 +195,7 @@ def _client(address: str):
     try:
         from distributed import Client
 
-        return Client(address)
+        return Client(address, timeout="5s")
     except ImportError:
         raise OSError("a cluster needs Dask: pip install -e .[cluster]") from None
     except (OSError, ValueError) as error:
@@ -104,52 +203,73 @@ def _client(address: str):
         raise OSError(f"no Dask scheduler at {address!r}: {reason}") from None
 
 
-def map(function: Callable, tasks: Iterable, compute: Compute | None = None,
-        describe: str = "") -> list:  # fmt: skip
-    """``[function(task) for task in tasks]``, side by side, in the order of the tasks.
-
-    ``function`` and tasks must be picklable.  ``describe`` names the bar, if there is to be one.
-    With ``compute.cluster`` the tasks go to a Dask cluster.  The first error stops the map.
-
-    >>> map(abs, [-1, 2])
-    [1, 2]
-    """
-    tasks, compute = list(tasks), compute or Compute()
-    results, count = [None] * len(tasks), min(compute.workers or cpu_count(), len(tasks))
-    each = partial(_alone, function, not compute.cluster)
-    shown, futures = compute if describe else Compute(progress="off"), {}
-    with progress(len(tasks), describe, shown) as bar, ExitStack() as ending:
-        if not compute.cluster and count <= 1:
-            for number, task in enumerate(tasks):
-                results[number] = each(task)
-                bar.update(1)
-            return results
-        if compute.cluster:
-            client = ending.enter_context(_client(compute.cluster))
-            ended = sys.modules["distributed"].as_completed
-            futures = {f: number for number, f in enumerate(client.map(each, tasks, pure=False))}
-        else:
-            os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # after a kill
-            follow, ended = {"initializer": _follow, "initargs": (os.getpid(),)}, as_completed
-            workers = get_reusable_executor(count, timeout=300, env=ONE_THREAD, **follow)
-            POOL[:] = [workers]
-            ending.callback(lambda: [future.cancel() for future in futures])
-            for number, task in enumerate(tasks):
-                futures[workers.submit(each, task)] = number
-        for future in ended(futures):
-            try:
-                results[futures[future]] = future.result()
-            except Exception as error:
-                if not isinstance(error, BrokenExecutor) and type(error).__name__ not in LOST:
-                    raise
-                raise OSError("a worker has died (is there enough memory?)") from None
-            bar.update(1)
-    return results
+def _in_order(tasks: Sequence[Task]) -> list[Task]:
+    """Tasks, each after those that it needs."""
+    known = {task.key for task in tasks}
+    placed: dict[str, Task] = {}
+    while len(placed) < len(tasks):
+        before = len(placed)
+        for task in tasks:
+            if task.key not in placed and task.needs & known <= placed.keys():
+                placed[task.key] = task
+        if len(placed) == before:
+            raise ValueError("tasks need each other in a circle")
+    return list(placed.values())
 
 
-def rest(kill: bool = False) -> None:
-    """Ends idle workers, which would outlive this process; ``kill``: all, and what they started."""
-    while POOL:
-        POOL.pop().shutdown(wait=True, kill_workers=kill)
-        for tracker in () if kill else (loky_tracker, resource_tracker):  # they ignore SIGTERM, so
-            tracker._resource_tracker._stop()  # that a kernel would take half a minute to end
+class _Clock:
+    """What is to be begun next, and how long all of it should still take.
+
+    Tasks are begun by the length of the chain that waits for them, the longest first.  Predictions
+    of what is left are scaled by how right they were for what has ended."""
+
+    def __init__(self, tasks: Sequence[Task], workers: int):
+        self.workers = workers
+        self.tasks = {task.key: task for task in _in_order(tasks)}
+        self.rank = {}
+        for task in reversed(self.tasks.values()):
+            after = [key for key, other in self.tasks.items() if task.key in other.needs]
+            self.rank[task.key] = task.seconds + max((self.rank[key] for key in after), default=0.0)
+        self.waiting = sorted(self.tasks, key=lambda key: -self.rank[key])
+        self.since: dict[str, float] = {}  # when what is running has begun
+        self.finished: set[str] = set()
+        self.taken = 0.0  # seconds of what has ended, and what had been predicted for it
+        self.predicted = 0.0
+        self.start = time.monotonic()
+
+    def next(self) -> Task | None:
+        """The task to begin now, if one can be."""
+        unmet = self.tasks.keys() - self.finished
+        for key in self.waiting:
+            if not self.tasks[key].needs & unmet:
+                self.begun(key)
+                return self.tasks[key]
+        return None
+
+    def begun(self, key: str) -> None:
+        self.waiting.remove(key)
+        self.since[key] = time.monotonic()
+
+    def ended(self, key: str) -> None:
+        self.taken += time.monotonic() - self.since.pop(key)
+        self.predicted += self.tasks[key].seconds
+        self.finished.add(key)
+
+    def estimate(self) -> tuple[float, float]:
+        """Seconds that have passed, and those that should be left: what is running goes on, then
+        each worker that becomes free takes the next task."""
+        now = time.monotonic()
+        # A few quick tasks say little about the others.
+        prior = 0.05 * sum(task.seconds for task in self.tasks.values())
+        pace = (self.taken + prior) / (self.predicted + prior)
+        free = []
+        for key, since in self.since.items():
+            expected = pace * self.tasks[key].seconds
+            # What has outlived its prediction is nearly done, or will take as long again.
+            free.append(max(expected - (now - since), 0.1 * (now - since)))
+        free = sorted(free)[-self.workers :]
+        free += [0.0] * (self.workers - len(free))
+        for key in self.waiting:
+            free.sort()
+            free[0] += pace * self.tasks[key].seconds
+        return now - self.start, max(free)

@@ -1,122 +1,152 @@
-import io
+"""Tasks side by side: order, threads, errors, kills, and an estimate that can be trusted."""
+
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
+import time
 import warnings
+from pathlib import Path
 
-import pandas as pd
 import pytest
 from commands import ROOT
-from tqdm import std
 
 from paper_utils import parallel
 from paper_utils.config import Compute
+from paper_utils.parallel import Task
 
 
-def _square(number):
+def _note(folder: Path, name: str, needs: tuple[str, ...] = ()) -> None:
     warnings.warn("a worker's warning must not reach a reader", stacklevel=1)
-    return number * number, os.environ["OMP_NUM_THREADS"]
+    missing = [one for one in needs if not (folder / one).exists()]
+    (folder / name).write_text(f"{os.environ['OMP_NUM_THREADS']} {missing}")
 
 
-def _fail(number):
+def _fail(number: int) -> None:
     raise KeyError(f"task {number}")
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_order_and_threads_do_not_depend_on_the_workers(workers):
-    done = parallel.map(_square, range(7), Compute(workers=workers))
-    assert done == [(n * n, "1") for n in range(7)]
-
-
-def test_nothing_to_do():
-    assert parallel.map(_square, []) == []
-
-
-def test_an_error_in_a_worker_is_raised_here():
-    with pytest.raises(KeyError, match="task"):
-        parallel.map(_fail, range(3), Compute(workers=2))
-
-
-def _die(number):
+def _die(number: int) -> None:
     os._exit(1)
 
 
-def test_a_worker_that_dies_is_one_line_and_the_next_map_works():
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def diamond(folder: Path) -> list[Task]:
+    """Two tasks that need a third, and one that needs both, named before what they need."""
+    needs = {"last": ("left", "right"), "left": ("first",), "right": ("first",), "first": ()}
+    return [Task(name, _note, (folder, name, some), needs=frozenset(some))
+            for name, some in needs.items()]  # fmt: skip
+
+
+def run(tasks: list[Task], **compute) -> tuple[list[str], list[tuple[float, float]]]:
+    ended, shown = [], []
+    parallel.run(tasks, Compute(**compute), ended.append, lambda *pair: shown.append(pair))
+    return ended, shown
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_each_task_runs_once_after_what_it_needs_on_one_thread(tmp_path, workers):
+    ended, _ = run(diamond(tmp_path), workers=workers)
+    assert sorted(ended) == ["first", "last", "left", "right"]
+    assert ended[0] == "first" and ended[-1] == "last"
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"1 []"}
+
+
+def test_nothing_to_do():
+    assert run([]) == ([], [])
+
+
+def test_a_circle_is_refused():
+    needs = {"a": "b", "b": "a"}
+    tasks = [Task(one, _note, (), needs=frozenset([other])) for one, other in needs.items()]
+    with pytest.raises(ValueError, match="circle"):
+        run(tasks)
+
+
+def test_the_longest_chain_begins_first():
+    tasks = [Task("short", _sleep, (0,), 3.0), Task("end", _sleep, (0,), 2.0, frozenset(["begin"])),
+             Task("begin", _sleep, (0,), 2.0)]  # fmt: skip
+    assert run(tasks, workers=1)[0] == ["begin", "short", "end"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_a_worker_is_raised_here_and_stops_the_others(workers):
+    tasks = [Task("bad", _fail, (1,), 9.0), *(Task(f"{n}", _sleep, (30,)) for n in range(3))]
+    started = time.monotonic()
+    with pytest.raises(KeyError, match="task 1"):
+        run(tasks, workers=workers)
+    assert time.monotonic() - started < 20
+
+
+def test_a_worker_that_dies_is_one_line_and_the_next_run_works(tmp_path):
+    tasks = [Task(f"{n}", _die, (n,)) for n in range(3)]
     with pytest.raises(OSError, match="a worker has died"):
-        parallel.map(_die, range(3), Compute(workers=2))
-    assert parallel.map(abs, [-1, -2], Compute(workers=2)) == [1, 2]
+        run(tasks, workers=2)
+    assert len(run(diamond(tmp_path), workers=2)[0]) == 4
 
 
-def test_a_process_that_is_killed_leaves_no_warning_behind():
-    code = ("import os; from paper_utils import parallel; from paper_utils.config import Compute\n"
-            "parallel.map(abs, range(3), Compute(workers=2)); os.kill(os.getpid(), 9)")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == -9 and done.stderr == ""  # all who write there have ended
+def script(tasks: str, ending: str = "") -> subprocess.CompletedProcess:
+    code = ("import os, time\nfrom paper_utils import parallel\n"
+            "from paper_utils.config import Compute\nfrom paper_utils.parallel import Task\n"
+            f"def show(*pair): {ending or 'pass'}\n"
+            f"parallel.run({tasks}, Compute(workers=2), print, show)")  # fmt: skip
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
 
 
-def test_at_rest_a_process_has_no_children_and_can_map_again():
-    """A kernel that still has some, which ignore SIGTERM, takes half a minute to end."""
-    code = ("import os; from paper_utils import parallel; from paper_utils.config import Compute\n"
-            "for _ in range(2):\n"
-            "    print(parallel.map(abs, range(3), Compute(workers=2)))\n"
-            "    parallel.rest()\n"
-            "    try: os.waitpid(-1, os.WNOHANG)\n"
-            "    except ChildProcessError: print('no children')")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert (done.stdout, done.stderr) == ("[0, 1, 2]\nno children\n" * 2, "")
+def test_a_process_that_is_killed_leaves_no_warning_and_no_worker_behind():
+    tasks = "[Task(str(n), time.sleep, (60,)) for n in range(2)]"
+    started = time.monotonic()
+    done = script(tasks, "os.kill(os.getpid(), 9)")
+    # Whoever still could write to the pipe has ended.
+    assert time.monotonic() - started < 30
+    assert done.returncode == -9 and done.stderr == ""
 
 
-class Unreadable:
-    """What can be sent, but not received."""
-
-    def __reduce__(self):
-        return int, ("no number",)
-
-
-def _unreadable(number):
-    return Unreadable()
+def test_a_pool_that_has_done_its_work_says_nothing():
+    done = script("[Task(str(n), abs, (n,)) for n in range(5)]")
+    assert sorted(done.stdout.split()) == list("01234") and done.stderr == ""
+    assert done.returncode == 0
 
 
-def test_without_a_terminal_there_is_a_line_a_minute_with_an_estimate(monkeypatch):
-    now, log = [0.0], io.StringIO()
-    monkeypatch.setattr(std, "time", lambda: now[0])
-    monkeypatch.setattr(sys, "__stderr__", log)
-    with parallel.progress(6, "agents", Compute(progress="terminal")) as bar:
-        for _ in range(6):
-            now[0] += 50
-            bar.update(1)
-    assert log.getvalue().split("\n") == [
-        "agents:  33%, 01:40 elapsed, about 03:20 left",
-        "agents:  67%, 03:20 elapsed, about 01:40 left",
-        "agents: 100%, 05:00 elapsed, about 00:00 left",
-        "",
-    ]
+def test_the_estimate_corrects_itself(monkeypatch):
+    """Predictions that are twice too short: after a fifth of the work the estimate knows."""
+    now = [0.0]
+    monkeypatch.setattr(parallel.time, "monotonic", lambda: now[0])
+    clock = parallel._Clock([Task(f"{n}", _sleep, (), 10.0) for n in range(20)], workers=2)
+    for _ in range(2):
+        first, second = clock.next(), clock.next()
+        now[0] += 20
+        clock.ended(first.key)
+        clock.ended(second.key)
+    elapsed, left = clock.estimate()
+    assert elapsed == 40 and left == pytest.approx(160, rel=0.2)
+    clock.next()
+    now[0] += 5
+    assert clock.estimate()[1] == pytest.approx(155, rel=0.2)
 
 
 @pytest.mark.xdist_group("cluster")
-def test_a_cluster_gives_the_same_in_the_same_order(tmp_path):
-    """Tasks and whole stages: what a store makes on workers is what it makes here."""
+def test_a_cluster_runs_the_same_graph(tmp_path):
     from distributed import LocalCluster
 
-    from paper_utils import Profile
-    from paper_utils.encoders.registry import EMBEDDING, Encoder, records
-    from paper_utils.store import Store
-
-    lexical = [Encoder("control", name, "lexical") for name in ("bag_of_words", "random_tokens")]
-    agents = [Encoder("untrained", "agent", "cloning", seed) for seed in range(4)]
-    names = records([*lexical, *agents])  # these draw from torch's one source of random numbers
-    profile = Profile.load("smoke")
-    here = Store(tmp_path / "here").get_many(EMBEDDING, profile, names)
     with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as cluster:
-        compute = Compute(cluster=cluster.scheduler_address)
-        assert parallel.map(abs, range(-9, 0), compute) == list(range(9, 0, -1))
-        with pytest.raises(TypeError):
-            parallel.map(abs, ["x"], compute)
-        with pytest.raises(ValueError):  # and not for ever
-            parallel.map(_unreadable, [1], compute)
-        there = Store(tmp_path / "there", None, compute).get_many(EMBEDDING, profile, names)
-    for one, two in zip(here, there):
-        pd.testing.assert_frame_equal(one, two)
+        address = cluster.scheduler_address
+        ended, _ = run(diamond(tmp_path), cluster=address)
+        assert ended[0] == "first" and ended[-1] == "last"
+        assert {path.read_text() for path in tmp_path.iterdir()} == {"1 []"}
+        with pytest.raises(KeyError, match="task 1"):
+            run([Task("bad", _fail, (1,))], cluster=address)
+
+
+def test_a_scheduler_that_is_not_there_is_one_line_and_soon():
+    started = time.monotonic()
+    with pytest.raises(OSError, match="no Dask scheduler at 'tcp://127.0.0.1:9'"):
+        run([Task("a", abs, (1,))], cluster="tcp://127.0.0.1:9")
+    assert time.monotonic() - started < 15
 
 
 def test_devices():

@@ -1,0 +1,193 @@
+"""Notebooks: their sources, and Papermill executing them.
+
+An executed notebook is an artifact of the store, made anew where its source, the code or a
+parameter has changed."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from paper_utils import store
+from paper_utils.code import ROOT
+from paper_utils.config import Profile
+from paper_utils.run import NOTEBOOKS, RunError, store_of
+from paper_utils.store import Stage, hash_file, write_atomically
+
+KERNEL = "python3"
+# A kernel that ends while it still listens does not complain.
+HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
+START = 180  # seconds that a kernel may take to start on a busy machine
+SOURCES = (".py", ".yaml", ".html", ".md")  # files of the package that can change a notebook
+
+
+def sources() -> list[Path]:
+    """The notebooks' sources, in the order in which they run; RunError if there are none."""
+    found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+    if not found:
+        raise RunError(f"no notebooks in {NOTEBOOKS}; install from a checkout: pip install -e .")
+    return found
+
+
+def made_from(profile: Profile, arguments: dict) -> dict:
+    """What every notebook of a run depends on, beside its own source."""
+    from paper_utils.encoders import records
+
+    files = [path for path in (ROOT / "paper_utils").rglob("*") if path.suffix in SOURCES]
+    files.append(NOTEBOOKS / "exercises.py")
+    code = {}
+    for path in files:
+        # Not what an editor or a system leaves there.
+        if not path.name.startswith((".", "~", "#")):
+            code["/".join(path.parts[-2:])] = hash_file(path)
+    return {
+        "arguments": arguments | {"profile": Path(arguments["profile"]).name},
+        # As text: levels in their order.
+        "profile": {"json": profile.fingerprint},
+        "code": code,
+        "versions": store.versions(),
+        "public": {
+            "present": [encoder.revision for encoder in records.models(profile)],
+            "missing": records.missing(profile),
+        },
+    }
+
+
+def parameters_of(profile: Profile, arguments: dict) -> list[dict]:
+    """The parameters of each notebook's artifact: its name, and what it is made from."""
+    common = made_from(profile, arguments)
+    each = []
+    for source in sources():
+        own = common | {"source": {"sha256": hash_file(source)}}
+        each.append({"name": source.stem, "made_from": own})
+    return each
+
+
+def _make(profile: Profile, folder: Path, name: str, made_from: dict) -> None:
+    """Executes a notebook with the profile as it was read, which it shows as it was asked for."""
+    as_read = folder / "profile.json"
+    write_atomically(as_read, profile.model_dump_json(exclude={"compute"}))
+    compute = profile.compute.model_dump(exclude_defaults=True)
+    # All products are there: a notebook that lacks one makes it by itself.
+    compute |= {"progress": "off", "store": str(store_of(profile).root), "workers": 1}
+    compute.pop("cluster", None)
+    given = {
+        "profile": str(as_read),
+        "seed": profile.seed,
+        "out": ".",
+        "overrides": {f"compute.{key}": value for key, value in compute.items()},
+    }
+    execute(NOTEBOOKS / f"{name}.py", folder, given, made_from["arguments"] | {"out": ""})
+    as_read.unlink()
+
+
+def _seconds(profile: Profile, name: str, made_from: dict) -> float:
+    return 25.0
+
+
+NOTEBOOK = Stage("notebook", _make, Path, cost=_seconds)
+"""The folder of an executed notebook, with its figures, tables and parts."""
+
+
+def make_notebook(profile: Profile, parameters: dict) -> None:
+    """Executes one notebook of a run, in a worker."""
+    store_of(profile).make(NOTEBOOK, profile, parameters)
+
+
+def execute(
+    source: Path, folder: Path, given: dict | None = None, shown: dict | None = None
+) -> None:
+    """Executes a source through Papermill in ``folder``, where the executed notebook appears.
+
+    ``shown``: the parameters that it shows in place of those ``given``, which hold paths of this
+    machine.  Raises RunError, which holds the notebook as far as it came."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    with tempfile.TemporaryDirectory() as place:
+        # Papermill reads braces in a path as names of parameters: it is given none of ours.
+        executed = Path(place) / "executed.ipynb"
+        try:
+            papermill.execute_notebook(
+                read(source),
+                str(executed),
+                parameters=given,
+                kernel_name=KERNEL,
+                progress_bar=False,
+                start_timeout=START,
+                cwd=str(folder),
+                log_output=False,
+                coalesce_streams=True,  # one text per cell: else it depends on the moment
+                kernel_manager_class="paper_utils.kernel.ThisInterpreter",
+                config=Config(KernelManager={"shutdown_wait_time": 60.0}),
+                # What goes to the terminal stays out of the cells.
+                extra_arguments=[
+                    "--log-level=CRITICAL",
+                    "--IPKernelApp.capture_fd_output=False",
+                    f"--IPKernelApp.exec_lines={HUSH}",
+                ],
+            )
+            write_atomically(folder / f"{source.stem}.ipynb", _tidy(executed, source, shown))
+        except PapermillExecutionError as error:
+            line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+            kept = {f"{source.stem}.failed.ipynb": _tidy(executed, source, shown)}
+            raise _failed(source, line, kept) from None
+        except RuntimeError as error:
+            raise _failed(source, f"{error} (is there enough memory?)", {}) from None
+
+
+def _failed(source: Path, line: str, files: dict[str, str]) -> RunError:
+    return RunError(f"{source.stem}: {' '.join(line.split())[:500]}", files=files)
+
+
+def read(source: Path):
+    """A notebook, source or built, with cell ids that depend only on its order."""
+    import jupytext
+
+    notebook = jupytext.read(source)
+    kernel = {"display_name": "Python 3", "language": "python", "name": KERNEL}
+    notebook.metadata["kernelspec"] = kernel
+    _number_cells(notebook, source)
+    return notebook
+
+
+def _number_cells(notebook, source: Path) -> None:
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"{source.stem.replace('_', '-')}-{number:02d}"
+
+
+def _tidy(path: Path, source: Path, shown: dict | None) -> str:
+    """The text of an executed notebook without times, machine and Papermill's own metadata."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    for key in notebook.metadata.keys() - {"kernelspec", "language_info", "jupytext"}:
+        del notebook.metadata[key]
+    # Papermill's cell of parameters has another id each time.
+    _number_cells(notebook, source)
+    for cell in notebook.cells:
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != "papermill-error-cell-tag"]
+        if "injected-parameters" in tags and shown:
+            lines = [f"{name} = {value!r}" for name, value in shown.items()]
+            cell.source = "\n".join(["# Parameters", *lines])
+        cell.metadata = {"tags": tags} if tags else {}
+    return nbformat.writes(notebook) + "\n"
+
+
+def build(check: bool = False) -> list[str]:
+    """Executes each notebook beside its source; with ``check``, only names those that differ."""
+    stale = []
+    for source in sources():
+        built = source.with_suffix(".ipynb")
+        if not check:
+            with tempfile.TemporaryDirectory() as folder:
+                execute(source, Path(folder))
+                shutil.copy(Path(folder) / built.name, built)
+        elif not built.exists() or _cells(read(source)) != _cells(read(built)):
+            stale.append(source.stem)
+    return stale
+
+
+def _cells(notebook) -> list[tuple]:
+    """What an executed notebook has in common with its source."""
+    return [(cell.cell_type, cell.source, cell.metadata.get("tags")) for cell in notebook.cells]
