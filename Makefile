@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PROFILE ?= laptop
 SEED ?= 0
+WORLDS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
@@ -10,14 +11,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 # What all notebooks use, once: else processes that begin together each do it (minutes in all).
 COMPILE := import papermill, nbconvert, ipywidgets, ipykernel.kernelapp; \
-  from paper_utils import figures, report, run; from paper_utils.alignment import study, transfer; \
+  from paper_utils import pipeline; from paper_utils.study import products; \
+  from paper_utils.figures import style; \
   import transformers; from paper_utils.encoders.families import FAMILIES; \
   [getattr(transformers, family.model) for family in FAMILIES.values()]
 
 .PHONY: help setup paper test stress lint lab notebooks release bench clean
 
 help:
-	@echo "make paper      run the whole paper (PROFILE=laptop SEED=0)"
+	@echo "make paper      run the whole paper (PROFILE=laptop SEED=0 WORLDS=1)"
 	@echo "make test       everything that must hold"
 	@echo "make stress     the runs that are killed, twenty times (minutes)"
 	@echo "make lab        open notebook 01 in JupyterLab"
@@ -40,7 +42,8 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 paper: $(READY)
-	@$(BIN)/python -m paper_utils run --profile $(PROFILE) --seed $(SEED)
+	@$(BIN)/python -m paper_utils run --profile $(PROFILE) --seed $(SEED) \
+	  $(if $(WORLDS),--set worlds=$(WORLDS))
 
 test: $(READY) lint
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -53,7 +56,7 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 
 lab: $(READY)
-	@$(BIN)/jupyter lab notebooks/01_data.ipynb
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
 
 notebooks: $(READY)
 	@$(BIN)/python -m paper_utils notebooks

@@ -115,7 +115,8 @@ def over_runs(rows: pd.DataFrame) -> pd.DataFrame:
     summary = []
     by = ["test", "measure", "contrast", "setting"]
     for values, part in rows.groupby(by, sort=False):
-        mean, low, high = inference.t_interval(part["mean"])
+        mean = part["mean"].mean()
+        low, high = inference.t_interval(part["mean"])
         found = {"mean": mean, "low": low, "high": high, "runs": len(part)}
         extremes = {"least": part["mean"].min(), "most": part["mean"].max()}
         summary.append(dict(zip(by, values, strict=True)) | found | extremes)

@@ -137,9 +137,13 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload(PRELOADED)
-    # Workers end when the other end of this pipe is closed, by us or because we are gone.
-    watched, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(watched,))
+    try:
+        # Workers end when the other end of this pipe is closed, by us or because we are gone.
+        watched, held = context.Pipe(duplex=False)
+        pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(watched,))
+    except OSError as error:
+        remedy = "with --set compute.workers=1 none are needed"
+        raise OSError(f"cannot start workers ({error.strerror}); {remedy}") from None
     try:
         yield pool
     except BaseException:

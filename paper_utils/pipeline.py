@@ -38,6 +38,8 @@ class Job:
         """Raises ProfileError or RunError, one line, and writes nothing."""
         from paper_utils import Profile
 
+        # Without notebooks (as in an installation that is no checkout) there is nothing to run.
+        notebooks.sources()
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         changed = {}
         for key, value in (overrides or {}).items():
