@@ -1,9 +1,9 @@
-"""The policy: an instruction, what is seen and what was done, to the next action."""
+"""The policy: from an instruction, what is seen and what was done, to the next action."""
 
 import json
-from collections import namedtuple
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,124 +12,198 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from paper_utils.data.levels import HIDDEN
+
 ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
-START = len(ACTIONS)  # "previous action" of the first step
-CELLS, MAX_WORDS = 49, 64
-# Every word of the baby language, so that a policy's vocabulary does not depend on its levels.
-WORDS = tuple((
+START = len(ACTIONS)  # stands for the previous action where there is none yet
+CELLS = 49  # of the 7 x 7 view
+MAX_WORDS = 64
+PAD = 0  # the token that fills up short sentences
+
+# Every word of the baby language, so that the vocabulary does not depend on the levels.
+WORDS = tuple(
     "<pad> a the go to pick up open put next red green blue purple yellow grey box ball key door "
-    "object in front of you behind on your left right and then after ,").split())  # fmt: skip
-# All that a BabyAI cell can show (object, colour, state), found by object + 16 colour + 128 state.
-_KINDS = [("unseen", "red", 0), ("empty", "red", 0), ("wall", "grey", 0)] + [
-    (kind, colour, state) for colour in COLOR_TO_IDX for kind, state in
-    (("key", 0), ("ball", 0), ("box", 0), ("door", 0), ("door", 1), ("door", 2))]  # fmt: skip
-CELL_KINDS = [(OBJECT_TO_IDX[kind], COLOR_TO_IDX[colour], state) for kind, colour, state in _KINDS]
-_CELL_INDEX = np.full(255 * (1 + 16 + 128) + 1, -1, np.int64)
-_CELL_INDEX[np.array(CELL_KINDS) @ (1, 16, 128)] = np.arange(len(CELL_KINDS))
+    "object in front of you behind on your left right and then after ,".split()
+)
+WORD_ID = {word: number for number, word in enumerate(WORDS)}
+
+
+def _list_cell_kinds() -> list[tuple[int, int, int]]:
+    """All that a cell of a BabyAI view can show, as Minigrid's (object, colour, state)."""
+    grey = COLOR_TO_IDX["grey"]  # of every wall
+    kinds = [(OBJECT_TO_IDX["unseen"], 0, 0)]
+    kinds.append((OBJECT_TO_IDX["empty"], 0, 0))
+    kinds.append((OBJECT_TO_IDX["wall"], grey, 0))
+    for colour in [*COLOR_TO_IDX.values(), HIDDEN]:
+        for thing in ("key", "ball", "box"):
+            kinds.append((OBJECT_TO_IDX[thing], colour, 0))
+    for colour in COLOR_TO_IDX.values():
+        for state in range(3):  # open, closed, locked
+            kinds.append((OBJECT_TO_IDX["door"], colour, state))
+    return kinds
+
+
+CELL_KINDS = _list_cell_kinds()
+# A cell as one integer is object + 16 colour + 128 state: a table from that to its kind, or -1.
+_CELL_CODE = np.array([1, 16, 128], dtype=np.uint16)
+_KIND_OF_CODE = np.full(255 * _CELL_CODE.sum() + 1, -1, dtype=np.int16)
+_KIND_OF_CODE[np.array(CELL_KINDS) @ _CELL_CODE] = np.arange(len(CELL_KINDS))
 
 
 def cell_kinds(observations: np.ndarray) -> np.ndarray:
-    """uint8[..., 7, 7, 3] views -> uint8[..., 49] indices into CELL_KINDS, or ValueError."""
-    code = observations.astype(np.int64) @ (1, 16, 128)
-    kinds = _CELL_INDEX[code.reshape(*code.shape[:-2], CELLS)]
+    """Views uint8[..., 7, 7, 3] -> uint8[..., 49], which of CELL_KINDS each cell shows.
+
+    Raises ValueError on a cell that no BabyAI level contains.
+    """
+    # 16 bits hold every code, and a hundred thousand views at once stay small.
+    codes = observations[..., 0] * _CELL_CODE[0]  # (..., 7, 7)
+    codes += observations[..., 1] * _CELL_CODE[1]
+    codes += observations[..., 2] * _CELL_CODE[2]
+    kinds = _KIND_OF_CODE[codes]
     if (kinds < 0).any():
         raise ValueError("an observation holds a cell that no BabyAI level contains")
-    return kinds.astype(np.uint8)
+    return kinds.reshape(*kinds.shape[:-2], CELLS).astype(np.uint8)
 
 
-Sizes = namedtuple("Sizes", "width heads instruction_layers queries history_layers")
-"""Sizes of a policy; see ``paper_utils.config.Cloning``, which has these fields, too."""
+class Sizes(NamedTuple):
+    """Sizes of a policy; fields of the same names in `paper_utils.config.Cloning` say what of."""
+
+    width: int
+    heads: int
+    instruction_layers: int
+    queries: int
+    history_layers: int
 
 
 class InstructionEncoder(nn.Module):
-    """Words -> one sentence embedding: a pre-norm transformer, then the mean over words."""
+    """Words to one sentence embedding: a pre-norm transformer, then the mean over words."""
 
-    def __init__(self, sizes: Sizes, vocabulary: int):
+    def __init__(self, sizes: Sizes):
         super().__init__()
-        self.words = nn.Embedding(vocabulary, sizes.width, padding_idx=0)
-        self.places = nn.Embedding(MAX_WORDS, sizes.width)
-        # Places as loud as words: who is put next to whom is a matter of order.
+        width = sizes.width
+        self.words = nn.Embedding(len(WORDS), width, padding_idx=PAD)
+        self.positions = nn.Embedding(MAX_WORDS, width)
+        # Positions as loud as words: who is put next to whom is a matter of order.
         nn.init.normal_(self.words.weight, std=0.5)
-        nn.init.normal_(self.places.weight, std=0.5)
-        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(
-            sizes.width, sizes.heads, 2 * sizes.width, 0.0, "gelu", batch_first=True,
-            norm_first=True) for _ in range(sizes.instruction_layers))  # fmt: skip
-        self.norm = nn.LayerNorm(sizes.width)
+        nn.init.normal_(self.positions.weight, std=0.5)
+        self.layers = nn.ModuleList()
+        for _ in range(sizes.instruction_layers):
+            layer = nn.TransformerEncoderLayer(
+                d_model=width,
+                nhead=sizes.heads,
+                dim_feedforward=2 * width,
+                dropout=0.0,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            self.layers.append(layer)
+        self.norm = nn.LayerNorm(width)
 
     def states(self, tokens: Tensor) -> Tensor:
-        """Every layer's word states: float[layers + 1, B, L, width]; layer 0 is the embeddings."""
-        states = [self.words(tokens) + self.places.weight[: tokens.shape[1]]]  # (B, L, C)
+        """Word states of every layer, float[layers + 1, B, L, C]; layer 0 is the embeddings."""
+        length = tokens.shape[1]
+        x = self.words(tokens) + self.positions.weight[:length]  # (B, L, C)
+        states = [x]
         for layer in self.layers:
-            states.append(layer(states[-1], src_key_padding_mask=tokens == 0))
+            x = layer(x, src_key_padding_mask=tokens == PAD)  # (B, L, C)
+            states.append(x)
         return torch.stack(states)
 
     def pool(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """Mean over the words of each sentence, padding excluded: (..., B, L, C) -> (..., B, C)."""
-        mask = (tokens != 0).unsqueeze(-1).to(states.dtype)  # (B, L, 1)
+        """Mean over the words of each sentence, padding left out: (B, L, C) -> (B, C)."""
+        mask = (tokens != PAD).unsqueeze(-1)  # (B, L, 1)
         return (states * mask).sum(-2) / mask.sum(-2)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.norm(self.pool(self.states(tokens)[-1], tokens))  # (B, C)
+        """Tokens int64 (B, L) -> sentence embeddings (B, C)."""
+        states = self.states(tokens)[-1]  # (B, L, C)
+        return self.norm(self.pool(states, tokens))
 
 
-class Look(nn.Module):
-    """Query vectors attend over the 49 visible cells; each query is one head of full width.  Keys
-    and values are sums of embedding rows (object + colour + state + position), so scores and sums
-    are made per kind of cell and per position: the numbers of 49 keys, for less work."""
+class CellAttention(nn.Module):
+    """Query vectors attend over the 49 visible cells; each query is one head of full width.
+
+    Keys and values are sums of embedding rows: object + colour + state + position.  So the score of
+    a cell is that of its kind plus that of its position, and both are computed once, not 49 times:
+    the same numbers as with 49 keys, for less work.
+    """
 
     def __init__(self, width: int, queries: int):
         super().__init__()
-        self.width, self.queries = width, queries
+        self.width = width
+        self.queries = queries
         self.q_proj = nn.Linear(width, queries * width)
-        sizes = len(OBJECT_TO_IDX), len(COLOR_TO_IDX), 3, CELLS
-        tables = [nn.Embedding(size, 2 * width) for size in sizes]
-        self.object, self.colour, self.state, self.position = tables
-        for table in tables:
+        # Each row is a key and a value.  One more colour than there are: that which is hidden.
+        self.object = nn.Embedding(len(OBJECT_TO_IDX), 2 * width)
+        self.colour = nn.Embedding(HIDDEN + 1, 2 * width)
+        self.state = nn.Embedding(3, 2 * width)
+        self.position = nn.Embedding(CELLS, 2 * width)
+        for table in (self.object, self.colour, self.state, self.position):
             nn.init.normal_(table.weight, std=0.5)
         self.out_proj = nn.Linear(queries * width, width)
         self.register_buffer("kinds", torch.tensor(CELL_KINDS), persistent=False)
 
     def forward(self, x: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """x (N, C), cells int64 (N, 49) -> read-out (N, C), attention (N, Q, 49)."""
-        queries = self.q_proj(x).view(-1, self.queries, self.width) * self.width**-0.5  # (N, Q, C)
-        o, c, s = self.kinds.unbind(1)
-        key, value = (self.object(o) + self.colour(c) + self.state(s)).chunk(2, dim=1)  # (K, C)
-        key_at, value_at = self.position.weight.chunk(2, dim=1)  # (49, C)
+        """x (N, C), cells int64 (N, 49) -> what was read (N, C), attention (N, Q, 49)."""
+        queries = self.q_proj(x) * self.width**-0.5  # (N, Q * C)
+        queries = queries.view(-1, self.queries, self.width)  # (N, Q, C)
+        objects, colours, states = self.kinds.unbind(1)  # (K,) each
+        rows = self.object(objects) + self.colour(colours) + self.state(states)  # (K, 2C)
+        kind_keys, kind_values = rows.chunk(2, dim=1)  # (K, C)
+        position_keys, position_values = self.position.weight.chunk(2, dim=1)  # (49, C)
+
+        # A cell's score: that of what it shows, picked by its kind, and that of where it is.
         index = cells.unsqueeze(1).expand(-1, self.queries, -1)  # (N, Q, 49)
-        by_kind = queries @ key.T  # (N, Q, K)
-        attention = (by_kind.gather(2, index) + queries @ key_at.T).softmax(-1)  # (N, Q, 49)
-        on_kind = torch.zeros_like(by_kind).scatter_add(2, index, attention)  # (N, Q, K)
-        read = on_kind @ value + attention @ value_at  # (N, Q, C)
+        kind_scores = queries @ kind_keys.T  # (N, Q, K)
+        position_scores = queries @ position_keys.T  # (N, Q, 49)
+        attention = (kind_scores.gather(2, index) + position_scores).softmax(-1)  # (N, Q, 49)
+
+        # The values likewise: attention is summed over the cells of a kind before values are.
+        on_kinds = torch.zeros_like(kind_scores).scatter_add(2, index, attention)  # (N, Q, K)
+        read = on_kinds @ kind_values + attention @ position_values  # (N, Q, C)
         return self.out_proj(read.flatten(1)), attention
 
 
-class History(nn.Module):
-    """A pre-norm causal transformer layer over the steps of an episode.  Recency is a linear
-    penalty per head (ALiBi: Press et al., 2022), so an episode may outlast any demonstration."""
+class CausalBlock(nn.Module):
+    """A pre-norm causal transformer layer over the steps of an episode.
+
+    Recency is a linear penalty per head (ALiBi: Press et al., 2022) in place of positions, so that
+    an episode may outlast every demonstration.
+    """
 
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv_proj, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(),
-                                 nn.Linear(4 * width, width))  # fmt: skip
-        slopes = torch.tensor([2.0 ** (-8 * (head + 1) / heads) for head in range(heads)])
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv_proj = nn.Linear(width, 3 * width)
+        self.out_proj = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+        # The paper's slopes: from head to head a longer memory, the last the longest.
+        slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)  # (H,)
         self.register_buffer("slopes", slopes.view(1, heads, 1, 1), persistent=False)
 
-    def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x (B, T, C), after ``past`` (2, B, H, P, C/H) -> (B, T, C), and the past including x."""
+    def forward(self, x: Tensor, kv_cache: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, T, C), which follows on the P steps of ``kv_cache`` (2, B, H, P, C / H), to
+        (B, T, C) and the cache with x in it, (2, B, H, P + T, C / H)."""
         batch, steps, width = x.shape
-        qkv = self.qkv_proj(self.norm_attention(x)).view(batch, steps, 3, self.heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
-        if past is not None:
-            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        at = torch.arange(k.shape[2], device=x.device)
-        ago = at[-steps:].unsqueeze(1) - at  # (T, P + T): how many steps ago
-        bias = (-self.slopes * ago).masked_fill(ago < 0, float("-inf"))
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x = x + self.out_proj(mixed.transpose(1, 2).flatten(2))
-        return x + self.mlp(self.norm_mlp(x)), torch.stack([k, v])
+        qkv = self.qkv_proj(self.norm_attention(x))  # (B, T, 3C)
+        qkv = qkv.view(batch, steps, 3, self.heads, width // self.heads)  # (B, T, 3, H, C / H)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, C / H) each
+        if kv_cache is not None:
+            k = torch.cat([kv_cache[0], k], dim=2)  # (B, H, P + T, C / H)
+            v = torch.cat([kv_cache[1], v], dim=2)
+        times = torch.arange(k.shape[2], device=x.device)  # (P + T,)
+        ago = times[-steps:].unsqueeze(1) - times  # (T, P + T): how many steps ago
+        bias = -self.slopes * ago  # (1, H, T, P + T)
+        bias = bias.masked_fill(ago < 0, float("-inf"))  # the future is not attended to
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (B, H, T, C / H)
+        x = x + self.out_proj(mixed.transpose(1, 2).flatten(2))  # (B, T, C)
+        x = x + self.mlp(self.norm_mlp(x))
+        return x, torch.stack([k, v])
 
 
 class Policy(nn.Module):
@@ -139,69 +213,101 @@ class Policy(nn.Module):
     language      words -> transformer -> mean -> **one sentence embedding** (width); nothing else
                   of the instruction reaches the rest, so this is the vector that is compared
     seeing        sentence + previous action -> ``queries`` vectors that attend over the 49 cells
-    memory        causal transformer over the steps so far; no padding, no future is attended
+    memory        causal transformer over the steps so far
     output        logits over 7 actions (the seventh, "done", is never demonstrated)
-    not given     absolute position, compass, the whole grid, reward, pretrained weights"""
+    not given     absolute position, compass, the whole grid, reward, pretrained weights
 
-    def __init__(self, sizes, words: Sequence[str] = WORDS):
+    ``sizes``: a `Sizes`, or a profile's ``cloning``, which has the same fields.
+
+    >>> policy = Policy(Sizes(32, heads=2, instruction_layers=1, queries=2, history_layers=1))
+    >>> policy.embed(["go to the red ball", "open the blue door"]).shape
+    (2, 32)
+    """
+
+    def __init__(self, sizes):
         super().__init__()
-        self.sizes = Sizes(*(getattr(sizes, name) for name in Sizes._fields))
-        self.words = tuple(words)
-        self.word_id = {word: index for index, word in enumerate(self.words)}
-        width, depth = sizes.width, sizes.history_layers
-        self.instruction = InstructionEncoder(sizes, len(self.words))
+        self.sizes = Sizes(*[getattr(sizes, name) for name in Sizes._fields])
+        width = sizes.width
+        self.instruction = InstructionEncoder(self.sizes)
         self.previous = nn.Embedding(START + 1, width)
-        self.look = Look(width, sizes.queries)
-        self.history = nn.ModuleList(History(width, sizes.heads) for _ in range(depth))
-        self.action_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width),
-                                         nn.GELU(), nn.Linear(2 * width, len(ACTIONS)))  # fmt: skip
+        self.cell_attention = CellAttention(width, sizes.queries)
+        self.history = nn.ModuleList()
+        for _ in range(sizes.history_layers):
+            self.history.append(CausalBlock(width, sizes.heads))
+        self.action_head = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 2 * width),
+            nn.GELU(),
+            nn.Linear(2 * width, len(ACTIONS)),
+        )
 
-    def forward(self, sentence: Tensor, cells: Tensor, previous: Tensor,
-                past: list | None = None) -> tuple[Tensor, list, Tensor]:  # fmt: skip
-        """sentence (B, C), cells int64 (B, T, 49), previous int64 (B, T) -> logits (B, T, 7), the
-        past to hand in with the next steps, and the attention over the cells (B, T, Q, 49)."""
+    def forward(
+        self,
+        sentence: Tensor,
+        cells: Tensor,
+        previous: Tensor,
+        kv_cache: Sequence[Tensor] | None = None,
+    ) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Logits (B, T, 7), the cache to hand in with the next steps (one tensor for each layer of
+        history), and the attention over the cells (B, T, Q, 49).
+
+        ``sentence`` (B, C), ``cells`` int64 (B, T, 49), ``previous`` actions int64 (B, T).
+        """
         batch, steps = previous.shape
         x = sentence.unsqueeze(1) + self.previous(previous)  # (B, T, C)
-        seen, attention = self.look(x.flatten(0, 1), cells.flatten(0, 1))
-        x, kept = x + seen.view(batch, steps, -1), []
-        for layer, memory in zip(self.history, past or [None] * len(self.history)):
-            x, memory = layer(x, memory)
-            kept.append(memory)
-        return self.action_head(x), kept, attention.view(batch, steps, -1, CELLS)
+        read, attention = self.cell_attention(x.flatten(0, 1), cells.flatten(0, 1))
+        x = x + read.view(batch, steps, -1)  # (B, T, C)
+        extended = []
+        for number, block in enumerate(self.history):
+            x, cache = block(x, kv_cache[number] if kv_cache else None)  # (B, T, C)
+            extended.append(cache)
+        return self.action_head(x), extended, attention.view(batch, steps, -1, CELLS)
 
-    def tokenize(self, instructions: Iterable[str]) -> Tensor:
-        """int64[B, L] word ids, right-padded with 0.  Raises ValueError on an unknown word."""
+    def tokenize(self, texts: Iterable[str]) -> Tensor:
+        """Instructions -> word numbers int64[N, L], filled up with PAD on the right.
+
+        Raises ValueError on a word that is not among WORDS.
+        """
         rows = []
-        for text in instructions:
+        for text in texts:
             words = text.replace(",", " ,").split()
-            unknown = [word for word in words if word not in self.word_id]
-            if unknown or not 0 < len(words) <= MAX_WORDS:
-                reason = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
+            reason = ""
+            unknown = [word for word in words if word not in WORD_ID]
+            if unknown:
+                reason = f"unknown word {unknown[0]!r}"
+            elif not 0 < len(words) <= MAX_WORDS:
+                reason = f"{len(words)} words"
+            if reason:
                 raise ValueError(f"not an instruction that this policy knows ({reason}): {text!r}")
-            rows.append(torch.tensor([self.word_id[word] for word in words]))
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True)
+            rows.append(torch.tensor([WORD_ID[word] for word in words]))
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], layer: int | None = None) -> np.ndarray:
-        """Instructions -> float32[N, width], row i for ``texts[i]``: the sentence embedding that it
-        acts on, or the mean over words of the states of ``layer``, 0 (word embeddings) to L.
-        Raises ValueError on an unknown word or layer."""
-        tokens, encoder = self.tokenize(texts), self.eval().instruction
+        """Instructions -> float32[N, width], row i for ``texts[i]``.
+
+        The sentence embedding that the policy acts on; or, of a ``layer`` from 0 (word embeddings)
+        to L (or -1, the last), the mean of its word states.  Raises ValueError on an unknown word
+        or layer.
+        """
+        tokens = self.tokenize(texts)  # (N, L)
         if layer is None:
-            return encoder(tokens).numpy()
-        states = encoder.states(tokens)  # (layers + 1, N, L, C)
-        if not 0 <= layer < len(states):
+            return self.instruction(tokens).numpy()
+        states = self.instruction.states(tokens)  # (layers + 1, N, L, C)
+        if not -len(states) <= layer < len(states):
             raise ValueError(f"layer {layer} is not among 0 to {len(states) - 1}")
-        return encoder.pool(states[layer], tokens).numpy()
+        return self.instruction.pool(states[layer], tokens).numpy()
 
     def save(self, folder: Path) -> None:
+        """Writes policy.safetensors (weights) and policy.json (sizes)."""
         save_file(self.state_dict(), folder / "policy.safetensors")
-        known = self.sizes._asdict() | {"words": self.words}
-        (folder / "policy.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        sizes = json.dumps(self.sizes._asdict(), indent=1)
+        (folder / "policy.json").write_text(sizes + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Policy":
-        known = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
-        policy = cls(words=known.pop("words"), sizes=Sizes(**known))
+        """The policy that `save` wrote into a folder, ready to act."""
+        sizes = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+        policy = cls(Sizes(**sizes))
         policy.load_state_dict(load_file(folder / "policy.safetensors"))
         return policy.eval()

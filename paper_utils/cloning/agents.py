@@ -1,0 +1,174 @@
+"""Agents of a world: one policy for each condition under which it came about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from paper_utils.cloning import episodes
+from paper_utils.cloning.episodes import Episodes
+from paper_utils.cloning.policy import Policy, Sizes
+from paper_utils.cloning.training import train
+from paper_utils.config import Cloning, Profile, generator, torch_seed
+from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
+from paper_utils.store import Stage
+
+
+class Condition(StrEnum):
+    """How an agent came about.  All but NEVER_ACTED are cloned, in about equally many steps."""
+
+    ACTED = "acted"  # from the demonstrations as they are
+    NEVER_ACTED = "never_acted"  # not at all: initial weights
+    EXCHANGED = "exchanged"  # from episodes of a level that exchanged their instructions
+    HELD_OUT = "held_out"  # without the episodes that name some compositions, as "red ball"
+    BLIND = "blind"  # from episodes in most of which the colours of things are hidden
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A policy, and its training: one row of ``curve`` per epoch, none if it never acted."""
+
+    policy: Policy
+    curve: pd.DataFrame
+
+
+def agent_parameters(
+    world: int, condition: str, rooms: str = "babyai", draw: int = 0
+) -> dict[str, int | str]:
+    """Parameters of AGENT.  ``draw`` tells agents apart that differ in their initial weights."""
+    return {"world": world, "condition": str(condition), "rooms": rooms, "draw": draw}
+
+
+def new_policy(settings: Cloning, world: int, condition: Condition, draw: int = 0) -> Policy:
+    """A policy before its first step.  Those of one world and different conditions share no weight,
+    so that what they come to have in common is no matter of their start."""
+    number = list(Condition).index(condition)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed("agent weights", world, number, draw))
+        return Policy(settings).eval()
+
+
+def shown_to(
+    condition: Condition, demonstrations: Sequence[Demonstrations], settings: Cloning, world: int
+) -> list[Demonstrations]:
+    """The demonstrations of each level as an agent of a condition is shown them."""
+    shown = []
+    for level, part in enumerate(demonstrations):
+        if condition is Condition.EXCHANGED:
+            rng = generator("exchanged instructions", world, level)
+            part = episodes.exchange_instructions(part, rng)
+        elif condition is Condition.HELD_OUT:
+            part = episodes.leave_out(part, settings.held_out)
+        elif condition is Condition.BLIND:
+            rng = generator("blind episodes", world, level)
+            part = episodes.blindfold(part, settings.blind_share, rng)
+        shown.append(part)
+    return shown
+
+
+def _make(
+    profile: Profile,
+    folder: Path,
+    *demonstrations: Demonstrations,
+    world: int,
+    condition: str,
+    rooms: str,
+    draw: int,
+) -> None:
+    settings = profile.cloning
+    condition = Condition(condition)
+    policy = new_policy(settings, world, condition, draw)
+    if condition is not Condition.NEVER_ACTED:
+        levels = profile.data.levels
+        recorded = demonstrations[: len(levels)]
+        shown = Episodes.of(shown_to(condition, recorded, settings, world), levels, policy)
+        # Held out are episodes of the same kind: an exchanged agent's exchange instructions, too.
+        held_out = shown_to(condition, demonstrations[len(levels) :], settings, world)
+        validation = Episodes.of(held_out, levels, policy)
+        # Where episodes are left out there are more passes, for about as many steps.
+        epochs = settings.epochs * sum(map(len, recorded)) / len(shown)
+        curve = train(
+            policy, shown, validation, settings, round(epochs), world, folder, profile.device
+        )
+        curve.to_csv(folder / "curve.csv", index=False)
+    policy.save(folder)
+
+
+def _load(folder: Path) -> Agent:
+    curve = folder / "curve.csv"
+    return Agent(Policy.load(folder), pd.read_csv(curve) if curve.exists() else pd.DataFrame())
+
+
+def _needs(
+    profile: Profile, world: int, condition: str, rooms: str, draw: int
+) -> list[tuple[Stage, dict]]:
+    needed = []
+    if condition != Condition.NEVER_ACTED:
+        for split in ("train", "validation"):
+            for level in profile.data.levels:
+                which = {"world": world, "level": level, "split": split, "rooms": rooms}
+                needed.append((DEMONSTRATIONS, which))
+    return needed
+
+
+def _cost(profile: Profile, world: int, condition: str, rooms: str, draw: int) -> float:
+    if condition == Condition.NEVER_ACTED:
+        return 1.0
+    steps = 0.0
+    for level, count in profile.data.demonstrations.items():
+        # Validation goes forward only, so it takes a third of the time.
+        steps += (count + profile.data.validation / 3) * episodes.usual_steps(level)
+    # Measured on one core: 44 microseconds a step at width 32, 92 at 96.
+    seconds_per_step = (20 + 0.75 * profile.cloning.width) * 1e-6
+    return 3.0 + profile.cloning.epochs * steps * seconds_per_step
+
+
+# What of the profile an agent depends on; episodes and their number come with the inputs.
+READS = [f"cloning.{name}" for name in Sizes._fields]
+READS += ["cloning.epochs", "cloning.batch_episodes", "cloning.learning_rate"]
+READS += ["cloning.weight_decay", "cloning.held_out", "cloning.blind_share"]
+AGENT = Stage(
+    name="agent",
+    make=_make,
+    load=_load,
+    reads=tuple(READS),
+    needs=_needs,
+    version=1,
+    resumable=True,
+    cost=_cost,
+)
+"""One `Agent`; see `agent_parameters`."""
+
+
+def trained_conditions(profile: Profile, world: int) -> list[Condition]:
+    """Conditions of the agents that a world's training curves show: one world holds words out."""
+    conditions = [Condition.ACTED, Condition.EXCHANGED]
+    if world == profile.world_numbers[0] and profile.cloning.held_out:
+        conditions.append(Condition.HELD_OUT)
+    return conditions
+
+
+def _make_curves(profile: Profile, folder: Path, *agents: Agent, world: int) -> None:
+    curves = []
+    for condition, agent in zip(trained_conditions(profile, world), agents, strict=True):
+        curve = agent.curve.copy()
+        curve.insert(0, "condition", str(condition))
+        curves.append(curve)
+    pd.concat(curves).to_csv(folder / "curves.csv", index=False)
+
+
+def _needs_of_curves(profile: Profile, world: int) -> list[tuple[Stage, dict]]:
+    conditions = trained_conditions(profile, world)
+    return [(AGENT, agent_parameters(world, condition)) for condition in conditions]
+
+
+CURVES = Stage(
+    name="curves",
+    make=_make_curves,
+    load=lambda folder: pd.read_csv(folder / "curves.csv"),
+    needs=_needs_of_curves,
+)
+"""Training curves of a world's agents: condition, and the columns of `train`."""

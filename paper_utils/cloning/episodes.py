@@ -1,0 +1,147 @@
+"""Demonstrations as an agent is shown them, as tensors, and in batches."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from paper_utils.cloning.policy import PAD, START, Policy, cell_kinds
+from paper_utils.config import generator
+from paper_utils.data.demonstrations import Demonstrations
+from paper_utils.data.levels import hide_colours
+
+BUCKET = 32  # batches that are sorted by length together, so that little is padded
+# Steps of an expert's episode, to predict how long training and evaluation will take.
+USUAL_STEPS = {"GoToLocal": 5.3, "PickupLoc": 6.1, "OpenDoor": 7.3, "PutNextLocal": 12.0}
+
+
+def usual_steps(level: str) -> float:
+    """How many steps an expert's episode of a level has, about."""
+    return USUAL_STEPS.get(level, 12.0)
+
+
+def exchange_instructions(part: Demonstrations, rng: np.random.Generator) -> Demonstrations:
+    """The same episodes, and the same instructions, each given to an episode drawn at random."""
+    return replace(part, instructions=rng.permutation(part.instructions))
+
+
+def leave_out(part: Demonstrations, phrases: Sequence[str]) -> Demonstrations:
+    """Only the episodes whose instruction holds none of ``phrases``, as "red ball"."""
+    keep = np.ones(len(part), dtype=bool)  # (N,)
+    for number, text in enumerate(part.instructions):
+        keep[number] = not any(phrase in text for phrase in phrases)
+    steps = np.repeat(keep, part.lengths)  # (S,)
+    return replace(
+        part,
+        observations=part.observations[steps],
+        actions=part.actions[steps],
+        lengths=part.lengths[keep],
+        seeds=part.seeds[keep],
+        instructions=part.instructions[keep],
+    )
+
+
+def blindfold(part: Demonstrations, share: float, rng: np.random.Generator) -> Demonstrations:
+    """The same episodes; in a random ``share`` of them the colours of things are hidden."""
+    hidden = rng.random(len(part)) < share  # (N,)
+    steps = np.repeat(hidden, part.lengths)  # (S,)
+    observations = part.observations.copy()
+    observations[steps] = hide_colours(observations[steps])
+    return replace(part, observations=observations)
+
+
+class Batch(NamedTuple):
+    """B episodes side by side, filled up to T steps and L words."""
+
+    tokens: Tensor  # int64 (B, L)
+    cells: Tensor  # int64 (B, T, 49)
+    previous: Tensor  # int64 (B, T), the action before each step
+    actions: Tensor  # int64 (B, T)
+    mask: Tensor  # bool (B, T), False where a step only fills up
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Demonstrations of several levels as tensors, laid end to end: S steps, N episodes in all."""
+
+    cells: Tensor  # uint8 (S, 49)
+    actions: Tensor  # uint8 (S,)
+    starts: Tensor  # int64 (N,), the first step of each episode
+    lengths: Tensor  # int64 (N,), in steps
+    tokens: Tensor  # int64 (N, L)
+    level: Tensor  # int64 (N,), which of ``levels``
+    levels: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, demonstrations: Sequence[Demonstrations], levels: Sequence[str], policy: Policy
+    ) -> "Episodes":
+        """Lays the demonstrations of ``levels`` end to end, in the words of a policy.
+
+        Raises ValueError if there is no episode.
+        """
+        texts = []
+        cells = []
+        for part in demonstrations:
+            texts += list(part.instructions)
+            cells.append(cell_kinds(part.observations))  # (S, 49)
+        if not texts:
+            raise ValueError("there is no episode to learn from: is every one held out?")
+        lengths = np.concatenate([part.lengths for part in demonstrations])  # (N,)
+        lengths = torch.from_numpy(lengths).long()
+        counts = torch.tensor([len(part) for part in demonstrations])
+        actions = np.concatenate([part.actions for part in demonstrations])  # (S,)
+        return cls(
+            cells=torch.from_numpy(np.concatenate(cells)),
+            actions=torch.from_numpy(actions),
+            starts=torch.cumsum(lengths, 0) - lengths,
+            lengths=lengths,
+            tokens=policy.tokenize(texts),
+            level=torch.arange(len(counts)).repeat_interleave(counts),
+            levels=tuple(levels),
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def batch(self, chosen: np.ndarray, device: torch.device) -> Batch:
+        """The episodes of some numbers, int64 (B,), on a device."""
+        index = torch.from_numpy(chosen)
+        lengths = self.lengths[index].unsqueeze(1)  # (B, 1)
+        times = torch.arange(int(lengths.max()))  # (T,)
+        mask = times < lengths  # (B, T)
+        steps = self.starts[index].unsqueeze(1) + times  # (B, T)
+        # What fills up a short episode is whatever comes after it; the mask keeps it out.
+        steps = steps.clamp_max(len(self.actions) - 1)
+        actions = self.actions[steps].long()
+        previous = F.pad(actions, (1, -1), value=START)  # moved on by one step
+        tokens = self.tokens[index]
+        words = int((tokens != PAD).sum(1).max())
+        batch = Batch(tokens[:, :words], self.cells[steps].long(), previous, actions, mask)
+        return Batch(*[part.to(device, non_blocking=True) for part in batch])
+
+    def batch_count(self, size: int) -> int:
+        """How many batches one epoch has."""
+        return math.ceil(len(self) / size)
+
+    def batches(self, size: int, world: int, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch, numbers of episodes int64 (B,) each.
+
+        They depend on nothing but world and epoch, so that training can go on inside of one.
+        """
+        rng = generator("batches", world, epoch)
+        order = rng.permutation(len(self))
+        lengths = self.lengths.numpy()
+        batches = []
+        for start in range(0, len(order), BUCKET * size):
+            bucket = order[start : start + BUCKET * size]
+            bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
+            for first in range(0, len(bucket), size):
+                batches.append(bucket[first : first + size])
+        # Otherwise long episodes would always come after short ones.
+        return [batches[number] for number in rng.permutation(len(batches))]
