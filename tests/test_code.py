@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from commands import ROOT
 
-from paper_utils.alignment.study import SCORES
-from paper_utils.cloning.training import AGENT
+from paper_utils.cloning.agents import AGENT
 from paper_utils.code import _read, fingerprint, reachable
-from paper_utils.encoders.registry import EMBEDDING
+from paper_utils.encoders.embedding import EMBEDDING
+from paper_utils.study.scores import SCORES
 
 FILES = {
     "data/low.py": '''
@@ -99,7 +99,7 @@ def test_modules_of_the_rooms_are_reached_and_no_others(package):
         "paper_utils.cloning.high", "paper_utils.data.low", "paper_utils.data.registry"
     ]  # fmt: skip
     assert reachable("paper_utils.store", package) == reachable("numpy", package) == {}
-    assert "paper_utils.alignment.metrics" in reachable(SCORES.make.__module__)
+    assert "paper_utils.alignment.retrieval" in reachable(SCORES.make.__module__)
 
 
 def test_an_edited_metric_changes_the_key_of_what_it_scores(tmp_path):
@@ -108,7 +108,7 @@ def test_an_edited_metric_changes_the_key_of_what_it_scores(tmp_path):
     keys = {name: reachable(name, tmp_path)
             for name in (SCORES.make.__module__, AGENT.make.__module__)}  # fmt: skip
     assert keys == {name: reachable(name) for name in keys}
-    path = tmp_path / "paper_utils" / "alignment" / "metrics.py"
+    path = tmp_path / "paper_utils" / "alignment" / "retrieval.py"
     path.write_text(f"{path.read_text()}\nEDITED = 1\n")
     _read.cache_clear()
     changed = [name for name, before in keys.items() if reachable(name, tmp_path) != before]
@@ -123,11 +123,17 @@ PRINT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-import hashlib, importlib.util
-spec = importlib.util.spec_from_file_location("code_of", Path(sys.argv[1]) / "paper_utils/code.py")
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-for name in ("paper_utils.cloning.training", "paper_utils.encoders.registry"):
+import hashlib, types
+config = types.ModuleType("paper_utils.config")
+package = types.ModuleType("paper_utils")
+package.config = config
+sys.modules |= {"paper_utils": package, "paper_utils.config": config}
+module = types.ModuleType("code_of")
+file = Path(sys.argv[1]) / "paper_utils" / "code.py"
+module.__file__ = str(file)
+sys.modules["code_of"] = module
+exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), vars(module))
+for name in ("paper_utils.cloning.agents", "paper_utils.encoders.embedding"):
     found = module.reachable(name)
     print(hashlib.sha256("".join(k + found[k] for k in sorted(found)).encode()).hexdigest())
 """
@@ -147,8 +153,8 @@ def test_every_python_reads_the_same_code(version):
 
 def test_fingerprints_are_the_same_in_another_process():
     code = (
-        "from paper_utils.cloning.training import AGENT; from paper_utils.code import fingerprint;"
-        "from paper_utils.encoders.registry import EMBEDDING;"
+        "from paper_utils.cloning.agents import AGENT; from paper_utils.code import fingerprint;"
+        "from paper_utils.encoders.embedding import EMBEDDING;"
         "print(fingerprint(AGENT.make), fingerprint(EMBEDDING.make))"
     )
     done = subprocess.run(

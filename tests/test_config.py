@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from paper_utils import Profile, ProfileError
-from paper_utils.config import STREAMS, available, generator, parse_yaml
+from paper_utils.config import STREAMS, available, generator, parse_yaml, torch_seed
 
 
 @pytest.mark.parametrize("name", available())
@@ -25,13 +25,26 @@ def test_a_profile_may_extend_another(tmp_path):
     assert mine.name == "mine" and mine.cloning == smoke.cloning and mine.data == smoke.data
 
 
-def test_streams_draw_what_they_drew_when_the_published_artifacts_were_made():
-    """The keys of artifacts do not hold this code."""
-    drawn = [generator(name, *((0, 1) if name == "batches" else (3,))) for name in STREAMS]
-    assert [int(random.integers(10**6)) for random in drawn] == [
-        522157, 811504, 978228, 843221, 596733, 365666, 144897, 199260, 716282, 448828, 999081,
-        573891, 203601, 179467,
-    ]  # fmt: skip
+def test_worlds_of_seeds_are_never_shared():
+    runs = [Profile.load("release", seed=seed).world_numbers for seed in range(3)]
+    assert runs[0] == list(range(100, 108)) and len({*runs[0], *runs[1], *runs[2]}) == 24
+    assert Profile.load("laptop", {"worlds": 3}).world_numbers == [0, 1, 2]
+
+
+def test_the_world_of_kinds_has_sizes_of_its_own():
+    profile = Profile.load("release")
+    kinds = profile.of_kinds()
+    assert list(kinds.data.demonstrations) == ["GoToLocal", "PickupLoc"]
+    assert kinds.cloning.width == 64 != profile.cloning.width
+    assert kinds.cloning.learning_rate == profile.cloning.learning_rate
+    assert kinds.of_kinds() == kinds
+
+
+def test_one_checkpoint_or_several():
+    given = {"encoders.checkpoints": {"bert": ["a/b", "c/d"], "llama": "e/f"}}
+    assert Profile.load("smoke", given).encoders.checkpoints == {
+        "bert": ("a/b", "c/d"), "llama": ("e/f",)
+    }  # fmt: skip
 
 
 def test_overrides_and_seed():
@@ -72,8 +85,11 @@ def test_overrides_and_seed():
         ("smoke", {"data.demonstrations": {"KeyInBox": 3}}, "not offered: the key is hidden"),
         ("smoke", {"encoders.families": ["lama"]}, "did you mean 'llama'?"),
         ("smoke", {"encoders.families": ["llama", "llama"]}, "each once"),
-        ("smoke", {"data.second_names": "third"}, "data.second_names: unknown table 'third'"),
-        ("smoke", {"data.second_names": {"red": "crimson"}}, "has no second name"),
+        ("smoke", {"data.synonyms": "third"}, "data.synonyms: unknown table 'third'"),
+        ("smoke", {"data.synonyms": {"red": "crimson"}}, "has no synonym"),
+        ("smoke", {"worlds": 0}, "worlds"),
+        ("smoke", {"kinds.training": {}}, "kinds.training"),
+        ("smoke", {"kinds.cloning": {"epoch": 3}}, "did you mean 'epochs'?"),
         ("smoke", {"data.demonstrations": {"BabyAI-GoToLocal-v0": 3}}, "short name 'GoToLocal'"),
         ("smoke", {"compute.worker": 3}, "did you mean 'workers'?"),
         ("smoke", {"encoders.checkpoints": {"lama": "x/y"}}, "did you mean 'llama'?"),
@@ -81,7 +97,6 @@ def test_overrides_and_seed():
         ("smoke", {"cloning.held_out": ["red bal"]}, "'red bal' is not a colour and a type"),
         ("smoke", {"cloning.held_out": []}, "name at least one composition"),
         ("smoke", {"data.demonstrations": {"BossLevel": 3}}, "'BossLevel' is not listed"),
-        ("smoke", [("cloning.epochs", 3)], "overrides must be a dictionary"),
     ],
 )
 def test_bad_input_is_one_clear_line(name, overrides, words):
@@ -117,15 +132,11 @@ def test_bad_files_are_one_clear_line(tmp_path, text, words):
 
 def test_no_two_streams_share_their_bits():
     """Whatever their numbers: the shuffling of level n and the batches of epoch n, for one."""
-    takes = {"batches": 2, "reference": 1, "permutations": 1}
-    drawn = {}
+    drawn = set()
     for stream in STREAMS:
-        for numbers in itertools.product(range(4), repeat=takes.get(stream, 2)):
-            bits = tuple(generator(stream, *numbers).integers(2**62, size=2))
-            drawn.setdefault(bits, []).append((stream, numbers))
-    shared = {tuple({stream for stream, _ in users}) for users in drawn.values()}
-    # Those that came first and are kept as they were: small integers in front, not a name.
-    known = {"batches", "reference", "permutations"}
-    assert all(len(users) == 1 or set(users) <= known for users in shared)
-    with pytest.raises(KeyError):
-        generator("unnamed", 0)
+        for numbers in itertools.product(range(4), repeat=2):
+            drawn.add(tuple(generator(stream, *numbers).integers(2**62, size=2)))
+            drawn.add(torch_seed(stream, *numbers))
+    assert len(drawn) == 2 * 16 * len(STREAMS)
+    with pytest.raises(KeyError, match="did you mean 'batches'"):
+        generator("batchs", 0)
