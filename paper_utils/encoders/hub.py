@@ -1,13 +1,24 @@
 """Embeds texts with any checkpoint in the Hub's format, by its text path alone, and by weights that
-it really holds: safetensors, never pickles, never code from the checkpoint."""
+it really holds: safetensors, never pickles, never code from the checkpoint.
+
+The sink.  A decoder makes the first position that it reads an *attention sink*: its state is a
+huge constant vector (in SmolLM2-135M, block 15, of norm 25,683 where words have 150 to 180), and a
+mean over it is that vector.  So the first position is never pooled; and where a tokenizer puts no
+special token there (Qwen's and SmolLM2's do not), one is put there, or the first *word* would be
+the sink."""
 
 import json
 import os
 import re
-from collections import namedtuple
+import sys
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,35 +28,64 @@ from paper_utils.encoders.families import FAMILIES, Family
 from paper_utils.store import files_of, hash_json
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BUFFERS = r"position_ids$|rotary_emb\.inv_freq$"  # constants that old checkpoints store
 LOCAL = "local"
 LARGE = 8 * 2**30  # bytes of weights above which a model on CPU keeps its own precision
-Snapshot = namedtuple("Snapshot", "folder revision")
-"""A checkpoint on disk: its folder, and the commit it is (``"local"`` for a local folder)."""
+PATIENCE = 10.0  # seconds for the Hub's answer; behind a proxy that is silent there is none
+SILENCE = 60.0  # seconds for which a Hub that did not answer is not asked again
+DWARFED = 10.0  # times the norm of the others: one position's state is then the mean
+
+
+class Snapshot(NamedTuple):
+    """A checkpoint on disk."""
+
+    folder: Path
+    revision: str  # the commit that it is; LOCAL, or LOCAL and a hash, of a local folder
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used; the message is one line that names it and the remedy."""
 
 
-def embed(texts: list[str], checkpoint: str | os.PathLike[str], family: str | None = None,
-          pooling: str | None = None, layer: int | None = None, batch_size: int = 64,
-          device: str = "auto", dtype: str = "auto") -> np.ndarray:  # fmt: skip
+class SinkWarning(UserWarning):
+    """A mean over words that is, for the most part, one position's state."""
+
+
+def embed(
+    texts: list[str],
+    checkpoint: str | os.PathLike[str],
+    family: str | None = None,
+    pooling: str | None = None,
+    layer: int | None = None,
+    batch_size: int = 64,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> np.ndarray:
     """N texts -> float32[N, D]; a row does not depend on its neighbours.
 
-    ``checkpoint``: a folder, a Hub id (``HF_TOKEN`` opens gated ones) or ``id@revision``, a branch,
-    tag or commit; ``family``: a key of FAMILIES, None as config.json says; ``pooling``: decoders
-    ``mean`` (of all tokens but BOS) or ``last``; BERT ``mean`` or ``cls``; CLIP ``pooled`` (state
-    at EOS), BLIP ``cls``, both ``projected``; None: the first; ``layer``: 0 (token embeddings) to L
-    (final norm included), or from -1 back, None for the output; ``dtype`` auto: float32 on CPU
-    (below 8 GiB), else the checkpoint's own.  Raises CheckpointError: missing, gated, unreachable,
-    damaged, of another kind; ValueError: wrong arguments or texts; RuntimeError: no such device."""
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
+    Arguments:
+        texts: sentences, none of them empty.
+        checkpoint: a folder, a Hub id (``HF_TOKEN`` opens gated ones), or ``id@revision`` with a
+            branch, tag or commit.
+        family: a key of FAMILIES; None: what config.json says.
+        pooling: of decoders ``mean`` (of all tokens but the first, see above) or ``last``; of BERT
+            ``mean`` or ``cls``; of CLIP ``pooled`` (state at EOS), of BLIP ``cls``, of both
+            ``projected``.  None: the first of these.
+        layer: 0 (token embeddings) to L (final norm included), or from -1 back; None: the output.
+        device: auto, cpu, cuda or mps.
+        dtype: auto is float32 on CPU (below 8 GiB of weights), else the checkpoint's own.
 
+    Raises:
+        CheckpointError: missing, gated, unreachable, damaged, or of another kind.
+        ValueError: wrong arguments or texts.
+        RuntimeError: no such device.
+
+    Warns (SinkWarning, one line) where one position's state dwarfs those that it is averaged with.
+    """
     if isinstance(texts, str) or batch_size < 1:
         raise ValueError("embed takes a list of texts, and a batch_size of at least 1")
     texts = checked(texts)
@@ -55,54 +95,25 @@ def embed(texts: list[str], checkpoint: str | os.PathLike[str], family: str | No
     folder = resolve(checkpoint).folder
     with _one_line(checkpoint):
         spec = _check(folder, family)
-    pooling = pooling or spec.poolings[0]
-    if pooling not in spec.poolings:
-        raise ValueError(f"{spec.label} is pooled by {' or '.join(spec.poolings)}, not {pooling!r}")
-    projected = pooling == "projected"
-    if projected and layer is not None:
-        raise ValueError("the projection reads the last layer only")
+    # Before anything large is loaded.
+    pooling = _pooling(spec, pooling, layer)
+    return load(checkpoint, family, device, dtype, batch_size).embed(texts, pooling, layer)
+
+
+def load(
+    checkpoint: str | os.PathLike[str],
+    family: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 64,
+) -> "TextEncoder":
+    """A checkpoint in memory, to embed with more than once; arguments and errors as of `embed`."""
+    folder = resolve(checkpoint).folder
     device = parallel.device(device)
     with _one_line(checkpoint):
+        spec = _check(folder, family)
         tokenizer, tower = _load(folder, spec, dtype, device)
-    encoder = getattr(tower, spec.encoder) if spec.encoder else tower
-    with quiet():
-        tokens = tokenizer(texts, add_special_tokens=True, truncation=False)["input_ids"]
-    context = getattr(encoder.config, "max_position_embeddings", None)
-    known = encoder.get_input_embeddings().num_embeddings
-    for row, ids in enumerate(tokens):
-        if context and len(ids) > context:
-            raise ValueError(f"text {row} has {len(ids)} tokens; {checkpoint} reads {context}")
-        if not set(ids) - {tokenizer.bos_token_id}:
-            raise ValueError(f"text {row} has no tokens for {checkpoint}: {texts[row]!r}")
-        if max(ids) >= known:
-            problem = f"do not belong together (token {max(ids)} of {known})"
-            raise CheckpointError(f"checkpoint {checkpoint}: tokenizer and weights {problem}")
-    order = sorted(range(len(texts)), key=lambda row: -len(tokens[row]))  # largest batch first
-    options = {"use_cache": False} if hasattr(encoder.config, "use_cache") else {}
-    options |= {"output_hidden_states": layer is not None, "return_dict": True}
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            rows = [torch.tensor(tokens[row]) for row in order[start : start + batch_size]]
-            # Padding on the right leaves absolute positions as they were in training, and the mask
-            # hides what it is made of: zeros do, whatever a tokenizer's padding token is.
-            ids = pad_sequence(rows, True).to(device)  # (B, T)
-            mask = pad_sequence([torch.ones_like(row) for row in rows], True).to(device)
-            output = encoder(input_ids=ids, attention_mask=mask, **options)
-            # CLIP lists its last layer before the final norm, other models after it.
-            layers = [*(output.hidden_states or ())[:-1], output.last_hidden_state]
-            if layer is not None and not -len(layers) <= layer < len(layers):
-                raise ValueError(f"layer {layer} is not among 0 to {len(layers) - 1}")
-            states = layers[-1 if layer is None else layer].float()  # (B, T, D)
-            read = spec.poolings[0] if projected else pooling
-            vectors = _pooled(states, ids, mask, read, tokenizer.bos_token_id)  # (B, D)
-            if projected:
-                vectors = getattr(tower, spec.projection)(vectors.to(tower.dtype))
-            parts.append(vectors.float().cpu())
-    embeddings = torch.cat(parts)[np.argsort(order)].numpy()
-    if not np.isfinite(embeddings).all():
-        raise CheckpointError(f"checkpoint {checkpoint}: gives embeddings that are not finite")
-    return embeddings
+    return TextEncoder(str(checkpoint), spec, tokenizer, tower, device, batch_size)
 
 
 def checked(texts: list[str]) -> list[str]:
@@ -115,9 +126,176 @@ def checked(texts: list[str]) -> list[str]:
     return list(texts)
 
 
+def _pooling(spec: Family, pooling: str | None, layer: int | None) -> str:
+    """The pooling that is meant; ValueError if the family has no such one."""
+    pooling = pooling or spec.poolings[0]
+    if pooling not in spec.poolings:
+        raise ValueError(f"{spec.label} is pooled by {' or '.join(spec.poolings)}, not {pooling!r}")
+    if pooling == "projected" and layer is not None:
+        raise ValueError("the projection reads the last layer only")
+    return pooling
+
+
+@dataclass
+class TextEncoder:
+    """A model in memory that turns sentences into vectors."""
+
+    name: str  # for messages
+    family: Family
+    tokenizer: Any
+    tower: Any  # the module that the family's ``encoder`` and ``projection`` are attributes of
+    device: str = "cpu"
+    batch_size: int = 64
+
+    def embed(
+        self, texts: list[str], pooling: str | None = None, layer: int | None = None
+    ) -> np.ndarray:
+        """N texts -> float32[N, D], as `embed` of this module."""
+        pooling = _pooling(self.family, pooling, layer)
+        return self._collect(texts, pooling, [layer])[0]
+
+    def every_layer(self, texts: list[str]) -> np.ndarray:
+        """N texts -> float32[L + 1, N, D], from token embeddings to the last layer, in one go."""
+        layers = range(self._encoder.config.num_hidden_layers + 1)
+        return np.stack(self._collect(texts, self.family.poolings[0], list(layers)))
+
+    @property
+    def _encoder(self):
+        """The module with the hidden states of the text."""
+        return getattr(self.tower, self.family.encoder) if self.family.encoder else self.tower
+
+    def _collect(self, texts: list[str], pooling: str, layers: list[int | None]) -> list:
+        """The vectors of each layer, float32[N, D] each."""
+        import torch
+
+        tokens = self.tokens(texts)
+        # The longest first, so that what does not fit into memory fails at once.
+        order = sorted(range(len(tokens)), key=lambda row: -len(tokens[row]))
+        parts: list[list] = [[] for _ in layers]
+        with torch.inference_mode():
+            for start in range(0, len(order), self.batch_size):
+                rows = [tokens[row] for row in order[start : start + self.batch_size]]
+                ids, mask = _padded(rows, self.device)
+                states = self._states(ids, mask, layers)
+                for part, state in zip(parts, states):
+                    vectors = self._pool(state, mask, pooling)
+                    part.append(vectors.float().cpu())
+        back = np.argsort(order)
+        found = [torch.cat(part).numpy()[back] for part in parts]
+        if not all(np.isfinite(vectors).all() for vectors in found):
+            raise CheckpointError(f"checkpoint {self.name}: gives embeddings that are not finite")
+        return found
+
+    def tokens(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of each text, special ones included; of decoders, the first is the sink."""
+        with quiet():
+            tokens = self.tokenizer(texts, add_special_tokens=True, truncation=False)["input_ids"]
+        fewest = 1
+        if self.family.is_decoder:
+            fewest = 2
+            with _one_line(self.name):
+                tokens = [with_sink(ids, self.tokenizer) for ids in tokens]
+        context = getattr(self._encoder.config, "max_position_embeddings", None)
+        known = self._encoder.get_input_embeddings().num_embeddings
+        for row, ids in enumerate(tokens):
+            if context and len(ids) > context:
+                raise ValueError(f"text {row} has {len(ids)} tokens; {self.name} reads {context}")
+            if len(ids) < fewest:
+                raise ValueError(f"text {row} has no tokens for {self.name}: {texts[row]!r}")
+            if max(ids) >= known:
+                problem = f"do not belong together (token {max(ids)} of {known})"
+                raise CheckpointError(f"checkpoint {self.name}: tokenizer and weights {problem}")
+        return tokens
+
+    def _states(self, ids, mask, layers: list[int | None]) -> Iterator:
+        """States of the tokens at each layer, float32[B, T, D] each."""
+        encoder = self._encoder
+        options = {"return_dict": True, "output_hidden_states": layers != [None]}
+        if hasattr(encoder.config, "use_cache"):
+            options["use_cache"] = False
+        output = encoder(input_ids=ids, attention_mask=mask, **options)
+        # CLIP lists its last layer before the final norm, other models after it.
+        found = [*(output.hidden_states or ())[:-1], output.last_hidden_state]
+        for layer in layers:
+            if layer is not None and not -len(found) <= layer < len(found):
+                raise ValueError(f"layer {layer} is not among 0 to {len(found) - 1}")
+            yield found[-1 if layer is None else layer].float()
+
+    def _pool(self, states, mask, pooling: str):
+        """Token states (B, T, D) -> vectors (B, D)."""
+        if pooling == "projected":
+            vectors = self._pool(states, mask, self.family.poolings[0])
+            project = getattr(self.tower, self.family.projection)
+            return project(vectors.to(self.tower.dtype))
+        if pooling == "cls":
+            return states[:, 0]
+        if pooling != "mean":
+            # A decoder's last word; the EOS with which CLIP ends every text.
+            last = mask.sum(1) - 1
+            return states[range(len(states)), last]
+        words = mask.clone()
+        if self.family.is_decoder:
+            words[:, 0] = 0  # the sink
+        if _dominance(states, words) > DWARFED:
+            said = "one position's state dwarfs the others, so a mean is that of one token"
+            warnings.warn(
+                f"checkpoint {self.name}: {said}; read another layer", SinkWarning, stacklevel=2
+            )
+        weights = words.float()[..., None]  # (B, T, 1)
+        return (states * weights).sum(1) / weights.sum(1)
+
+
+def with_sink(ids: list[int], tokenizer) -> list[int]:
+    """A decoder's tokens with a special one in front, which is to be its attention sink: BOS if
+    the tokenizer has one, else EOS.
+
+    >>> from types import SimpleNamespace
+    >>> with_sink([7, 8], SimpleNamespace(bos_token_id=None, eos_token_id=2))
+    [2, 7, 8]
+    >>> with_sink([1, 7, 8], SimpleNamespace(bos_token_id=1, eos_token_id=2))
+    [1, 7, 8]
+    """
+    sink = tokenizer.bos_token_id
+    if sink is None:
+        sink = tokenizer.eos_token_id
+    if sink is None:
+        raise CheckpointError("its tokenizer has neither BOS nor EOS to put before a sentence")
+    return ids if ids[:1] == [sink] else [sink, *ids]
+
+
+def _padded(rows: list[list[int]], device: str) -> tuple:
+    """Ids and mask, int64[B, T] each."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    # Padding on the right leaves absolute positions as they were in training, and the mask hides
+    # what it is made of: zeros do, whatever a tokenizer's padding token is.
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows])
+    mask = torch.arange(ids.shape[1]) < lengths[:, None]
+    return ids.to(device), mask.long().to(device)
+
+
+def _dominance(states, words) -> float:
+    """Of states (B, T, D), the largest norm in a sentence over its median norm, typically."""
+    norms = states.norm(dim=-1)  # (B, T)
+    norms = norms.masked_fill(words == 0, float("nan"))
+    middle = norms.nanmedian(1).values
+    largest = norms.nan_to_num(0).amax(1)
+    return float((largest / middle).median())
+
+
+def blocks(checkpoint: str | os.PathLike[str]) -> int:
+    """The number L of a decoder's or BERT's transformer blocks, from its config.json."""
+    with _one_line(checkpoint):
+        return _config(resolve(checkpoint).folder)["num_hidden_layers"]
+
+
 def usable(checkpoint: str, family: str) -> Snapshot:
-    """A checkpoint (folder, Hub id or ``id@revision``), found or fetched, and checked unloaded; the
-    revision of a folder hashes its files.  Raises CheckpointError, also if of another family."""
+    """A checkpoint (folder, Hub id or ``id@revision``), found or fetched, and checked unloaded.
+
+    The revision of a folder is LOCAL and a hash of its files.  Raises CheckpointError, also if it
+    is of another family."""
     folder, revision = resolve(checkpoint)
     with _one_line(checkpoint):
         _check(folder, family)
@@ -126,27 +304,30 @@ def usable(checkpoint: str, family: str) -> Snapshot:
     return Snapshot(folder, revision)
 
 
-def is_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
+def local_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
     """A checkpoint's folder: as it is given, from the working folder, else from the project's."""
-    return next((f for f in (Path(checkpoint), ROOT / checkpoint) if f.is_dir()), None)
+    for folder in (Path(checkpoint), ROOT / checkpoint):
+        if folder.is_dir():
+            return folder
+    return None
 
 
 def resolve(checkpoint: str | os.PathLike[str]) -> Snapshot:
     """Finds a checkpoint on disk, or fetches it from the Hub; CheckpointError if neither works."""
     name, _, revision = str(checkpoint).partition("@")
-    if folder := is_folder(checkpoint):
+    folder = local_folder(checkpoint)
+    if folder:
         return Snapshot(folder, LOCAL)
-    if is_folder(name):
+    if local_folder(name):
         raise CheckpointError(f"checkpoint {checkpoint}: {name}, a folder, has no revisions")
     if not HUB_ID.fullmatch(name):
         raise CheckpointError(f"checkpoint {checkpoint}: no such folder")
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import errors
 
     try:
         with quiet():
-            path = Path(snapshot_download(name, revision=revision or None, allow_patterns=FILES,
-                                          ignore_patterns=["*/*"]))  # fmt: skip
-        return Snapshot(path, path.name)
+            folder = _fetch(name, revision or None)
+        return Snapshot(folder, folder.name)
     except errors.GatedRepoError:
         reason = f"gated: accept its terms at https://huggingface.co/{name}, then set HF_TOKEN and"
     except errors.RevisionNotFoundError:
@@ -155,17 +336,68 @@ def resolve(checkpoint: str | os.PathLike[str]) -> Snapshot:
         reason = "no such folder, and not on the Hub (or private: set HF_TOKEN); check with"
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
         reason = "no such folder, not in the cache, and the Hub cannot be reached; once it can"
-    except (OSError, ValueError, errors.HfHubHTTPError) as error:
+    except Exception as error:  # of the network, of the disk: each library has its own
         reason = f"cannot be fetched ({_line(error)}); try"
     version = f" --revision {revision}" if revision else ""
     raise CheckpointError(f"checkpoint {name}: {reason}: hf download {name}{version}")
+
+
+def _fetch(name: str, revision: str | None) -> Path:
+    """The folder of a Hub id in the cache, fetched first where the Hub can be reached."""
+    from huggingface_hub import errors, snapshot_download
+
+    wanted = {"allow_patterns": FILES, "ignore_patterns": ["*/*"]}
+    if revision and COMMIT.fullmatch(revision):
+        # A commit is what it is: one that is in the cache asks nobody.
+        try:
+            return Path(snapshot_download(name, revision=revision, local_files_only=True, **wanted))
+        except errors.LocalEntryNotFoundError:
+            pass
+    commit = _commit(name, revision)
+    offline = commit is None
+    path = snapshot_download(name, revision=commit or revision, local_files_only=offline, **wanted)
+    return Path(path)
+
+
+_silent_since = [-SILENCE]  # when the Hub was last asked in vain
+
+
+@cache
+def _ask(name: str, revision: str | None) -> str:
+    """The commit that a revision is, asked once in a process, with a line on the terminal."""
+    from huggingface_hub import HfApi
+
+    if sys.__stderr__ is not None:
+        print(f"asking the Hub for {name}", file=sys.__stderr__, flush=True)
+    return HfApi().model_info(name, revision=revision, timeout=PATIENCE).sha
+
+
+def _commit(name: str, revision: str | None) -> str | None:
+    """The commit that a revision is; None where the Hub cannot be reached."""
+    from huggingface_hub import errors, is_offline_mode
+
+    if is_offline_mode() or time.monotonic() - _silent_since[0] < SILENCE:
+        return None
+    try:
+        return _ask(name, revision)
+    except errors.HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code < 500:
+            raise
+    except Exception:  # noqa: S110  (no connection, no answer: every transport has its own errors)
+        pass
+    _silent_since[0] = time.monotonic()
+    return None
+
+
+def _config(folder: Path) -> dict:
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
 def _check(folder: Path, family: str | None) -> Family:
     """The family that a checkpoint is read as, or CheckpointError: the first thing amiss."""
     if not (folder / "config.json").is_file():
         raise CheckpointError("has no config.json")
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    kind = _config(folder).get("model_type")
     found = next((spec for spec in FAMILIES.values() if kind in spec.model_types), None)
     spec = FAMILIES[family] if family else found
     if spec is None:
@@ -174,10 +406,11 @@ def _check(folder: Path, family: str | None) -> Family:
     if found and found.tower != spec.tower:
         raise CheckpointError(f"is of type {kind!r}, not of the family {family!r}")
     index = folder / "model.safetensors.index.json"
-    parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"] if index.is_file() else {}
-    for part in sorted(set(parts.values())):
-        if not (folder / part).is_file():
-            raise CheckpointError(f"lacks its part {part}; fetch it again")
+    if index.is_file():
+        parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        for part in sorted(set(parts)):
+            if not (folder / part).is_file():
+                raise CheckpointError(f"lacks its part {part}; fetch it again")
     if not list(folder.glob("*.safetensors")):
         remedy = "name a revision that has them, or save it again with save_pretrained"
         raise CheckpointError(f"has no safetensors weights (pickled ones are refused); {remedy}")
@@ -193,38 +426,39 @@ def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple:
     import transformers
 
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    dtype = "float32" if (dtype, device) == ("auto", "cpu") and size <= LARGE else dtype
+    if dtype == "auto" and device == "cpu" and size <= LARGE:
+        dtype = "float32"
     safely = {"local_files_only": True, "trust_remote_code": False}
     with quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safely)
-        # Weights of another shape are reported, and refused below, in one line instead of many.
         tower, report = getattr(transformers, spec.tower).from_pretrained(
-            folder, dtype=getattr(torch, dtype, dtype), use_safetensors=True, **safely,
-            **spec.options, ignore_mismatched_sizes=True, output_loading_info=True)  # fmt: skip
-    known = re.compile(f"{spec.unused}|{BUFFERS}")
-    for problem, keys in {
-        "holds weights of another shape": [key for key, *_ in report["mismatched_keys"]],
-        "lacks weights of the text path, which would be random": [
-            key for key in report["missing_keys"] if re.search(spec.text_path, key)],
-        "holds weights that the model does not use": [
-            key for key in report["unexpected_keys"] if not known.search(key)],
-    }.items():  # fmt: skip
-        if keys:
-            raise CheckpointError(f"{problem}: {min(keys)} ({len(keys)} in all)")
+            folder,
+            dtype=getattr(torch, dtype, dtype),
+            use_safetensors=True,
+            # Weights of another shape are reported, and refused below, in one line.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **safely,
+            **spec.options,
+        )
+    _refuse_doubtful_weights(report, spec)
     return tokenizer, tower.to(device).eval()
 
 
-def _pooled(states, ids, mask, pooling: str, bos: int | None):
-    """Token states (B, T, D) -> vectors (B, D)."""
-    if pooling == "cls":
-        return states[:, 0]
-    if pooling != "mean":  # a decoder's last word; the EOS with which CLIP ends every text
-        return states[range(len(ids)), mask.sum(1) - 1]
-    # Most decoders put one huge constant vector on BOS, which would drown the words.  Qwen's
-    # tokenizers have no BOS: there the first word stays in.
-    words = mask if bos is None else mask * (ids != bos)
-    weights = words.float()[..., None]  # (B, T, 1)
-    return (states * weights).sum(1) / weights.sum(1)
+def _refuse_doubtful_weights(report: dict, spec: Family) -> None:
+    """Raises CheckpointError for what the library reports after loading."""
+    needed = re.compile(spec.text_path)
+    known = re.compile(f"{spec.unused}|{BUFFERS}")
+    misshapen = [key for key, *_ in report["mismatched_keys"]]
+    lacking = [key for key in report["missing_keys"] if needed.search(key)]
+    strange = [key for key in report["unexpected_keys"] if not known.search(key)]
+    for problem, keys in (
+        ("holds weights of another shape", misshapen),
+        ("lacks weights of the text path, which would be random", lacking),
+        ("holds weights that the model does not use", strange),
+    ):
+        if keys:
+            raise CheckpointError(f"{problem}: {min(keys)} ({len(keys)} in all)")
 
 
 @contextmanager

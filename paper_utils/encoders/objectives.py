@@ -2,6 +2,7 @@
 ``scores(model)`` on held-out data, each beside a trivial baseline that is named."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,81 +18,140 @@ TOKENS = 64  # tokens of text that count as one in ``batch_size``: about what a 
 HELD_OUT = 512  # documents or pairs that a score is measured on, at most
 MASKED = 0.3  # share of words that BERT predicts; 0.15 teaches slower (Wettig et al. 2023)
 TEMPERATURE = 0.07  # of BLIP's contrastive loss, fixed where BLIP starts; CLIP learns its own
+IGNORED = -100  # as a target: what ``cross_entropy`` leaves out
 
 
 class NextToken:
     """Causal language modelling of the documents, as one stream of text."""
 
-    first, last, rate, share = BOS, EOS, 1.0, 1.0  # of the learning rate, and of the steps
+    first = BOS
+    last = EOS
+    rate = 1.0  # of the learning rate
+    share = 1.0  # of the steps
 
     def __init__(self, documents, pictures, tokenizer, batch_size: int) -> None:
-        both = documents.train, documents.validation[:HELD_OUT]
-        train, valid = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in both)
-        self.batch_tokens, self.vocab_size = max(batch_size * TOKENS, CONTEXT), len(tokenizer)
-        self.valid = [[self.first, *ids, self.last][:CONTEXT] for ids in valid]
-        self.stream = np.array([token for ids in train for token in [*ids, self.last]])
+        self.batch_tokens = max(batch_size * TOKENS, CONTEXT)
+        self.vocab_size = len(tokenizer)
+        told = tokenizer(documents.train, add_special_tokens=False)["input_ids"]
+        self.stream = np.concatenate([[*ids, self.last] for ids in told])
+        asked = documents.validation[:HELD_OUT]
+        self.held_out = []
+        for ids in tokenizer(asked, add_special_tokens=False)["input_ids"]:
+            row = [self.first, *ids, self.last]
+            self.held_out.append(row[:CONTEXT])
         # Rows begin where a sentence does, like the instructions that will be embedded.
-        stops = np.isin(self.stream, [self.last, tokenizer.convert_tokens_to_ids(".")])
-        starts = np.append(0, np.flatnonzero(stops) + 1)
-        self.starts = starts[starts <= len(self.stream) - CONTEXT]
+        period = tokenizer.convert_tokens_to_ids(".")
+        ends = np.isin(self.stream, [self.last, period])
+        starts = np.append(0, np.flatnonzero(ends) + 1)
+        latest = len(self.stream) - CONTEXT
+        self.starts = starts[starts <= latest]
         if not len(self.starts):
             raise ValueError(f"the corpus has fewer than {CONTEXT} tokens of text")
 
     def batch(self, generator: np.random.Generator) -> Tensor:
         """int64[B, T]: a special token, then T - 1 of the stream; B x T is about constant."""
         length = int(generator.choice(LENGTHS))
-        starts = generator.choice(self.starts, self.batch_tokens // length)
-        rows = self.stream[starts[:, None] + np.arange(length - 1)]
-        return torch.from_numpy(np.pad(rows, ((0, 0), (1, 0)), constant_values=self.first))
+        count = self.batch_tokens // length
+        starts = generator.choice(self.starts, count)
+        steps = np.arange(length - 1)
+        words = self.stream[starts[:, None] + steps]  # (B, T - 1)
+        first = np.full((count, 1), self.first)
+        return torch.from_numpy(np.hstack([first, words]))
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
         rows = self.batch(generator)
-        logits = model(input_ids=rows, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
-        return F.cross_entropy(logits.transpose(1, 2), rows[:, 1:])
+        logits = model(input_ids=rows, use_cache=False).logits  # (B, T, V)
+        return _cross_entropy(logits[:, :-1], rows[:, 1:])
 
     def scores(self, model) -> list[dict]:
         total = 0.0
-        for rows, mask in _batches(self.valid):
-            logits = model(input_ids=rows, attention_mask=mask, use_cache=False).logits[:, :-1]
-            targets = rows[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
-            total += F.cross_entropy(logits.transpose(1, 2), targets, reduction="sum").item()
+        for rows, mask in _batches(self.held_out):
+            logits = model(input_ids=rows, attention_mask=mask, use_cache=False).logits
+            targets = rows.masked_fill(mask == 0, IGNORED)
+            loss = _cross_entropy(logits[:, :-1], targets[:, 1:], reduction="sum")
+            total += loss.item()
+        asked = np.concatenate([row[1:] for row in self.held_out])
+        perplexity = np.exp(total / len(asked))
         # The baseline knows how often each token is said (Laplace's rule: counts start at one).
         counts = np.bincount(self.stream, minlength=self.vocab_size) + 1
-        asked = np.concatenate([row[1:] for row in self.valid])
-        unigram = np.exp(-np.log(counts[asked] / counts.sum()).mean())
-        perplexity = np.exp(total / len(asked))
+        frequencies = counts[asked] / counts.sum()
+        unigram = np.exp(-np.log(frequencies).mean())
         return [_score("perplexity", perplexity, "unigram", unigram, len(asked), "lower")]
 
 
 class MaskedToken(NextToken):
     """Masked language modelling: of the words asked, 80 % hidden, 10 % replaced, 10 % kept."""
 
-    first, last = CLS, SEP
+    first = CLS
+    last = SEP
 
     def hide(self, rows: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """What is shown and what is asked, int64[B, T] each, -100 where nothing is."""
+        """What is shown and what is asked, int64[B, T] each, IGNORED where nothing is."""
+        # Uniform on (0, 1) among the words that are asked.
         draw = torch.from_numpy(generator.random(rows.shape) / MASKED)
-        others = torch.from_numpy(generator.integers(len(SPECIAL), self.vocab_size, rows.shape))
-        asked = (draw < 1) & (rows >= len(SPECIAL))
-        shown = torch.where(asked & (draw < 0.8), MASK, rows)
-        return torch.where(asked & (draw >= 0.9), others, shown), rows.masked_fill(~asked, -100)
+        others = generator.integers(len(SPECIAL), self.vocab_size, rows.shape)
+        words = rows >= len(SPECIAL)
+        asked = words & (draw < 1)
+        hidden = asked & (draw < 0.8)
+        replaced = asked & (draw >= 0.9)
+        shown = torch.where(hidden, MASK, rows)
+        shown = torch.where(replaced, torch.from_numpy(others), shown)
+        return shown, rows.masked_fill(~asked, IGNORED)
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
         rows = self.batch(generator)
         rows[:, -1] = SEP
         shown, asked = self.hide(rows, generator)
-        return F.cross_entropy(model(input_ids=shown).logits.transpose(1, 2), asked)
+        return _cross_entropy(model(input_ids=shown).logits, asked)
 
     def scores(self, model) -> list[dict]:
         random = stream("masked words", 0)  # every model is asked the same words
-        frequent = int(np.bincount(self.stream[self.stream >= len(SPECIAL)]).argmax())
-        sums = np.zeros(3, int)  # how often right, how often the most frequent word is, in all
-        for rows, mask in _batches(self.valid):
+        counts = np.bincount(self.stream)
+        counts[: len(SPECIAL)] = 0
+        frequent = int(counts.argmax())
+        right = trivial = count = 0
+        for rows, mask in _batches(self.held_out):
             shown, asked = self.hide(rows, random)
             guesses = model(input_ids=shown, attention_mask=mask).logits.argmax(-1)
-            sums += [int(so.sum()) for so in (guesses == asked, asked == frequent, asked >= 0)]
-        right, trivial, n = sums.tolist()
-        return [_score("masked accuracy", right / n, "most frequent word", trivial / n, n)]
+            right += int((guesses == asked).sum())
+            trivial += int((asked == frequent).sum())
+            count += int((asked != IGNORED).sum())
+        rival = "most frequent word"
+        return [_score("masked accuracy", right / count, rival, trivial / count, count)]
+
+
+class Pairs(NamedTuple):
+    """Images and their captions."""
+
+    images: np.ndarray  # uint8[N, H, W, 3]
+    captions: Tensor  # int64[N, T], padded
+
+    @classmethod
+    def of(cls, images: np.ndarray, captions: list[str], tokenizer) -> "Pairs":
+        tokens = tokenizer(captions, truncation=True, max_length=CONTEXT)["input_ids"]
+        rows = [torch.tensor(ids) for ids in tokens]
+        return cls(images, pad_sequence(rows, batch_first=True, padding_value=PAD))
+
+    def pixels(self, rows: np.ndarray) -> Tensor:
+        """float32[B, 3, H, W], each in [-1, 1]."""
+        images = torch.from_numpy(self.images[rows])
+        return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def text(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """Token ids and their mask, int64[B, T] each, as wide as the longest caption."""
+        ids = self.captions[torch.from_numpy(rows)]
+        said = (ids != PAD).any(0)
+        ids = ids[:, said]
+        return {"input_ids": ids, "attention_mask": (ids != PAD).long()}
+
+
+class Encoded(NamedTuple):
+    """What a model makes of B images and their captions."""
+
+    images: Tensor  # float32[B, D], unit vectors
+    captions: Tensor  # float32[B, D], unit vectors
+    scale: Tensor | float  # of their similarities
+    patches: Tensor | None = None  # float32[B, 1 + P, D] of the images, if captions look at them
 
 
 class Contrastive:
@@ -101,47 +161,51 @@ class Contrastive:
     share = 2 / 3  # of the steps: one with pictures costs two or more without
 
     def __init__(self, documents, pictures, tokenizer, batch_size: int) -> None:
-        def pairs(images: np.ndarray, captions: list[str]) -> tuple[np.ndarray, Tensor]:
-            tokens = tokenizer(captions, truncation=True, max_length=CONTEXT)["input_ids"]
-            return images, pad_sequence([torch.tensor(ids) for ids in tokens], True, PAD)
+        self.train = Pairs.of(pictures.train_images, pictures.train_captions, tokenizer)
+        images = pictures.validation_images[:HELD_OUT]
+        captions = pictures.validation_captions[:HELD_OUT]
+        self.held_out = Pairs.of(images, captions, tokenizer)
+        self.batch_size = min(batch_size, len(self.train.images))
 
-        few = slice(HELD_OUT)
-        self.train = pairs(pictures.train_images, pictures.train_captions)
-        self.valid = pairs(pictures.validation_images[few], pictures.validation_captions[few])
-        self.batch_size = min(batch_size, len(self.train[0]))
-
-    def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> tuple:
-        """Unit vectors float32[B, D] of images and captions, their scale, and image patches."""
-        both = model.get_image_features(pixel_values=pixels), model.get_text_features(**text)
-        images, captions = (F.normalize(output.pooler_output, dim=-1) for output in both)
-        return images, captions, model.logit_scale.exp().clamp(max=100), None
+    def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> Encoded:
+        images = model.get_image_features(pixel_values=pixels).pooler_output
+        captions = model.get_text_features(**text).pooler_output
+        scale = model.logit_scale.exp().clamp(max=100)
+        return Encoded(_unit(images), _unit(captions), scale)
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
-        chosen = generator.choice(len(self.train[0]), self.batch_size, replace=False)
-        pixels, text = _pairs(self.train, chosen)
-        images, captions, scale, patches = self.encode(model, pixels, text)
-        logits = scale * captions @ images.T  # (B, B)
+        return self._batch_loss(model, generator)[0]
+
+    def _batch_loss(self, model, generator: np.random.Generator) -> tuple:
+        """The contrastive loss of a batch; its text, `Encoded`, and logits with those excluded
+        that are no mismatch, float32[B, B], for what else may be learned from it."""
+        count = len(self.train.images)
+        rows = generator.choice(count, self.batch_size, replace=False)
+        text = self.train.text(rows)
+        encoded = self.encode(model, self.train.pixels(rows), text)
+        logits = encoded.scale * encoded.captions @ encoded.images.T  # (B, B)
         # Captions that read the same share their images; InfoNCE would call them wrong.
-        same = (text["input_ids"][:, None] == text["input_ids"]).all(-1)  # (B, B)
+        same = _same_captions(text["input_ids"])
         target = same / same.sum(1, keepdim=True)
-        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        if patches is None:
-            return loss
-        # A caption's mismatch is drawn among other images, the likelier the more alike they are.
-        odds = logits.detach().masked_fill(same, -1e4).softmax(1).double().cumsum(1)
-        draw = torch.from_numpy(generator.random((len(odds), 1)))
-        mismatch = (odds < draw).sum(1).clamp(max=len(odds) - 1)
-        twice = {name: value.repeat(2, 1) for name, value in text.items()}
-        guesses = self.match(model, torch.cat([patches, patches[mismatch]]), twice)
-        return loss + F.cross_entropy(guesses, torch.tensor([1, 0]).repeat_interleave(len(odds)))
+        to_images = F.cross_entropy(logits, target)
+        to_captions = F.cross_entropy(logits.T, target)
+        mismatched = logits.detach().masked_fill(same, -1e4)
+        return (to_images + to_captions) / 2, text, encoded, mismatched
 
     def scores(self, model) -> list[dict]:
-        n = len(self.valid[0])
-        found = [self.encode(model, *_pairs(self.valid, rows))[:2] for rows in _split(np.arange(n))]
-        images, captions = map(torch.cat, zip(*found, strict=True))
-        same = (self.valid[1][:, None] == self.valid[1]).all(-1).float()  # (N, N)
-        right = same[torch.arange(n), (captions @ images.T).argmax(1)].mean()
-        return [_score("caption-to-image R@1", right, "chance", same.mean(), n)]
+        count = len(self.held_out.images)
+        images = []
+        captions = []
+        for rows in _split(np.arange(count)):
+            pixels = self.held_out.pixels(rows)
+            encoded = self.encode(model, pixels, self.held_out.text(rows))
+            images.append(encoded.images)
+            captions.append(encoded.captions)
+        similarities = torch.cat(captions) @ torch.cat(images).T  # (N, N)
+        same = _same_captions(self.held_out.captions).float()
+        nearest = similarities.argmax(1)
+        right = same[torch.arange(count), nearest].mean()
+        return [_score("caption-to-image R@1", right, "chance", same.mean(), count)]
 
 
 class ContrastiveMatching(Contrastive):
@@ -149,55 +213,96 @@ class ContrastiveMatching(Contrastive):
 
     rate = 1 / 10  # faster, matching stays a coin toss
 
-    def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> tuple:
+    def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> Encoded:
         patches = model.vision_model(pixel_values=pixels).last_hidden_state  # (B, 1 + P, D)
         words = model.text_encoder(**text).last_hidden_state  # (B, T, D)
-        images = F.normalize(model.vision_proj(patches[:, 0]), dim=-1)
-        captions = F.normalize(model.text_proj(words[:, 0]), dim=-1)
-        return images, captions, 1 / TEMPERATURE, patches
+        images = model.vision_proj(patches[:, 0])
+        captions = model.text_proj(words[:, 0])
+        return Encoded(_unit(images), _unit(captions), 1 / TEMPERATURE, patches)
 
     def match(self, model, patches: Tensor, text: dict[str, Tensor]) -> Tensor:
         """Logits float32[B, 2] of mismatch and match; words attend to the patches."""
         seen = torch.ones(patches.shape[:2], dtype=torch.long)
-        look = {"encoder_hidden_states": patches, "encoder_attention_mask": seen}
-        return model.itm_head(model.text_encoder(**text, **look).last_hidden_state[:, 0])
+        words = model.text_encoder(
+            **text, encoder_hidden_states=patches, encoder_attention_mask=seen
+        ).last_hidden_state
+        return model.itm_head(words[:, 0])
+
+    def loss(self, model, generator: np.random.Generator) -> Tensor:
+        loss, text, encoded, mismatched = self._batch_loss(model, generator)
+        # A caption's mismatch is drawn among other images, the likelier the more alike they are.
+        odds = mismatched.softmax(1).double().cumsum(1)
+        size = len(odds)
+        draw = torch.from_numpy(generator.random((size, 1)))
+        # Sums of rounded numbers may end below one: the last image is then the one drawn.
+        others = (odds < draw).sum(1).clamp(max=size - 1)
+        patches = torch.cat([encoded.patches, encoded.patches[others]])
+        twice = {name: value.repeat(2, 1) for name, value in text.items()}
+        guesses = self.match(model, patches, twice)
+        truth = torch.tensor([1, 0]).repeat_interleave(size)
+        return loss + F.cross_entropy(guesses, truth)
 
     def scores(self, model) -> list[dict]:
-        others = np.roll(np.arange(len(self.valid[0])), 1)
-        differ = np.flatnonzero((self.valid[1] != self.valid[1][others]).any(1).numpy())
-        right, n = 0, 2 * len(differ)
-        for rows in _split(differ):
+        captions = self.held_out.captions
+        others = np.roll(np.arange(len(captions)), 1)
+        differ = (captions != captions[others]).any(1).numpy()
+        right = 0
+        for rows in _split(np.flatnonzero(differ)):
+            text = self.held_out.text(rows)
             for images, truth in ((rows, 1), (others[rows], 0)):
-                text = _pairs(self.valid, rows)[1]
-                patches = self.encode(model, _pairs(self.valid, images)[0], text)[3]
-                right += int((self.match(model, patches, text).argmax(1) == truth).sum())
-        matching = _score("matching accuracy", right / max(n, 1), "chance", 0.5, n)
+                pixels = self.held_out.pixels(images)
+                patches = self.encode(model, pixels, text).patches
+                guesses = self.match(model, patches, text).argmax(1)
+                right += int((guesses == truth).sum())
+        count = 2 * int(differ.sum())
+        accuracy = right / max(count, 1)
+        matching = _score("matching accuracy", accuracy, "chance", 0.5, count)
         return [*super().scores(model), matching]
 
 
-OBJECTIVES = {"next token": NextToken, "masked token": MaskedToken, "contrastive": Contrastive,
-              "contrastive and matching": ContrastiveMatching}  # fmt: skip
+OBJECTIVES = {
+    "next token": NextToken,
+    "masked token": MaskedToken,
+    "contrastive": Contrastive,
+    "contrastive and matching": ContrastiveMatching,
+}
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+    """Of logits float32[B, T, V] and tokens int64[B, T]."""
+    return F.cross_entropy(logits.transpose(1, 2), targets, reduction=reduction)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return F.normalize(vectors, dim=-1)
+
+
+def _same_captions(ids: Tensor) -> Tensor:
+    """bool[N, N]: which captions int64[N, T] read the same."""
+    return (ids[:, None] == ids).all(-1)
 
 
 def _batches(rows: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
     """Ids and mask, int64[B, T] each, of rows of similar length."""
-    for chosen in _split(np.argsort([len(row) for row in rows], kind="stable")):
-        ids = pad_sequence([torch.tensor(rows[i]) for i in chosen], True, PAD)
+    lengths = [len(row) for row in rows]
+    by_length = np.argsort(lengths, kind="stable")
+    for chosen in _split(by_length):
+        tensors = [torch.tensor(rows[number]) for number in chosen]
+        ids = pad_sequence(tensors, batch_first=True, padding_value=PAD)
         yield ids, (ids != PAD).long()
 
 
 def _split(rows: np.ndarray) -> list[np.ndarray]:
-    return np.array_split(rows, len(rows) // 64 + 1)
+    """In parts of 64 at most."""
+    parts = len(rows) // 64 + 1
+    return np.array_split(rows, parts)
 
 
-def _pairs(pairs: tuple[np.ndarray, Tensor], rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
-    """Pixels in [-1, 1], float32[B, 3, H, W], and caption tokens with their mask, int64[B, T]."""
-    pixels = torch.from_numpy(pairs[0][rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
-    ids = pairs[1][torch.from_numpy(rows)]
-    ids = ids[:, (ids != PAD).any(0)]
-    return pixels, {"input_ids": ids, "attention_mask": (ids != PAD).long()}
-
-
-def _score(name: str, value, rival: str, baseline, n: int, better="higher") -> dict:
-    scores = {"value": float(value), "baselines": {rival: float(baseline)}}
-    return {"name": name, **scores, "n": n, "better": better}
+def _score(name: str, value, baseline_name: str, baseline, n: int, better: str = "higher") -> dict:
+    return {
+        "name": name,
+        "value": float(value),
+        "baselines": {baseline_name: float(baseline)},
+        "n": n,
+        "better": better,  # higher or lower
+    }

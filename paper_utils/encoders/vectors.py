@@ -1,13 +1,16 @@
 """Vectors that any model gave elsewhere, from a file (``notebooks/embed_anywhere.py`` writes one).
 
-``.npz`` with arrays ``ids``, ``vectors``, maybe ``second_vectors``, ``texts``, ``second_texts`` and
-a text ``source``; or ``.csv`` or ``.parquet`` with a column ``id``, perhaps ``names``, ``text`` and
-``source``, and numbers.  Sentences that are there are held to the run's."""
+``.npz``: arrays ``ids`` and ``vectors``, perhaps ``texts`` and a text ``source``, and for synonyms
+``second_vectors`` and ``second_texts``.  ``.csv`` or ``.parquet``: columns ``id``, perhaps
+``names`` (first or second), ``text`` and ``source``, and numbers, called 0, 1, 2... or d0, d1,
+d2...  Anything else is refused by name, since it would pass for a dimension.  Sentences that are in
+the file are held to the run's."""
 
+import re
 import zipfile
-from collections import namedtuple
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,89 +20,161 @@ from paper_utils.config import ProfileError, register
 from paper_utils.store import hash_file
 
 LARGEST = 500 * 10**6  # bytes, unpacked
-NAMES, SUFFIXES = ("first", "second"), (".npz", ".csv", ".parquet")
-Vectors = namedtuple("Vectors", "first second source revision")
-"""float32[N, D] of sentences in first and in second names (or None), what the file says of itself,
-and its SHA-256."""
+NAMES = ("first", "second")
+SUFFIXES = (".npz", ".csv", ".parquet")
+ARRAYS = ("ids", "vectors", "texts", "source", "second_vectors", "second_texts")
+COLUMNS = ("id", "names", "text", "source")
 
 
 class VectorsError(ProfileError):
     """A file of vectors that cannot be used; the message is one line that names it."""
 
 
+class Vectors(NamedTuple):
+    """What a file holds, rows in the order of the ids that were asked for."""
+
+    first: np.ndarray  # float32[N, D], of sentences in first names
+    second: np.ndarray | None  # float32[N, D], of sentences in synonyms
+    source: str  # what the file says of itself
+    revision: str  # its SHA-256
+
+
+class _Rows(NamedTuple):
+    """What a file holds for one set of names, as it is there."""
+
+    ids: Sequence
+    vectors: np.ndarray
+    texts: Sequence[str] | None
+
+
 def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> Vectors:
     """Rows of a file for exactly ``ids``, in their order (None: for those of its first names).
-    ``texts``: the sentences of ``ids``, in first and in second names.  Raises VectorsError: no such
-    file, too large, ids that are missing, unknown or there twice, other sentences, numbers that are
-    not finite, or rows that are all equal."""
+
+    ``texts``: the sentences of ``ids``, in first names and in synonyms.  Raises VectorsError: no
+    such file, too large, unknown columns, ids that are missing, unknown or there twice, other
+    sentences, numbers that are not finite, or rows that are all equal."""
     file = _file(path)
     try:
         tables, source = _tables(file)
-        ids = np.array(tables["first"][0] if ids is None else ids)
+        wanted = np.array(tables["first"].ids if ids is None else ids)
         known = dict(zip(NAMES, texts))
-        rows = {name: _rows(name, *table, ids, known.get(name)) for name, table in tables.items()}
-        if len({table.shape for table in rows.values()}) > 1:
+        rows = {}
+        for names, table in tables.items():
+            try:
+                rows[names] = _in_order(table, wanted, known.get(names))
+            except VectorsError as error:
+                raise VectorsError(f"{names} names: {error}") from None
+        widths = {vectors.shape[1] for vectors in rows.values()}
+        if len(widths) > 1:
             raise VectorsError("first and second names differ in width")
+    except VectorsError as error:
+        raise VectorsError(f"vectors {path}: {error}") from None
     except Exception as error:  # whatever a reader finds in a file from elsewhere
         line = " ".join(str(error).split())[:200]
-        if not isinstance(error, VectorsError):
-            line = f"cannot be read: {type(error).__name__}: {line}"
-        raise VectorsError(f"vectors {path}: {line}") from None
+        said = f"cannot be read: {type(error).__name__}: {line}"
+        raise VectorsError(f"vectors {path}: {said}") from None
     source = " ".join(source.split())[:200]
     return Vectors(rows["first"], rows.get("second"), source, hash_file(file))
 
 
-def _rows(names: str, given, vectors, said, ids: np.ndarray,
-          texts: Sequence[str] | None) -> np.ndarray:  # fmt: skip
-    given, vectors = pd.Index(given), np.asarray(vectors, np.float32)
-    unknown, absent = given.difference(ids, False), pd.Index(ids).difference(given, False)
-    if vectors.ndim != 2 or len(given) != len(vectors) or not vectors.size:
-        problem = f"{len(given)} ids with vectors of shape {vectors.shape}"
-    elif given.dtype.kind not in "iu":
-        problem = "ids are not whole numbers"
-    elif len(unknown):
-        problem = f"id {unknown[0]} is no instruction ({len(unknown)} unknown in all)"
-    elif given.has_duplicates:
-        problem = f"id {given[given.duplicated()][0]} is there twice"
-    elif len(absent):
-        problem = f"id {absent[0]} is missing ({len(absent)} of {len(ids)} in all)"
-    elif not np.isfinite(vectors).all():
-        problem = f"the row of id {given[~np.isfinite(vectors).all(1)][0]} is not finite"
-    elif not np.ptp(vectors, axis=0).any():
-        problem = "all rows are equal"
-    else:
-        order = given.get_indexer(ids)
-        pairs = () if said is None or texts is None else zip(ids, np.asarray(said)[order], texts)
-        other = next(((i, a, b) for i, a, b in pairs if a != b), None)
-        if not other:
-            return vectors[order]
-        problem = "id {} is {!r} in the file, but {!r} here".format(*map(str, other))
-    raise VectorsError(f"{names} names: {problem}")
+def _in_order(given: _Rows, ids: np.ndarray, texts: Sequence[str] | None) -> np.ndarray:
+    """The vectors of ``ids``, float32[N, D]; VectorsError for the first thing amiss."""
+    index = pd.Index(given.ids)
+    vectors = np.asarray(given.vectors, np.float32)
+    if vectors.ndim != 2 or len(index) != len(vectors) or not vectors.size:
+        raise VectorsError(f"{len(index)} ids with vectors of shape {vectors.shape}")
+    _check_ids(index, ids)
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise VectorsError(f"the row of id {index[~finite][0]} is not finite")
+    if not np.ptp(vectors, axis=0).any():
+        raise VectorsError("all rows are equal")
+    order = index.get_indexer(ids)
+    if given.texts is not None and texts is not None:
+        said = np.asarray(given.texts)[order]
+        for number, theirs, ours in zip(ids, said, texts):
+            if theirs != ours:
+                pair = f"{str(theirs)!r} in the file, but {ours!r} here"
+                raise VectorsError(f"id {number} is {pair}")
+    return vectors[order]
 
 
-def _tables(file: Path) -> tuple[dict, str]:
-    """First and second -> their ids, vectors and sentences; the text that names their source."""
+def _check_ids(given: pd.Index, wanted: np.ndarray) -> None:
+    """Raises VectorsError unless there is one row for each id, and none more."""
+    if given.dtype.kind not in "iu":
+        raise VectorsError("ids are not whole numbers")
+    unknown = given.difference(wanted, sort=False)
+    if len(unknown):
+        count = f"{len(unknown)} unknown in all"
+        raise VectorsError(f"id {unknown[0]} is no instruction ({count})")
+    if given.has_duplicates:
+        raise VectorsError(f"id {given[given.duplicated()][0]} is there twice")
+    absent = pd.Index(wanted).difference(given, sort=False)
+    if len(absent):
+        count = f"{len(absent)} of {len(wanted)} in all"
+        raise VectorsError(f"id {absent[0]} is missing ({count})")
+
+
+def _tables(file: Path) -> tuple[dict[str, _Rows], str]:
+    """First and second -> what is there for them; the text that names their source."""
     if file.suffix == ".npz":
-        with np.load(file, allow_pickle=False) as arrays:
-            parts = ("", "second_")[: 1 + ("second_vectors" in arrays)]
-            return {n: (arrays["ids"], arrays[f"{part}vectors"], arrays.get(f"{part}texts"))
-                    for n, part in zip(NAMES, parts)}, str(arrays.get("source", ""))  # fmt: skip
-    table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
-    source = str(table.pop("source").iloc[0]) if "source" in table else ""
-    names = table.pop("names") if "names" in table else pd.Series("first", table.index)
-    if strange := set(names) - set(NAMES):
+        return _tables_of_arrays(file)
+    if file.suffix == ".csv":
+        return _tables_of_frame(pd.read_csv(file, encoding="utf-8-sig"))
+    return _tables_of_frame(pd.read_parquet(file))
+
+
+def _tables_of_arrays(file: Path) -> tuple[dict[str, _Rows], str]:
+    with np.load(file, allow_pickle=False) as arrays:
+        for name in arrays:
+            if name not in ARRAYS:
+                raise VectorsError(f"array {name!r} is none of {', '.join(ARRAYS)}")
+        ids = arrays["ids"]
+        tables = {"first": _Rows(ids, arrays["vectors"], arrays.get("texts"))}
+        if "second_vectors" in arrays:
+            second = arrays["second_vectors"]
+            tables["second"] = _Rows(ids, second, arrays.get("second_texts"))
+        return tables, str(arrays.get("source", ""))
+
+
+def _tables_of_frame(table: pd.DataFrame) -> tuple[dict[str, _Rows], str]:
+    numbers = _numbers(table)
+    names = table["names"] if "names" in table else pd.Series("first", index=table.index)
+    strange = set(names) - set(NAMES)
+    if strange:
         raise VectorsError(f"names are first or second, not {strange.pop()!r}")
-    parts = {n: table[names == n] for n in ("first", *set(names))}
-    return {n: (part["id"], part.drop(columns=["id", "text"], errors="ignore"), part.get("text"))
-            for n, part in parts.items()}, source  # fmt: skip
+    tables = {}
+    for name in ("first", *names[names == "second"].unique()):
+        part = table[names == name]
+        tables[name] = _Rows(part["id"], part[numbers].to_numpy(), part.get("text"))
+    source = str(table["source"].iloc[0]) if "source" in table else ""
+    return tables, source
+
+
+def _numbers(table: pd.DataFrame) -> list:
+    """The columns that are dimensions; VectorsError for one that is nothing known."""
+    numbers = [column for column in table if column not in COLUMNS]
+    known = f"is none of {', '.join(COLUMNS)}, and no dimension, as 0, 1, 2... or d0, d1, d2..."
+    prefix = None
+    for place, column in enumerate(numbers):
+        match = re.fullmatch(r"(\D*)(\d+)", str(column))
+        # An index that was written along is called "Unnamed: 0".
+        if not match or match[1].startswith("Unnamed"):
+            raise VectorsError(f"column {column!r} {known}")
+        if prefix is None:
+            prefix = match[1]
+        if match[1] != prefix or int(match[2]) != place:
+            raise VectorsError(f"column {column!r} stands where '{prefix}{place}' belongs")
+    return numbers
 
 
 def _file(path: str) -> Path:
     """The file, from the working folder, else from the project's; VectorsError if it cannot be."""
     file = next((file for file in (Path(path), ROOT / path) if file.is_file()), None)
-    if file is None or file.suffix not in SUFFIXES:
-        problem = "no such file" if file is None else f"is none of {', '.join(SUFFIXES)}"
-        raise VectorsError(f"vectors {path}: {problem}")
+    if file is None:
+        raise VectorsError(f"vectors {path}: no such file")
+    if file.suffix not in SUFFIXES:
+        raise VectorsError(f"vectors {path}: is none of {', '.join(SUFFIXES)}")
     size = file.stat().st_size
     if zipfile.is_zipfile(file):
         size = max(size, sum(part.file_size for part in zipfile.ZipFile(file).infolist()))

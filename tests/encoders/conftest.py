@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from paper_utils.data.corpus import Documents, Pictures
 from paper_utils.encoders import scratch
@@ -14,7 +17,7 @@ from paper_utils.encoders.families import FAMILIES
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (99, 99, 99)}
 THINGS = ("ball", "box", "key")
-SMALL = {"width": 32, "layers": 2, "heads": 4, "seed": 1}
+SMALL = {"width": 32, "layers": 2, "heads": 4, "batch_size": 8, "seed": 1}
 TEXTS = [  # lengths out of order, on purpose
     "go to the red ball",
     "put the green box next to the grey key on your left",
@@ -40,12 +43,12 @@ def _picture(random: np.random.Generator) -> tuple[np.ndarray, str]:
     """Two colours, one above the other, and their caption."""
     image = np.zeros((16, 16, 3), np.uint8)
     names = random.choice(list(COLOURS), 2)
-    image[:8], image[8:] = COLOURS[names[0]], COLOURS[names[1]]
+    image[:8] = COLOURS[names[0]]
+    image[8:] = COLOURS[names[1]]
     return image, f"the {names[0]} ball is behind the {names[1]} box"
 
 
-@pytest.fixture(scope="session")
-def corpus() -> tuple[Documents, Pictures]:
+def toy_corpus() -> tuple[Documents, Pictures]:
     random = np.random.default_rng(7)
     texts = [_document(random) for _ in range(460)]
     pictures, captions = zip(*(_picture(random) for _ in range(460)))
@@ -54,6 +57,11 @@ def corpus() -> tuple[Documents, Pictures]:
         Documents(texts[:400], texts[400:]),
         Pictures(images[:400], list(captions[:400]), images[400:], list(captions[400:])),
     )
+
+
+@pytest.fixture(scope="session")
+def corpus() -> tuple[Documents, Pictures]:
+    return toy_corpus()
 
 
 def with_parts(corpus, told=None, shown=None):
@@ -71,5 +79,24 @@ def folders(tmp_path_factory, corpus):
     """Family -> folder of a checkpoint that has moved away from its random weights."""
     root = tmp_path_factory.mktemp("checkpoints")
     for family in FAMILIES:
-        scratch.train(family, root / family, *corpus, steps=3, batch_size=8, **SMALL)
+        scratch.train(family, root / family, *corpus, steps=3, **SMALL)
     return {family: root / family for family in FAMILIES}
+
+
+def copy(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "checkpoint")
+
+
+def edit(path, change):
+    """Changes a JSON file by a function of its values."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def change_weights(folder, change, **config):
+    """Changes a checkpoint's weights by a function of them, and values of its config.json."""
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    edit(folder / "config.json", lambda values: values.update(config))

@@ -9,11 +9,11 @@ import nbformat
 import numpy as np
 import pytest
 from commands import command
+from paper_utils.encoders.registry import EMBEDDING, records
 
 from paper_utils import Profile, run
 from paper_utils.data import grammar
 from paper_utils.encoders import hub, registry
-from paper_utils.encoders.registry import EMBEDDING, records
 from paper_utils.store import Store
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import ROOT
+from paper_utils.encoders.registry import EMBEDDING, records
 
 from paper_utils import Profile, ProfileError
 from paper_utils.encoders import hub, registry, vectors
 from paper_utils.encoders.families import FAMILIES
-from paper_utils.encoders.registry import EMBEDDING, records
 from paper_utils.store import Store
 from tests.encoders.conftest import TEXTS
 
