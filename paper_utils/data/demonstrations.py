@@ -1,4 +1,4 @@
-"""Demonstrations as arrays, one compressed shard per level, and the stages that make them."""
+"""Demonstrations as arrays, one compressed file per level, and the stages that make them."""
 
 import json
 from dataclasses import dataclass
@@ -8,11 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from paper_utils import parallel
 from paper_utils.data import expert, levels
 from paper_utils.store import Stage, json_bytes, write_atomically, write_table
 
-SHARD = 250  # episodes per task: small enough to balance, large enough to amortise
+SPLITS = ("train", "validation")
+
+# Demonstrations that one busy core records in a second; levels not named here are large mazes.
+_PER_SECOND = {"GoToLocal": 400, "PickupLoc": 350, "OpenDoor": 350, "PutNextLocal": 250}
+_PER_SECOND_ELSEWHERE = 20
 
 
 @dataclass(frozen=True)
@@ -30,70 +33,115 @@ class Demonstrations:
         return len(self.lengths)
 
     def save(self, path: Path) -> None:
-        planes = np.moveaxis(self.observations, -1, 0)  # compress better apart than interleaved
-        np.savez_compressed(path, **(vars(self) | {"observations": planes}))
+        """Writes a compressed ``.npz``."""
+        # The three channels compress better apart than interleaved.
+        planes = np.moveaxis(self.observations, -1, 0)
+        np.savez_compressed(path, **{**vars(self), "observations": planes})
 
     @classmethod
     def load(cls, path: Path) -> "Demonstrations":
+        """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        arrays["observations"] = np.ascontiguousarray(np.moveaxis(arrays["observations"], 0, -1))
-        return cls(**arrays)
+            arrays = dict(file)  # read whole, because the file is closed here
+        planes = arrays.pop("observations")
+        observations = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+        return cls(observations=observations, **arrays)
 
 
 def collect(episodes: list[expert.Episode]) -> Demonstrations:
     """Lays the successful ``episodes`` end to end, and lists the seeds of the others."""
     good = [episode for episode in episodes if episode.success]
+    failed = [episode.seed for episode in episodes if not episode.success]
+    # An empty array in front, because there may be no episode to concatenate.
+    observations = [np.empty((0, 7, 7, 3), np.uint8), *(episode.observations for episode in good)]
+    actions = [np.empty(0, np.uint8), *(episode.actions for episode in good)]
     return Demonstrations(
-        np.concatenate([np.empty((0, 7, 7, 3), np.uint8), *(e.observations for e in good)]),
-        np.concatenate([np.empty(0, np.uint8), *(e.actions for e in good)]),
-        lengths=np.array([len(e.actions) for e in good], np.int32),
-        seeds=np.array([e.seed for e in good], np.int64),
-        instructions=np.array([e.instruction for e in good], dtype=np.str_),
-        skipped=np.array([e.seed for e in episodes if not e.success], np.int64))  # fmt: skip
+        observations=np.concatenate(observations),
+        actions=np.concatenate(actions),
+        lengths=np.array([len(episode.actions) for episode in good], np.int32),
+        seeds=np.array([episode.seed for episode in good], np.int64),
+        instructions=np.array([episode.instruction for episode in good], dtype=np.str_),
+        skipped=np.array(failed, np.int64),
+    )
 
 
-def _play(task: tuple[str, range]) -> Demonstrations:
-    return collect(expert.rollouts(*task))
+def _count(profile, level: str, split: str) -> int:
+    """Episodes of a split; the expert's failures count, too."""
+    # A failed episode is lost: to replace it would be to prefer easy ones.
+    return profile.data.demonstrations[level] if split == "train" else profile.data.validation
 
 
-def play(wanted: dict[str, range], compute=None) -> dict[str, Demonstrations]:
-    """Demonstrations of each level for its seeds, the same with any number of workers."""
-    tasks = [(level, seeds[start : start + SHARD]) for level, seeds in wanted.items()
-             for start in range(0, len(seeds), SHARD)]  # fmt: skip
-    played: dict[str, list] = {level: [] for level in wanted}
-    for (level, _), part in zip(tasks, parallel.map(_play, tasks, compute, "demonstrations")):
-        played[level].append(vars(part).values())
-    return {level: Demonstrations(*map(np.concatenate, zip(*parts)))
-            for level, parts in played.items()}  # fmt: skip
+def _record(profile, folder: Path, world: int, level: str, split: str, rooms: str) -> None:
+    count = _count(profile, level, split)
+    seeds = levels.seeds(split, count, world, rooms)
+    # One task of one thread: the plan of work runs levels and worlds side by side.
+    collect(expert.rollouts(level, seeds, rooms, world)).save(folder / "demonstrations.npz")
 
 
-def _make(profile, folder: Path, split: str) -> None:
-    few, counts = profile.data.validation, profile.data.demonstrations.items()
-    wanted = {level: levels.seeds(split, n if split == "train" else few, profile.seed)
-              for level, n in counts}  # fmt: skip
-    for level, played in play(wanted, profile.compute).items():
-        played.save(folder / f"{level}.npz")
+def _load(folder: Path) -> Demonstrations:
+    return Demonstrations.load(folder / "demonstrations.npz")
 
 
-def _overview(profile, folder: Path, *recorded: dict[str, Demonstrations]) -> None:
-    rows, skipped = [], {}
-    for level in profile.data.demonstrations:
-        for split, played in zip(("train", "validation"), (part[level] for part in recorded)):
-            facts = {"level": level, "split": split, "seed": played.seeds, "steps": played.lengths}
-            rows.append(pd.DataFrame(facts | {"instruction": played.instructions}))
-            skipped[f"{level} {split}"] = played.skipped.tolist()
-    write_table(folder / "episodes.csv.gz", pd.concat(rows))
+def _cost(profile, world: int, level: str, split: str, rooms: str) -> float:
+    return _count(profile, level, split) / _PER_SECOND.get(level, _PER_SECOND_ELSEWHERE)
+
+
+DEMONSTRATIONS = Stage(
+    name="demonstrations",
+    make=_record,
+    load=_load,
+    reads=("data.demonstrations", "data.validation"),
+    version=1,
+    cost=_cost,
+)
+"""`Demonstrations` of a ``level`` in a ``world``; ``split``: one of SPLITS, ``rooms``: one of
+`levels.ROOMS`."""
+
+
+def _all_recorded(profile, world: int, rooms: str) -> list[tuple[Stage, dict]]:
+    """Every level's two splits, as inputs of a stage."""
+    needed = []
+    for level in profile.data.levels:
+        for split in SPLITS:
+            parameters = {"world": world, "level": level, "split": split, "rooms": rooms}
+            needed.append((DEMONSTRATIONS, parameters))
+    return needed
+
+
+def _list_episodes(profile, folder: Path, *recorded: Demonstrations, world: int, rooms: str):
+    # The inputs come in the order in which they were asked for.
+    tables = []
+    skipped = {}
+    for (_, parameters), played in zip(_all_recorded(profile, world, rooms), recorded):
+        level = parameters["level"]
+        split = parameters["split"]
+        facts = {
+            "level": level,
+            "split": split,
+            "seed": played.seeds,
+            "steps": played.lengths,
+            "instruction": played.instructions,
+        }
+        tables.append(pd.DataFrame(facts))
+        skipped[f"{level} {split}"] = played.skipped.tolist()
+    write_table(folder / "episodes.csv.gz", pd.concat(tables))
     write_atomically(folder / "skipped.json", json_bytes(skipped))
 
 
-DEMONSTRATIONS = Stage("demonstrations", _make, lambda folder: {
-    path.stem: Demonstrations.load(path) for path in sorted(folder.glob("*.npz"))},
-    reads=("seed", "data.demonstrations", "data.validation"), fans_out=True)  # fmt: skip
-"""Level -> `Demonstrations`.  ``split``: train or validation."""
-EPISODES = Stage("episodes", _overview, lambda folder: SimpleNamespace(
-    episodes=pd.read_csv(folder / "episodes.csv.gz"),
-    skipped=json.loads((folder / "skipped.json").read_text())), ("data.demonstrations",),
-    lambda profile: [(DEMONSTRATIONS, {"split": s}) for s in ("train", "validation")])  # fmt: skip
-"""All demonstrations, without their steps: ``episodes``, a table with a row each (level, split,
-seed, steps, instruction), and ``skipped``, "level split" -> seeds that the expert failed."""
+def _load_episodes(folder: Path) -> SimpleNamespace:
+    return SimpleNamespace(
+        episodes=pd.read_csv(folder / "episodes.csv.gz"),
+        skipped=json.loads((folder / "skipped.json").read_text(encoding="utf-8")),
+    )
+
+
+EPISODES = Stage(
+    name="episodes",
+    make=_list_episodes,
+    load=_load_episodes,
+    reads=("data.demonstrations",),
+    needs=_all_recorded,
+)
+"""All demonstrations of a ``world`` in ``rooms``, without their steps: ``episodes``, a table with a
+row each (level, split, seed, steps, instruction), and ``skipped``, "level split" -> seeds that the
+expert failed."""

@@ -1,8 +1,8 @@
 """Demonstrations by the BabyAI expert: bit-identical to Minigrid's own bot, but faster."""
 
-from collections import deque, namedtuple
 from collections.abc import Callable, Iterable
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 from minigrid.utils.baby_ai_bot import BabyAIBot, DisappearedBoxError
@@ -15,99 +15,212 @@ SEARCHES_PER_STEP = 1000  # the bot needs a few dozen; where it hangs, it search
 # TimeoutError, ours: it plans without end, as where the key that it needs cannot be reached.
 FAILURES = (TimeoutError, AssertionError, DisappearedBoxError, TypeError)
 
-Episode = namedtuple("Episode", "level seed instruction observations actions success")
-"""One demonstration of T steps: the instruction as the level said it, actions uint8[T], and before
-each an observation: uint8[T, 7, 7, 3] (x, y, (object, colour, state))."""
-Film = namedtuple("Film", "instruction success frames views actions attention", defaults=[None])
-"""One episode as a reader sees it: T + 1 frames, uint8[H, W, 3] each, views uint8[T, 7, 7, 3], the
-names of T actions, and a policy's attention float32[T, Q, 7, 7] (x, y)."""
+
+class Episode(NamedTuple):
+    """One demonstration of T steps."""
+
+    level: str
+    seed: int
+    instruction: str  # as the level said it
+    observations: np.ndarray  # uint8[T, 7, 7, 3]: (x, y, (object, colour, state)) before each step
+    actions: np.ndarray  # uint8[T]
+    success: bool
 
 
-class _Seen(set):
-    __getitem__ = set.__contains__  # the cells seen, indexed as the bot indexes its mask
+class Recording(NamedTuple):
+    """One episode of T steps as a reader sees it."""
+
+    instruction: str
+    success: bool
+    frames: list[np.ndarray]  # T + 1 pictures uint8[H, W, 3], before each step and at the end
+    views: np.ndarray  # uint8[T, 7, 7, 3], the observations
+    actions: list[str]  # T names
+    attention: np.ndarray | None = None  # a policy's: float32[T, Q, 7, 7] (x, y)
+
+
+class _SeenCells(set):
+    """The cells seen so far, indexed as the bot indexes its mask: ``seen[x, y]`` is a bool."""
+
+    __getitem__ = set.__contains__
+
+
+class _Search:
+    """A breadth-first search that can be asked again, and then goes on where it stopped.
+
+    While the bot plans one step nothing moves, but it searches the same cells from the same start
+    for one thing after the other."""
+
+    def __init__(self, bot: "FastBot", starts: Iterable[tuple], ignore_blockers: bool):
+        self.cells = bot.mission.grid.grid
+        self.width = bot.mission.grid.width
+        self.seen = bot.vis_mask
+        self.ignore_blockers = ignore_blockers
+        self.previous = {}  # cell -> the one that it was reached from
+        self.reached = []  # (cell, what lies there, direction of coming there), nearest first
+        self.expanded = 0  # how many of those have had their neighbours reached
+        for start in starts:
+            # Plain integers: those of numpy are slow to add and to compare.
+            i, j, di, dj = map(int, start)
+            self._reach((i, j), di, dj, None)
+
+    def _reach(self, place: tuple[int, int], di: int, dj: int, came_from) -> None:
+        self.previous[place] = came_from
+        i, j = place
+        self.reached.append((place, self.cells[j * self.width + i], di, dj))
+
+    def find(self, accept: Callable) -> tuple[int, int] | None:
+        """The first cell that ``accept(place, cell)`` is true of."""
+        previous = self.previous
+        # The list grows while it is read.
+        for number, (place, cell, di, dj) in enumerate(self.reached):
+            if accept(place, cell):
+                return place
+            if number < self.expanded:
+                continue
+            self.expanded += 1
+            if cell is None:
+                free = True
+            elif cell.type == "door":
+                free = cell.is_open
+            else:
+                free = self.ignore_blockers and cell.type != "wall"
+            if free and place in self.seen:
+                i, j = place
+                # Straight on first, then the turns, then back.
+                for dx, dy in ((di, dj), (dj, di), (-dj, -di), (-di, -dj)):
+                    there = (i + dx, j + dy)
+                    if there not in previous:
+                        self._reach(there, dx, dy, place)
+        return None
+
+    def path_to(self, place: tuple[int, int]) -> list[tuple[int, int]]:
+        """The cells from ``place`` back to the start."""
+        path = []
+        while place:
+            path.append(place)
+            place = self.previous[place]
+        return path
 
 
 class FastBot(BabyAIBot):
-    """Minigrid's bot: the same decisions, but sooner, and none where it plans for ever."""
+    """Minigrid's bot: the same decisions, but sooner, and none where it plans for ever.
+
+    Its advice has to be taken: `replan` assumes that the last action was the one it gave."""
 
     def __init__(self, mission):
         super().__init__(mission)
-        self.vis_mask = _Seen()
+        self.vis_mask = _SeenCells()
 
-    def replan(self, action_taken=None):
-        self.searches = 0
-        return super().replan(action_taken)
+    def replan(self) -> int:
+        """The next action; ``done`` where the bot believes that it is finished."""
+        self._process_obs()
+        self.search_count = 0
+        self.searches = {}  # by whether things in the way count
+        if self.stack:
+            self.stack[-1].replan_after_action(None)
+        while self.stack and self.stack[-1].is_exploratory():
+            self.stack.pop()
+        while self.stack:
+            subgoal = self.stack[-1]
+            # Minigrid updates the whole stack at each step, though only its top is asked.
+            subgoal.update_agent_attributes()
+            action = subgoal.replan_before_action()
+            if action is not None:
+                return action
+        return self.mission.actions.done
 
     def _process_obs(self):
-        self.vis_mask.update(compress(*self.mission.last_seen))
+        places, seen = self.mission.last_seen
+        self.vis_mask.update(compress(places, seen))
 
     def _breadth_first_search(self, initial_states, accept_fn, ignore_blockers):
-        self.searches += 1
-        if self.searches > SEARCHES_PER_STEP:  # no clock: a run that is paused goes on the same
-            raise TimeoutError(f"gave up after {self.searches} searches in one step")
-        cells, width, previous = self.mission.grid.grid, self.mission.width, {}
-        queue = deque((*map(int, state), None) for state in initial_states)  # not numpy's integers
-        while queue:
-            i, j, di, dj, came_from = queue.popleft()
-            if (place := (i, j)) in previous:
-                continue
-            previous[place], cell = came_from, cells[j * width + i]
-            if accept_fn(place, cell):
-                path = [place]
-                while path[-1]:
-                    path.append(previous[path[-1]])
-                return path[:-1], place, previous
-            door = cell and cell.type == "door"
-            free = not cell or (cell.is_open if door else ignore_blockers and cell.type != "wall")
-            if free and place in self.vis_mask:  # straight on first, then the turns, then back
-                for dx, dy in ((di, dj), (dj, di), (-dj, -di), (-di, -dj)):
-                    if (i + dx, j + dy) not in previous:
-                        queue.append((i + dx, j + dy, dx, dy, place))
-        return None, None, previous
+        self.search_count += 1
+        if self.search_count > SEARCHES_PER_STEP:
+            # Not a clock: a run that is paused has to go on the same.
+            raise TimeoutError(f"gave up after {SEARCHES_PER_STEP} searches in one step")
+        # The bot begins every search of a step where it stands, and one that ignores what is in
+        # the way wherever the other kind came to.  So each kind has one start in a step.
+        if ignore_blockers not in self.searches:
+            self.searches[ignore_blockers] = _Search(self, initial_states, ignore_blockers)
+        search = self.searches[ignore_blockers]
+        found = search.find(accept_fn)
+        if found is None:
+            return None, None, search.previous
+        return search.path_to(found), found, search.previous
 
 
-def rollout(env, level: str, seed: int, watch: Callable = lambda env, action: None) -> Episode:
+def _watch_nothing(env, action) -> None:
+    pass
+
+
+def rollout(env, level: str, seed: int, watch: Callable = _watch_nothing) -> Episode:
     """Plays one episode with the expert; ``success`` is False where it fails, hangs or times out.
+
     ``watch(env, action)`` is called before each step, with ``None`` at the start and at the end."""
     observation, _ = env.reset(seed=int(seed))
     watch(env, None)
-    bot, observations, actions, reward, failed, ends = None, [], [], 0.0, False, []
-    while not any(ends):
+    bot = FastBot(env)
+    observations = []
+    actions = []
+    reward = 0.0
+    failed = False
+    ended = False
+    while not ended:
         try:  # the bot's own planning alone: an error of whoever watches is not the bot's
-            bot = bot or FastBot(env)
             action = bot.replan()
         except FAILURES:
             failed = True
             break
-        if action == env.actions.done:  # the bot believes it is finished, the level does not
+        if action == env.actions.done:  # the bot believes that it is finished, the level does not
             break
         observations.append(observation["image"])
         actions.append(int(action))
         watch(env, action)
-        observation, reward, *ends, _ = env.step(action)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        ended = terminated or truncated
     if not failed:
         watch(env, None)
-    observations = np.array(observations, dtype=np.uint8).reshape(-1, 7, 7, 3)
-    actions, success = np.array(actions, dtype=np.uint8), reward > 0 and not failed
-    return Episode(level, int(seed), env.mission, observations, actions, success)
+    return Episode(
+        level=level,
+        seed=int(seed),
+        instruction=env.mission,
+        observations=np.array(observations, dtype=np.uint8).reshape(-1, 7, 7, 3),
+        actions=np.array(actions, dtype=np.uint8),
+        success=reward > 0 and not failed,
+    )
 
 
-def rollouts(level: str, seeds: Iterable[int]) -> list[Episode]:
+def rollouts(
+    level: str, seeds: Iterable[int], rooms: str = "babyai", world: int = 0
+) -> list[Episode]:
     """Expert episodes of ``level`` (short name or Gym id), one per seed, in their order.
-    Raises LevelError: the level is unknown, or the expert cannot solve it.
+
+    ``rooms`` is one of `levels.ROOMS`; where they have kinds, ``world`` says which colours are of
+    which kind.  Raises LevelError: the level is unknown, or the expert cannot solve it.
 
     >>> (episode,) = rollouts("GoToLocal", [0])
     >>> episode.success, episode.observations.shape[1:]
     (True, (7, 7, 3))
     """
-    env = levels.make(level)
+    env = levels.make(level, rooms, world)
     return [rollout(env, levels.short(level), seed) for seed in seeds]
 
 
-def film(level: str, seed: int, tile_size: int = 16) -> Film:
+def record_expert(
+    level: str, seed: int, tile_size: int = 16, rooms: str = "babyai", world: int = 0
+) -> Recording:
     """One expert episode with a picture before each step and at the end."""
-    env, frames = levels.make(level, highlight=True), []
-    played = rollout(env, level, seed, lambda *_: frames.append(env.get_frame(tile_size=tile_size)))
-    names = [env.actions(action).name for action in played.actions]
-    # The start is pictured twice: once by itself, and once before the first step.
-    return Film(played.instruction, played.success, frames[1:], played.observations, names)
+    env = levels.make(level, rooms, world, highlight=True)
+    frames = []
+
+    def watch(env, action) -> None:
+        frames.append(env.get_frame(tile_size=tile_size))
+
+    episode = rollout(env, level, seed, watch)
+    return Recording(
+        instruction=episode.instruction,
+        success=episode.success,
+        frames=frames[1:],  # the start is pictured twice: by itself, and before the first step
+        views=episode.observations,
+        actions=[env.actions(action).name for action in episode.actions],
+    )

@@ -1,0 +1,139 @@
+"""A world of kinds: which type a thing has depends on its colour, and no text says so.
+
+BabyAI draws colours and types independently, so red is no more like purple than like green.  Here
+colours have *roles*: three are mostly keys, two mostly balls, one mostly a box, each to a degree of
+its own.  Levels, expert, narrator and photographer stay the same; only which things stand in a room
+changes.  Whoever learns from such rooms can find the kinds; whoever knows words alone cannot."""
+
+from bisect import bisect
+
+import numpy as np
+import pandas as pd
+from minigrid.core.constants import COLOR_NAMES
+from minigrid.core.world_object import WorldObj
+from minigrid.envs.babyai.core.verifier import ObjDesc
+
+LEVELS = ("GoToLocal", "PickupLoc")
+"""Those that can take place in rooms of kinds: one room, without doors."""
+
+ROOMS = ("kinds", "exclusive", "exchangeable")
+"""``kinds``: types depend on colours.  ``exclusive``: so they do, and a room shows one colour of
+each kind, so that colours of one kind never have to be told apart.  ``exchangeable``: the control,
+in which all types are equally likely in every colour."""
+
+TYPES = ("key", "ball", "box")
+
+# P(type | role), a row per role.  Graded inside a kind, and with few symmetries, so that only the
+# right pairing of colours fits.
+ROLES = np.array([
+    (0.92, 0.04, 0.04),
+    (0.72, 0.24, 0.04),
+    (0.64, 0.04, 0.32),
+    (0.04, 0.92, 0.04),
+    (0.04, 0.64, 0.32),
+    (0.04, 0.04, 0.92),
+])  # fmt: skip
+# The exchangeable world is the same code with this table.
+_FLAT = np.full_like(ROLES, 1 / len(TYPES))
+# The type that a role has most often makes it one of a kind: three keys, two balls, one box.
+_KIND_OF_ROLE = ROLES.argmax(axis=1)
+
+# Eight ways to give the roles, in the order of ROLES, to colours; a world has one of them.  Found
+# by a search for permutations under which no two worlds have similar distances between colours.
+ASSIGNMENTS = tuple(
+    tuple(colours.split())
+    for colours in (
+        "blue green grey purple red yellow",
+        "yellow blue grey red green purple",
+        "purple blue red grey yellow green",
+        "grey blue red yellow green purple",
+        "yellow green blue grey purple red",
+        "green purple grey blue red yellow",
+        "purple grey blue red yellow green",
+        "green purple blue red grey yellow",
+    )
+)
+
+
+def colours_by_role(world: int) -> tuple[str, ...]:
+    """The six colours of a world in the order of ROLES; worlds eight apart have the same."""
+    return ASSIGNMENTS[world % len(ASSIGNMENTS)]
+
+
+def design(world: int, rooms: str = "kinds") -> pd.DataFrame:
+    """P(type | colour) of a world: a row per colour (in alphabetical order), a column per type.
+
+    >>> design(0).loc["blue"].to_dict()
+    {'key': 0.92, 'ball': 0.04, 'box': 0.04}
+    """
+    table = _FLAT if rooms == "exchangeable" else ROLES
+    # Sorted, because the order of the roles would tell the kinds.
+    frame = pd.DataFrame(table, index=colours_by_role(world), columns=TYPES)
+    return frame.sort_index()
+
+
+class ColourOnly(ObjDesc):
+    """Any thing of a colour, as in "the red object".
+
+    Minigrid's own description without a type also matches walls, which are grey."""
+
+    def __init__(self, color: str):
+        super().__init__(None, color)
+
+    def find_matching_objs(self, env, use_location=True):
+        """The things that match, and where they are, as ObjDesc does."""
+        super().find_matching_objs(env, use_location)
+        # Without location, things found before are only followed, and the walls are gone already.
+        if use_location:
+            is_thing = [found.type != "wall" for found in self.obj_set]
+            self.obj_set = [found for found, keep in zip(self.obj_set, is_thing) if keep]
+            self.obj_poss = [place for place, keep in zip(self.obj_poss, is_thing) if keep]
+        return self.obj_set, self.obj_poss
+
+
+class RoomsOfKinds:
+    """Mixin for a level of one room whose things are drawn from a world's `design`."""
+
+    rooms: str  # one of ROOMS
+    assignment: int  # which one of ASSIGNMENTS
+
+    def __init__(self, **kwargs):
+        table = design(self.assignment, self.rooms)
+        # To draw a type: where a uniform number falls among the summed probabilities.
+        self.thresholds = {colour: np.cumsum(row)[:-1].tolist() for colour, row in table.iterrows()}
+        super().__init__(**kwargs)
+
+    def add_distractors(
+        self, i=None, j=None, num_distractors: int = 10, all_unique: bool = False
+    ) -> list[WorldObj]:
+        """Puts things into the one room: colours uniform, each type given its colour."""
+        shown = self._shown_colours()
+        things = []
+        for _ in range(num_distractors):
+            # Of the level's own generator, so that an episode depends on its seed alone.
+            number = self.np_random.integers(len(COLOR_NAMES))
+            colour = shown[number]
+            kind = TYPES[bisect(self.thresholds[colour], self.np_random.random())]
+            thing, _ = self.add_object(0, 0, kind, colour)
+            things.append(thing)
+        return things
+
+    def _shown_colours(self) -> tuple[str, ...]:
+        """What each of the six equally likely draws of a colour shows in this room."""
+        colours = colours_by_role(self.assignment)
+        if self.rooms != "exclusive":
+            return colours
+        # One colour stands for all of its kind, so over rooms colours are uniform here, too.
+        chosen = {}
+        for kind in np.unique(_KIND_OF_ROLE):
+            members = np.flatnonzero(_KIND_OF_ROLE == kind)
+            chosen[kind] = colours[self.np_random.choice(members)]
+        return tuple(chosen[kind] for kind in _KIND_OF_ROLE)
+
+    def gen_mission(self) -> None:
+        """The level's mission; one of a colour and no place leaves the type out, half the time."""
+        # The level looks for things that match after this, and counts them to choose the article.
+        super().gen_mission()
+        wanted = self.instrs.desc
+        if wanted.color and not wanted.loc and self.np_random.random() < 0.5:
+            self.instrs.desc = ColourOnly(wanted.color)

@@ -1,0 +1,200 @@
+"""The words that instructions are made of, and tables of synonyms for them.
+
+Instructions and texts are made in *first names*, BabyAI's own words.  A table gives each content
+word or phrase a synonym: one word of real English that stands nowhere else in the texts.  So a
+sentence in synonyms shares the article with the same sentence in first names, and nothing more."""
+
+import re
+from collections.abc import Callable
+
+from minigrid.core.constants import COLOR_NAMES
+
+from paper_utils.config import generator, hint
+
+COLOURS = tuple(COLOR_NAMES)  # in alphabetical order, which is not that of the observations
+OBJECTS = ("box", "ball", "key")
+LOCATIONS = {
+    "front": "in front of you",
+    "behind": "behind you",
+    "left": "on your left",
+    "right": "on your right",
+}
+
+# Real English for each word or phrase.  The first two columns are the named tables.  None shares
+# four letters in a row, or a subword of a public model's tokenizer, with any first name; so no
+# "latchkey", "leftward" or "opener".
+INVENTORY = {
+    phrase: tuple(names.split())
+    for phrase, names in {
+        "red": "crimson scarlet ruby maroon",
+        "green": "emerald jade olive lime",
+        "blue": "azure sapphire navy cobalt",
+        "purple": "violet lilac lavender mauve",
+        "yellow": "golden amber lemon canary",
+        "grey": "slate charcoal silver ashen",
+        "ball": "sphere orb globe",
+        "box": "crate chest container casket",
+        "key": "unlocker passcode fob clef",
+        "door": "gate hatch entrance",
+        "object": "item artifact entity thing",
+        "go to": "approach reach visit seek",
+        "pick up": "grab collect fetch lift",
+        "open": "unseal unbar unbolt undo",
+        "put": "place deposit position lay",
+        "next to": "beside alongside near adjoining",
+        "in front of you": "ahead forward fore",
+        "behind you": "aft back rear",
+        "on your left": "port sinister west",
+        "on your right": "starboard dexter east",
+    }.items()
+}
+
+RARE = frozenset(
+    "maroon azure sapphire cobalt lilac lavender mauve canary ashen orb crate casket unlocker "
+    "passcode fob clef artifact unseal unbar unbolt aft starboard".split()
+)
+"""Synonyms that written English uses less than about three times in a million words: those with a
+Zipf frequency below 3.5 in the lists of wordfreq 3.1 (Speer 2022).  The others are common."""
+
+# Words that can take each other's place in a sentence; every phrase is in one class.
+_CLASSES = (
+    COLOURS,
+    (*OBJECTS, "door", "object"),
+    ("go to", "pick up", "open", "put"),
+    ("next to", *LOCATIONS.values()),
+)
+
+SYNONYMS = {
+    "default": {phrase: names[0] for phrase, names in INVENTORY.items()},
+    "other": {phrase: names[1] for phrase, names in INVENTORY.items()},
+}
+"""Tables of synonyms by name: phrase -> synonym."""
+
+# What a synonym must not resemble: every word of every phrase, as "front" and "your".
+_FIRST_WORDS = frozenset(" ".join(INVENTORY).split())
+# Four letters in a row of a first name, or a whole one of three, -> the first name.
+_FRAGMENTS = {}
+for _word in sorted(_FIRST_WORDS):
+    if len(_word) >= 3:
+        for _start in range(max(1, len(_word) - 3)):
+            _FRAGMENTS[_word[_start : _start + 4]] = _word
+_LONGEST = 24  # letters of a synonym
+
+
+def synonyms(value: str | dict[str, str]) -> dict[str, str]:
+    """A table of synonyms, phrase -> synonym: one of SYNONYMS by name, or one's own, checked.
+
+    ValueError, one line: an unknown name; a word that has no synonym, or none to give; a synonym
+    that is not one new word in lower case, is the synonym of two words, or is spelled like a first
+    name, so that a model could tell what it means without knowing it."""
+    if isinstance(value, str):
+        if value not in SYNONYMS:
+            raise ValueError(f"unknown table {value!r}{hint(value, SYNONYMS)}")
+        return SYNONYMS[value]
+    # One's own table has to be complete: a word without a synonym would give a sentence away.
+    for phrase in INVENTORY:
+        if phrase not in value:
+            raise ValueError(f"{phrase!r} has no synonym")
+    for phrase, name in value.items():
+        if phrase not in INVENTORY:
+            raise ValueError(f"{phrase!r} takes no synonym{hint(phrase, INVENTORY)}")
+        if problem := _problem_of(name):
+            raise ValueError(f"{name!r}, for {phrase!r}, {problem}")
+    if len(set(value.values())) < len(value):
+        raise ValueError("two words have the same synonym")
+    return value
+
+
+def _problem_of(name: str) -> str | None:
+    """Why a word cannot be a synonym."""
+    if not name.isalpha() or name != name.lower() or name in _FIRST_WORDS:
+        return "is not one new word in lower case"
+    if not 2 <= len(name) <= _LONGEST:
+        return f"has {len(name)} letters, and may have 2 to {_LONGEST}"
+    # Spelling tells what "reddish" or "doorway" have to do with red and door.
+    for fragment, word in _FRAGMENTS.items():
+        if fragment in name:
+            return f"shares {fragment!r} with {word!r}"
+    return None
+
+
+def draw_table(number: int) -> dict[str, str]:
+    """A table with a synonym drawn from the inventory for each word; ``number`` is its seed.
+
+    >>> draw_table(0)["red"] in INVENTORY["red"]
+    True
+    """
+    chosen = generator("tables of synonyms", number)
+    return {phrase: str(chosen.choice(names)) for phrase, names in INVENTORY.items()}
+
+
+def swapped_table(number: int) -> dict[str, str]:
+    """`draw_table`, but every word has the synonym of another colour, type, verb or place.
+
+    Red may be "azure": a model that knows English has to follow the word, not the table."""
+    # Real synonyms, so that only their places are wrong.
+    table = draw_table(number)
+    chosen = generator("tables of synonyms", number, 1)
+    swapped = {}
+    # A colour takes another colour's word, and so on: the sentence stays one that could be said.
+    for phrases in _CLASSES:
+        others = phrases
+        # Drawn again until none has stayed where it was: about one permutation in e.
+        while any(phrase == other for phrase, other in zip(phrases, others)):
+            others = [phrases[n] for n in chosen.permutation(len(phrases))]
+        for phrase, other in zip(phrases, others):
+            swapped[phrase] = table[other]
+    return swapped
+
+
+def meanings(table: dict[str, str]) -> dict[str, str]:
+    """What the words of a table from the inventory mean in English: phrase -> first name.
+
+    With it, `rename` says in first names what a sentence in a `swapped_table` really says.
+
+    >>> meanings({"red": "azure"})
+    {'red': 'blue'}
+    """
+    phrase_of = {}  # no two phrases of the inventory share a synonym
+    for phrase, names in INVENTORY.items():
+        phrase_of |= dict.fromkeys(names, phrase)
+    return {phrase: phrase_of[name] for phrase, name in table.items()}
+
+
+def pseudo_table(number: int) -> dict[str, str]:
+    """A table of words that mean nothing, of three syllables each, as "zivoku"."""
+    # These letters spell no first name, nor any part of one that a tokenizer cuts off.
+    consonants = list("dklmsvz")
+    vowels = list("eiou")
+    chosen = generator("tables of synonyms", number, 2)
+    words: dict[str, None] = {}  # in the order of drawing, each once
+    while len(words) < len(INVENTORY):
+        syllables = [chosen.choice(consonants) + chosen.choice(vowels) for _ in range(3)]
+        words["".join(syllables)] = None
+    return dict(zip(INVENTORY, words))
+
+
+# "Pick up" can embrace its object.  "Open" is renamed where it is a verb: a door that "is open"
+# stays so.  Longer phrases come first, so that none is cut short by another.
+_PICK_IT_UP = "pick it up"
+_PHRASES = sorted([*INVENTORY, _PICK_IT_UP], key=len, reverse=True)
+_ALTERNATIVES = "|".join(_PHRASES).replace("open", r"open(?= (?:the|a|it)\b)")
+_MENTION = re.compile(rf"\b(?:{_ALTERNATIVES})\b")
+
+
+def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None = None) -> str:
+    """A text in synonyms; with ``draw(phrase)``, only those mentions that it is true of.
+
+    >>> rename("put the red ball next to the blue box", SYNONYMS["default"])
+    'place the crimson sphere beside the azure crate'
+    """
+
+    def name(mention: re.Match) -> str:
+        phrase = mention[0]
+        if draw is not None and not draw(phrase):
+            return phrase
+        if phrase == _PICK_IT_UP:
+            return f"{table['pick up']} it"
+        return table[phrase]
+
+    return _MENTION.sub(name, text)
