@@ -16,7 +16,7 @@ COMPILE := import papermill, nbconvert, ipywidgets, ipykernel.kernelapp; \
   import transformers; from paper_utils.encoders.families import FAMILIES; \
   [getattr(transformers, family.model) for family in FAMILIES.values()]
 
-.PHONY: help setup paper test stress lint lab notebooks release bench clean
+.PHONY: help setup paper test stress lint lab notebooks student release bench clean
 
 help:
 	@echo "make paper      run the whole paper (PROFILE=laptop SEED=0 WORLDS=1)"
@@ -24,6 +24,7 @@ help:
 	@echo "make stress     the runs that are killed, twenty times (minutes)"
 	@echo "make lab        open notebook 01 in JupyterLab"
 	@echo "make notebooks  rebuild notebooks/*.ipynb from their .py sources"
+	@echo "make student    write the notebooks without outputs, to be filled in, into runs/student"
 	@echo "make release    run the release profile from nothing (hours; resumes) and publish all of it"
 	@echo "make bench      speed, measured on this machine"
 	@echo "make clean      remove the environment and what runs have written"
@@ -60,6 +61,9 @@ lab: $(READY)
 
 notebooks: $(READY)
 	@$(BIN)/python -m paper_utils notebooks
+
+student: $(READY)
+	@$(BIN)/python -m paper_utils notebooks --student runs/student
 
 release: $(READY)
 	@$(BIN)/python tools/publish.py

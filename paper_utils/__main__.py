@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("make")
     verify.add_argument("folder", type=Path)
     build.add_argument("--check", action="store_true", help="only tell which are out of date")
+    build.add_argument("--student", metavar="DIR", help="write them there without outputs instead")
     audit.add_argument("first", type=Path, help="vectors, as embed_anywhere.py writes them")
     audit.add_argument("second", type=Path)
     audit.add_argument("--texts", type=Path, help="the sentences, one row each, as CSV")
@@ -156,6 +157,10 @@ def _verify(options: argparse.Namespace) -> int:
 def _notebooks(options: argparse.Namespace) -> int:
     from paper_utils import notebooks
 
+    if options.student:
+        for path in notebooks.write_for_students(Path(options.student)):
+            print(path)
+        return 0
     stale = notebooks.build(check=options.check)
     for name in stale:
         print(f"{name}.ipynb differs from {name}.py; rebuild with: make notebooks")

@@ -188,6 +188,24 @@ def build(check: bool = False) -> list[str]:
     return stale
 
 
+def write_for_students(folder: Path) -> list[Path]:
+    """Writes every notebook into ``folder`` without outputs, so that guessing is possible; of cells
+    tagged "solution" only the comments stay.  Returns the files."""
+    import nbformat
+
+    written = []
+    for source in sources():
+        notebook = read(source)
+        for cell in notebook.cells:
+            if "solution" in cell.metadata.get("tags", []):
+                lines = [line for line in cell.source.splitlines() if line.startswith("#")]
+                cell.source = "\n".join([*lines, "..."])
+        path = folder / f"{source.stem}.ipynb"
+        write_atomically(path, nbformat.writes(notebook) + "\n")
+        written.append(path)
+    return written
+
+
 def _cells(notebook) -> list[tuple]:
     """What an executed notebook has in common with its source."""
     return [(cell.cell_type, cell.source, cell.metadata.get("tags")) for cell in notebook.cells]

@@ -23,20 +23,19 @@ from commands import settings as own
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paper_utils import Profile, run
-from paper_utils.alignment import study, transfer
-from paper_utils.cloning.evaluation import EVALUATION
-from paper_utils.cloning.training import AGENT, CURVES
+from paper_utils import Profile, folder, run
 from paper_utils.config import ProfileError
-from paper_utils.data.corpus import STORIES
 from paper_utils.data.demonstrations import DEMONSTRATIONS, EPISODES
-from paper_utils.encoders import registry
-from paper_utils.encoders.registry import EMBEDDING, MODEL_SCORES, records
 from paper_utils.store import MANIFEST, ArtifactError, Store, damage, files_of
+from paper_utils.study.products import products
+
+PUBLISHED = ROOT / "artifacts" / "published"
+# The profile of what is published, which the notebooks show as they are opened.
+PROFILE = run.DEFAULT
 
 
 def begin(profile: str, out: Path, store: Path) -> subprocess.Popen:
-    """A run in a process group of its own: two notebooks at once, of two workers each."""
+    """A run in a process group of its own, with two workers."""
     words = [sys.executable, "-m", "paper_utils", "run", "--profile", profile, "--out", str(out)]
     return subprocess.Popen(
         [*words, *own(store, 2)], cwd=ROOT, env=os.environ | {"PYTHONPATH": ""}, text=True,
@@ -97,57 +96,50 @@ def test_ended_before_it_is_done(smallest, tmp_path, how):
 
 
 def published() -> list[Path]:
-    return sorted(path.parent for path in (ROOT / "artifacts" / "release").glob(f"*/*/{MANIFEST}"))
+    return sorted(path.parent for path in PUBLISHED.glob(f"*/*/{MANIFEST}"))
 
 
 def test_every_published_artifact_is_as_its_manifest_says_and_no_more_than_30_mb():
-    assert len(published()) > 60
-    assert [str(folder) for folder in published() if damage(folder)] == []
+    assert len(published()) > 20
+    assert [str(one) for one in published() if damage(one)] == []
     files = [path for path in (ROOT / "artifacts").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 30_000_000
 
 
-def test_the_published_artifacts_are_those_that_the_release_profile_asks_for():
+def test_what_notebooks_load_is_published():
     """A stage whose code or settings were changed is not what was published."""
-    profile, store = Profile.load("release"), Store(ROOT / "artifacts" / "release")
-    every = [e for e in registry.encoders(profile)
-             if e.source == "scratch" or e.kind in ("trained", "shuffled")]  # fmt: skip
-    wanted = [(EPISODES, {}), (CURVES, {}), (MODEL_SCORES, {}), (STORIES, {"names": "mention"})]
-    wanted += [(stage, {"public": []}) for stage in (study.SCORES, study.SECOND_NAMES)]
-    wanted += [(AGENT, {"agent": 0, "condition": "trained"})]
-    wanted += [(transfer.TRANSFER, which) for which in transfer.plays(profile, [])]
-    first = [e for e in every if not e.kind.startswith("bilingual")]
-    wanted += [(EMBEDDING, which) for which in records(first)]
-    who = {"player": "trained", "agent": 2, "level": "PutNextLocal"}
-    wanted += [(EVALUATION, who)]
-    missing = [(s.name, p) for s, p in wanted if not store.path(s, profile, **p).is_dir()]
-    assert missing == []
+    profile, store = Profile.load(PROFILE), Store(PUBLISHED)
+    quick = [p for p in products(profile) if not store.path(p[0], p[1], **p[2]).is_dir()]
+    late = [(stage.name, given) for stage, known, given in quick if stage.cost(known, **given) > 30]
+    assert late == []
 
 
 def test_a_byte_flipped_in_a_published_artifact_is_named_and_refused(tmp_path):
-    profile = Profile.load("release")
+    profile = Profile.load(PROFILE)
     kinds = {}
-    for folder in published():
-        for path in sorted(folder.iterdir()):
+    for one in published():
+        for path in sorted(one.iterdir()):
             if path.name != MANIFEST:
-                kinds.setdefault((folder.parent.name.split("-")[0], path.suffix), path)
-    assert len(kinds) >= 10
+                kinds.setdefault((one.parent.name.split("-")[0], path.suffix), path)
+    assert len(kinds) >= 8
     for path in kinds.values():
         copy = tmp_path / path.parent.parent.name / path.parent.name
         shutil.copytree(path.parent, copy, dirs_exist_ok=True)
         flip(copy / path.name)
         assert damage(copy) == f"{path.name} does not match its hash"
         shutil.copy(path, copy / path.name)
-    folder = Store(ROOT / "artifacts" / "release").path(EPISODES, profile)
-    flip(tmp_path / folder.parent.name / folder.name / "episodes.csv.gz")
+    given = {"world": profile.world_numbers[0], "rooms": "babyai"}
+    place = Store(PUBLISHED).path(EPISODES, profile, **given)
+    flip(tmp_path / place.parent.name / place.name / "episodes.csv.gz")
     reader = Store(tmp_path / "mine", published=tmp_path)
-    words = "published artifact episodes/.* is damaged: episodes.csv.gz does not match its"
+    words = "published artifact episodes.* is damaged: episodes.csv.gz does not match its"
     remedy = f"{words} hash; restore it with: git checkout -- {re.escape(str(tmp_path))}"
     with pytest.raises(ArtifactError, match=remedy):
-        reader.get(EPISODES, profile)
+        reader.get(EPISODES, profile, **given)
 
 
-TINY = {"data.demonstrations": {"GoToLocal": 450}, "compute.workers": 1}
+TINY = {"data.demonstrations": {"GoToLocal": 450}}
+WHICH = {"world": 900, "level": "GoToLocal", "split": "train", "rooms": "babyai"}
 SCRIPT = f"""
 from pathlib import Path
 import sys
@@ -156,8 +148,8 @@ from paper_utils.store import ArtifactError, Store
 from paper_utils.data.demonstrations import DEMONSTRATIONS
 profile = Profile.load("smoke", {TINY!r})
 try:
-    recorded = Store(Path(sys.argv[1])).get(DEMONSTRATIONS, profile, split="train")
-    print(len(recorded["GoToLocal"]))
+    recorded = Store(Path(sys.argv[1])).get(DEMONSTRATIONS, profile, **{WHICH!r})
+    print(len(recorded))
 except (ArtifactError, OSError) as error:
     print(type(error).__name__, error)
 """
@@ -184,7 +176,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
     first, second, *files = done.stdout.splitlines()
     assert re.match(r"OSError .*(No space left|File too large)", first), done.stdout + done.stderr
     assert second == "450"  # nothing was left by the first attempt, and the second made it all
-    assert any(path.endswith("GoToLocal.npz") for path in files)
+    assert any(path.endswith(".npz") for path in files)
 
 
 def test_a_full_disk_is_one_line_on_the_command_line(smallest, tmp_path):
@@ -224,7 +216,8 @@ def test_a_store_that_can_only_be_read(tmp_path):
     finally:
         for path in [*store.rglob("*"), store, other]:
             path.chmod(0o755)
-    assert refused == f"ArtifactError cannot write to the store {other}: Permission denied\n"
+    assert refused.startswith("ArtifactError cannot write to the store: ")
+    assert str(other) in refused and refused.endswith(": Permission denied\n")
 
 
 def without_privileges() -> None:
@@ -236,9 +229,9 @@ def without_privileges() -> None:
 def test_a_clock_that_jumps_changes_nothing(tmp_path, monkeypatch):
     profile = Profile.load("smoke", TINY)
     jumps = random.Random(1)
-    Store(tmp_path / "still").get(DEMONSTRATIONS, profile, split="train")
+    Store(tmp_path / "still").get(DEMONSTRATIONS, profile, **WHICH)
     monkeypatch.setattr(time, "time", lambda: jumps.uniform(-1e9, 4e9))
-    Store(tmp_path / "jumping").get(DEMONSTRATIONS, profile, split="train")
+    Store(tmp_path / "jumping").get(DEMONSTRATIONS, profile, **WHICH)
     (still,), (jumping,) = (
         [json.loads(path.read_text()) for path in (tmp_path / name).glob(f"*/*/{MANIFEST}")]
         for name in ("still", "jumping")
@@ -275,15 +268,16 @@ def test_a_pickle_in_an_artifact_is_not_opened(tmp_path, monkeypatch):
     """Even with a manifest that vouches for it."""
     monkeypatch.chdir(tmp_path)
     store, profile = Store(tmp_path / "store"), Profile.load("smoke")
-    (which,) = records([registry.Encoder("control", "bag_of_words", "lexical")])
-    store.get(EMBEDDING, profile, **which)
-    folder = store.path(EMBEDDING, profile, **which)
-    np.savez(folder / "vectors.npz", ids=np.array([Bomb()], dtype=object), vectors=np.zeros(3))
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"] = files_of(folder)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    profile = Profile.load("smoke", TINY)
+    store.get(DEMONSTRATIONS, profile, **WHICH)
+    place = store.path(DEMONSTRATIONS, profile, **WHICH)
+    (file,) = place.glob("*.npz")
+    np.savez(file, **dict.fromkeys(np.load(file).files, np.array([Bomb()], dtype=object)))
+    manifest = json.loads((place / MANIFEST).read_text())
+    manifest["files"] = files_of(place)
+    (place / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        store.get(EMBEDDING, profile, **which)
+        store.get(DEMONSTRATIONS, profile, **WHICH)
     assert not (tmp_path / "exploded").exists()
 
 
@@ -310,7 +304,7 @@ plain = st.recursive(
 )
 KEYS = [f"{part}.{name}" for part in ("data", "cloning", "encoders", "alignment", "compute")
         for name in type(getattr(Profile.load("smoke"), part)).model_fields]  # fmt: skip
-KEYS += ["seed", "device", "name", "data"]
+KEYS += ["seed", "device", "name", "data", "worlds", "first_world", "kinds"]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -335,22 +329,22 @@ def test_any_profile_text_gives_a_profile_or_one_line(tmp_path_factory, text):
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(plain | st.fixed_dictionaries({"files": plain}))
 def test_any_manifest_is_damage_or_a_line_and_never_an_error(tmp_path_factory, value):
-    folder = tmp_path_factory.getbasetemp() / "any"
-    folder.mkdir(exist_ok=True)
-    (folder / MANIFEST).write_text(json.dumps(value))
-    assert damage(folder) is None or "\n" not in damage(folder)
+    place = tmp_path_factory.getbasetemp() / "any"
+    place.mkdir(exist_ok=True)
+    (place / MANIFEST).write_text(json.dumps(value))
+    assert damage(place) is None or "\n" not in damage(place)
     try:
-        assert all(isinstance(line, str) for line in run.verify(folder))
+        assert all(isinstance(line, str) for line in folder.verify(place))
     except run.RunError as error:
         assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc/hostname", "a/../../b"])
 def test_names_that_lead_out_of_a_folder(tmp_path, name):
-    folder = tmp_path / "run"
-    folder.mkdir()
+    place = tmp_path / "run"
+    place.mkdir()
     (tmp_path / "secret").write_text("x")
-    (folder / MANIFEST).write_text(json.dumps({"files": {name: {"sha256": "0"}}}))
-    assert damage(folder) == f"{name} is missing"
-    (folder / MANIFEST).write_text(json.dumps({"files": {name: "0"}, "artifacts": {}}))
-    assert run.verify(folder) == [f"{name}: missing"]
+    (place / MANIFEST).write_text(json.dumps({"files": {name: {"sha256": "0"}}}))
+    assert damage(place) == f"{name} is missing"
+    (place / MANIFEST).write_text(json.dumps({"files": {name: "0"}, "artifacts": {}}))
+    assert folder.verify(place) == [f"{name}: missing"]
