@@ -1,12 +1,52 @@
-"""Room of notebook 04: are two encoders' embeddings of the same instructions alike, and how?
+"""Are two encoders' embeddings of the same items alike, and what explains it?
 
-`compare` gives the paper's measure and its relatives; `second_names` is the test where shared
-words do not help."""
+A library of its own: numpy, scipy, pandas, scikit-learn and rapidfuzz are all that it needs.  It
+takes arrays, or tables whose index holds ids; row i of all of them is one item.
 
-from paper_utils.alignment.compare import compare
-from paper_utils.alignment.metrics import linear_cka, mutual_knn, rsa
-from paper_utils.alignment.retrieval import precision_at_k
-from paper_utils.alignment.second_names import first_names, own_names, second_names
+    report = alignment.audit(X, Y, texts=sentences)    # everything below, beside its controls
+    alignment.precision_at_k(X, Y)                      # one measure: a float that says what it is
+    alignment.synonyms(X, X2, A, factors=table)         # a test that shared words cannot pass
+    alignment.structure(X, Y, table, factor="colour")   # agreement without map and dictionary
+"""
 
-__all__ = ["compare", "first_names", "linear_cka", "mutual_knn", "own_names",
-           "precision_at_k", "rsa", "second_names"]  # fmt: skip
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+# Where a name lives.  It is loaded when it is first used, as scipy and scikit-learn take seconds.
+HOMES = {
+    "Audit": "report",
+    "ContrastSets": "contrasts",
+    "Procrustes": "retrieval",
+    "Score": "scores",
+    "Structure": "concepts",
+    "audit": "auditing",
+    "audit_files": "auditing",
+    "concept_distances": "concepts",
+    "linear_cka": "similarities",
+    "mutual_knn": "similarities",
+    "own_names": "cross_names",
+    "precision_at_k": "retrieval",
+    "rsa": "similarities",
+    "same_words": "cross_names",
+    "second_names": "cross_names",
+    "structure": "concepts",
+    "synonyms": "cross_names",
+}
+MODULES = ("controls", "inference")
+__all__ = [*HOMES, *MODULES]
+
+if TYPE_CHECKING:  # for editors, type checkers and whoever else follows imports without running
+    from paper_utils.alignment import auditing, concepts, contrasts, controls, cross_names  # noqa: F401
+    from paper_utils.alignment import inference, report, retrieval, scores, similarities  # noqa: F401
+
+
+def __getattr__(name: str):
+    # A module that is asked for by `import` is found without us.
+    home = import_module(f"{__name__}.{HOMES.get(name, name)}") if name in __all__ else None
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(home, name) if name in HOMES else home
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,37 +1,78 @@
-"""What a score would be by chance, and how sure it is: permutations, p-values, bootstraps."""
+"""What a score would be by chance, and how sure a mean over worlds is."""
 
+import zlib
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import permutations as every_order
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy import stats
 
-from paper_utils.config import generator
+from paper_utils.alignment.checks import check_choice, check_seed
 
 SLACK = 1e-12  # equal scores may differ in the last bit; equality counts against the score
+MOST_SIGNS = 20  # values whose 2^n signs are still enumerated
+EXACT_LEVELS = 8  # levels whose n! relabellings are still enumerated
+SAMPLED = 5000  # relabellings that are drawn where there are more levels
 
 
-def permutations(items: int, count: int, seed: int = 0,
-                 within: Sequence | None = None) -> np.ndarray:  # fmt: skip
-    """``count`` permutations (count, items); rows move only among equal labels ``within``."""
-    random = generator("permutations", seed)
-    labels = np.zeros(items) if within is None else np.asarray(within)
-    result = np.empty((count, items), dtype=np.intp)
+def stream(name: str, *numbers: int) -> np.random.Generator:
+    """A random generator of its own for each name and numbers."""
+    code = zlib.crc32(name.encode())
+    return np.random.default_rng([code, *numbers])
+
+
+def permutations(
+    n: int, count: int, random_state: int = 0, within: Sequence | None = None
+) -> np.ndarray:
+    """``count`` permutations of n rows: int (count, n).
+
+    Rows move only among equal labels ``within`` (n,); without labels, among all.
+
+    >>> permutations(4, 2, within=["a", "a", "b", "b"]).shape
+    (2, 4)
+    """
+    seed = check_seed(random_state)
+    random = stream("permutations", seed)
+    labels = np.zeros(n) if within is None else np.asarray(within)
+    drawn = np.empty((count, n), dtype=np.intp)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        result[:, rows] = random.permuted(np.tile(rows, (count, 1)), axis=1)
-    return result
+        copies = np.tile(rows, (count, 1))
+        drawn[:, rows] = random.permuted(copies, axis=1)
+    return drawn
 
 
 def induced(permutations: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Each permutation's first-return map on ``rows``: (P, N) -> (P, len(rows)), values in rows.
-    They are uniform if the original is.  So a training set keeps its members, mean and components
+
+    It is uniform if the permutation is.  So a training set keeps its members, mean and components
     while its pairing is redrawn, and overlapping training sets are redrawn alike."""
     inside = np.zeros(permutations.shape[1], dtype=bool)
     inside[rows] = True
     image = permutations[:, rows]
-    while not (back := inside[image]).all():
-        image = np.where(back, image, np.take_along_axis(permutations, image, axis=1))
+    back = inside[image]
+    while not back.all():
+        # What left the set follows the permutation until it comes back.
+        onward = np.take_along_axis(permutations, image, axis=1)
+        image = np.where(back, image, onward)
+        back = inside[image]
     return image
+
+
+@lru_cache(maxsize=32)
+def relabellings(levels: int) -> np.ndarray:
+    """All orders of labels, int (levels!, levels), the identity first; of many labels a sample.
+
+    >>> len(relabellings(6))
+    720
+    """
+    if levels <= EXACT_LEVELS:
+        orders = every_order(range(levels))
+        return np.array(list(orders))
+    drawn = permutations(levels, SAMPLED)
+    identity = np.arange(levels)
+    return np.vstack([identity, drawn])
 
 
 def p_value(score: float, null: np.ndarray) -> float:
@@ -41,7 +82,33 @@ def p_value(score: float, null: np.ndarray) -> float:
     0.25
     """
     null = np.asarray(null)
-    return float((1 + np.sum(null >= score - SLACK)) / (null.size + 1)) if null.size else np.nan
+    if null.size == 0 or np.isnan(score):
+        return np.nan
+    as_large = np.sum(null >= score - SLACK)
+    share = (1 + as_large) / (1 + null.size)
+    return float(share)
+
+
+def calibrated(score: float, null: np.ndarray, alpha: float = 0.05, largest: float = 1.0) -> float:
+    """Where a similarity stands between the threshold of its null (0) and its ``largest`` (1).
+
+    The threshold is the ceil((1 - alpha)(K + 1))-th smallest of null and score (arXiv 2602.14486):
+    0 unless the score is significant at ``alpha``; comparable over measures with other nulls.
+
+    >>> round(calibrated(0.9, np.linspace(0, 0.5, 199)), 3)
+    0.809
+    """
+    null = np.asarray(null)
+    if null.size == 0 or np.isnan(score):
+        return np.nan
+    ordered = np.sort([score, *null])
+    place = np.ceil((1 - alpha) * ordered.size - SLACK)
+    threshold = ordered[int(place) - 1]
+    # A null that reaches the largest value leaves nothing to be measured.
+    if threshold >= largest:
+        return 0.0
+    share = (score - threshold) / (largest - threshold)
+    return float(np.clip(share, 0, 1))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
@@ -52,8 +119,12 @@ def holm(p: Sequence[float]) -> np.ndarray:
     """
     p = np.asarray(p, dtype=float)
     order = np.argsort(p)
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    return np.minimum(steps, 1.0)[np.argsort(order)]
+    remaining = np.arange(len(p), 0, -1)
+    # An adjusted p is never below that of a smaller p.
+    steps = np.maximum.accumulate(p[order] * remaining)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
@@ -62,23 +133,83 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     >>> mcnemar(np.ones(8, bool), np.zeros(8, bool)) < 0.01
     True
     """
-    only_first, only_second = np.sum(first & ~second), np.sum(~first & second)
-    total = int(only_first + only_second)
-    return float(binomtest(int(only_first), total, alternative="greater").pvalue) if total else 1.0
+    only_first = np.sum(first & ~second)
+    only_second = np.sum(~first & second)
+    total = only_first + only_second
+    # Where both always agree, nothing speaks for either.
+    if total == 0:
+        return 1.0
+    test = stats.binomtest(int(only_first), int(total), alternative="greater")
+    return float(test.pvalue)
 
 
-def seed_bootstrap(values: np.ndarray, model: str, other: str = "",
-                   count: int = 2000) -> np.ndarray:  # fmt: skip
-    """Bootstrap means (count,) of values (agent seeds, model seeds), drawing both kinds of seed.
-    ``other``: the model of the rows, where these are no agents.  Equal numbers of agents are drawn
-    alike, and so are the seeds of one model: differences of two such means are paired."""
-    rows = ("model seeds", *other.encode()) if other else ("agent seeds",)
-    streams = (rows, ("model seeds", *model.encode()))
-    picks = [generator(*stream, n).multinomial(n, np.full(n, 1 / n), count) / n
-             for stream, n in zip(streams, values.shape, strict=True)]  # fmt: skip
-    return np.einsum("ba,bm,am->b", *picks, values)
+def _measured(values):
+    """Values without NaN: a world in which something could not be measured does not count."""
+    values = np.asarray(values, dtype=float)
+    return values[~np.isnan(values)]
 
 
-def interval(draws: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of bootstrap draws."""
-    return tuple(np.quantile(draws, (0.025, 0.975)).tolist())
+def sign_flip(values: Sequence[float], alternative: str = "greater") -> float:
+    """Exact p that the mean of values (n,) is above 0, over all 2^n assignments of signs.
+
+    ``alternative``: greater, less or two-sided.  NaN values are left out; without values, NaN.
+    Raises ValueError for an unknown alternative, and for more values than can be enumerated.
+
+    >>> sign_flip([0.1, 0.2, 0.3])
+    0.125
+    """
+    check_choice(alternative, ("greater", "less", "two-sided"), "alternative")
+    values = _measured(values)
+    n = len(values)
+    if n == 0:
+        return np.nan
+    if n > MOST_SIGNS:
+        raise ValueError(f"{n} values have too many signs to enumerate: at most {MOST_SIGNS}")
+    # The bits of a number are one assignment of signs; those of 0 change none.
+    numbers = np.arange(2**n)[:, None]
+    bits = numbers >> np.arange(n) & 1
+    sums = (1 - 2 * bits) @ values  # (2^n,), the observed first
+    if alternative == "less":
+        sums = -sums
+    if alternative == "two-sided":
+        sums = np.abs(sums)
+    return p_value(sums[0], sums[1:])
+
+
+def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Student's interval (low, high) of the mean of values (n,); NaN bounds for fewer than two.
+
+    >>> low, high = t_interval([0.1, 0.2, 0.3])
+    >>> round(low, 3), round(high, 3)
+    (-0.048, 0.448)
+    """
+    values = _measured(values)
+    n = len(values)
+    # One world has no spread, and says nothing of the next.
+    if n < 2:
+        return np.nan, np.nan
+    error = values.std(ddof=1) / np.sqrt(n)
+    reach = error * stats.t.ppf((1 + confidence) / 2, n - 1)
+    middle = values.mean()
+    return float(middle - reach), float(middle + reach)
+
+
+def equivalence(values: Sequence[float], margin: float) -> float:
+    """p that the mean of values (n,) lies within +- ``margin``; NaN for fewer than two values.
+
+    The larger p of two one-sided t-tests (Schuirmann, 1987).
+
+    >>> equivalence([0.01, -0.01, 0.02, 0.0], 0.05) < 0.01
+    True
+    """
+    values = _measured(values)
+    n = len(values)
+    if n < 2:
+        return np.nan
+    # Of the two bounds the nearer decides.
+    room = margin - abs(values.mean())
+    error = values.std(ddof=1) / np.sqrt(n)
+    if error == 0:
+        return float(room <= 0)
+    p = stats.t.sf(room / error, n - 1)
+    return float(p)

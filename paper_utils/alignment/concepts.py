@@ -1,0 +1,269 @@
+"""Do two learners hold the levels of a factor (six colours...) in one structure?
+
+Each learner's distances between concepts come from its own vectors alone: no map, no dictionary.
+Agreement is the correlation of two such distance matrices.  A code of words has no structure, and
+a dictionary gives none; only what was learned from data that have one can agree."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import nan
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import pdist, squareform
+
+from paper_utils.alignment.checks import as_matrix, check_paired
+from paper_utils.alignment.contrasts import MISSING, as_texts, factor_table, rows_alike
+from paper_utils.alignment.inference import SLACK, relabellings
+from paper_utils.alignment.retrieval import RANK_TOLERANCE, rotation
+from paper_utils.alignment.scores import Score
+
+FEWEST_LEVELS = 3  # two levels have one distance, which correlates with nothing
+FEWEST_FITTED = 3  # levels that fix a rotation in a plane
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Agreement of two learners about the W levels of a factor.
+
+    Attributes:
+        r: Pearson correlation of the two distance matrices over pairs of levels, -1 to 1.
+        withheld_pairs, withheld_triples: a rotation is fitted without two (three) levels, which
+            are then told apart: share put right, chance 1/2 (1/3), the null refitted under every
+            relabelling.  NaN with too few levels, or where only distances are known.
+        graded: of the relabellings that keep the kind of every level, the share that agrees less
+            than the true one, chance 1/2.  NaN without ``kinds``.
+        levels: their names.
+        draws: r under all relabellings of one side, the true one first.
+    """
+
+    r: Score
+    withheld_pairs: Score
+    withheld_triples: Score
+    graded: Score
+    levels: tuple[str, ...]
+    draws: np.ndarray = field(repr=False)
+
+    @property
+    def p(self) -> float:
+        """Share of all relabellings whose r is as high: exact up to 8 levels."""
+        return self.r.p
+
+
+@dataclass(frozen=True)
+class Concepts:
+    """Levels of a factor as one learner has them.
+
+    ``distances``: (W, W), indexed by level; ``vectors``: (W, d), centred, or None where only
+    distances are known."""
+
+    distances: pd.DataFrame
+    vectors: np.ndarray | None = None
+
+    @classmethod
+    def of_vectors(cls, vectors: pd.DataFrame) -> "Concepts":
+        """From a vector per level (W, d)."""
+        centred = vectors - vectors.mean(axis=0)
+        distances = squareform(pdist(centred, "cosine"))
+        levels = vectors.index
+        table = pd.DataFrame(distances, index=levels, columns=levels)
+        return cls(table, centred.to_numpy())
+
+
+def structure(
+    X,
+    Y,
+    factors: pd.DataFrame,
+    factor: str = "colour",
+    *,
+    frames: Sequence | None = None,
+    kinds: Mapping[str, object] | None = None,
+) -> Structure:
+    """How far two learners agree about the levels of a factor, without a map or a dictionary.
+
+    Arguments:
+        X, Y: (N, d1) and (N, d2), row i of both is the item of row i of ``factors``.  Either may be
+            what is known of the levels instead, as a table that they index: features (W, F), or
+            their distances (W, W).
+        factors: a row per item, a column per factor.
+        factor: the column whose levels are compared.
+        frames: (N,) labels of the contexts to average over, missing where a row does not count; by
+            default every combination of the other factors.  Only contexts in which all levels
+            stand are used.
+        kinds: level -> its kind, for ``graded``.
+
+    The vector of a level is its mean over contexts, centred; distances are cosine distances.
+    Raises ValueError, one line, for fewer than three levels and for what cannot be compared.
+
+    >>> table = pd.DataFrame({"colour": list("abcdef") * 4, "type": np.repeat(list("wxyz"), 6)})
+    >>> X = np.tile(np.random.default_rng(0).normal(size=(6, 8)), (4, 1))
+    >>> structure(X, 3 * X[:, ::-1], table).r
+    structure of colour = 1.000 (chance 0.000, null -0.001, p = 0.0014, n = 6)
+    """
+    first = find_concepts(X, factors, factor, frames, "X")
+    second = find_concepts(Y, factors, factor, frames, "Y")
+    levels = list(first.distances)
+    if levels != list(second.distances):
+        raise ValueError(f"X and Y have other levels of {factor!r}")
+    draws = agreement_draws(first.distances, second.distances)
+    vectors = [first.vectors, second.vectors]
+    return Structure(
+        r=Score.tested(draws, f"structure of {factor}", 0.0, len(levels)),
+        withheld_pairs=withheld_score(*vectors, 2),
+        withheld_triples=withheld_score(*vectors, 3),
+        graded=_graded(draws, levels, kinds),
+        levels=tuple(levels),
+        draws=draws,
+    )
+
+
+def concept_distances(
+    X, factors: pd.DataFrame, factor: str = "colour", *, frames: Sequence | None = None
+) -> pd.DataFrame:
+    """Cosine distances (W, W) between the centred mean vectors of a factor's levels.
+
+    Arguments as for `structure`.
+
+    >>> table = pd.DataFrame({"colour": list("abc") * 4, "type": np.repeat(list("wxyz"), 3)})
+    >>> concept_distances(np.tile(np.eye(3), (4, 1)), table).loc["a"].round(6).tolist()
+    [0.0, 1.5, 1.5]
+    """
+    return find_concepts(X, factors, factor, frames, "X").distances
+
+
+def find_concepts(
+    X, factors: pd.DataFrame, factor: str, frames: Sequence | None = None, name: str = "X"
+) -> Concepts:
+    """The levels of a factor as X has them; see `structure`, which also says what is refused."""
+    if factor not in factors:
+        raise ValueError(f"factors has no column {factor!r}")
+    texts = as_texts(factors)
+    levels = set(texts[factor]) - {MISSING}
+    if isinstance(X, pd.DataFrame) and set(X.index) <= levels:
+        return _given(X)
+    check_paired(**{name: X}, factors=factors)
+    others = [column for column in factor_table(factors) if column != factor]
+    table = texts[[factor, *others]]
+    if frames is not None:
+        labels = pd.Series(frames).reset_index(drop=True)
+        table = texts[[factor]].assign(frame=labels).dropna()
+    table = table[table[factor] != MISSING]
+    contexts = [part for part in rows_alike(table, factor) if part.is_unique]
+    # All levels must stand in a context, or a level's mean would be of other contexts.
+    most = max(map(len, contexts), default=0)
+    if most < FEWEST_LEVELS:
+        raise ValueError(f"no context holds {FEWEST_LEVELS} levels of {factor!r}")
+    full = [part for part in contexts if len(part) == most]
+    names = [tuple(part) for part in full]
+    common = max(names, key=names.count)
+    rows = [part.index for part in full if tuple(part) == common]
+    vectors = as_matrix(X, name)[np.array(rows)]  # (contexts, W, d)
+    means = pd.DataFrame(vectors.mean(axis=0), index=common)
+    return Concepts.of_vectors(means)
+
+
+def _given(X) -> Concepts:
+    """From a table that the levels index: distances if they are its columns, too."""
+    ordered = X.sort_index()
+    if set(X.columns) == set(X.index):
+        return Concepts(ordered[list(ordered.index)])
+    return Concepts.of_vectors(ordered)
+
+
+def agreement_draws(first: pd.DataFrame, second: pd.DataFrame) -> np.ndarray:
+    """Pearson correlations of two distance matrices (W, W), over pairs of levels, under all
+    relabellings of the second, the true one first; NaN if either has one distance only."""
+    orders = relabellings(len(first))  # (P, W)
+    one, other = np.triu_indices(len(first), k=1)
+    here = first.to_numpy()[one, other]
+    there = second.to_numpy()[orders[:, one], orders[:, other]]  # (P, pairs)
+    here, there = _standardised(here), _standardised(there)
+    return there @ here
+
+
+def _standardised(values):
+    """Centred rows of length 1, or of NaN where all values are equal."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    length = np.linalg.norm(centred, axis=-1, keepdims=True)
+    return centred / np.where(length > RANK_TOLERANCE, length, nan)
+
+
+def withheld_score(first: np.ndarray | None, second: np.ndarray | None, count: int) -> Score:
+    """Share of withheld levels put right by a rotation that was fitted on the others.
+
+    first (W, d1) and second (W, d2): vectors of the same levels.  Every set of ``count`` levels is
+    withheld in turn, in every relabelling of the second side; the withheld are assigned to each
+    other as fits best in squared distance."""
+    measure = f"levels put right of {count} withheld"
+    if first is None or second is None or len(first) - count < FEWEST_FITTED:
+        return Score(nan, measure)
+    # A few points span few dimensions: nothing is lost, and little is left to compute.
+    first, second = _compact(first), _compact(second)
+    levels = len(first)
+    orders = relabellings(levels)
+    found = []
+    for withheld in combinations(range(levels), count):
+        fitted = np.setdiff1d(np.arange(levels), withheld)
+        a, asked_a = _coordinates(first, fitted[None], np.array([withheld]))
+        b, asked_b = _coordinates(second, orders[:, fitted], orders[:, withheld])
+        W = rotation(a, b)  # (P, c, c)
+        products = asked_a @ W @ asked_b.swapaxes(1, 2)  # (P, count, count)
+        found.append(_put_right(products))
+    draws = np.mean(found, axis=0)
+    return Score.tested(draws, measure, 1 / count, len(found))
+
+
+def _compact(vectors):
+    """The same points (W, d) in coordinates of the space that they span, at most W."""
+    U, lengths, _ = np.linalg.svd(vectors, full_matrices=False)
+    return U * lengths
+
+
+def _coordinates(vectors, fitted, asked):
+    """Fitted levels (P, F) and asked levels (P, A), in components of the fitted ones: F - 1 each.
+
+    Sets of levels are many times the same, in other orders: components are found once for each."""
+    sets, which = np.unique(np.sort(fitted, axis=1), axis=0, return_inverse=True)
+    means = vectors[sets].mean(axis=1, keepdims=True)  # (sets, 1, d)
+    _, _, axes = np.linalg.svd(vectors[sets] - means, full_matrices=False)
+    width = fitted.shape[1] - 1  # F centred points span no more
+    axes = axes[:, :width].swapaxes(1, 2)
+    found = []
+    for levels in (fitted, asked):
+        centred = vectors[levels] - means[which]
+        found.append(centred @ axes[which])
+    return found
+
+
+def _put_right(products):
+    """Share of the diagonal in the best assignment of rows to columns: (P, m, m) -> (P,).
+
+    Squared distances differ between assignments by their inner products alone."""
+    size = products.shape[1]
+    assignments = relabellings(size)
+    totals = sum(products[:, row, assignments[:, row]] for row in range(size))
+    best = totals >= totals.max(axis=1, keepdims=True) - SLACK
+    right = (assignments == np.arange(size)).mean(axis=1)
+    return best @ right / best.sum(axis=1)  # what is tied shares
+
+
+def _graded(draws, levels, kinds) -> Score:
+    measure = "relabellings within kinds that agree less"
+    if kinds is None:
+        return Score(nan, measure)
+    unknown = [level for level in levels if level not in kinds]
+    if unknown:
+        raise ValueError(f"kinds has no level {unknown[0]!r}")
+    of_level = np.array([str(kinds[level]) for level in levels])
+    orders = relabellings(len(levels))
+    same = (of_level[orders] == of_level).all(axis=1)
+    true, *others = draws[same]
+    if not others:
+        return Score(nan, measure)
+    others = np.array(others)
+    tied = np.abs(others - true) <= SLACK
+    less = (others < true) & ~tied
+    value = less.mean() + tied.mean() / 2
+    p = (1 + np.sum(~less)) / (1 + len(others))
+    return Score(value, measure, chance=0.5, null=0.5, p=p, n=len(others))

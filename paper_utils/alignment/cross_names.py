@@ -1,0 +1,184 @@
+"""Tests that words cannot pass: fit a map in one set of names, ask it in another.
+
+Content words have synonyms (red/crimson, ball/sphere...).  The map between two spaces is fitted on
+sentences in first names and asked with *other* sentences in synonyms, so no word of the test was
+seen in fitting: who knows words only is at chance.
+
+- `same_words`: X -> A, fitted and asked in first names.  What words can do.
+- `synonyms`: X -> A, fitted in first names, asked with X2.  Only X has to know the synonyms.
+- `second_names`: both sides are asked in their other names.  Both have to know them.
+- `own_names`: no map.  Does a space itself know that two sentences say the same?"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from paper_utils.alignment.checks import check_matrix, check_paired
+from paper_utils.alignment.contrasts import ContrastSets, Draws
+from paper_utils.alignment.inference import p_value
+from paper_utils.alignment.retrieval import DIRECTIONS, equal_width, make_folds, rotation, unit_rows
+
+
+def synonyms(
+    X,
+    X2,
+    A,
+    k: int = 15,
+    factors: pd.DataFrame | None = None,
+    *,
+    contrasts: ContrastSets | None = None,
+    cv: int | Iterable = 5,
+    n_components: int | None = 32,
+    random_state: int = 0,
+) -> pd.DataFrame:
+    """Does A's space hold what X knows of its synonyms, words that A never met?
+
+    Arguments:
+        X, X2: (N, d1), vectors of N sentences in first names and of the same in synonyms.
+        A: (N, d2), another encoder's vectors in first names.
+        k: neighbours that count.
+        factors: a row per sentence, a column per factor; adds contrast sets.  Columns ``x`` and
+            ``second_x`` are one factor in two roles.
+        contrasts: these prepared once for many calls, in place of k and factors.
+        cv: a number of shuffled folds, or a scikit-learn splitter that tests every row once;
+            twins ("put A next to B" and its swap) are left out together.
+        n_components: principal components kept on either side, clipped to the rank.
+
+    Returns a row per measure and direction; columns measure, direction, value, chance, p, N, k.
+    ``forward``: the image of a sentence in synonyms searches all rows of A; ``backward``: the image
+    of a row of A searches all rows of X2.  Measures: precision_at_1, precision_at_k; with factors
+    a forced choice for each (which of the sentences that differ in its level alone?) and
+    ``order`` (nearer to the partner than to the twin?).  p is one-sided: of pairings permuted among
+    sentences of one build, of levels renamed (exact up to 8!), and for order of levels renamed in
+    both roles.  Raises ValueError, one line, for what cannot be compared.
+
+    >>> X, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+    >>> table = synonyms(X, X + noise / 9, X[:, ::-1], k=1)
+    >>> table["value"].min() > 0.9
+    np.True_
+    """
+    spaces = {"X": X, "X2": X2, "A": A}
+    X, X2, A, contrasts = _prepared(spaces, k, factors, contrasts)
+    cosines = held_out_cosines((X, A), (X2, A), contrasts, cv, n_components, random_state)
+    return _table(contrasts.scores([cosines]), contrasts)
+
+
+def same_words(X, A, k: int = 15, factors: pd.DataFrame | None = None, **options) -> pd.DataFrame:
+    """The measures of `synonyms` in one set of names: X (N, d1) -> A (N, d2), other rows held out.
+
+    Shared words pass this test.  Options and columns as those of `synonyms`.
+
+    >>> X = np.random.default_rng(0).normal(size=(60, 8))
+    >>> same_words(X, 2 * X, k=1)["value"].tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    return synonyms(X, X, A, k, factors, **options)
+
+
+def second_names(
+    X,
+    X2,
+    Y,
+    Y2,
+    k: int = 15,
+    factors: pd.DataFrame | None = None,
+    *,
+    contrasts: ContrastSets | None = None,
+    cv: int | Iterable = 5,
+    n_components: int | None = 32,
+    random_state: int = 0,
+) -> pd.DataFrame:
+    """How well a map fitted in one set of names works in the other, on both sides.
+
+    X, X2 (N, d1): one encoder's vectors in first names and in synonyms; Y, Y2 (N, d2): another's.
+    The map is fitted in first names and asked in synonyms, and the other way round; values are
+    means of both.  Other arguments, rows and columns as those of `synonyms`: ``forward`` maps X.
+    Raises ValueError, one line, for what cannot be compared."""
+    spaces = {"X": X, "X2": X2, "Y": Y, "Y2": Y2}
+    X, X2, Y, Y2, contrasts = _prepared(spaces, k, factors, contrasts)
+    options = (contrasts, cv, n_components, random_state)
+    first = held_out_cosines((X, Y), (X2, Y2), *options)
+    second = held_out_cosines((X2, Y2), (X, Y), *options)
+    return _table(contrasts.scores([first, second]), contrasts)
+
+
+def own_names(
+    X,
+    X2,
+    k: int = 15,
+    factors: pd.DataFrame | None = None,
+    *,
+    contrasts: ContrastSets | None = None,
+) -> pd.DataFrame:
+    """Does an encoder's own space know that two sentences say the same?
+
+    Sentences X (N, d) search X2 (N, d), those in synonyms, and the other way round, without a map.
+    Who fails has not learned the synonyms, which is not the same as not aligning.  Arguments, rows
+    and columns as those of `synonyms`: ``forward`` searches X2.
+
+    >>> X = np.random.default_rng(0).normal(size=(60, 8))
+    >>> own_names(X, X, k=1)["value"].tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    X, X2, contrasts = _prepared({"X": X, "X2": X2}, k, factors, contrasts)
+    if X.shape != X2.shape:
+        raise ValueError(f"X has {X.shape[1]} dimensions and X2 has {X2.shape[1]}")
+    # One centre for both: where synonyms lie as a whole is part of what the space says of them.
+    centre = X.mean(axis=0)
+    a = unit_rows(X - centre)
+    b = unit_rows(X2 - centre)
+    cosines = a @ b.T
+    both_ways = np.array([cosines, cosines.T])
+    return _table(contrasts.scores([both_ways]), contrasts)
+
+
+def held_out_cosines(
+    fitted: tuple,
+    asked: tuple,
+    contrasts: ContrastSets,
+    cv: int | Iterable = 5,
+    n_components: int | None = 32,
+    random_state: int = 0,
+) -> np.ndarray:
+    """Cosines (2, N, N), forward and backward, of the image of row i with row j of the other side.
+
+    ``fitted``: two spaces (N, d1), (N, d2), on which a map is fitted without row i and its twin.
+    ``asked``: two spaces (N, d1), (N, d2), whose rows are mapped and searched.  Raises ValueError
+    unless ``cv`` tests every row exactly once."""
+    folds = make_folds(contrasts.n, cv, contrasts.groups, random_state)
+    if not folds.once:
+        raise ValueError("cv must test every row exactly once")
+    sides = [contrasts.reduced(space, space, folds, n_components) for space in fitted]
+    queries = [contrasts.reduced(*pair, folds, n_components) for pair in zip(fitted, asked)]
+    cosines = np.empty((2, contrasts.n, contrasts.n))
+    for (train, test), a, b, asked_a, asked_b in zip(folds.pairs, *sides, *queries, strict=True):
+        W = rotation(*equal_width(a[train], b[train]))
+        a, b = equal_width(asked_a, asked_b)
+        a = unit_rows(a)
+        b = unit_rows(b)
+        # A rotation keeps lengths: images are unit rows, too.
+        cosines[0, test] = a[test] @ W @ b.T
+        cosines[1, test] = b[test] @ W.T @ a.T
+    return cosines
+
+
+def _prepared(spaces: dict, k, factors, contrasts) -> list:
+    """The checked spaces, and the contrast sets of their rows."""
+    # A control may be as coarse as it likes: any share of its rows may be equal.
+    checked = [check_matrix(space, name, duplicates=1.0) for name, space in spaces.items()]
+    if contrasts is None:
+        known = len(checked[0]) if factors is None else factors
+        contrasts = ContrastSets(known, k)
+    check_paired(**spaces, factors=contrasts.rows)
+    return [*checked, contrasts]
+
+
+def _table(scores: dict[str, Draws], contrasts) -> pd.DataFrame:
+    rows = []
+    for measure, draws in scores.items():
+        for direction, values in zip(DIRECTIONS, draws.values, strict=True):
+            p = p_value(values[0], values[1:])
+            rows.append((measure, direction, values[0], draws.chance, p))
+    table = pd.DataFrame(rows, columns=["measure", "direction", "value", "chance", "p"])
+    return table.assign(N=contrasts.n, k=contrasts.k)

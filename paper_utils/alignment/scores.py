@@ -1,0 +1,59 @@
+"""A number that travels with what it has to be read against."""
+
+from math import isfinite, nan
+
+import numpy as np
+
+from paper_utils.alignment.inference import p_value
+
+
+class Score(float):
+    """A measure's value with its chance, its null and its number of rows; a float, and a sentence.
+
+    Attributes:
+        measure: name of what was measured.
+        chance: value without any agreement (k/n for precision@k).
+        null: mean value over pairings that were permuted; NaN without permutations.
+        p: share of pairings that score as high, one-sided; NaN without permutations.
+        n: rows (or questions) that the value is a mean of.
+
+    >>> score = Score(0.5, "precision@15", chance=0.05, n=300)
+    >>> score
+    precision@15 = 0.500 (chance 0.050, n = 300)
+    >>> score + 0.25
+    0.75
+    """
+
+    # A float is made by __new__: its value cannot be set later.
+    def __new__(cls, value, measure="value", *, chance=nan, null=nan, p=nan, n=0):
+        score = super().__new__(cls, value)
+        score.measure = measure
+        score.chance = float(chance)
+        score.null = float(null)
+        score.p = float(p)
+        score.n = int(n)
+        return score
+
+    @classmethod
+    def tested(cls, draws: np.ndarray, measure: str, chance: float, n: int) -> "Score":
+        """The first of ``draws`` (1 + K,) as a score, the K others as its null."""
+        value = draws[0]
+        null = draws[1:]
+        mean = null.mean() if len(null) else nan
+        p = p_value(value, null)
+        return cls(value, measure, chance=chance, null=mean, p=p, n=n)
+
+    def __repr__(self) -> str:
+        facts = []
+        if isfinite(self.chance):
+            facts.append(f"chance {self.chance:.3f}")
+        # Without permutations there is no null to speak of.
+        if isfinite(self.p):
+            facts.append(f"null {self.null:.3f}")
+            facts.append(f"p = {self.p:.2g}")
+        facts.append(f"n = {self.n}")
+        inside = ", ".join(facts)
+        value = float(self)
+        return f"{self.measure} = {value:.3f} ({inside})"
+
+    __str__ = __repr__
