@@ -1,93 +1,78 @@
-"""For maintainers: runs the release profile from nothing, and publishes all of it.
+"""For maintainers: runs the release profile from nothing, and publishes what notebooks load.
 
-python tools/publish.py           runs (hours; resumes), then publishes
-python tools/publish.py readme    writes the README's tables from the files in figures/"""
+python tools/publish.py           runs (hours; resumes), publishes, and builds the notebooks
+"""
 
-import json
-import re
 import sys
 from pathlib import Path
 
-import pandas as pd
-from jinja2 import Template
-
-from paper_utils import report, run
-from paper_utils.store import MANIFEST, damage, mirror, write_atomically
+from paper_utils import folder as folders
+from paper_utils import notebooks, pipeline, run
+from paper_utils.plan import Product
+from paper_utils.store import Store, damage, sync_folder
+from paper_utils.study.products import products
 
 LIMIT = 30_000_000  # bytes in all
-README, FIGURES = run.ROOT / "README.md", run.ROOT / "figures"
-SEEDS = FIGURES / "laptop_verdicts.csv"  # of `batch --seeds 0-2`: verdicts in n of m runs
-SPEED = FIGURES / "speed.json"  # a sentence of each benchmark (make bench)
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-# Of these stages, what a notebook loads: neither what only training reads, nor all the weights.
-PARTS = {"demonstrations": {"split": "validation"}, "stories": {"names": "mention"},
-         "agent": {"condition": "trained", "agent": 0},
-         "reference": {"kind": "trained", "seed": 0}}  # fmt: skip
+CARDS = ("DATA_CARD.md", "MODEL_CARD.md")
+FIGURES = run.ROOT / "figures"
+# Written by the benchmarks, not by a run.
+SPEED = "speed.json"
 
 
-def published(stage: str, parameters: dict) -> bool:
-    """Whether an artifact is published: all that a notebook loads and that takes time to make."""
-    if stage == "embedding":
-        who = parameters["encoder"]
-        made = who["source"], who["kind"]
-        if parameters["names"] == "both":  # scores in second names are there; these act in the film
-            return made == ("scratch", "trained") and not who["seed"] and "layer" not in parameters
-        return made[0] != "lexical" and made != ("cloning", "untrained")
-    known = parameters.items() >= PARTS.get(stage, {}).items()
-    return known and stage not in ("pictures", "notebook")
-
-
-def make() -> int:
-    """Runs the release profile without what is published, then publishes; returns the bytes."""
+def make(profile: str = run.DEFAULT) -> int:
+    """Runs a profile without what is published, then publishes; returns the bytes."""
     overrides = {"compute.published": False, "compute.progress": "terminal"}
-    plan = run.Plan.check("release", overrides=overrides, out=str(run.RUNS / "release"))
-    folder = run.run(plan)
-    size = gather(folder, run.store_of(plan.profile).root)
-    if problems := run.verify(folder):
+    place = str(run.RUNS / profile)
+    job = pipeline.Job.check(profile, overrides=overrides, out=place)
+    folder = pipeline.run(job)
+    size = gather(products(job.profile), run.store_of(job.profile))
+    problems = folders.verify(folder)
+    if problems:
         raise run.RunError(f"{folder}: {problems[0]}")
-    shown = {path.name: path for path in (*(folder / "figures").iterdir(), folder / "results.json")}
-    mirror(shown, FIGURES, keep=[SEEDS.name, SPEED.name])
-    run.build()
+    shown: dict[str, Path | bytes] = {path.name: path for path in (folder / "figures").iterdir()}
+    shown["results.json"] = folder / "results.json"
+    kept = FIGURES / SPEED
+    if kept.exists():
+        shown[SPEED] = kept
+    sync_folder(shown, FIGURES)
+    notebooks.build()
     return size
 
 
-def gather(folder: Path, store: Path) -> int:
-    """Fills artifacts/release with what a finished run used; returns its size in bytes."""
-    wanted: dict[str, Path | bytes] = {}
-    for label, entry in json.loads((folder / MANIFEST).read_text())["artifacts"].items():
-        source = store / label / entry["key"][:20]
-        if problem := damage(source):
-            raise run.RunError(f"artifact {label}: {problem}; remove {folder} and run again")
-        recipe = json.loads((source / MANIFEST).read_text())["recipe"]
-        if published(recipe["stage"], recipe["parameters"]):
-            files = (path for path in source.rglob("*") if path.is_file())
-            wanted |= {path.relative_to(store).as_posix(): path for path in files}
-    size = sum(path.stat().st_size for path in wanted.values())
+def closure(wanted: list[Product]) -> list[Product]:
+    """Products, and the embeddings that they were made from: with these anyone can go on."""
+    found = list(wanted)
+    for stage, profile, parameters in wanted:
+        for needed, chosen in stage.needs(profile, **parameters):
+            if needed.name == "embedding":
+                found.append((needed, profile, chosen))
+    return found
+
+
+def gather(wanted: list[Product], store: Store) -> int:
+    """Fills artifacts/published with what notebooks load; returns its size in bytes."""
+    files: dict[str, Path | bytes] = {}
+    for stage, profile, parameters in closure(wanted):
+        source = store.path(stage, profile, **parameters)
+        problem = damage(source)
+        if problem:
+            raise run.RunError(f"artifact {source.parent.name}: {problem}; run again")
+        for path in source.rglob("*"):
+            if path.is_file():
+                files[path.relative_to(store.root).as_posix()] = path
+    size = sum(path.stat().st_size for path in files.values())
     if size > LIMIT:
         raise run.RunError(f"a release may have {LIMIT / 1e6:.0f} MB, not {size / 1e6:.1f}")
-    mirror(wanted, run.RELEASE, keep=["DATA_CARD.md", "MODEL_CARD.md"])
+    for name in CARDS:
+        card = run.PUBLISHED / name
+        if card.exists():
+            files[name] = card
+    sync_folder(files, run.PUBLISHED)
     return size
-
-
-def readme() -> str:
-    """The README with the numbers of ``figures/results.json`` between its markers."""
-    results = json.loads((FIGURES / "results.json").read_text())
-    columns = {"verdict": "last layer", "verdict_gate_layer": "preferred layer"}
-    seeds = pd.read_csv(SEEDS, keep_default_na=False).rename(columns=columns)
-    seeds = seeds[["claim", *columns.values()]]
-    text = Template((run.ROOT / "tools" / "results.md").read_text(encoding="utf-8")).render(
-        results=results, answer=report.answer(results), seeds=seeds,
-        tables=[(title, table.drop(columns="because", errors="ignore"))
-                for title, table in report.tables(results)],
-        speed=json.loads(SPEED.read_text()).values())  # fmt: skip
-    before, _, after = re.split(f"{BEGIN}|{END}", README.read_text(encoding="utf-8"))
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 if __name__ == "__main__":
     try:
-        if sys.argv[1:] != ["readme"]:
-            print(f"{make() / 1e6:.1f} MB in artifacts/release")
-        write_atomically(README, readme())
+        print(f"{make() / 1e6:.1f} MB in {run.PUBLISHED}")
     except run.RunError as error:
         sys.exit(f"error: {error}")
