@@ -1,5 +1,6 @@
 """Playing fresh episodes, many at once: success, and what a policy does on the way."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from paper_utils.store import Stage, write_table
 
 COLUMNS = ["level", "seed", "instruction", "success", "steps"]
 BATCH = 128  # episodes side by side; fixed, so that results do not depend on the machine
+# After how many steps a level gives up, to predict how long evaluation will take.
+LONGEST_STEPS = {"GoToLocal": 64, "PickupLoc": 64, "OpenDoor": 576, "PutNextLocal": 128}
 EXPERT = "expert"
 RANDOM = "random"
+SKILLED = (Condition.ACTED, Condition.HELD_OUT, Condition.BLIND, EXPERT)
 
 # Observations uint8[B, 7, 7, 3] of the episodes that still run, and which these are, int64[B]
 # -> an action for each.
@@ -240,9 +244,8 @@ def _load_episodes(folder: Path) -> pd.DataFrame:
 
 def _episode_count(profile: Profile, player: str) -> int:
     """Those who seldom succeed have long episodes, so they play fewer."""
-    skilled = (Condition.ACTED, Condition.HELD_OUT, Condition.BLIND, EXPERT)
     settings = profile.cloning
-    return settings.evaluation_episodes if player in skilled else settings.baseline_episodes
+    return settings.evaluation_episodes if player in SKILLED else settings.baseline_episodes
 
 
 def _evaluate_player(
@@ -270,15 +273,19 @@ def _needs_of_player(
     return [(AGENT, agent_parameters(world, player, rooms))]
 
 
+def _predicted_seconds(level: str, count: int, lost: float) -> float:
+    """Of ``count`` episodes, of which a share is lost and goes on until the level gives up."""
+    longest = LONGEST_STEPS.get(level, 576)
+    steps = count * ((1 - lost) * usual_steps(level) + lost * longest)
+    # The last ones of a batch play alone, and a step of theirs is no faster than one of all.
+    return 0.2 + steps * 1e-4 + math.ceil(count / BATCH) * longest * 2.5e-3
+
+
 def _cost_of_player(profile: Profile, world: int, player: str, level: str, rooms: str) -> float:
-    """Seconds; who wanders does so for about ten times the steps that an expert needs."""
-    count = _episode_count(profile, player)
-    skilled = count == profile.cloning.evaluation_episodes
-    steps = count * usual_steps(level) * (1 if skilled else 10)
-    return 1.0 + steps * SECONDS_PER_STEP
+    lost = 0.05 if player in SKILLED else 0.9
+    return _predicted_seconds(level, _episode_count(profile, player), lost)
 
 
-SECONDS_PER_STEP = 1.5e-4
 EVALUATION = Stage(
     name="evaluation",
     make=_evaluate_player,
@@ -314,28 +321,37 @@ def _first_types(policy: Policy, colour: str, seeds: Sequence[int], world: int) 
 def first_visits(policy: Policy, seeds: Sequence[int], world: int = 0) -> pd.DataFrame:
     """Which type of thing a policy walks to first when it is told a colour and sees none.
 
-    In each episode of GoToLocal, in rooms where every colour is as often of every type, it is told
-    "go to the red object" (or blue...: in turn, whatever the level asks).  All colours are hidden,
-    so where it walks is what it expects of that colour.  A thing is visited when it stands right in
-    front of the agent after a step, which is the level's own rule.
+    It plays GoToLocal in rooms where every colour is as often of every type, each of ``seeds`` six
+    times: it is told "go to the blue object", "go to the green object"..., whatever the level asks.
+    The rooms are the same and all colours are hidden, so only the word can make a difference.  A
+    thing is visited when it stands right in front of the agent after a step, the level's own rule.
 
-    Returns colour, type, visits, and the episodes with that colour, for each colour and type.
+    Returns colour, type, visits, and episodes (with that colour), for each colour and type.
     """
     rows = []
-    for number, colour in enumerate(COLOR_NAMES):
-        own = seeds[number :: len(COLOR_NAMES)]
-        visited = _first_types(policy, colour, own, world)
+    for colour in COLOR_NAMES:
+        visited = _first_types(policy, colour, seeds, world)
         for kind in TYPES:
-            rows.append((colour, kind, visited.count(kind), len(own)))
+            rows.append((colour, kind, visited.count(kind), len(seeds)))
     return pd.DataFrame(rows, columns=["colour", "type", "visits", "episodes"])
 
 
 def _make_first_visits(
     profile: Profile, folder: Path, agent: Agent, world: int, condition: str, rooms: str
 ) -> None:
-    count = profile.cloning.evaluation_episodes
+    count = math.ceil(profile.cloning.evaluation_episodes / len(COLOR_NAMES))
     seeds = levels.seeds("evaluation", count, world, "exchangeable")
     write_table(folder / "visits.csv.gz", first_visits(agent.policy, seeds, world))
+
+
+def _needs_of_first_visits(
+    profile: Profile, world: int, condition: str, rooms: str
+) -> list[tuple[Stage, dict]]:
+    return [(AGENT, agent_parameters(world, condition, rooms))]
+
+
+def _cost_of_first_visits(profile: Profile, world: int, condition: str, rooms: str) -> float:
+    return _predicted_seconds("GoToLocal", profile.cloning.evaluation_episodes, lost=0.05)
 
 
 FIRST_VISITS = Stage(
@@ -343,10 +359,8 @@ FIRST_VISITS = Stage(
     make=_make_first_visits,
     load=lambda folder: pd.read_csv(folder / "visits.csv.gz"),
     reads=("cloning.evaluation_episodes",),
-    needs=lambda profile, world, condition, rooms: [
-        (AGENT, agent_parameters(world, condition, rooms))
-    ],
+    needs=_needs_of_first_visits,
     version=1,
-    cost=lambda profile, **parameters: 1.0 + profile.cloning.evaluation_episodes * 0.003,
+    cost=_cost_of_first_visits,
 )
 """`first_visits` of an agent of a condition that was trained in ``rooms``."""
