@@ -22,10 +22,11 @@ from torch.nn import functional as F
 
 from paper_utils import Profile
 from paper_utils.cloning import evaluation
-from paper_utils.cloning.policy import CELL_KINDS, WORDS, Policy
-from paper_utils.cloning.training import Episodes, loss_of, train
+from paper_utils.cloning.episodes import Episodes
+from paper_utils.cloning.policy import ACTIONS, CELL_KINDS, PAD, WORDS, Policy
+from paper_utils.cloning.training import loss_of, train
 from paper_utils.data import levels
-from paper_utils.data.demonstrations import DEMONSTRATIONS
+from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
 from paper_utils.store import Store
 
 CPU = torch.device("cpu")
@@ -51,9 +52,9 @@ class FilmPolicy(nn.Module):
 
     def __init__(self, width: int = 128):
         super().__init__()
-        kinds = torch.tensor(CELL_KINDS) + torch.tensor([0, 11, 17])  # one table for three channels
-        self.register_buffer("kinds", kinds)
-        self.cells = nn.Embedding(20, width)
+        # One table for the three channels: 11 objects, 7 colours, 3 states.
+        self.register_buffer("kinds", torch.tensor(CELL_KINDS) + torch.tensor([0, 11, 18]))
+        self.cells = nn.Embedding(21, width)
         convolution = [nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
         self.see = nn.Sequential(
             *convolution, nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()
@@ -62,11 +63,11 @@ class FilmPolicy(nn.Module):
         self.read = nn.GRU(width, width, batch_first=True)
         self.film = nn.ModuleList([Film(width), Film(width)])
         self.remember = nn.LSTM(width, width, batch_first=True)
-        self.decide = nn.Sequential(nn.Linear(width, 64), nn.Tanh(), nn.Linear(64, 7))
+        self.decide = nn.Sequential(nn.Linear(width, 64), nn.Tanh(), nn.Linear(64, len(ACTIONS)))
 
     def instruction(self, tokens):
         states, _ = self.read(self.words(tokens))
-        return states[torch.arange(len(tokens)), (tokens != 0).sum(1) - 1]
+        return states[torch.arange(len(tokens)), (tokens != PAD).sum(1) - 1]
 
     def forward(self, sentence, cells, previous):
         batch, steps = previous.shape
@@ -84,12 +85,20 @@ def throughput(policy: nn.Module, episodes: Episodes, batches: list, least: floa
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-3, fused=True)
     done, started, number = 0, time.perf_counter(), 0
     while time.perf_counter() - started < least:
-        loss, _, mask = loss_of(policy, episodes.batch(batches[number % len(batches)], CPU))
+        batch = episodes.batch(batches[number % len(batches)], CPU)
+        loss, _ = loss_of(policy, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        done, number = done + int(mask.sum()), number + 1
+        done, number = done + int(batch.mask.sum()), number + 1
     return done / (time.perf_counter() - started)
+
+
+def demonstrations(store: Store, profile: Profile, split: str) -> list[Demonstrations]:
+    """Those of every level of a profile, in a world of their own."""
+    which = {"world": 0, "split": split, "rooms": "babyai"}
+    each = [which | {"level": level} for level in profile.data.levels]
+    return store.get_many(DEMONSTRATIONS, profile, each)
 
 
 def main() -> None:
@@ -103,7 +112,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         store, ours, film = Store(Path(folder)), Policy(settings), FilmPolicy()
         episodes, validation = (
-            Episodes.of(store.get(DEMONSTRATIONS, profile, split=split), ours)
+            Episodes.of(demonstrations(store, profile, split), names, ours)
             for split in ("train", "validation")
         )
         batches = episodes.batches(settings.batch_episodes, 0, 0)

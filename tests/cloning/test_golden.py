@@ -36,7 +36,7 @@ SIZES = {
     "cloning.instruction_layers": 1,
     "cloning.queries": 2,
     "cloning.history_layers": 1,
-    "cloning.epochs": 2,
+    "cloning.epochs": 3,
     "cloning.batch_episodes": 4,
     "cloning.learning_rate": 0.003,
     "cloning.weight_decay": 0.01,
