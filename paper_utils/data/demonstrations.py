@@ -13,8 +13,9 @@ from paper_utils.store import Stage, json_bytes, write_atomically, write_table
 
 SPLITS = ("train", "validation")
 
-# Demonstrations that one busy core records in a second; levels not named here are large mazes.
-_PER_SECOND = {"GoToLocal": 400, "PickupLoc": 350, "OpenDoor": 350, "PutNextLocal": 250}
+# Demonstrations that one busy core records in a second (tests/benchmarks/expert_speed.py); levels
+# that are not named here are large mazes.
+_PER_SECOND = {"GoToLocal": 500, "PickupLoc": 450, "OpenDoor": 380, "PutNextLocal": 320}
 _PER_SECOND_ELSEWHERE = 20
 
 

@@ -106,7 +106,7 @@ class FastLevel:
     def gen_obs(self) -> dict:
         """Minigrid's observation: image uint8[7, 7, 3] (x, y, channel), direction and mission."""
         self._encode_grid()
-        # A level may have put the agent down itself, with integers of numpy, which are slow to hash.
+        # A level may have put the agent down itself, with numpy's integers, slow to hash.
         x, y = self.agent_pos
         indices, places = _pose(self.width, self.height, int(x), int(y), self.agent_dir)
         codes = self._codes[indices]

@@ -110,7 +110,7 @@ def _problem_of(name: str) -> str | None:
     if not name.isalpha() or name != name.lower() or name in _FIRST_WORDS:
         return "is not one new word in lower case"
     if not 2 <= len(name) <= _LONGEST:
-        return f"has {len(name)} letters, and may have 2 to {_LONGEST}"
+        return f"has to have 2 to {_LONGEST} letters"
     # Spelling tells what "reddish" or "doorway" have to do with red and door.
     for fragment, word in _FRAGMENTS.items():
         if fragment in name:

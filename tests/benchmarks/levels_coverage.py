@@ -7,32 +7,47 @@ Plays 30 episodes of each level, and draws 4,000 missions of each level that has
 
 from __future__ import annotations
 
-from paper_utils import parallel
-from paper_utils.data import expert, grammar, levels
+import os
+from concurrent.futures import ProcessPoolExecutor
 
-EPISODES, MISSIONS = 30, 4000
+from paper_utils.data import expert, grammar, kinds, levels
 
-
-def solved(level: str) -> tuple[str, int]:
-    seeds = levels.seeds("evaluation", EPISODES)
-    return level, sum(episode.success for episode in expert.rollouts(level, seeds))
+EPISODES = 30
+MISSIONS = 4000
 
 
-def unknown(level: str) -> tuple[str, int, set[str]]:
-    known = set(grammar.instructions([level], articles=True)["text"])
-    env, met = levels.make(level), set()
+def solved(level: str, rooms: str) -> int:
+    """How many episodes the expert solves."""
+    seeds = levels.seeds("evaluation", EPISODES, rooms=rooms)
+    return sum(episode.success for episode in expert.rollouts(level, seeds, rooms))
+
+
+def missions(level: str, rooms: str) -> tuple[int, set[str]]:
+    """How many distinct missions were met, and those that the grammar does not list."""
+    known = set(grammar.instructions([level], rooms, articles=True)["text"])
+    env = levels.make(level, rooms)
+    met = set()
     for seed in range(MISSIONS):
         env.reset(seed=seed)
         met.add(env.mission)
-    return level, len(met), met - known
+    return len(met), met - known
 
 
 def main() -> None:
-    for level, count in parallel.map(solved, levels.offered(), describe="levels"):
-        print(f"{level:24} solved {count}/{EPISODES}" + ("" if count == EPISODES else "   <--"))
-    for level, met, strange in parallel.map(unknown, grammar.GRAMMARS, describe="missions"):
-        print(f"{level:24} {met:5} distinct missions in {MISSIONS}, {len(strange)} not in grammar")
-        assert not strange, strange
+    of_kinds = [(level, rooms) for level in kinds.LEVELS for rooms in kinds.ROOMS]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        played = [(level, "babyai") for level in levels.offered()] + of_kinds
+        for (level, rooms), count in zip(played, pool.map(solved, *zip(*played))):
+            remark = "" if count == EPISODES else "   <--"
+            print(f"{level:24} {rooms:13} solved {count}/{EPISODES}{remark}", flush=True)
+        listed = [(level, "babyai") for level in grammar.GRAMMARS] + of_kinds
+        for (level, rooms), (met, strange) in zip(listed, pool.map(missions, *zip(*listed))):
+            print(
+                f"{level:24} {rooms:13} {met:5} distinct missions in {MISSIONS}, "
+                f"{len(strange)} not in the grammar",
+                flush=True,
+            )
+            assert not strange, strange
 
 
 if __name__ == "__main__":
