@@ -1,0 +1,82 @@
+"""Who stands in a world: its agents, controls that are made from texts alone, and models.
+
+A *column* is whom models are compared with.  Three are agents; the others know what somebody can
+know who never acted: words, words and places, or which words are one thing (the codebook).
+"""
+
+import numpy as np
+import pandas as pd
+
+from paper_utils.alignment import controls
+from paper_utils.config import Profile, torch_seed
+from paper_utils.data import grammar
+from paper_utils.encoders import records
+from paper_utils.encoders.embedding import EMBEDDING, parameters
+from paper_utils.store import Stage
+
+AGENTS = ("acted", "never_acted", "exchanged")
+# What an instruction says, role by role: a codebook has a random vector for each of these.
+ROLES = ["verb", "colour", "type", "location", "second_colour", "second_type", "second_location"]
+DRAWN = ("random_tokens", "codebook")  # controls of which there are several draws
+CONTROLS = (*DRAWN, "word_count", "edit_distance", "character_ngrams", "length")
+Columns = dict[tuple[str, int], np.ndarray]  # (name, draw) -> vectors (N, D) in first names
+
+
+def instructions(profile: Profile, rooms: str = "babyai") -> pd.DataFrame:
+    """The sentences that every encoder embeds, a row each, with their synonyms and factors."""
+    synonyms = profile.data.synonyms
+    return grammar.instructions(profile.data.levels, rooms=rooms, synonyms=synonyms)
+
+
+def control(
+    name: str, table: pd.DataFrame, world: int, draw: int = 0, both: bool = False
+) -> np.ndarray:
+    """Vectors (N, D) of a control for the sentences of ``table``; with ``both`` (2N, D), first
+    names and then synonyms, which a control other than the codebook takes for other words."""
+    texts = table["text"].tolist()
+    if both:
+        texts += table["second_text"].tolist()
+    if name == "codebook":
+        # It is a perfect dictionary, so a sentence has one vector in either names.
+        seed = torch_seed("codebook", world, draw)
+        rows = controls.codebook(table[ROLES], random_state=seed)
+        return np.concatenate([rows, rows]) if both else rows
+    if name == "random_tokens":
+        seed = torch_seed("random tokens", world, draw)
+        return controls.random_tokens_ordered(texts, random_state=seed)
+    return getattr(controls, name)(texts)
+
+
+def all_controls(table: pd.DataFrame, world: int, draws: int) -> Columns:
+    """Every control of CONTROLS in first names, and ``draws`` of those that are DRAWN."""
+    found = {}
+    for name in CONTROLS:
+        for draw in range(draws if name in DRAWN else 1):
+            found[name, draw] = control(name, table, world, draw)
+    return found
+
+
+def agents(spaces: tuple[pd.DataFrame, ...]) -> Columns:
+    """The agents as columns, from the first of some embeddings."""
+    return {(name, 0): space.to_numpy() for name, space in zip(AGENTS, spaces, strict=False)}
+
+
+def both_names(space: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+    """Vectors in first names and, if there are any, in synonyms, from an embedding."""
+    if not isinstance(space.index, pd.MultiIndex):
+        return space.to_numpy(), None
+    return space.loc["first"].to_numpy(), space.loc["second"].to_numpy()
+
+
+def needs_agents(profile: Profile, world: int, **others) -> list[tuple[Stage, dict]]:
+    """Embeddings of a world's agents, in first names."""
+    return [(EMBEDDING, parameters(agent, world)) for agent in records.agents()]
+
+
+def needs_everyone(profile: Profile, world: int) -> list[tuple[Stage, dict]]:
+    """Embeddings of a world's agents, and then of its models, in all names that they have."""
+    needed = needs_agents(profile, world)
+    for model in records.models(profile):
+        names = "both" if model.has_synonyms else "first"
+        needed.append((EMBEDDING, parameters(model, world, names)))
+    return needed

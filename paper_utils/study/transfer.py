@@ -1,0 +1,151 @@
+"""Acting on another model's sentence: the agent of a world is given a mapped vector, and plays.
+
+A linear map from another encoder's space into the agent's is fitted on sentences in first names.
+The agent then acts on images of other sentences, in synonyms: words that it never heard.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold
+
+from paper_utils.cloning import evaluation
+from paper_utils.cloning.agents import AGENT, Agent, Condition, agent_parameters
+from paper_utils.config import Profile, generator
+from paper_utils.data import grammar, levels
+from paper_utils.encoders import records
+from paper_utils.encoders.embedding import EMBEDDING, parameters
+from paper_utils.encoders.records import Encoder
+from paper_utils.store import Stage, write_table
+from paper_utils.study import columns
+
+# Of ridge, in units of the spread of rows; the best is chosen by leave-one-out, on training rows.
+STRENGTHS = np.array([1e-3, 1e-2, 1e-1, 1.0, 10.0])
+RANDOM = "random moves"
+WRONG = "wrong instruction"
+# Sources that are no models, and their part in the comparison.
+KINDS = {
+    "own": "ceiling",  # the agent's own vector of the sentence
+    "codebook": "ceiling",
+    WRONG: "control",  # its own vector of another sentence of the same template
+    RANDOM: "control",  # without any vector
+    "word_count": "control",
+    "random_tokens": "control",
+}
+
+
+def mapped(
+    X: np.ndarray, X2: np.ndarray, target: np.ndarray, cv: int = 5, random_state: int = 0
+) -> np.ndarray:
+    """Images (N, width) of X2 in a target space, each by a map that was fitted without its row.
+
+    Arguments:
+        X, X2: (N, d), a model's vectors of N sentences in first names, and in synonyms.
+        target: (N, width), the agent's vectors of the same sentences.
+
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 8))
+    >>> target = X @ rng.normal(size=(8, 5))
+    >>> np.allclose(mapped(X, X, target), target, atol=0.1)
+    True
+    """
+    images = np.empty(target.shape)
+    for train, test in KFold(cv, shuffle=True, random_state=random_state).split(X):
+        centred = X[train] - X[train].mean(axis=0)
+        spread = np.mean(np.sum(centred**2, axis=1))
+        ridge = RidgeCV(spread * STRENGTHS).fit(X[train], target[train])
+        images[test] = ridge.predict(X2[test])
+    return images
+
+
+def exchanged(template: pd.Series, world: int) -> np.ndarray:
+    """For each sentence another one of its template (N,); if it is alone there, itself."""
+    wrong = np.arange(len(template))
+    rng = generator("wrong instructions", world)
+    for rows in template.groupby(template).indices.values():
+        # A cycle through all of them moves every one.
+        order = rng.permutation(rows)
+        wrong[order] = np.roll(order, 1)
+    return wrong
+
+
+def _vectors(
+    profile: Profile, table: pd.DataFrame, own: np.ndarray, spaces: tuple, world: int, source
+) -> np.ndarray:
+    """The vector (N, width) that each instruction is played with."""
+    if source == "own":
+        return own
+    if source == WRONG:
+        return own[exchanged(table["template"], world)]
+    if spaces:
+        X, X2 = columns.both_names(spaces[0])
+    else:
+        X, X2 = np.split(columns.control(source, table, world, both=True), 2)
+    return mapped(X.astype(float), X2.astype(float), own, profile.alignment.folds, world)
+
+
+def _transfer(
+    profile: Profile, folder: Path, agent: Agent, *spaces: pd.DataFrame, world: int, source
+) -> None:
+    table = columns.instructions(profile)
+    own = agent.policy.embed(table["text"].tolist()).astype(float)
+    seeds = levels.seeds("evaluation", profile.cloning.transfer_episodes, world)
+    limit = profile.cloning.transfer_steps
+    if source != RANDOM:
+        vectors = _vectors(profile, table, own, spaces, world, source).astype(np.float32)
+        row = pd.Series(range(len(table)), index=table["text"])
+
+    def sentences(missions: list[str]) -> np.ndarray:
+        return vectors[row[[grammar.canonical(mission) for mission in missions]]]
+
+    parts = []
+    for level in profile.data.levels:
+        if source == RANDOM:
+            played = evaluation.evaluate_random(level, seeds, limit)
+        else:
+            played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit)
+        parts.append(played[["level", "seed", "success", "steps"]])
+    write_table(folder / "episodes.csv.gz", pd.concat(parts))
+
+
+def _needs(profile: Profile, world: int, source: dict | str) -> list[tuple[Stage, dict]]:
+    needed = [(AGENT, agent_parameters(world, Condition.ACTED))]
+    if isinstance(source, dict):
+        needed.append((EMBEDDING, parameters(Encoder(**source), world, "both")))
+    return needed
+
+
+TRANSFER = Stage(
+    name="transfer",
+    make=_transfer,
+    load=lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
+    reads=(
+        *("data.demonstrations", "data.synonyms", "alignment.folds"),
+        *("cloning.transfer_episodes", "cloning.transfer_steps"),
+    ),
+    needs=_needs,
+    cost=lambda profile, **_: 5.0 + 0.3 * profile.cloning.transfer_episodes,
+)
+"""Episodes of a world's acting agent on vectors of ``source``: one of KINDS, or an encoder's record
+(a dictionary).  Columns: level, seed, success, steps."""
+
+
+def sources(profile: Profile) -> dict[str, dict | str]:
+    """Name -> ``source`` of everything whose sentences a world's agent acts on."""
+    found: dict[str, dict | str] = {name: name for name in KINDS}
+    for model in records.models(profile):
+        if model.has_synonyms:
+            found[model.label] = asdict(model)
+    return found
+
+
+def success(episodes: dict[tuple[int, str], pd.DataFrame]) -> pd.DataFrame:
+    """Success by world, source, kind (ceiling, control, model) and level, from the episodes of each
+    (world, source)."""
+    played = pd.concat(episodes, names=["world", "source"]).reset_index(["world", "source"])
+    played["kind"] = played["source"].map(KINDS).fillna("model")
+    by = played.groupby(["world", "source", "kind", "level"], sort=False)["success"]
+    return by.agg(success="mean", episodes="size").reset_index()
