@@ -46,6 +46,7 @@ def new_policy(settings: Cloning, world: int, condition: Condition, draw: int = 
     """A policy before its first step.  Those of one world and different conditions share no weight,
     so that what they come to have in common is no matter of their start."""
     number = list(Condition).index(condition)
+    # The caller's own random numbers stay as they were.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed("agent weights", world, number, draw))
         return Policy(settings).eval()
@@ -82,24 +83,24 @@ def _make(
     condition = Condition(condition)
     policy = new_policy(settings, world, condition, draw)
     if condition is not Condition.NEVER_ACTED:
-        levels = profile.data.levels
-        recorded = demonstrations[: len(levels)]
-        shown = Episodes.of(shown_to(condition, recorded, settings, world), levels, policy)
-        # Held out are episodes of the same kind: an exchanged agent's exchange instructions, too.
-        held_out = shown_to(condition, demonstrations[len(levels) :], settings, world)
-        validation = Episodes.of(held_out, levels, policy)
+        names = profile.data.levels
+        recorded = demonstrations[: len(names)]  # the first half of what `_needs` lists
+        held_out = demonstrations[len(names) :]
+        shown = Episodes.of(shown_to(condition, recorded, settings, world), names, policy)
+        # The held-out episodes are of the agent's own kind: exchanged for who exchanges, say.
+        validation = Episodes.of(shown_to(condition, held_out, settings, world), names, policy)
         # Where episodes are left out there are more passes, for about as many steps.
-        epochs = settings.epochs * sum(map(len, recorded)) / len(shown)
-        curve = train(
-            policy, shown, validation, settings, round(epochs), world, folder, profile.device
-        )
+        share = len(shown) / sum(len(part) for part in recorded)
+        epochs = round(settings.epochs / share)
+        curve = train(policy, shown, validation, settings, epochs, world, folder, profile.device)
         curve.to_csv(folder / "curve.csv", index=False)
     policy.save(folder)
 
 
 def _load(folder: Path) -> Agent:
-    curve = folder / "curve.csv"
-    return Agent(Policy.load(folder), pd.read_csv(curve) if curve.exists() else pd.DataFrame())
+    path = folder / "curve.csv"
+    curve = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return Agent(Policy.load(folder), curve)
 
 
 def _needs(

@@ -87,6 +87,7 @@ class Episodes:
         """
         texts = []
         cells = []
+        # Cells become numbers part by part: all views at once would be the largest thing here.
         for part in demonstrations:
             texts += list(part.instructions)
             cells.append(cell_kinds(part.observations))  # (S, 49)

@@ -43,7 +43,7 @@ class GreedyPolicy:
         self, policy: Policy, sentences: np.ndarray | torch.Tensor, hide_colours: bool = False
     ):
         self.policy = policy
-        self.sentences = torch.as_tensor(sentences)
+        self.sentences = torch.as_tensor(sentences, dtype=torch.float32)
         self.hide_colours = hide_colours
         self.running = np.arange(len(self.sentences))
         self.previous = torch.full((len(self.sentences), 1), START)
@@ -52,6 +52,7 @@ class GreedyPolicy:
 
     @torch.inference_mode()
     def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
+        # Most episodes end early; who waits for the last ones need not compute for all.
         if len(running) < len(self.running):
             self._forget_all_but(running)
         if self.hide_colours:
@@ -76,6 +77,7 @@ class RandomPlayer:
     """Draws uniformly from the six actions that are ever demonstrated, in each episode anew."""
 
     def __init__(self, seeds: Sequence[int]):
+        # A generator each: what is drawn does not depend on who else plays.
         self.generators = [generator("random player", int(seed)) for seed in seeds]
 
     def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
@@ -83,7 +85,6 @@ class RandomPlayer:
         return np.array([self.generators[i].integers(demonstrated) for i in running])
 
 
-@torch.inference_mode()
 def play(
     level: str,
     seeds: Sequence[int],
@@ -101,30 +102,39 @@ def play(
     rows = []
     for start in range(0, len(seeds), BATCH):
         batch = seeds[start : start + BATCH]
+        # All at once, because a policy takes hardly longer for many episodes than for one.
         envs = [levels.make(level, rooms, world) for _ in batch]
         observations = []
         for env, seed in zip(envs, batch):
             observation, _ = env.reset(seed=int(seed))
             observations.append(observation["image"])
         act = make_act([env.mission for env in envs], batch)
-        success = np.zeros(len(envs), dtype=bool)
-        running = np.arange(len(envs))
-        while len(running):
-            actions = act(np.stack([observations[i] for i in running]), running)
-            going_on = []
-            for i, action in zip(running, actions):
-                observation, reward, terminated, truncated, _ = envs[i].step(int(action))
-                observations[i] = observation["image"]
-                success[i] = reward > 0
-                ended = terminated or truncated or envs[i].step_count == limit
-                # Asked last, and always: who asks may want to see every step.
-                stopped = stop is not None and stop(envs[i])
-                if not ended and not stopped:
-                    going_on.append(i)
-            running = np.array(going_on, dtype=int)
+        success = _play_batch(envs, observations, act, limit, stop)
         for seed, env, won in zip(batch, envs, success):
             rows.append((level, seed, env.mission, won, env.step_count))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _play_batch(
+    envs: list, observations: list, act: Act, limit: int | None, stop: Callable | None
+) -> np.ndarray:
+    """Plays on from the first ``observations``, until all have ended; returns who succeeded."""
+    success = np.zeros(len(envs), dtype=bool)
+    running = np.arange(len(envs))
+    while len(running):
+        actions = act(np.stack([observations[i] for i in running]), running)
+        going_on = []
+        for i, action in zip(running, actions):
+            observation, reward, terminated, truncated, _ = envs[i].step(int(action))
+            observations[i] = observation["image"]
+            success[i] = reward > 0
+            ended = terminated or truncated or envs[i].step_count == limit
+            # Always asked, because who asks may want to see every step.
+            stopped = stop is not None and stop(envs[i])
+            if not ended and not stopped:
+                going_on.append(i)
+        running = np.array(going_on, dtype=int)
+    return success
 
 
 def evaluate(
@@ -139,13 +149,18 @@ def evaluate(
 ) -> pd.DataFrame:
     """Episodes of a policy that takes its most probable actions, as `play` gives them.
 
-    ``vectors`` turns B instructions into the vectors float32[B, width] that it acts on, as those of
-    another model, mapped; None: its own.
+    ``vectors`` turns B instructions into the vectors [B, width] that it acts on, as those of
+    another model, mapped; None: its own.  Raises ValueError if they are of another shape.
     """
-    embed = vectors or policy.embed
 
     def make_act(texts: list[str], seeds: Sequence[int]) -> Act:
-        return GreedyPolicy(policy, embed(texts), hide_colours)
+        if vectors is None:
+            return GreedyPolicy(policy, policy.embed(texts), hide_colours)
+        sentences = np.asarray(vectors(texts))
+        expected = (len(texts), policy.sizes.width)
+        if sentences.shape != expected:
+            raise ValueError(f"vectors have the shape {sentences.shape}, and not {expected}")
+        return GreedyPolicy(policy, sentences, hide_colours)
 
     return play(level, seeds, make_act, limit, rooms, world)
 
@@ -194,7 +209,6 @@ def success_rates(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@torch.inference_mode()
 def record_episode(
     policy: Policy,
     level: str,

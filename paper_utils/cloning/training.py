@@ -46,6 +46,7 @@ def validate(policy: Policy, episodes: Episodes, device: torch.device) -> dict[s
     for chosen in by_length.split(VALIDATION_BATCH):
         batch = episodes.batch(chosen.numpy(), device)
         loss, right = loss_of(policy, batch)
+        # A batch counts by its steps: the loss is a mean over steps, not over batches.
         total += float(loss) * int(batch.mask.sum())
         level = episodes.level[chosen]
         right_steps.index_add_(0, level, right.sum(1).float().cpu())
@@ -65,6 +66,7 @@ def make_optimizer(policy: Policy, settings: Cloning) -> AdamW:
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    # 0.99 and not 0.999: there are a few thousand steps, and the second moment has to keep up.
     return AdamW(groups, settings.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
@@ -98,11 +100,13 @@ def train(
     optimizer = make_optimizer(policy, settings)
     per_epoch = episodes.batch_count(settings.batch_episodes)
     total = epochs * per_epoch
+    # All that has to survive an interruption, besides weights and moments.
     state = {"step": 0, "loss": 0.0, "curve": [], "best": {}}
     state |= load_checkpoint(folder / CHECKPOINT, policy, optimizer, device)
     while state["step"] < total:
         epoch, done = divmod(state["step"], per_epoch)
         batches = episodes.batches(settings.batch_episodes, world, epoch)
+        # After an interruption the first batches of an epoch are already done.
         for chosen in batches[done:]:
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(state["step"], total)
@@ -115,9 +119,11 @@ def train(
             state["step"] += 1
             ended = state["step"] % per_epoch == 0
             if ended:
-                _end_epoch(state, epoch, per_epoch, policy, validate(policy, validation, device))
+                scores = validate(policy, validation, device)
+                _end_epoch(state, epoch, per_epoch, policy, scores)
             if ended or state["step"] % CHECKPOINT_STEPS == 0:
                 save_checkpoint(folder / CHECKPOINT, policy, optimizer, state)
+    # Later epochs may have begun to learn the demonstrations by heart.
     policy.load_state_dict(state["best"])
     policy.to("cpu").eval()
     (folder / CHECKPOINT).unlink(missing_ok=True)

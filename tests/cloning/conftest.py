@@ -55,8 +55,8 @@ def demonstrations(store, profile, world) -> dict[str, list[Demonstrations]]:
 def taught(store, profile, world) -> Policy:
     """A policy that can play: it goes to things in the rooms of kinds, with or without colours."""
     changed = {
-        "data.demonstrations": {"GoToLocal": 300},
-        "cloning.epochs": 15,
+        "data.demonstrations": {"GoToLocal": 250},
+        "cloning.epochs": 12,
         "cloning.batch_episodes": 16,
         "cloning.blind_share": 0.5,
     }

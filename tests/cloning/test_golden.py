@@ -71,7 +71,7 @@ class Fickle(torch.nn.Module):
 
     def forward(self, sentences, cells, previous, kv_cache):
         steps = kv_cache[0][0] + 1 if kv_cache else torch.ones(len(cells), dtype=torch.long)
-        mixed = (cells[:, 0] * torch.arange(1, 50)).sum(1) + sentences[:, 0] + steps
+        mixed = (cells[:, 0] * torch.arange(1, 50)).sum(1) + sentences[:, 0].long() + steps
         action = torch.tensor([2, 0, 2, 3, 1, 2, 5])[mixed % 7]  # forward more often than not
         logits = torch.nn.functional.one_hot(action, 7).unsqueeze(1)
         return logits, [steps.unsqueeze(0)], None
