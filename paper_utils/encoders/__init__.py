@@ -1,3 +1,6 @@
-"""Every way in which an instruction becomes a vector: ``registry`` declares encoders and embeds;
-``families`` are six architectures; ``scratch`` trains them for their ``objectives``; ``hub`` embeds
-with any checkpoint; ``vectors`` reads a file; ``lexical`` only sees words."""
+"""Room of notebook 03: every way in which an instruction becomes a vector.
+
+``records`` says who is compared and ``embedding`` embeds; ``families`` are six architectures;
+``scratch`` trains them for their ``objectives``; ``hub`` embeds with any checkpoint; ``public``
+holds two public models' vectors; ``vectors`` reads a file.  Controls that only see words are in
+``paper_utils.alignment.controls``."""

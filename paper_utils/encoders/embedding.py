@@ -1,97 +1,23 @@
 """From records to vectors: the two stages that other rooms read."""
 
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from paper_utils.cloning.agents import AGENT
+from paper_utils.cloning.agents import AGENT, agent_parameters
 from paper_utils.config import Profile
 from paper_utils.data.corpus import Documents, Pictures
 from paper_utils.encoders import hub, public, scratch, vectors
-from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.records import Encoder, Source, texts
-from paper_utils.encoders.scratch import REFERENCE
+from paper_utils.encoders.scratch import REFERENCE, reference_parameters
 from paper_utils.store import Stage
 
 # Of these, one world's vectors are every world's.
 SAME_IN_ALL_WORLDS = (Source.PUBLIC, Source.HUB, Source.VECTORS)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What is to be embedded."""
-
-    profile: Profile
-    world: int
-    rooms: str
-    table: pd.DataFrame  # of `texts`
-    texts: list[str]  # first names, then perhaps synonyms
-    layer: int | None  # None: the fixed one
-
-
-def _of_agent(asked: _Asked, encoder: Encoder, agent) -> np.ndarray:
-    return agent.policy.embed(asked.texts, asked.layer)
-
-
-def _of_reference(asked: _Asked, encoder: Encoder, *inputs) -> np.ndarray:
-    family = FAMILIES[encoder.name]
-    layer = asked.layer
-    if layer is None:
-        layer = family.fixed_layer(asked.profile.encoders.layers)
-    if not encoder.trained:
-        draw = encoder.draw
-        model = scratch.untrained(asked.profile, *inputs, encoder.name, asked.world, draw)
-        return model.embed(asked.texts, layer=layer)
-    reference = inputs[0]
-    return hub.embed(asked.texts, reference.folder, encoder.name, layer=layer, device="cpu")
-
-
-def _of_published(asked: _Asked, encoder: Encoder) -> np.ndarray:
-    _unchanged(encoder, public.revision(encoder.name))
-    return public.load(encoder.name).embed(asked.texts, asked.layer)
-
-
-def _of_checkpoint(asked: _Asked, encoder: Encoder) -> np.ndarray:
-    checkpoint = encoder.checkpoint
-    if not encoder.revision.startswith(hub.LOCAL):
-        # The very commit that was found: its branch may have moved.
-        checkpoint = f"{checkpoint.partition('@')[0]}@{encoder.revision}"
-    folder, revision = hub.usable(checkpoint, encoder.name)
-    _unchanged(encoder, revision)
-    layer = asked.layer
-    if layer is None:
-        layer = FAMILIES[encoder.name].fixed_layer(hub.blocks(folder))
-    return hub.embed(asked.texts, folder, encoder.name, layer=layer, device=asked.profile.device)
-
-
-def _of_file(asked: _Asked, encoder: Encoder) -> np.ndarray:
-    if asked.layer is not None or asked.rooms != "babyai":
-        raise vectors.VectorsError(f"vectors {encoder.checkpoint}: hold one layer, one world")
-    read = vectors.read(encoder.checkpoint, *asked.table.to_dict("series").values())
-    _unchanged(encoder, read.revision)
-    if len(asked.texts) == len(read.first):
-        return read.first
-    if read.second is None:
-        raise vectors.VectorsError(f"vectors {encoder.checkpoint}: has no synonyms")
-    return np.concatenate([read.first, read.second])
-
-
-def _unchanged(encoder: Encoder, revision: str) -> None:
-    if encoder.revision not in ("", revision):
-        where = encoder.checkpoint or encoder.name
-        raise hub.CheckpointError(f"checkpoint {where}: has changed; run again")
-
-
-EMBED = {
-    Source.AGENT: _of_agent,
-    Source.SCRATCH: _of_reference,
-    Source.PUBLIC: _of_published,
-    Source.HUB: _of_checkpoint,
-    Source.VECTORS: _of_file,
-}
 
 
 def _make_embedding(
@@ -106,23 +32,72 @@ def _make_embedding(
 ) -> None:
     record = Encoder(**encoder)
     table = texts(profile, rooms)
+    # Both sets of names in one go, so that they stand in one space.
     said = table["text"].tolist()
     if names == "both":
         said += table["second_text"].tolist()
-    asked = _Asked(profile, world, rooms, table, said, layer)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", hub.SinkWarning)
-        rows = EMBED[record.source](asked, record, *inputs)
+        if record.source is Source.AGENT:
+            rows = inputs[0].policy.embed(said, layer)
+        elif record.source is Source.PUBLIC:
+            _check_revision(record, public.revision(record.name))
+            rows = public.load(record.name).embed(said, layer)
+        elif record.source is Source.VECTORS:
+            rows = _from_file(record, table, names, layer, rooms)
+        else:
+            model = _model(profile, record, inputs, world)
+            rows = model.embed(said, layer=hub.FIXED if layer is None else layer)
     # A worker warns nobody: what it has to say goes with the vectors.
     notes = sorted({str(warning.message) for warning in caught})
     arrays = {"ids": table["id"].to_numpy(), "vectors": rows, "notes": np.array(notes, dtype=str)}
     np.savez_compressed(folder / "vectors.npz", **arrays)
 
 
+def _model(profile: Profile, record: Encoder, inputs: Sequence, world: int) -> hub.TextEncoder:
+    """A model in memory: a reference model, one at random weights, or a checkpoint."""
+    if record.source is Source.SCRATCH:
+        if not record.trained:
+            return scratch.untrained(profile, *inputs, record.name, world, record.draw)
+        # So small that moving it to a GPU takes longer, and on a CPU all machines agree.
+        return hub.load(inputs[0].folder, record.name, device="cpu")
+    checkpoint = record.checkpoint
+    if not record.revision.startswith(hub.LOCAL):
+        # The very commit that was found: its branch may have moved.
+        checkpoint = f"{checkpoint.partition('@')[0]}@{record.revision}"
+    folder, revision = hub.usable(checkpoint, record.name)
+    _check_revision(record, revision)
+    return hub.load(folder, record.name, profile.device)
+
+
+def _from_file(
+    record: Encoder, table: pd.DataFrame, names: str, layer: int | None, rooms: str
+) -> np.ndarray:
+    path = record.checkpoint
+    if layer is not None or rooms != "babyai":
+        raise vectors.VectorsError(f"vectors {path}: hold one layer, of BabyAI's own rooms")
+    # Held to these sentences: a file that was made from others has the same ids.
+    read = vectors.read(path, table["id"], table["text"], table["second_text"])
+    _check_revision(record, read.revision)
+    if names == "first":
+        return read.first
+    if read.second is None:
+        raise vectors.VectorsError(f"vectors {path}: has no synonyms")
+    return np.concatenate([read.first, read.second])
+
+
+def _check_revision(record: Encoder, revision: str) -> None:
+    """What is embedded has to be what the record, and so the artifact's key, says."""
+    if record.revision not in ("", revision):
+        what = record.checkpoint or record.name
+        raise hub.CheckpointError(f"checkpoint {what}: has changed; run again")
+
+
 def _load_embedding(folder: Path) -> pd.DataFrame:
     with np.load(folder / "vectors.npz", allow_pickle=False) as file:
         arrays = dict(file)
     index = pd.Index(arrays["ids"], name="id")
+    # Twice as many rows as instructions: in first names, then in synonyms.
     if len(arrays["vectors"]) > len(index):
         index = pd.MultiIndex.from_product([("first", "second"), index], names=["names", "id"])
     frame = pd.DataFrame(arrays["vectors"], index=index)
@@ -132,26 +107,26 @@ def _load_embedding(folder: Path) -> pd.DataFrame:
 
 def _needs_of_embedding(profile: Profile, world: int, encoder: dict, rooms: str, **_) -> list:
     record = Encoder(**encoder)
+    # Checkpoints, files and published vectors are made from nothing of ours.
     if record.source is Source.AGENT:
-        which = {"condition": record.name, "rooms": rooms, "draw": record.draw}
-        return [(AGENT, {"world": world} | which)]
+        return [(AGENT, agent_parameters(world, record.name, rooms, record.draw))]
     if record.source is not Source.SCRATCH:
         return []
     if not record.trained:
+        # Their tokenizer is that of the models that were trained on these.
         return scratch.corpora(world, rooms, record.coloured)
-    which = {"family": record.name, "rooms": rooms, "coloured": record.coloured}
-    return [(REFERENCE, {"world": world} | which)]
+    return [(REFERENCE, reference_parameters(world, record.name, rooms, record.coloured))]
 
 
-def _texts_read(*more: str) -> tuple[str, ...]:
-    return ("data.demonstrations", "data.synonyms", *(f"encoders.{name}" for name in more))
+# What is embedded, and the sizes of a model at random weights.
+READS = ("data.demonstrations", "data.synonyms", *(f"encoders.{name}" for name in scratch.SIZES))
 
 
 EMBEDDING = Stage(
     "embedding",
     _make_embedding,
     _load_embedding,
-    reads=_texts_read(*scratch.SIZES),
+    reads=READS,
     needs=_needs_of_embedding,
     version=1,
     cost=lambda profile, **_: 3.0,
@@ -178,6 +153,7 @@ def parameters(
 ) -> dict:
     """Parameters of EMBEDDING; what is the same in all worlds is embedded once, as of world 0."""
     if encoder.source in SAME_IN_ALL_WORLDS:
+        # One artifact for all, which may have taken a GPU.
         world = 0
     return {
         "world": world,
@@ -197,11 +173,11 @@ def _make_untrained(
     family: str,
 ) -> None:
     table = texts(profile)
-    layer = FAMILIES[family].fixed_layer(profile.encoders.layers)
+    # Each draw has other weights, and reads what a trained model reads.
     each = []
     for draw in range(profile.alignment.untrained):
         model = scratch.untrained(profile, documents, pictures, family, world, draw)
-        rows = model.embed([*table["text"], *table["second_text"]], layer=layer)
+        rows = model.embed([*table["text"], *table["second_text"]], layer=hub.FIXED)
         each.append(rows.reshape(2, len(table), -1))
     # Half precision: many draws, of which only the spread of their scores is read.
     np.savez_compressed(folder / "vectors.npz", vectors=np.stack(each).astype(np.float16))
@@ -216,7 +192,7 @@ UNTRAINED = Stage(
     "untrained",
     _make_untrained,
     _load_untrained,
-    reads=(*_texts_read(*scratch.SIZES), "alignment.untrained"),
+    reads=(*READS, "alignment.untrained"),
     needs=lambda profile, world, family: scratch.corpora(world, "babyai"),
     version=1,
     cost=lambda profile, **_: 5.0 + 1.5 * profile.alignment.untrained,

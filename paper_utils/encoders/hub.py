@@ -27,13 +27,16 @@ from paper_utils.code import ROOT
 from paper_utils.encoders.families import FAMILIES, Family
 from paper_utils.store import files_of, hash_json
 
+# What the Hub calls a repository; anything else can only be a folder.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+# Files that are fetched: settings, vocabularies, weights.
 FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BUFFERS = r"position_ids$|rotary_emb\.inv_freq$"  # constants that old checkpoints store
 LOCAL = "local"
+FIXED = "fixed"  # as a layer
 LARGE = 8 * 2**30  # bytes of weights above which a model on CPU keeps its own precision
 PATIENCE = 10.0  # seconds for the Hub's answer; behind a proxy that is silent there is none
 SILENCE = 60.0  # seconds for which a Hub that did not answer is not asked again
@@ -60,7 +63,7 @@ def embed(
     checkpoint: str | os.PathLike[str],
     family: str | None = None,
     pooling: str | None = None,
-    layer: int | None = None,
+    layer: int | str | None = None,
     batch_size: int = 64,
     device: str = "auto",
     dtype: str = "auto",
@@ -75,7 +78,8 @@ def embed(
         pooling: of decoders ``mean`` (of all tokens but the first, see above) or ``last``; of BERT
             ``mean`` or ``cls``; of CLIP ``pooled`` (state at EOS), of BLIP ``cls``, of both
             ``projected``.  None: the first of these.
-        layer: 0 (token embeddings) to L (final norm included), or from -1 back; None: the output.
+        layer: 0 (token embeddings) to L (final norm included), or from -1 back; None: the output;
+            FIXED: the one that is compared (`Family.fixed_layer`).
         device: auto, cpu, cuda or mps.
         dtype: auto is float32 on CPU (below 8 GiB of weights), else the checkpoint's own.
 
@@ -86,18 +90,13 @@ def embed(
 
     Warns (SinkWarning, one line) where one position's state dwarfs those that it is averaged with.
     """
+    # A string is a list of letters to what follows.
     if isinstance(texts, str) or batch_size < 1:
         raise ValueError("embed takes a list of texts, and a batch_size of at least 1")
     texts = checked(texts)
-    for name, value, known in (("family", family, FAMILIES), ("dtype", dtype, PRECISIONS)):
-        if value is not None and value not in known:
-            raise ValueError(f"unknown {name} {value!r}: known are {', '.join(known)}")
-    folder = resolve(checkpoint).folder
-    with _one_line(checkpoint):
-        spec = _check(folder, family)
-    # Before anything large is loaded.
-    pooling = _pooling(spec, pooling, layer)
-    return load(checkpoint, family, device, dtype, batch_size).embed(texts, pooling, layer)
+    encoder = load(checkpoint, family, device, dtype)
+    encoder.batch_size = batch_size
+    return encoder.embed(texts, pooling, layer)
 
 
 def load(
@@ -105,15 +104,17 @@ def load(
     family: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
-    batch_size: int = 64,
 ) -> "TextEncoder":
     """A checkpoint in memory, to embed with more than once; arguments and errors as of `embed`."""
+    for name, value, known in (("family", family, FAMILIES), ("dtype", dtype, PRECISIONS)):
+        if value is not None and value not in known:
+            raise ValueError(f"unknown {name} {value!r}: known are {', '.join(known)}")
     folder = resolve(checkpoint).folder
     device = parallel.device(device)
     with _one_line(checkpoint):
         spec = _check(folder, family)
         tokenizer, tower = _load(folder, spec, dtype, device)
-    return TextEncoder(str(checkpoint), spec, tokenizer, tower, device, batch_size)
+    return TextEncoder(str(checkpoint), spec, tokenizer, tower, device)
 
 
 def checked(texts: list[str]) -> list[str]:
@@ -124,16 +125,6 @@ def checked(texts: list[str]) -> list[str]:
     if not len(texts):
         raise ValueError("no texts to embed")
     return list(texts)
-
-
-def _pooling(spec: Family, pooling: str | None, layer: int | None) -> str:
-    """The pooling that is meant; ValueError if the family has no such one."""
-    pooling = pooling or spec.poolings[0]
-    if pooling not in spec.poolings:
-        raise ValueError(f"{spec.label} is pooled by {' or '.join(spec.poolings)}, not {pooling!r}")
-    if pooling == "projected" and layer is not None:
-        raise ValueError("the projection reads the last layer only")
-    return pooling
 
 
 @dataclass
@@ -148,16 +139,31 @@ class TextEncoder:
     batch_size: int = 64
 
     def embed(
-        self, texts: list[str], pooling: str | None = None, layer: int | None = None
+        self, texts: list[str], pooling: str | None = None, layer: int | str | None = None
     ) -> np.ndarray:
         """N texts -> float32[N, D], as `embed` of this module."""
-        pooling = _pooling(self.family, pooling, layer)
+        family = self.family
+        pooling = pooling or family.poolings[0]
+        if pooling not in family.poolings:
+            known = " or ".join(family.poolings)
+            raise ValueError(f"{family.label} is pooled by {known}, not {pooling!r}")
+        if pooling == "projected" and layer is not None:
+            raise ValueError("the projection reads the last layer only")
+        if layer == FIXED:
+            layer = family.fixed_layer(self.blocks)
+        elif isinstance(layer, str):
+            raise ValueError(f"a layer is a number or {FIXED!r}, not {layer!r}")
         return self._collect(texts, pooling, [layer])[0]
 
     def every_layer(self, texts: list[str]) -> np.ndarray:
         """N texts -> float32[L + 1, N, D], from token embeddings to the last layer, in one go."""
-        layers = range(self._encoder.config.num_hidden_layers + 1)
-        return np.stack(self._collect(texts, self.family.poolings[0], list(layers)))
+        layers = list(range(self.blocks + 1))
+        return np.stack(self._collect(texts, self.family.poolings[0], layers))
+
+    @property
+    def blocks(self) -> int:
+        """L, the number of transformer blocks that read text."""
+        return self._encoder.config.num_hidden_layers
 
     @property
     def _encoder(self):
@@ -180,6 +186,7 @@ class TextEncoder:
                 for part, state in zip(parts, states):
                     vectors = self._pool(state, mask, pooling)
                     part.append(vectors.float().cpu())
+        # From the order of lengths back to that of the texts.
         back = np.argsort(order)
         found = [torch.cat(part).numpy()[back] for part in parts]
         if not all(np.isfinite(vectors).all() for vectors in found):
@@ -192,9 +199,10 @@ class TextEncoder:
             tokens = self.tokenizer(texts, add_special_tokens=True, truncation=False)["input_ids"]
         fewest = 1
         if self.family.is_decoder:
-            fewest = 2
+            fewest = 2  # the sink, and a word
             with _one_line(self.name):
                 tokens = [with_sink(ids, self.tokenizer) for ids in tokens]
+        # What is cut off would be read as another sentence.
         context = getattr(self._encoder.config, "max_position_embeddings", None)
         known = self._encoder.get_input_embeddings().num_embeddings
         for row, ids in enumerate(tokens):
@@ -211,6 +219,7 @@ class TextEncoder:
         """States of the tokens at each layer, float32[B, T, D] each."""
         encoder = self._encoder
         options = {"return_dict": True, "output_hidden_states": layers != [None]}
+        # A cache is for writing on; here each text is read once.
         if hasattr(encoder.config, "use_cache"):
             options["use_cache"] = False
         output = encoder(input_ids=ids, attention_mask=mask, **options)
@@ -278,17 +287,14 @@ def _padded(rows: list[list[int]], device: str) -> tuple:
 
 def _dominance(states, words) -> float:
     """Of states (B, T, D), the largest norm in a sentence over its median norm, typically."""
-    norms = states.norm(dim=-1)  # (B, T)
-    norms = norms.masked_fill(words == 0, float("nan"))
+    # Not every device knows medians.
+    norms = states.norm(dim=-1).cpu()  # (B, T)
+    # What is not pooled has no say: neither padding nor the sink itself.
+    norms = norms.masked_fill(words.cpu() == 0, float("nan"))
     middle = norms.nanmedian(1).values
     largest = norms.nan_to_num(0).amax(1)
+    # A sentence of few words may have one that is large; a sink is in all of them.
     return float((largest / middle).median())
-
-
-def blocks(checkpoint: str | os.PathLike[str]) -> int:
-    """The number L of a decoder's or BERT's transformer blocks, from its config.json."""
-    with _one_line(checkpoint):
-        return _config(resolve(checkpoint).folder)["num_hidden_layers"]
 
 
 def usable(checkpoint: str, family: str) -> Snapshot:
@@ -300,6 +306,7 @@ def usable(checkpoint: str, family: str) -> Snapshot:
     with _one_line(checkpoint):
         _check(folder, family)
     if revision == LOCAL:
+        # A folder's files may be replaced under the same name.
         revision = f"{LOCAL}-{hash_json(files_of(folder))[:16]}"
     return Snapshot(folder, revision)
 
@@ -346,6 +353,7 @@ def _fetch(name: str, revision: str | None) -> Path:
     """The folder of a Hub id in the cache, fetched first where the Hub can be reached."""
     from huggingface_hub import errors, snapshot_download
 
+    # Folders within a repository hold the same weights for other libraries.
     wanted = {"allow_patterns": FILES, "ignore_patterns": ["*/*"]}
     if revision and COMMIT.fullmatch(revision):
         # A commit is what it is: one that is in the cache asks nobody.
@@ -367,6 +375,7 @@ def _ask(name: str, revision: str | None) -> str:
     """The commit that a revision is, asked once in a process, with a line on the terminal."""
     from huggingface_hub import HfApi
 
+    # On the terminal, so that no notebook keeps it.
     if sys.__stderr__ is not None:
         print(f"asking the Hub for {name}", file=sys.__stderr__, flush=True)
     return HfApi().model_info(name, revision=revision, timeout=PATIENCE).sha
@@ -381,10 +390,12 @@ def _commit(name: str, revision: str | None) -> str | None:
     try:
         return _ask(name, revision)
     except errors.HfHubHTTPError as error:
+        # No such model, or not for everyone: that is an answer.
         if error.response is not None and error.response.status_code < 500:
             raise
     except Exception:  # noqa: S110  (no connection, no answer: every transport has its own errors)
         pass
+    # Seven checkpoints of a profile should not each wait for it.
     _silent_since[0] = time.monotonic()
     return None
 
@@ -405,6 +416,7 @@ def _check(folder: Path, family: str | None) -> Family:
     # Decoders share a class: DeepSeek's distilled models, for one, are of Qwen's or LLaMA's type.
     if found and found.tower != spec.tower:
         raise CheckpointError(f"is of type {kind!r}, not of the family {family!r}")
+    # Large checkpoints come in parts, of which a fetch that was interrupted lacks some.
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
@@ -447,6 +459,7 @@ def _load(folder: Path, spec: Family, dtype: str, device: str) -> tuple:
 
 def _refuse_doubtful_weights(report: dict, spec: Family) -> None:
     """Raises CheckpointError for what the library reports after loading."""
+    # The library would fill in random numbers, or pass weights over, with a warning.
     needed = re.compile(spec.text_path)
     known = re.compile(f"{spec.unused}|{BUFFERS}")
     misshapen = [key for key, *_ in report["mismatched_keys"]]

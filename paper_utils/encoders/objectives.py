@@ -30,8 +30,10 @@ class NextToken:
     share = 1.0  # of the steps
 
     def __init__(self, documents, pictures, tokenizer, batch_size: int) -> None:
+        # At least one row of the longest kind.
         self.batch_tokens = max(batch_size * TOKENS, CONTEXT)
         self.vocab_size = len(tokenizer)
+        # One stream, cut anywhere: no step is spent on padding.
         told = tokenizer(documents.train, add_special_tokens=False)["input_ids"]
         self.stream = np.concatenate([[*ids, self.last] for ids in told])
         asked = documents.validation[:HELD_OUT]
@@ -100,6 +102,7 @@ class MaskedToken(NextToken):
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
         rows = self.batch(generator)
+        # As a sentence will end when it is embedded.
         rows[:, -1] = SEP
         shown, asked = self.hide(rows, generator)
         return _cross_entropy(model(input_ids=shown).logits, asked)
@@ -107,7 +110,7 @@ class MaskedToken(NextToken):
     def scores(self, model) -> list[dict]:
         random = stream("masked words", 0)  # every model is asked the same words
         counts = np.bincount(self.stream)
-        counts[: len(SPECIAL)] = 0
+        counts[: len(SPECIAL)] = 0  # are never asked
         frequent = int(counts.argmax())
         right = trivial = count = 0
         for rows, mask in _batches(self.held_out):
@@ -170,15 +173,11 @@ class Contrastive:
     def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> Encoded:
         images = model.get_image_features(pixel_values=pixels).pooler_output
         captions = model.get_text_features(**text).pooler_output
+        # Clipped as by Radford et al. 2021, lest it runs away.
         scale = model.logit_scale.exp().clamp(max=100)
         return Encoded(_unit(images), _unit(captions), scale)
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
-        return self._batch_loss(model, generator)[0]
-
-    def _batch_loss(self, model, generator: np.random.Generator) -> tuple:
-        """The contrastive loss of a batch; its text, `Encoded`, and logits with those excluded
-        that are no mismatch, float32[B, B], for what else may be learned from it."""
         count = len(self.train.images)
         rows = generator.choice(count, self.batch_size, replace=False)
         text = self.train.text(rows)
@@ -189,8 +188,14 @@ class Contrastive:
         target = same / same.sum(1, keepdim=True)
         to_images = F.cross_entropy(logits, target)
         to_captions = F.cross_entropy(logits.T, target)
+        # What is drawn from these is no part of this loss.
         mismatched = logits.detach().masked_fill(same, -1e4)
-        return (to_images + to_captions) / 2, text, encoded, mismatched
+        more = self.further_loss(model, text, encoded.patches, mismatched, generator)
+        return (to_images + to_captions) / 2 + more
+
+    def further_loss(self, model, text, patches, logits, generator) -> Tensor | float:
+        """What else is learned from a batch; ``logits`` float32[B, B], without what is a match."""
+        return 0.0
 
     def scores(self, model) -> list[dict]:
         count = len(self.held_out.images)
@@ -202,6 +207,7 @@ class Contrastive:
             images.append(encoded.images)
             captions.append(encoded.captions)
         similarities = torch.cat(captions) @ torch.cat(images).T  # (N, N)
+        # Any image whose caption reads the same is a right answer, and so chance is above 1 / N.
         same = _same_captions(self.held_out.captions).float()
         nearest = similarities.argmax(1)
         right = same[torch.arange(count), nearest].mean()
@@ -228,22 +234,21 @@ class ContrastiveMatching(Contrastive):
         ).last_hidden_state
         return model.itm_head(words[:, 0])
 
-    def loss(self, model, generator: np.random.Generator) -> Tensor:
-        loss, text, encoded, mismatched = self._batch_loss(model, generator)
+    def further_loss(self, model, text, patches, logits, generator) -> Tensor:
         # A caption's mismatch is drawn among other images, the likelier the more alike they are.
-        odds = mismatched.softmax(1).double().cumsum(1)
+        odds = logits.softmax(1).double().cumsum(1)
         size = len(odds)
         draw = torch.from_numpy(generator.random((size, 1)))
         # Sums of rounded numbers may end below one: the last image is then the one drawn.
         others = (odds < draw).sum(1).clamp(max=size - 1)
-        patches = torch.cat([encoded.patches, encoded.patches[others]])
         twice = {name: value.repeat(2, 1) for name, value in text.items()}
-        guesses = self.match(model, patches, twice)
+        guesses = self.match(model, torch.cat([patches, patches[others]]), twice)
         truth = torch.tensor([1, 0]).repeat_interleave(size)
-        return loss + F.cross_entropy(guesses, truth)
+        return F.cross_entropy(guesses, truth)
 
     def scores(self, model) -> list[dict]:
         captions = self.held_out.captions
+        # Each caption with its own image, and with that of its neighbour if this reads otherwise.
         others = np.roll(np.arange(len(captions)), 1)
         differ = (captions != captions[others]).any(1).numpy()
         right = 0
@@ -285,6 +290,7 @@ def _same_captions(ids: Tensor) -> Tensor:
 def _batches(rows: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
     """Ids and mask, int64[B, T] each, of rows of similar length."""
     lengths = [len(row) for row in rows]
+    # So that little is padded.
     by_length = np.argsort(lengths, kind="stable")
     for chosen in _split(by_length):
         tensors = [torch.tensor(rows[number]) for number in chosen]
@@ -298,11 +304,13 @@ def _split(rows: np.ndarray) -> list[np.ndarray]:
     return np.array_split(rows, parts)
 
 
-def _score(name: str, value, baseline_name: str, baseline, n: int, better: str = "higher") -> dict:
+def _score(score: str, value, baseline: str, known, n: int, better: str = "higher") -> dict:
+    """A score of a model, beside that of a baseline on the same ``n``."""
     return {
-        "name": name,
+        "score": score,
         "value": float(value),
-        "baselines": {baseline_name: float(baseline)},
-        "n": n,
+        "baseline": baseline,
+        "baseline value": float(known),
         "better": better,  # higher or lower
+        "n": n,
     }

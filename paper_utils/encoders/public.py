@@ -36,6 +36,7 @@ class Published:
     about: dict  # model, origin, layer, pooling, licence, versions, tables...
     arrays: dict[str, np.ndarray]
 
+    # Texts are asked for thousands of times.
     @cached_property
     def _row(self) -> dict[str, int]:
         return {text: row for row, text in enumerate(self.arrays["texts"].tolist())}
@@ -58,6 +59,7 @@ class Published:
         """
         rows = self.rows(texts)
         if layer is None:
+            # Half precision, which is finer than any score that is made of them.
             return self.arrays["vectors"][rows].astype(np.float32)
         count = len(self.arrays["layers"])
         if not -count <= layer < count:
@@ -88,6 +90,7 @@ class Published:
         found = []
         for number, (own_kind, words) in enumerate(self.about["tables"]):
             if own_kind == kind:
+                # Rows are in the order of the first names, which are the first texts.
                 spelling = self.arrays["table_spelling"][number][rows]
                 vectors = self._unpacked("table_vectors", number)[rows]
                 lexicon, subwords = self._averaged(spelling), self._counted(spelling)
@@ -96,11 +99,13 @@ class Published:
 
     def _unpacked(self, name: str, number: int) -> np.ndarray:
         """One of several arrays that are kept in 8 bits, each with a scale per column."""
+        # A column's largest value is 127: a step is a hundredth of its spread.
         scale = self.arrays[f"{name}_scale"]
         return self.arrays[name][number].astype(np.float32) * scale[number]
 
     def _counted(self, spelling: np.ndarray) -> np.ndarray:
         """Tokens int16[N, T], -1 where there is none -> counts float32[N, V]."""
+        # Column by column, since a word may stand in a sentence twice.
         counts = np.zeros((len(spelling), len(self.arrays["lexicon"])), np.float32)
         for column in spelling.T:
             said = np.flatnonzero(column >= 0)
@@ -109,6 +114,7 @@ class Published:
 
     def _averaged(self, spelling: np.ndarray) -> np.ndarray:
         counts = self._counted(spelling)
+        # A projection of a mean is the mean of projections.
         total = counts @ self.arrays["lexicon"].astype(np.float32)
         return total / counts.sum(1, keepdims=True)
 
@@ -150,5 +156,5 @@ def _load(path: Path) -> Published:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         return Published(json.loads(str(arrays.pop("about"))), arrays)
-    except Exception as error:  # whatever a damaged file provokes
+    except Exception as error:  # of the archive, of an array, of the text: each has its own
         raise PublishedError(f"{path.name} cannot be read: {type(error).__name__}") from None

@@ -23,6 +23,7 @@ class Source(StrEnum):
     LEXICAL = "lexical"  # a control, which only sees words: a label, for tables
 
 
+# What readers are told of a source.
 KINDS = {
     Source.AGENT: "agent",
     Source.SCRATCH: "scratch",
@@ -49,7 +50,7 @@ class Encoder:
     revision: str = ""  # and which
 
     def __post_init__(self) -> None:
-        # Also when it comes back from plain data, where a source is a word.
+        # Also when it comes back from plain data, where a source is a word; ValueError if none.
         object.__setattr__(self, "source", Source(self.source))
 
     @property
@@ -75,6 +76,7 @@ class Encoder:
         if self.source is Source.PUBLIC:
             return public.MODELS[self.name]
         if self.source is Source.HUB:
+            # A folder may hold anything under a public name.
             is_local = self.revision.startswith(hub.LOCAL)
             return f"{short_name(self.checkpoint)}, {'local' if is_local else 'Hub'}"
         if self.source is Source.VECTORS:
@@ -110,6 +112,7 @@ class Encoder:
         """Whether it can embed synonyms: agents never hear one, and a file may have none."""
         if self.source is Source.VECTORS:
             return vectors.read(self.checkpoint).second is not None
+        # Their vocabulary is that of the missions.
         return self.source is not Source.AGENT
 
 
@@ -149,8 +152,9 @@ def texts(profile: Profile, rooms: str = "babyai") -> pd.DataFrame:
 def _search(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
     """Models from elsewhere that can be had, and why others cannot."""
     found = []
-    absent = {}
+    absent = {}  # label -> reason
     asked = texts(profile)
+    # A profile with other levels or synonyms has sentences that nobody embedded.
     for name in public.MODELS:
         try:
             encoder = Encoder(Source.PUBLIC, name, revision=public.revision(name))
@@ -164,9 +168,11 @@ def _search(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
                 revision = hub.usable(name, family).revision
                 found.append(Encoder(Source.HUB, family, checkpoint=name, revision=revision))
             except hub.CheckpointError as error:
+                # A batch of long runs should stop at once; a reader's run should not.
                 if profile.encoders.strict:
                     raise
                 absent[short_name(name)] = str(error)
+    # Whoever names a file wants it: one that cannot be used stops the run.
     for name, path in profile.encoders.vectors.items():
         revision = vectors.read(path, *asked.to_dict("series").values()).revision
         found.append(Encoder(Source.VECTORS, name, checkpoint=path, revision=revision))

@@ -53,14 +53,17 @@ def train(
 
     from paper_utils.encoders.objectives import OBJECTIVES
 
+    # Before the first step, not after the last.
     check([family])
     _check_pairs(pictures)
     spec = FAMILIES[family]
     tokenizer = tokenizer_of(family, documents, pictures)
     objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, batch_size)
+    # A step with pictures costs more than one with text.
     steps = round(steps * objective.share)
     image_size = pictures.train_images.shape[1]
     random = generator("reference batches", seed)
+    # Whoever calls this keeps the random state of torch that they had.
     with quiet(), torch.random.fork_rng(devices=[]):
         model = build(family, len(tokenizer), image_size, width, layers, heads, seed).train()
         rate = learning_rate * objective.rate
@@ -71,9 +74,11 @@ def train(
             loss = objective.loss(model, random)
             optimizer.zero_grad()
             loss.backward()
+            # One batch of a small corpus can have a gradient like no other.
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
+        # Without dropout, if a family has any.
         model.eval()
         with torch.inference_mode():
             scores = objective.scores(model)
@@ -83,7 +88,7 @@ def train(
         "family": family,
         "objective": spec.objective,
         "parameters": model.num_parameters(),
-        "steps": steps,
+        "steps": steps,  # its own, of those of the profile
         "batch_size": batch_size,
         "scores": scores,
     }
@@ -134,6 +139,7 @@ def train_tokenizer(texts: list[str], template: str):
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
+    # Whole words: nothing about a synonym can be read from its spelling.
     tokenizer = Tokenizer(models.WordLevel(unk_token=SPECIAL[UNK]))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -150,6 +156,7 @@ def train_tokenizer(texts: list[str], template: str):
 def _seed(world: int, *names) -> int:
     """A seed of its own for each model of a world: two families, or one trained in two ways, that
     shared their random weights would be alike before they learned anything."""
+    # A stream is told apart by numbers: those of the letters.
     spelled = " ".join(map(str, names)).encode()
     return torch_seed("reference weights", world, *spelled)
 
@@ -233,34 +240,25 @@ Arguments: ``world``; ``family``, a key of FAMILIES; ``rooms``, one of ROOMS; ``
 the things that a CLIP or BLIP of the world of kinds sees have their colours (True for all else)."""
 
 
+def reference_parameters(
+    world: int, family: str, rooms: str = "babyai", coloured: bool = True
+) -> dict:
+    """Parameters of REFERENCE."""
+    return {"world": world, "family": family, "rooms": rooms, "coloured": coloured}
+
+
 def _references(profile: Profile, world: int) -> list:
-    each = []
-    for family in profile.encoders.families:
-        which = {"world": world, "family": family, "rooms": "babyai", "coloured": True}
-        each.append((REFERENCE, which))
-    return each
+    families = profile.encoders.families
+    return [(REFERENCE, reference_parameters(world, family)) for family in families]
 
 
 def _make_scores(profile: Profile, folder: Path, *references: Reference, world: int) -> None:
     rows = []
     for reference in references:
         report = reference.scores
-        for score in report["scores"]:
-            for rival, value in score["baselines"].items():
-                rows.append(
-                    {
-                        "world": world,
-                        "family": report["family"],
-                        "parameters": report["parameters"],
-                        "steps": report["steps"],
-                        "score": score["name"],
-                        "value": score["value"],
-                        "baseline": rival,
-                        "baseline value": value,
-                        "better": score["better"],
-                        "n": score["n"],
-                    }
-                )
+        about = {"world": world}
+        about |= {name: report[name] for name in ("family", "parameters", "steps")}
+        rows += [about | score for score in report["scores"]]
     write_table(folder / "scores.csv.gz", pd.DataFrame(rows))
 
 

@@ -39,14 +39,6 @@ class Vectors(NamedTuple):
     revision: str  # its SHA-256
 
 
-class _Rows(NamedTuple):
-    """What a file holds for one set of names, as it is there."""
-
-    ids: Sequence
-    vectors: np.ndarray
-    texts: Sequence[str] | None
-
-
 def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> Vectors:
     """Rows of a file for exactly ``ids``, in their order (None: for those of its first names).
 
@@ -55,127 +47,121 @@ def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> 
     sentences, numbers that are not finite, or rows that are all equal."""
     file = _file(path)
     try:
-        tables, source = _tables(file)
-        wanted = np.array(tables["first"].ids if ids is None else ids)
+        frames, source = _frames(file)
+        # By itself, as for what a file says of its source, it is held to nothing.
+        wanted = frames["first"].index if ids is None else pd.Index(ids)
         known = dict(zip(NAMES, texts))
-        rows = {}
-        for names, table in tables.items():
-            try:
-                rows[names] = _in_order(table, wanted, known.get(names))
-            except VectorsError as error:
-                raise VectorsError(f"{names} names: {error}") from None
-        widths = {vectors.shape[1] for vectors in rows.values()}
-        if len(widths) > 1:
+        rows = {name: _in_order(name, frame, wanted) for name, frame in frames.items()}
+        for name, frame in frames.items():
+            if name in known and "text" in frame:
+                _check_sentences(name, frame["text"].loc[wanted], known[name])
+        if len({vectors.shape for vectors in rows.values()}) > 1:
             raise VectorsError("first and second names differ in width")
-    except VectorsError as error:
-        raise VectorsError(f"vectors {path}: {error}") from None
     except Exception as error:  # whatever a reader finds in a file from elsewhere
         line = " ".join(str(error).split())[:200]
-        said = f"cannot be read: {type(error).__name__}: {line}"
-        raise VectorsError(f"vectors {path}: {said}") from None
+        if not isinstance(error, VectorsError):
+            line = f"cannot be read: {type(error).__name__}: {line}"
+        raise VectorsError(f"vectors {path}: {line}") from None
+    # It is shown in tables, on one line.
     source = " ".join(source.split())[:200]
     return Vectors(rows["first"], rows.get("second"), source, hash_file(file))
 
 
-def _in_order(given: _Rows, ids: np.ndarray, texts: Sequence[str] | None) -> np.ndarray:
+def _in_order(names: str, frame: pd.DataFrame, ids: pd.Index) -> np.ndarray:
     """The vectors of ``ids``, float32[N, D]; VectorsError for the first thing amiss."""
-    index = pd.Index(given.ids)
-    vectors = np.asarray(given.vectors, np.float32)
-    if vectors.ndim != 2 or len(index) != len(vectors) or not vectors.size:
-        raise VectorsError(f"{len(index)} ids with vectors of shape {vectors.shape}")
-    _check_ids(index, ids)
+    given = frame.index
+    vectors = frame.drop(columns="text", errors="ignore").to_numpy(np.float32)
+    # In the order in which a reader would look for what is wrong.
+    unknown = given.difference(ids, sort=False)
+    absent = ids.difference(given, sort=False)
     finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise VectorsError(f"the row of id {index[~finite][0]} is not finite")
-    if not np.ptp(vectors, axis=0).any():
-        raise VectorsError("all rows are equal")
-    order = index.get_indexer(ids)
-    if given.texts is not None and texts is not None:
-        said = np.asarray(given.texts)[order]
-        for number, theirs, ours in zip(ids, said, texts):
-            if theirs != ours:
-                pair = f"{str(theirs)!r} in the file, but {ours!r} here"
-                raise VectorsError(f"id {number} is {pair}")
-    return vectors[order]
-
-
-def _check_ids(given: pd.Index, wanted: np.ndarray) -> None:
-    """Raises VectorsError unless there is one row for each id, and none more."""
     if given.dtype.kind not in "iu":
-        raise VectorsError("ids are not whole numbers")
-    unknown = given.difference(wanted, sort=False)
-    if len(unknown):
-        count = f"{len(unknown)} unknown in all"
-        raise VectorsError(f"id {unknown[0]} is no instruction ({count})")
-    if given.has_duplicates:
-        raise VectorsError(f"id {given[given.duplicated()][0]} is there twice")
-    absent = pd.Index(wanted).difference(given, sort=False)
-    if len(absent):
-        count = f"{len(absent)} of {len(wanted)} in all"
-        raise VectorsError(f"id {absent[0]} is missing ({count})")
+        problem = "ids are not whole numbers"
+    elif len(unknown):
+        problem = f"id {unknown[0]} is no instruction ({len(unknown)} unknown in all)"
+    elif given.has_duplicates:
+        problem = f"id {given[given.duplicated()][0]} is there twice"
+    elif len(absent):
+        problem = f"id {absent[0]} is missing ({len(absent)} of {len(ids)} in all)"
+    elif not finite.all():
+        problem = f"the row of id {given[~finite][0]} is not finite"
+    elif not np.ptp(vectors, axis=0).any():
+        problem = "all rows are equal"
+    else:
+        return vectors[given.get_indexer(ids)]
+    raise VectorsError(f"{names} names: {problem}")
 
 
-def _tables(file: Path) -> tuple[dict[str, _Rows], str]:
-    """First and second -> what is there for them; the text that names their source."""
+def _check_sentences(names: str, theirs: pd.Series, ours: Sequence[str]) -> None:
+    """A file that was made from other instructions has the same ids."""
+    for number, there, here in zip(theirs.index, theirs, ours):
+        if there != here:
+            pair = f"{str(there)!r} in the file, but {here!r} here"
+            raise VectorsError(f"{names} names: id {number} is {pair}")
+
+
+def _frames(file: Path) -> tuple[dict[str, pd.DataFrame], str]:
+    """First and second -> vectors by id, perhaps with a column ``text``; and their source."""
     if file.suffix == ".npz":
-        return _tables_of_arrays(file)
-    if file.suffix == ".csv":
-        return _tables_of_frame(pd.read_csv(file, encoding="utf-8-sig"))
-    return _tables_of_frame(pd.read_parquet(file))
-
-
-def _tables_of_arrays(file: Path) -> tuple[dict[str, _Rows], str]:
-    with np.load(file, allow_pickle=False) as arrays:
-        for name in arrays:
-            if name not in ARRAYS:
-                raise VectorsError(f"array {name!r} is none of {', '.join(ARRAYS)}")
-        ids = arrays["ids"]
-        tables = {"first": _Rows(ids, arrays["vectors"], arrays.get("texts"))}
-        if "second_vectors" in arrays:
-            second = arrays["second_vectors"]
-            tables["second"] = _Rows(ids, second, arrays.get("second_texts"))
-        return tables, str(arrays.get("source", ""))
-
-
-def _tables_of_frame(table: pd.DataFrame) -> tuple[dict[str, _Rows], str]:
-    numbers = _numbers(table)
+        return _frames_of_arrays(file)
+    table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+    dimensions = _dimensions(table)
     names = table["names"] if "names" in table else pd.Series("first", index=table.index)
     strange = set(names) - set(NAMES)
     if strange:
         raise VectorsError(f"names are first or second, not {strange.pop()!r}")
-    tables = {}
-    for name in ("first", *names[names == "second"].unique()):
-        part = table[names == name]
-        tables[name] = _Rows(part["id"], part[numbers].to_numpy(), part.get("text"))
-    source = str(table["source"].iloc[0]) if "source" in table else ""
-    return tables, source
+    # Sentences stay with their vectors, to be held to the run's.
+    kept = [*dimensions, "text"] if "text" in table else dimensions
+    by_id = table.set_index("id")[kept]
+    frames = {"first": by_id[names.to_numpy() == "first"]}
+    if "second" in set(names):
+        frames["second"] = by_id[names.to_numpy() == "second"]
+    return frames, str(table["source"].iloc[0]) if "source" in table else ""
 
 
-def _numbers(table: pd.DataFrame) -> list:
+def _frames_of_arrays(file: Path) -> tuple[dict[str, pd.DataFrame], str]:
+    # Opened here, so that it is closed here, whatever is found in it.
+    with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as found:
+        arrays = dict(found)
+    for name in arrays:
+        # A name that is misspelled would be passed over, and its synonyms be missing.
+        if name not in ARRAYS:
+            raise VectorsError(f"array {name!r} is none of {', '.join(ARRAYS)}")
+    frames = {}
+    for name, prefix in (("first", ""), ("second", "second_")):
+        if name == "first" or f"{prefix}vectors" in arrays:
+            rows = arrays[f"{prefix}vectors"]
+            if rows.ndim != 2 or not rows.size:
+                raise VectorsError(f"{prefix}vectors have shape {rows.shape}")
+            frames[name] = pd.DataFrame(rows, index=arrays["ids"])
+            if f"{prefix}texts" in arrays:
+                frames[name]["text"] = arrays[f"{prefix}texts"]
+    return frames, str(arrays.get("source", ""))
+
+
+def _dimensions(table: pd.DataFrame) -> list:
     """The columns that are dimensions; VectorsError for one that is nothing known."""
-    numbers = [column for column in table if column not in COLUMNS]
+    dimensions = [column for column in table if column not in COLUMNS]
     known = f"is none of {', '.join(COLUMNS)}, and no dimension, as 0, 1, 2... or d0, d1, d2..."
-    prefix = None
-    for place, column in enumerate(numbers):
-        match = re.fullmatch(r"(\D*)(\d+)", str(column))
+    first = re.fullmatch(r"(\D*)0", str(dimensions[0])) if dimensions else None
+    # Counted from 0, without a gap: a number that is none of the vector has another name.
+    for place, column in enumerate(dimensions):
         # An index that was written along is called "Unnamed: 0".
-        if not match or match[1].startswith("Unnamed"):
+        if not first or str(column) != f"{first[1]}{place}" or "Unnamed" in str(column):
             raise VectorsError(f"column {column!r} {known}")
-        if prefix is None:
-            prefix = match[1]
-        if match[1] != prefix or int(match[2]) != place:
-            raise VectorsError(f"column {column!r} stands where '{prefix}{place}' belongs")
-    return numbers
+    return dimensions
 
 
 def _file(path: str) -> Path:
     """The file, from the working folder, else from the project's; VectorsError if it cannot be."""
+    # Runs and notebooks are started from different folders.
     file = next((file for file in (Path(path), ROOT / path) if file.is_file()), None)
     if file is None:
         raise VectorsError(f"vectors {path}: no such file")
     if file.suffix not in SUFFIXES:
         raise VectorsError(f"vectors {path}: is none of {', '.join(SUFFIXES)}")
     size = file.stat().st_size
+    # An archive of zeros is small until it is read.
     if zipfile.is_zipfile(file):
         size = max(size, sum(part.file_size for part in zipfile.ZipFile(file).infolist()))
     if size > LARGEST:

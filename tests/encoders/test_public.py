@@ -1,91 +1,156 @@
-"""Public checkpoints in a run: those that can be had are compared, the others are named."""
+"""The two public models, as published: what is there, and that it is what the models give."""
 
 from __future__ import annotations
 
-import json
-import shutil
-
-import nbformat
 import numpy as np
 import pytest
-from commands import command
-from paper_utils.encoders.registry import EMBEDDING, records
+from commands import ROOT
 
-from paper_utils import Profile, run
+from paper_utils import Profile
 from paper_utils.data import grammar
-from paper_utils.encoders import hub, registry
+from paper_utils.encoders import hub, public, records
+from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.store import Store
 
-
-def profile(checkpoints: dict, strict: bool = False) -> Profile:
-    overrides = {"encoders.checkpoints": checkpoints, "encoders.strict": strict}
-    return Profile.load("smoke", overrides)
-
-
-def test_what_can_be_had_is_embedded_and_what_cannot_is_named(folders, tmp_path):
-    mine = tmp_path / "bert"
-    shutil.copytree(folders["bert"], mine)
-    wanted = profile({"bert": str(mine), "llama": "nobody/nothing", "clip": str(folders["qwen"])})
-    found, missing = registry.public(wanted)
-    assert [encoder.label for encoder in found] == ["BERT, local"]
-    assert "hf download nobody/nothing" in missing["LLaMA, public"]
-    assert "is of type 'qwen3', not of the family 'clip'" in missing["CLIP, local"]
-    assert not any("\n" in reason for reason in missing.values())
-
-    store = Store(tmp_path / "store")
-    (frame,) = store.get_many(EMBEDDING, wanted, records(found))
-    texts = grammar.instructions(wanted.data.levels)
-    assert (frame.index == texts["id"]).all()
-    np.testing.assert_allclose(frame, hub.embed(texts["text"].tolist(), mine), atol=1e-6)
-
-    # Other weights under the same name are another artifact.
-    (before,) = store.paths(EMBEDDING, wanted, records(found))
-    with open(mine / "config.json", "a", encoding="utf-8") as file:
-        file.write("\n")
-    (after,) = store.paths(EMBEDDING, wanted, records(registry.public(wanted)[0]))
-    assert before != after
+WIDTHS = {"all-minilm-l6-v2": 384, "smollm2-135m-instruct-q4": 576}
+BLOCKS = {"all-minilm-l6-v2": 6, "smollm2-135m-instruct-q4": 30}
+FIXED = {"all-minilm-l6-v2": 6, "smollm2-135m-instruct-q4": 15}
+AGAIN = "run tools/public.py again"
+CACHE = ROOT / "runs" / "public"
 
 
-def test_a_strict_run_stops_at_the_first_that_is_missing(folders):
-    with pytest.raises(hub.CheckpointError, match="nobody/nothing.*hf download"):
-        registry.public(profile({"llama": "nobody/nothing"}, strict=True))
-    assert registry.public(profile({"llama": str(folders["llama"])}, strict=True))[0]
+@pytest.fixture(scope="module")
+def asked():
+    return records.texts(Profile.load("laptop"))
 
 
-@pytest.mark.parametrize("name", ("hub", "paper"))
-def test_the_profiles_name_one_checkpoint_per_family(name):
-    loaded = Profile.load(name)
-    assert list(loaded.encoders.checkpoints) == list(loaded.encoders.families)
-    assert all(hub.HUB_ID.fullmatch(c) for c in loaded.encoders.checkpoints.values())
-    base = Profile.load({"hub": "laptop", "paper": "release"}[name])
-    assert loaded.data == base.data and loaded.cloning == base.cloning
-    assert loaded.alignment == base.alignment
+@pytest.fixture(params=public.MODELS)
+def name(request) -> str:
+    return request.param
 
 
-def test_a_batch_names_a_run_that_insists_on_a_checkpoint(tmp_path):
-    out, given = tmp_path / "out", json.dumps({"llama": "nobody/nothing"})
-    done = command(
-        "paper_utils", "batch", "--profile", "smoke", "--seeds", "0", "--out", str(out),
-        "--set", f"encoders.checkpoints={given}", "--set", "encoders.strict=true",
-        store=tmp_path / "store",
-    )  # fmt: skip
-    assert done.returncode == 1, done.stdout + done.stderr
-    (failed,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
-    assert "checkpoint nobody/nothing: " in failed and "hf download nobody/nothing" in failed
-    assert (out / "failures.txt").read_text() == f"{failed.removeprefix('failed: ')}\n"
+@pytest.fixture
+def published(name) -> public.Published:
+    return public.load(name)
 
 
-@pytest.mark.xdist_group("smoke")
-def test_a_run_shows_what_can_be_had_and_names_what_cannot(smoke):
-    folder, _, _ = smoke
-    results, page = (json.loads((folder / "results.json").read_text()),
-                     (folder / "index.html").read_text())  # fmt: skip
-    assert "Without LLaMA, public, which could not be had." in page
-    assert "agent ~ BERT, local" in {row["pair"] for row in results["alignment"]}
-    assert "hf download nobody/nothing" in results["missing"]["LLaMA, public"]
-    for name in ("03_embeddings", "04_alignment"):
-        notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
-        said = [o.get("text", "") for c in notebook.cells for o in c.get("outputs", [])]
-        tables = sum("run.table(" in cell.source for cell in notebook.cells)
-        assert sum("without LLaMA, public" in text for text in said) >= tables
-    assert not run.verify(folder)
+def distances(rows: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(rows[::7, None] - rows[None, ::7], axis=-1).ravel()
+
+
+def test_they_say_what_they_are_and_are_small(name, published):
+    assert sum(public.file_of(each).stat().st_size for each in public.MODELS) <= 6 * 2**20
+    about = published.about
+    assert {"model", "origin", "package", "sha256", "licence", "pooling", "versions"} <= set(about)
+    assert about["layer"] == FIXED[name] and about["pooling"] == "mean"
+    assert len(about["sha256"]) == 64 and about["licence"] == "Apache 2.0"
+
+
+def test_every_profile_s_sentences_have_their_vectors(name, published, asked):
+    first = published.embed(asked["text"])
+    second = published.embed(asked["second_text"])
+    assert first.shape == second.shape == (len(asked), WIDTHS[name])
+    assert first.dtype == np.float32 and np.isfinite(first).all()
+    # A mean over a sink would be one vector for all sentences.
+    assert np.linalg.norm(first.mean(0)) < 0.95 * np.linalg.norm(first, axis=1).mean()
+    with pytest.raises(public.PublishedError, match="no published vector of 'go home'"):
+        published.embed(["go home"])
+
+
+def test_every_layer_on_fewer_axes_keeps_distances(name, published, asked):
+    fixed = published.embed(asked["text"], layer=FIXED[name])
+    full = published.embed(asked["text"])
+    assert np.corrcoef(distances(fixed), distances(full))[0, 1] > 0.99
+    last = published.embed(asked["text"], layer=-1)
+    np.testing.assert_array_equal(last, published.embed(asked["text"], layer=BLOCKS[name]))
+    with pytest.raises(public.PublishedError, match=f"not among 0 to {BLOCKS[name]}"):
+        published.embed(asked["text"], layer=BLOCKS[name] + 1)
+
+
+def test_the_lexicon_knows_words_and_no_order(published, asked):
+    texts = ["put the red ball next to the blue key", "put the blue key next to the red ball"]
+    lexicon = published.lexicon([*texts, "go to the red ball"])
+    np.testing.assert_allclose(lexicon[0], lexicon[1], atol=1e-4)
+    assert np.abs(lexicon[0] - lexicon[2]).max() > 0.01
+    subwords = published.subwords(texts)
+    np.testing.assert_array_equal(subwords[0], subwords[1])
+    assert subwords[0].sum() == len(texts[0].split())  # each of these is one token of both
+    # In the model itself, order makes a difference.
+    assert np.abs(np.subtract(*published.embed(texts))).max() > 0.01
+
+
+def test_tables_are_those_of_the_grammar_and_their_rows_those_of_the_texts(name, published, asked):
+    makers = {"drawn": grammar.draw_table, "swapped": grammar.swapped_table,
+              "pseudo": grammar.pseudo_table}  # fmt: skip
+    assert tuple(makers) == public.KINDS
+    some = asked["text"].tolist()[::40]
+    first = published.embed(some, layer=FIXED[name])
+    for kind, make in makers.items():
+        tables = published.tables(kind, some)
+        assert len(tables) == 20
+        for number, table in enumerate(tables):
+            assert table.words == make(number), AGAIN
+            assert table.vectors.shape == table.lexicon.shape[:1] + first.shape[1:]
+            assert len(table.subwords) == len(some)
+    # Where a table happens to say what the default table says, it is the same sentence.
+    seconds = asked.set_index("text")["second_text"]
+    same = 0
+    for table in published.tables("drawn", asked["text"]):
+        said = [grammar.rename(text, table.words) for text in asked["text"]]
+        rows = np.flatnonzero(np.array(said) == seconds.to_numpy())
+        same += len(rows)
+        if len(rows):
+            theirs = published.embed(seconds.iloc[rows], layer=FIXED[name])
+            np.testing.assert_allclose(table.vectors[rows], theirs, atol=0.02 * np.ptp(theirs))
+            lexicon = published.lexicon(seconds.iloc[rows])
+            np.testing.assert_allclose(table.lexicon[rows], lexicon, atol=1e-5)
+    assert same > 20
+
+
+def test_random_weights_are_there_for_comparison(published, asked):
+    draws = published.untrained(asked["text"][:50])
+    assert draws.shape[:2] == (10, 50) and np.ptp(draws, axis=1).min() > 0
+    assert np.abs(draws[0] - draws[1]).max() > 0.01
+
+
+def test_runs_have_their_rows_and_other_sentences_are_left_out_and_named(name, tmp_path, asked):
+    profile = Profile.load("smoke")
+    models = {model.name: model for model in records.models(profile)}
+    frame = Store(tmp_path).get(EMBEDDING, profile, **parameters(models[name], 901, "both"))
+    np.testing.assert_array_equal(frame.loc["first"], public.load(name).embed(asked["text"]))
+    np.testing.assert_array_equal(
+        frame.loc["second"], public.load(name).embed(asked["second_text"])
+    )
+    assert public.load(name).about["origin"] == models[name].origin
+    for overrides in ({"data.synonyms": "other"}, {"data.demonstrations": {"ActionObjDoor": 40}}):
+        other = Profile.load("smoke", overrides)
+        assert not [model for model in records.models(other) if model.source == "public"]
+        assert "no published vector of" in records.missing(other)[public.MODELS[name]]
+
+
+def test_a_missing_or_damaged_file_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(public, "FOLDER", tmp_path)
+    (name, other) = public.MODELS
+    with pytest.raises(public.PublishedError, match="git checkout -- artifacts/public"):
+        public.load(name)
+    public.file_of(other).write_bytes(b"PK\x03\x04 not much")
+    with pytest.raises(public.PublishedError, match="cannot be read"):
+        public.load(other)
+    missing = records.missing(Profile.load("smoke"))
+    assert set(missing) == set(public.MODELS.values())
+
+
+def test_the_models_give_what_is_published(name, published, asked):
+    folder = CACHE / name
+    if not folder.is_dir():
+        pytest.skip("the model is not here (tools/public.py fetches it)")
+    texts = [*asked["text"][::40], *asked["second_text"][::40]]
+    encoder = hub.load(folder, device="cpu")
+    found = encoder.embed(texts, layer=FIXED[name])
+    expected = published.embed(texts)
+    np.testing.assert_allclose(found, expected, atol=2e-3 * np.abs(expected).max())
+    table = published.tables("swapped", asked["text"][:40])[3]
+    renamed = [grammar.rename(text, table.words) for text in asked["text"][:40]]
+    rows = encoder.embed(renamed, layer=FIXED[name])
+    # Both on the same axes, up to a rotation.
+    assert np.corrcoef(distances(rows), distances(table.vectors))[0, 1] > 0.9

@@ -26,7 +26,8 @@ REFUSED = {
     "not finite": ({**GOOD, "vectors": np.diag([1, 1, np.nan, 1, 1])}, "row of id 2 is not finite"),
     "too big a number": ({**GOOD, "vectors": np.full((N, 2), 1e300)}, "not finite"),
     "constant": ({**GOOD, "vectors": np.ones((N, 3))}, "all rows are equal"),
-    "wrong N": ({**GOOD, "vectors": np.eye(4)}, "shape"),
+    "wrong N": ({**GOOD, "vectors": np.eye(4)}, "Shape of passed values"),
+    "one number each": ({**GOOD, "vectors": np.arange(5.0)}, r"vectors have shape \(5,\)"),
     "no vectors": ({"ids": IDS}, "cannot be read: KeyError"),
     "a pickle": ({**GOOD, "ids": np.array([{}] * N)}, "cannot be read: ValueError"),
     "words": ({**GOOD, "vectors": np.full((N, 2), "x")}, "cannot be read"),
@@ -86,9 +87,9 @@ def test_columns_that_are_no_dimensions_are_refused_by_name(tmp_path):
     refused(table, "column 'Unnamed: 0' is none of id, names, text, source", index=True)
     refused(table.assign(score=1.0), "column 'score' is none of")
     refused(table.assign(Text="go"), "column 'Text' is none of")
-    refused(table.rename(columns={1: 7}), "column '7' stands where '1' belongs")
-    refused(table.rename(columns={1: "d1"}), "column 'd1' stands where '1' belongs")
-    refused(table[[0, 2, 1, "id"]], "column '2' stands where '1' belongs")
+    refused(table.rename(columns={1: 7}), "column '7' is none of")
+    refused(table.rename(columns={1: "d1"}), "column 'd1' is none of")
+    refused(table[[0, 2, 1, "id"]], "column '2' is none of")
     named = table.rename(columns=lambda name: name if name == "id" else f"d{name}")
     named.set_index("id").to_csv(path)
     np.testing.assert_allclose(vectors.read(str(path), IDS).first, GOOD["vectors"], rtol=1e-6)

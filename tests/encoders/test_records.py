@@ -1,0 +1,181 @@
+"""Encoders are records: complete, distinct, and never taken apart; each embeds by its own means."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from paper_utils import Profile
+from paper_utils.cloning.agents import Condition
+from paper_utils.config import ProfileError
+from paper_utils.data import grammar
+from paper_utils.encoders import hub, public, records, vectors
+from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED, parameters
+from paper_utils.encoders.families import FAMILIES
+from paper_utils.encoders.records import Encoder, Source
+from paper_utils.encoders.scratch import MODEL_SCORES
+from paper_utils.store import Store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+def embed(store, profile, encoder, world=900, **options):
+    return store.get(EMBEDDING, profile, **parameters(encoder, world, **options))
+
+
+def test_records_survive_as_plain_data_and_labels_are_distinct():
+    profile = Profile.load("laptop")
+    models = records.models(profile)
+    encoders = [*records.agents(), *models]
+    encoders += [Encoder(Source.SCRATCH, family, trained=False) for family in FAMILIES]
+    encoders += [Encoder(Source.SCRATCH, "clip", coloured=False)]
+    encoders += [Encoder(Source.AGENT, "never_acted", draw=3), Encoder(Source.LEXICAL, "codebook")]
+    for encoder in encoders:
+        assert Encoder(**json.loads(json.dumps(asdict(encoder)))) == encoder
+        assert encoder.modality in ("action", "language", "vision-language", "lexical")
+        assert encoder.kind in ("agent", "scratch", "public", "file", "control")
+    assert len({encoder.label for encoder in encoders}) == len(encoders) == len(set(encoders))
+    labels = [FAMILIES[family].label for family in profile.encoders.families]
+    assert [model.label for model in models] == [*labels, *public.MODELS.values()]
+    assert [agent.label for agent in records.agents()] == ["acted", "never acted", "exchanged"]
+    assert not any(agent.has_synonyms for agent in records.agents())
+    with pytest.raises(ValueError, match="'teapot'"):
+        Encoder("teapot", "x")
+
+
+def test_a_world_s_models_are_its_own_and_are_read_at_the_fixed_layer(store):
+    profile = Profile.load("smoke", {"encoders.families": ["llama"]})
+    (llama, *_) = records.models(profile)
+    frame = embed(store, profile, llama, names="both")
+    texts = records.texts(profile)
+    assert list(frame.index.names) == ["names", "id"] and frame.attrs["notes"] == []
+    assert (frame.loc["second"].index == texts["id"]).all()
+    # Block 1 of 2, as asked for by number; and first names alone are the same rows.
+    middle = embed(store, profile, llama, names="both", layer=1)
+    np.testing.assert_array_equal(frame, middle)
+    first = embed(store, profile, llama)
+    np.testing.assert_allclose(first, frame.loc["first"], atol=1e-5)
+    last = embed(store, profile, llama, layer=-1)
+    assert np.abs(last - first).to_numpy().max() > 0.1
+    other = embed(store, profile, llama, world=901)
+    assert np.abs(other - first).to_numpy().max() > 0.1
+    # What it scores on held-out stories, beside its rival.
+    scores = store.get(MODEL_SCORES, profile, world=900)
+    assert list(scores["family"]) == ["llama"] and list(scores["baseline"]) == ["unigram"]
+
+
+def test_untrained_models_are_draws_of_one_s_random_weights(store):
+    profile = Profile.load("smoke", {"encoders.families": ["llama"]})
+    draws = store.get(UNTRAINED, profile, world=900, family="llama")
+    texts = records.texts(profile)
+    assert draws.shape == (profile.alignment.untrained, 2, len(texts), profile.encoders.width)
+    assert draws.dtype == np.float32 and np.isfinite(draws).all()
+    for draw in range(len(draws)):
+        encoder = Encoder(Source.SCRATCH, "llama", trained=False, draw=draw)
+        both = embed(store, profile, encoder, names="both").to_numpy()
+        np.testing.assert_allclose(draws[draw].reshape(both.shape), both, atol=0.01)
+    assert np.abs(draws[0] - draws[1]).max() > 0.1
+
+
+def test_agents_embed_first_names_only(store):
+    profile = Profile.load("smoke")
+    agent = Encoder(Source.AGENT, Condition.NEVER_ACTED.value, trained=False)
+    frame = embed(store, profile, agent)
+    assert frame.shape == (439, profile.cloning.width) and frame.index.name == "id"
+    with pytest.raises(ValueError, match="not an instruction that this policy knows"):
+        embed(store, profile, agent, names="both")
+
+
+def test_checkpoints_that_can_be_had_are_embedded_and_others_are_named(folders, store, tmp_path):
+    mine = shutil.copytree(folders["qwen"], tmp_path / "mine")
+    asked = {"deepseek": [str(mine), "nobody/nothing"], "clip": str(folders["llama"])}
+    profile = Profile.load("smoke", {"encoders.checkpoints": asked})
+    (*_, found) = records.models(profile)
+    missing = records.missing(profile)
+    assert (found.label, found.kind, found.source) == ("mine, local", "public", Source.HUB)
+    assert missing.keys() == {"nothing", "llama"}
+    assert "hf download nobody/nothing" in missing["nothing"]
+    assert "is of type 'llama', not of the family 'clip'" in missing["llama"]
+    assert not any("\n" in reason for reason in missing.values())
+    frame = embed(store, profile, found)
+    texts = records.texts(profile)["text"].tolist()
+    np.testing.assert_allclose(frame, hub.embed(texts, mine, layer=1), atol=1e-5)
+    # The same in every world, and other files under the same name are another artifact.
+    before = parameters(found, 900)
+    assert before == parameters(found, 901)
+    (mine / "README.txt").write_text("other\n")
+    (*_, changed) = records.models(profile)
+    assert store.path(EMBEDDING, profile, **before) != store.path(
+        EMBEDDING, profile, **parameters(changed, 900)
+    )
+    with pytest.raises(hub.CheckpointError, match="has changed; run again"):
+        store.remake(EMBEDDING, profile, **before)
+
+
+def test_a_strict_run_stops_at_the_first_that_is_missing(folders):
+    def models(checkpoints):
+        overrides = {"encoders.checkpoints": checkpoints, "encoders.strict": True}
+        return records.models(Profile.load("smoke", overrides))
+
+    with pytest.raises(hub.CheckpointError, match="nobody/nothing.*hf download"):
+        models({"llama": "nobody/nothing"})
+    assert models({"llama": str(folders["llama"])})
+
+
+def test_profiles_name_families_and_several_checkpoints_of_one():
+    loaded = Profile.load("hub")
+    assert len(loaded.encoders.checkpoints["bert"]) == 2
+    assert list(Profile.load("paper").encoders.checkpoints) == list(FAMILIES)
+    for name, base in (("hub", "laptop"), ("paper", "release")):
+        profile = Profile.load(name)
+        each = [c for family in profile.encoders.checkpoints.values() for c in family]
+        assert all(hub.HUB_ID.fullmatch(checkpoint) for checkpoint in each)
+        assert profile.data == Profile.load(base).data
+    for checkpoints, words in (
+        ({"llama": ["a/x", "b/x"]}, "two checkpoints are called 'x'"),
+        ({"llama": []}, "at least one checkpoint"),
+        ({"lama": "a/x"}, "did you mean 'llama'"),
+    ):
+        with pytest.raises(ProfileError, match=words):
+            Profile.load("smoke", {"encoders.checkpoints": checkpoints})
+
+
+def test_a_file_of_vectors_is_one_more_model(store, tmp_path):
+    ids = records.texts(Profile.load("smoke"))["id"].to_numpy()
+    rows = np.random.default_rng(2).normal(size=(2, len(ids), 2)).astype(np.float32)
+    path = tmp_path / "mine.npz"
+    np.savez(path, ids=ids[::-1], vectors=rows[0, ::-1], second_vectors=rows[1, ::-1])
+    profile = Profile.load("smoke", {"encoders.vectors": {"mine": str(path)}})
+    (*_, encoder) = records.models(profile)
+    assert (encoder.label, encoder.kind, encoder.has_synonyms) == ("mine, vectors", "file", True)
+    assert str(path) in encoder.origin
+    both = embed(store, profile, encoder, names="both")
+    np.testing.assert_array_equal(both.loc["first"], rows[0])
+    np.testing.assert_array_equal(both.loc["second"], rows[1])
+    with pytest.raises(vectors.VectorsError, match="hold one layer"):
+        embed(store, profile, encoder, layer=0)
+    # Without synonyms it is known, and other content is another artifact.
+    np.savez(path, ids=ids, vectors=rows[0])
+    (*_, other) = records.models(profile)
+    assert not other.has_synonyms and other != encoder
+    with pytest.raises(vectors.VectorsError, match="has no synonyms"):
+        embed(store, profile, other, names="both")
+    np.savez(path, ids=ids[1:], vectors=rows[0, 1:])
+    with pytest.raises(ProfileError, match="id 0 is missing"):
+        records.models(profile)
+
+
+def test_texts_are_what_is_embedded():
+    profile = Profile.load("smoke")
+    table = records.texts(profile)
+    assert list(table) == ["id", "text", "second_text"] and table["id"].is_unique
+    assert "go to the red ball" in set(table["text"])
+    kinds = records.texts(profile.of_kinds(), "kinds")
+    assert len(kinds) == len(grammar.instructions(["GoToLocal", "PickupLoc"], rooms="kinds"))
