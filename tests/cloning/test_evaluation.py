@@ -28,7 +28,7 @@ def one_at_a_time(policy, env, seed):
 
 @pytest.mark.parametrize("rooms", ["babyai", "kinds"])
 def test_side_by_side_equals_one_at_a_time(taught, rooms):
-    seeds = levels.seeds("evaluation", 24, 2, rooms)
+    seeds = levels.seeds("evaluation", 12, 2, rooms)
     table = evaluation.evaluate(taught, "GoToLocal", seeds, rooms=rooms, world=2)
     env = levels.make("GoToLocal", rooms, 2)
     for row, seed in zip(table.itertuples(), seeds, strict=True):
