@@ -10,7 +10,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from paper_utils.study.differences import BEST, DECODERS, KNOWS, MARGIN, MEAN, REST, SHARE, stated
+from paper_utils.study.differences import (
+    BEST,
+    DECODERS,
+    EXCLUSIVE,
+    FLOORS,
+    KNOWS,
+    MARGIN,
+    MEAN,
+    REST,
+    SHARE,
+    best_controls,
+    stated,
+)
 
 ALPHA = 0.05
 COLUMNS = ["claim", "paper", "answer", "evidence"]
@@ -80,14 +92,14 @@ def in_words(row: Mapping) -> str:
 def verdict(row: Mapping) -> str:
     """more, less, same or open: what a difference over worlds says.
 
-    Where a direction was stated beforehand, its test comes before equivalence; that the difference
-    goes the other way is then told by its interval."""
+    Of a hypothesis with a direction, the test comes before equivalence; that the difference goes
+    the other way is then told by its interval."""
     sign = "more" if row["mean"] > 0 else "less"
     if row["worlds"] == 1:
         return "same" if abs(row["mean"]) <= MARGIN else sign
     alternative = stated(row["test"], row["measure"], row["model"], row["contrast"])
     significant = row["p"] <= ALPHA
-    if significant and alternative != "two-sided":
+    if significant and alternative != "two-sided" and row["contrast"] not in FLOORS:
         return sign
     if row["p_equivalent"] <= ALPHA:
         return "same"
@@ -166,26 +178,27 @@ def less(evidence: Evidence, model: str) -> tuple[str, str]:
     if strangers:
         same = evidence.told([("same_words", "precision_at_k", model, NEVER)])
         return f"cannot be told: {strangers}", f"same words: {same}"
-    return answered(evidence, LESS, [("ceiling", "precision_at_k", model, f"{SHARE} - {REST}")])
+    return answered(evidence, LESS, [("synonyms", "precision_at_k", model, f"{SHARE} - {REST}")])
 
 
-def acts(evidence: Evidence) -> tuple[str, str]:
+def acts(evidence: Evidence, controls: Mapping[str, str]) -> tuple[str, str]:
     """On whose sentences, in words that it never heard, the acting agent succeeds more often than
-    with the best control."""
+    with the best control of a level."""
     answer = []
     said = []
     for level in TELLING:
-        rows = [row for key, row in evidence.rows.items() if key[:2] == ("transfer", level)]
-        success = {row["model"]: row["mean"] for row in rows if row["contrast"] == "success"}
-        gaps = {row["model"]: row for row in rows if row["contrast"] != "success"}
-        if not gaps:
-            continue
-        able = [model for model, row in gaps.items() if verdict(row) == "more"]
-        answer.append(f"{level}: of {', '.join(able) or 'none'}")
-        control = next(iter(gaps.values()))["contrast"].removeprefix("success - ")
-        shown = ["own", "codebook", control, *gaps]
-        values = ", ".join(f"{name} {number(success[name])}" for name in shown)
-        said.append(f"{level} (best control: {control}): {values}")
+        success = {}
+        able = []
+        for (test, measure, model, contrast), row in evidence.rows.items():
+            if (test, measure) == ("transfer", level):
+                if contrast == "success":
+                    success[model] = number(row["mean"])
+                elif " - " in contrast and verdict(row) == "more":
+                    able.append(model)
+        if success:
+            answer.append(f"{level}: of {', '.join(able) or 'none'}")
+            values = ", ".join(f"{name} {value}" for name, value in success.items())
+            said.append(f"{level} (best control: {controls[level]}): {values}")
     return "; ".join(answer) or ABSENT, "; ".join(said)
 
 
@@ -196,7 +209,7 @@ SIGNED: dict[str, tuple[str, Mapping, list[Key]]] = {
         APPROACHES,
         [("same_words", "precision_at_k", DECODERS, "acted - between decoders")],
     ),
-    VISION: (OURS, RISES, [("models", "precision_at_k", DECODERS, "value - chance")]),
+    VISION: (OURS, RISES, [("models", "precision_at_k", DECODERS, "agreement - chance")]),
     ORDER: (
         OURS,
         RISES,
@@ -231,8 +244,8 @@ SIGNED: dict[str, tuple[str, Mapping, list[Key]]] = {
         OURS,
         RISES,
         [
-            ("structure", "r", "exclusive agent ~ design", "own world"),
-            ("structure", "r", "exclusive agent ~ design", "exclusive - seeing"),
+            ("structure", "r", EXCLUSIVE, "own world"),
+            ("structure", "r", EXCLUSIVE, "own world - seeing agent"),
         ],
     ),
 }
@@ -242,7 +255,7 @@ def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.Da
     """Claims and their answers; columns COLUMNS.
 
     Arguments:
-        tables: scores, knows_synonyms, order_null and differences (`results.tables`).
+        tables: scores, knows_synonyms, order_null, transfer, differences (`results.tables`).
         decoders: names of the models that read from left to right.
     """
     differences = tables["differences"]
@@ -253,6 +266,7 @@ def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.Da
     knows = tables["knows_synonyms"]
     colour = knows[knows["measure"] == "colour"].groupby("model")["value"].mean()
     evidence = Evidence(rows, dict.fromkeys(kinds.index, 0.0) | colour.to_dict())
+    controls = best_controls(tables["transfer"])
     found = [
         ("action agrees with decoders", NUMBERS, *agrees(evidence, DECODERS, decoders)),
         ("action agrees with BLIP", NUMBERS, *agrees(evidence, "BLIP", ["BLIP"])),
@@ -264,7 +278,7 @@ def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.Da
         found.append((f"action agrees less with {model}", WEAKER, *less(evidence, model)))
     for claim, (paper, words, asked) in SIGNED.items():
         found.append((claim, paper, *answered(evidence, words, asked)))
-    found.append(("an agent can act on another model's sentence", OURS, *acts(evidence)))
+    found.append(("an agent can act on another model's sentence", OURS, *acts(evidence, controls)))
     table = pd.DataFrame(found, columns=COLUMNS).set_index("claim", drop=False)
     null = tables["order_null"].query("encoder == 'acted' and direction == 'both'")["value"]
     table.loc[ORDER, "evidence"] += f"; untrained models at most {number(null.max())}"

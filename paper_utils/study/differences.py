@@ -19,30 +19,38 @@ DECODERS = "decoders"  # and that over those that read from left to right
 OTHERS = "decoders and BLIP"  # whom the paper finds to agree more than CLIP and BERT
 SHARE = "share of its codebook"  # acted over codebook
 REST = f"that of {OTHERS}"
+CONTROL = "best control"  # of those on whose vectors an agent acts, at a level
+EXCLUSIVE = "exclusive agent ~ design"
 BEST = "best of random tokens"
 SIGHTED = ("CLIP", "BLIP")  # models of pictures and captions
 INDEX = ["test", "measure", "direction", "model", "world"]
+LONG = [*INDEX, "contrast", "value"]
 COLUMNS = [*INDEX[:-1], "contrast", "mean", "low", "high", "p", "p_equivalent", "worlds"]
-# What is subtracted from what, wherever a table has both columns.
-CONTRASTS = [
-    *[("acted", other) for other in ("never_acted", "exchanged", "codebook", BEST)],
+# What is subtracted from what, in every row that has both.
+CONTRASTS = (
+    ("acted", "never_acted"),
+    ("acted", "exchanged"),
+    ("acted", "codebook"),
+    ("acted", BEST),
     ("never_acted", "codebook"),
     ("acted", "between decoders"),
-    ("value", "chance"),
+    ("agreement", "chance"),
     (SHARE, REST),
-    *[("own world", other) for other in ("other world", "codebook", "exchangeable")],
-    ("exclusive", "seeing"),
-]
-# Directions that were stated before any of the published worlds was run
-# (docs/preregistration.md), by contrast, by test, measure and contrast, or by pair of learners and
-# contrast.  All other tests are two-sided, but for success in `transfer`.
+    ("success", CONTROL),
+    ("own world", "other world"),
+    ("own world", "codebook"),
+    ("own world", "exchangeable"),
+    ("own world", "seeing agent"),
+)
+# That somebody agrees, or acts, at all is asked against the best of what knows nothing.
+FLOORS = (f"acted - {BEST}", "agreement - chance", f"success - {CONTROL}")
+# Directions of the hypotheses, stated before any of the published worlds was run
+# (docs/preregistration.md): by contrast, by test, measure and contrast, or by pair of learners and
+# contrast.  All other tests are two-sided.
 DIRECTED = {
-    # That somebody agrees at all is asked against the best of what knows nothing.
-    f"acted - {BEST}": "greater",
-    "value - chance": "greater",
     "own world - other world": "greater",
     "own world - codebook": "greater",
-    "exclusive - seeing": "greater",
+    "own world - seeing agent": "greater",
     ("synonyms", "order", "acted - never_acted"): "greater",
     ("synonyms", "order", "acted - exchanged"): "greater",
     ("geometry", "linear_cka, all", "acted - never_acted"): "less",
@@ -50,7 +58,7 @@ DIRECTED = {
     ("seeing agent ~ design", "own world"): "less",
     ("seeing agent ~ LLaMA", "own world"): "less",
     ("seeing agent ~ blind CLIP", "own world"): "less",
-    ("exclusive agent ~ design", "own world"): "greater",
+    (EXCLUSIVE, "own world"): "greater",
 }
 
 
@@ -65,7 +73,7 @@ def stated(test: str, measure: str, model: str, contrast: str) -> str | None:
     # An r is tested as a difference is: it, too, has a sign.
     if " - " not in contrast and contrast != "own world":
         return None
-    if test == "transfer":
+    if contrast in FLOORS:
         return "greater"
     for key in (contrast, (test, measure, contrast), (model, contrast)):
         if key in DIRECTED:
@@ -126,111 +134,104 @@ def groups_of(scores: pd.DataFrame, knows: pd.DataFrame, decoders: Sequence[str]
     return found
 
 
-# The tables below have a row per INDEX, and a column per encoder or condition.
+def best_controls(success: pd.DataFrame) -> dict[str, str]:
+    """Level -> the control on whose vectors an agent succeeds most, on average over worlds."""
+    controls = success[success["kind"] == "control"]
+    means = controls.groupby(["level", "source"])["success"].mean()
+    return {level: source for level, source in means.groupby("level").idxmax()}
+
+
+# --- one long table of values -------------------------------------------------------------------
+# Each of these has columns LONG.  Several rows for one place of the table are averaged: draws of a
+# codebook, or of a control of kinds, and the models of a group.
+
+
+def long_of(table: pd.DataFrame, **facts) -> pd.DataFrame:
+    """A table with columns LONG; ``facts`` fill those that it lacks."""
+    return table.rename(columns={"encoder": "contrast"}).assign(**facts)[LONG]
 
 
 def of_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Codebooks by their mean over draws, random tokens by the best of them (BEST)."""
-    drawn = over_draws(scores)
-    random = drawn["encoder"] == "random_tokens"
-    drawn.loc[random, "value"] = drawn["most"]
-    drawn["encoder"] = drawn["encoder"].replace("random_tokens", BEST)
-    return drawn.pivot(index=INDEX, columns="encoder", values="value")
+    """Columns of the tests; of random tokens the best draw (BEST)."""
+    drawn = scores["encoder"] == "random_tokens"
+    best = scores[drawn].groupby(INDEX, sort=False)["value"].max().reset_index()
+    return pd.concat([long_of(scores[~drawn]), long_of(best, contrast=BEST)])
+
+
+def of_pairs(pairs: pd.DataFrame, decoders: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
+    """Decoders with each other, in the same words; and those that know the synonyms with models
+    that see, in synonyms on both sides."""
+    ends = pairs[["model", "encoder"]]
+    among = ends.isin(decoders).all(axis=1) & (pairs["test"] == "same_words")
+    reads = ends.isin(set(known) & set(decoders)).any(axis=1)
+    sees = ends.isin(set(known) & set(SIGHTED)).any(axis=1)
+    across = pairs[reads & sees & (pairs["test"] == "models")].assign(model=DECODERS)
+    return pd.concat(
+        [
+            long_of(
+                pairs[among].drop(columns="encoder"), model=DECODERS, contrast="between decoders"
+            ),
+            long_of(across.drop(columns="encoder"), contrast="agreement"),
+            long_of(across.drop(columns="encoder"), contrast="chance", value=across["chance"]),
+        ]
+    )
 
 
 def of_spaces(geometry: pd.DataFrame, verbs: pd.DataFrame) -> pd.DataFrame:
     """Linear CKA of agents with each model, and the cosine of two verbs in every space."""
-    cka = geometry.assign(test="geometry", direction="both")
-    cka["measure"] = "linear_cka, " + cka["part"]
-    cka = cka.set_index(INDEX)[["acted", "never_acted", "exchanged"]]
-    cosine = verbs.assign(test="verbs", measure="cosine", direction="both", model="agent")
-    return pd.concat([cka, cosine.pivot(index=INDEX, columns="encoder", values="value")])
-
-
-def of_pairs(pairs: pd.DataFrame, decoders: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
-    """Decoders with each other, by the same words; and those that know the synonyms with models
-    that see, by synonyms on both sides (``value``, beside ``chance``)."""
-    ends = pairs[["model", "encoder"]]
-    among = ends.isin(decoders).all(axis=1) & (pairs["test"] == "same_words")
-    reads = ends.isin([name for name in known if name in decoders]).any(axis=1)
-    sees = ends.isin([name for name in known if name in SIGHTED]).any(axis=1)
-    across = reads & sees & (pairs["test"] == "models")
-    named = pairs.assign(model=DECODERS)
-    found = named[across].groupby(INDEX)[["value", "chance"]].mean()
-    between = named[among].groupby(INDEX)["value"].mean()
-    return found.join(between.rename("between decoders"), how="outer")
-
-
-def of_ceiling(values: pd.DataFrame) -> pd.DataFrame:
-    """The share of its own ceiling that a model reaches, acted over codebook, and that of OTHERS;
-    unheard synonyms, precision@k."""
-    part = values.xs(("synonyms", "precision_at_k"), level=(0, 1), drop_level=False)
-    share = (part["acted"] / part["codebook"]).rename(index={"synonyms": "ceiling"})
-    rest = share[share.index.get_level_values("model") == OTHERS].droplevel("model")
-    return share.to_frame(SHARE).join(rest.rename(REST), on=rest.index.names)
+    cka = "linear_cka, " + geometry["part"]
+    told = {"test": "verbs", "measure": "cosine", "direction": "both", "model": "agent"}
+    return pd.concat(
+        [long_of(geometry, test="geometry", measure=cka, direction="both"), long_of(verbs, **told)]
+    )
 
 
 def of_transfer(success: pd.DataFrame) -> pd.DataFrame:
-    """Success of each source, and what models have above the best control of a level, chosen by
-    its mean over worlds: a column that names it.  Of world, source, kind, level, success."""
-    success = success.rename(columns={"source": "model", "level": "measure"})
-    success = success.assign(test="transfer", direction="both")
-    controls = success[success["kind"] == "control"]
-    means = controls.groupby(["measure", "model"])["success"].mean()
-    best = means.groupby("measure").idxmax().str[1]
-    rivals = controls[controls["model"] == controls["measure"].map(best)]
+    """Success of each source, and beside every model that of the level's best control."""
+    columns = {"source": "model", "level": "measure", "success": "value"}
+    best = success["level"].map(best_controls(success))
+    rivals = success[success["source"] == best].set_index(["world", "level"])["success"]
     models = success[success["kind"] == "model"]
-    beside = models.merge(rivals, on=["measure", "world"], suffixes=("", " of rival"))
-    beside["gap"] = beside["success"] - beside["success of rival"]
-    beside["contrast"] = "success - " + beside["model of rival"]
-    gaps = beside.pivot(index=INDEX, columns="contrast", values="gap")
-    return success.set_index(INDEX)[["success"]].join(gaps)
+    beside = models.drop(columns="success").join(rivals, on=["world", "level"])
+    told = {"test": "transfer", "direction": "both"}
+    return pd.concat(
+        [
+            long_of(success.rename(columns=columns), contrast="success", **told),
+            long_of(beside.rename(columns=columns), contrast=CONTROL, **told),
+        ]
+    )
 
 
 def of_structure(structure: pd.DataFrame) -> pd.DataFrame:
     """Agreement r of each pair of learners, in their own world and under each control."""
-    named = structure.assign(test="structure", measure="r", direction="both")
-    named["model"] = named["first"] + " ~ " + named["second"]
-    values = named.pivot_table(index=INDEX, columns="condition", values="r")
+    pair = structure["first"] + " ~ " + structure["second"]
+    named = structure.rename(columns={"condition": "contrast", "r": "value"})
+    named = long_of(named, test="structure", measure="r", direction="both", model=pair)
     # Which way do seeing agents have the design, in either kind of rooms?
-    for name in ("exclusive", "seeing"):
-        r = values["own world"].xs(f"{name} agent ~ design", level="model")
-        moved = pd.concat({"exclusive agent ~ design": r}, names=["model"])
-        values[name] = moved.reorder_levels(INDEX)
-    return values
+    seeing = named[(named["model"] == "seeing agent ~ design") & (named["contrast"] == "own world")]
+    return pd.concat([named, seeing.assign(model=EXCLUSIVE, contrast="seeing agent")])
 
 
-def with_groups(values: pd.DataFrame, groups: Mapping) -> pd.DataFrame:
-    """The same table, and a row for each group of models: their mean, inside each world."""
-    parts = [values]
-    tests = values.index.get_level_values("test")
-    models = values.index.get_level_values("model")
-    by = [name for name in INDEX if name != "model"]
-    for (test, name), members in groups.items():
-        chosen = values[(tests == test) & models.isin(members)]
-        mean = chosen.groupby(level=by).mean().assign(model=name)
-        parts.append(mean.set_index("model", append=True).reorder_levels(INDEX))
-    return pd.concat(parts)
+# --- what they say over worlds ------------------------------------------------------------------
+
+
+def with_ceiling(values: pd.DataFrame) -> pd.DataFrame:
+    """The same values, and the share of its own ceiling, a codebook's score with it, that a model
+    reaches, beside that of OTHERS: unheard synonyms, precision@k."""
+    here = values.xs(("synonyms", "precision_at_k", "both"), level=(0, 1, 2), drop_level=False)
+    share = here["acted"] / here["codebook"]
+    rest = share[share.index.get_level_values("model") == OTHERS].droplevel("model")
+    shares = share.to_frame(SHARE).join(rest.rename(REST), on=rest.index.names)
+    return values.join(shares)
 
 
 def contrasted(values: pd.DataFrame) -> pd.DataFrame:
-    """The same table, and the CONTRASTS that its columns allow."""
+    """The same values, and their CONTRASTS."""
     gaps = {}
     for one, other in CONTRASTS:
         if one in values and other in values:
             gaps[f"{one} - {other}"] = values[one] - values[other]
     return values.assign(**gaps)
-
-
-def summarise(values: pd.DataFrame) -> pd.DataFrame:
-    """Means, intervals and tests over worlds of every column; columns COLUMNS."""
-    long = values.rename_axis(columns="contrast").stack().dropna()
-    rows = []
-    for key, each in long.groupby(level=[*INDEX[:-1], "contrast"], sort=False):
-        test, measure, _, model, contrast = key
-        found = over_worlds(each, stated(test, measure, model, contrast))
-        rows.append((*key, *found.values()))
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def adjust(table: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -256,16 +257,24 @@ def differences(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> 
     """
     scores = tables["scores"]
     groups = groups_of(scores, tables["knows_synonyms"], decoders)
-    spaces = of_spaces(tables["geometry"], tables["verbs"])
-    values = with_groups(pd.concat([of_scores(scores), spaces]), groups)
-    pairs = of_pairs(tables["pairs"], groups["same_words", DECODERS], groups["synonyms", MEAN])
-    values = values.join(pairs, how="outer")
-    parts = [
-        values,
-        of_ceiling(values),
-        of_transfer(tables["transfer"]),
-        of_structure(tables["structure"]),
-    ]
-    found = [summarise(contrasted(part)) for part in parts]
+    parts = [of_scores(scores), of_spaces(tables["geometry"], tables["verbs"])]
+    models = pd.concat(parts)
+    for (test, name), members in groups.items():
+        chosen = (models["test"] == test) & models["model"].isin(members)
+        parts.append(models[chosen].assign(model=name))
+    known = groups["synonyms", MEAN]
+    parts.append(of_pairs(tables["pairs"], groups["same_words", DECODERS], known))
+    parts.append(of_transfer(tables["transfer"]))
+    parts.append(of_structure(tables["structure"]))
+    long = pd.concat(parts)
+    values = long.pivot_table(index=INDEX, columns="contrast", values="value", sort=False)
+    values = contrasted(with_ceiling(values)).rename_axis(columns="contrast")
+    by_world = values.stack().dropna().unstack("world")
+    rows = []
+    for key, row in zip(by_world.index, by_world.to_numpy(), strict=True):
+        test, measure, _, model, contrast = key
+        known = row[~np.isnan(row)]
+        told = over_worlds(known, stated(test, measure, model, contrast))
+        rows.append((*key, *told.values()))
     kinds = scores.drop_duplicates("model").set_index("model")["model_kind"]
-    return adjust(pd.concat(found, ignore_index=True), kinds.to_dict())
+    return adjust(pd.DataFrame(rows, columns=COLUMNS), kinds.to_dict())

@@ -50,10 +50,9 @@ def _describe(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int)
                 own.groupby("measure", sort=False)[["value", "chance"]].mean().assign(**facts)
             )
         for part, rows in parts.items():
-            row = {**facts, "part": part}
             for name, A in agents.items():
-                row[name] = float(alignment.linear_cka(A[rows], X[rows]))
-            geometry.append(row)
+                cka = float(alignment.linear_cka(A[rows], X[rows]))
+                geometry.append({**facts, "part": part, "encoder": name, "value": cka})
     cosines = [(name, verb_cosine(X, table)) for name, X in spaces_by_name.items()]
     found = {
         "knows_synonyms": pd.concat(knows).reset_index(),
@@ -81,5 +80,5 @@ SPACES = Stage(
 ``knows_synonyms``: how far a model's own two names agree (model, model_kind, measure, value,
 chance; mean of both directions).
 ``geometry``: linear CKA of each agent with each model (model, model_kind, part: all sentences or
-those of the commonest verb; acted, never_acted, exchanged).
+those of the commonest verb; encoder, value).
 ``verbs``: `verb_cosine` of every encoder (encoder, value)."""
