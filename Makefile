@@ -11,10 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 # What all notebooks use, once: else processes that begin together each do it (minutes in all).
 COMPILE := import papermill, nbconvert, ipywidgets, ipykernel.kernelapp; \
-  from paper_utils import pipeline; from paper_utils.study import products; \
-  from paper_utils.figures import style; \
-  import transformers; from paper_utils.encoders.families import FAMILIES; \
-  [getattr(transformers, family.model) for family in FAMILIES.values()]
+  from paper_utils import pipeline, preloaded; from paper_utils.figures import style
 
 .PHONY: help setup paper test stress lint lab notebooks student release bench clean
 

@@ -23,7 +23,7 @@ from paper_utils.progress import Show
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # What nearly every task imports, once: workers are copies of a process that has done it.
-PRELOADED = ["paper_utils.study.products"]
+PRELOADED = ["paper_utils.preloaded"]
 LOST = ("KilledWorker", "FutureCancelledError", "CancelledError")  # Dask's words for it
 TICK = 1.0  # seconds between two looks at what is running
 # A worker of a cluster has threads, and torch one source of random numbers for all of them.
