@@ -24,7 +24,7 @@ from paper_utils.study import columns
 
 NEVER_ACTED = 5  # agents with random weights: one alone may look like anything, by luck
 OWN, FLAT, OTHER = "own world", "exchangeable", "other world"
-CONDITIONS = (OWN, FLAT, OTHER, "never_acted", "codebook", "edit_distance")
+CONDITIONS = (OWN, FLAT, OTHER, "never_acted", "codebook", "spelling")
 # The levels of all but the first make the frames in which all six colours can stand.
 FACTORS = ["colour", "verb", "type", "location"]
 
@@ -129,7 +129,7 @@ def _structure(
     groups[OWN] |= {"design": kinds.design(world), "bigram counter": bigrams(documents.train)}
     for draw in range(profile.alignment.draws):
         groups["codebook"][str(draw)] = columns.control("codebook", table, world, draw)
-    groups["edit_distance"]["0"] = columns.control("edit_distance", table, world)
+    groups["spelling"]["0"] = columns.control("character_ngrams", table, world)
     distances: dict[str, dict] = {condition: {} for condition in groups}
     for condition, members in groups.items():
         for name, X in members.items():
@@ -141,7 +141,7 @@ def _structure(
     )
     if distances[OTHER]:
         rows += controlled(OTHER, own, [distances[OTHER]], factors)
-    for condition in ("never_acted", "codebook", "edit_distance"):
+    for condition in ("never_acted", "codebook", "spelling"):
         draws = [dict.fromkeys(own, drawn) for drawn in distances[condition].values()]
         rows += controlled(condition, own, draws, factors)
     write_table(folder / "structure.csv.gz", pd.DataFrame(rows).assign(world=world).round(6))

@@ -67,6 +67,9 @@ def results(profile: Profile, load: Load) -> dict:
     scores = over_draws(found.pop("scores"))
     for test in ("same_words", "synonyms"):
         found[test] = scores[scores["test"] == test].drop(columns=["test", "layer"])
+    by = ["world", "model", "model_kind", "part"]
+    geometry = found["geometry"].pivot(index=by, columns="encoder", values="value").reset_index()
+    found["geometry"] = geometry.rename(columns={"never_acted": "before", "acted": "after"})
     by = ["world", "first", "second", "condition"]
     found["structure"] = found["structure"].groupby(by, sort=False).mean().reset_index()
     del found["distances"]
