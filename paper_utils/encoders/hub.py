@@ -306,9 +306,16 @@ def usable(checkpoint: str, family: str) -> Snapshot:
     with _one_line(checkpoint):
         _check(folder, family)
     if revision == LOCAL:
-        # A folder's files may be replaced under the same name.
-        revision = f"{LOCAL}-{hash_json(files_of(folder))[:16]}"
+        stamps = [path.stat() for path in sorted(folder.rglob("*"))]
+        changed = tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps)
+        revision = f"{LOCAL}-{_hash(folder, changed)}"
     return Snapshot(folder, revision)
+
+
+@cache
+def _hash(folder: Path, changed: tuple) -> str:
+    """Of a folder's files, which may be replaced under the same name; gigabytes are read once."""
+    return hash_json(files_of(folder))[:16]
 
 
 def local_folder(checkpoint: str | os.PathLike[str]) -> Path | None:
@@ -350,20 +357,21 @@ def resolve(checkpoint: str | os.PathLike[str]) -> Snapshot:
 
 
 def _fetch(name: str, revision: str | None) -> Path:
-    """The folder of a Hub id in the cache, fetched first where the Hub can be reached."""
+    """The folder of a Hub id in the cache, fetched first if need be."""
     from huggingface_hub import errors, snapshot_download
 
     # Folders within a repository hold the same weights for other libraries.
-    wanted = {"allow_patterns": FILES, "ignore_patterns": ["*/*"]}
-    if revision and COMMIT.fullmatch(revision):
-        # A commit is what it is: one that is in the cache asks nobody.
-        try:
-            return Path(snapshot_download(name, revision=revision, local_files_only=True, **wanted))
-        except errors.LocalEntryNotFoundError:
-            pass
-    commit = _commit(name, revision)
-    offline = commit is None
-    path = snapshot_download(name, revision=commit or revision, local_files_only=offline, **wanted)
+    wanted = {"repo_id": name, "allow_patterns": FILES, "ignore_patterns": ["*/*"]}
+    # A commit is what it is; of a branch the Hub has to be asked, if it can be reached.
+    is_commit = revision and COMMIT.fullmatch(revision)
+    commit = revision if is_commit else _commit(name, revision)
+    try:
+        path = snapshot_download(revision=commit or revision, local_files_only=True, **wanted)
+    except errors.LocalEntryNotFoundError:
+        # Not without an answer first: the library would wait for one for ever.
+        if _commit(name, commit) is None:
+            raise
+        path = snapshot_download(revision=commit, **wanted)
     return Path(path)
 
 

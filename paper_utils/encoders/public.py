@@ -36,6 +36,11 @@ class Published:
     about: dict  # model, origin, layer, pooling, licence, versions, tables...
     arrays: dict[str, np.ndarray]
 
+    @property
+    def blocks(self) -> int:
+        """L, the number of its transformer blocks; layer 0 are its token embeddings."""
+        return len(self.arrays["layers"]) - 1
+
     # Texts are asked for thousands of times.
     @cached_property
     def _row(self) -> dict[str, int]:
@@ -61,9 +66,8 @@ class Published:
         if layer is None:
             # Half precision, which is finer than any score that is made of them.
             return self.arrays["vectors"][rows].astype(np.float32)
-        count = len(self.arrays["layers"])
-        if not -count <= layer < count:
-            raise PublishedError(f"layer {layer} is not among 0 to {count - 1}")
+        if not -self.blocks - 1 <= layer <= self.blocks:
+            raise PublishedError(f"layer {layer} is not among 0 to {self.blocks}")
         return self._unpacked("layers", layer)[rows]
 
     def lexicon(self, texts: Sequence[str]) -> np.ndarray:

@@ -9,6 +9,7 @@ the file are held to the run's."""
 import re
 import zipfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> 
     sentences, numbers that are not finite, or rows that are all equal."""
     file = _file(path)
     try:
-        frames, source = _frames(file)
+        frames, source, revision = _opened(file, file.stat().st_mtime_ns)
         # By itself, as for what a file says of its source, it is held to nothing.
         wanted = frames["first"].index if ids is None else pd.Index(ids)
         known = dict(zip(NAMES, texts))
@@ -64,7 +65,13 @@ def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> 
         raise VectorsError(f"vectors {path}: {line}") from None
     # It is shown in tables, on one line.
     source = " ".join(source.split())[:200]
-    return Vectors(rows["first"], rows.get("second"), source, hash_file(file))
+    return Vectors(rows["first"], rows.get("second"), source, revision)
+
+
+@lru_cache(maxsize=4)
+def _opened(file: Path, changed: int) -> tuple[dict[str, pd.DataFrame], str, str]:
+    """What is in a file, and its hash: every table asks for them, and the file may be large."""
+    return *_frames(file), hash_file(file)
 
 
 def _in_order(names: str, frame: pd.DataFrame, ids: pd.Index) -> np.ndarray:

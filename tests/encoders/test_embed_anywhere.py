@@ -129,3 +129,16 @@ def test_what_cannot_be_is_one_line_before_anything_is_embedded(
         with pytest.raises(SystemExit, match=reason) as caught:
             script.main(words)
         assert "\n" not in str(caught.value) and str(caught.value).startswith("embed_anywhere: ")
+
+
+def test_it_says_where_a_mean_is_that_of_one_position(script, capsys):
+    states = torch.randn(5, 6, 8, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(5, 6, dtype=torch.long)
+    states[:, 0] *= 1000
+    # Of a decoder it is the sink, which is not pooled.
+    words = script.pool(states, mask, "mean", "decoder")
+    np.testing.assert_allclose(words, states[:, 1:].mean(1), atol=1e-5)
+    assert capsys.readouterr().err == ""
+    script.pool(states, mask, "mean", "encoder")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "dwarfs the others" in line and "--layer" in line
