@@ -19,7 +19,7 @@ from paper_utils.study.columns import AGENTS, both_names
 from paper_utils.study.scores import READS, Reading, agreement, options, read_scores
 
 MOST_LAYERS = 7  # of one model, evenly spaced
-LEAST = 40  # sentences that can be searched and held out
+MEANING = "swapped, by meaning"
 
 
 def layers_of(profile: Profile, model: Encoder) -> list[int]:
@@ -98,24 +98,19 @@ def best_layers(layers: pd.DataFrame) -> pd.DataFrame:
 # --- many tables of synonyms --------------------------------------------------------------------
 
 
-def by_meaning(texts: list[str], words: dict[str, str]) -> tuple[list[int], list[int]]:
-    """Rows of sentences that say another one of them in English, under a swapped table, and the
-    rows of those that they say.
+def by_meaning(texts: list[str], words: dict[str, str]) -> list[int]:
+    """For each sentence, the row of the one in which its colours are those that its synonyms mean
+    in English.
 
     >>> texts = ["go to the red box", "go to the blue box"]
     >>> by_meaning(texts, {"red": "azure", "blue": "scarlet"})
-    ([0, 1], [1, 0])
+    [1, 0]
     """
     row = {text: number for number, text in enumerate(texts)}
-    meanings = grammar.meanings(words)
-    said = []
-    meant = []
-    for number, text in enumerate(texts):
-        meaning = grammar.rename(text, meanings)
-        if meaning in row:
-            said.append(number)
-            meant.append(row[meaning])
-    return said, meant
+    colours = {name: word for name, word in words.items() if name in grammar.COLOURS}
+    # All other words stay as they are.
+    meanings = {phrase: phrase for phrase in grammar.INVENTORY} | grammar.meanings(colours)
+    return [row[grammar.rename(text, meanings)] for text in texts]
 
 
 def questions(name: str, table: pd.DataFrame, count: int) -> Iterator[Reading]:
@@ -124,36 +119,26 @@ def questions(name: str, table: pd.DataFrame, count: int) -> Iterator[Reading]:
     published = public.load(name)
     texts = table["text"].tolist()
     X = published.embed(texts, published.about["layer"])
+    lexicon = published.lexicon(texts)
+    subwords = published.subwords(texts)
     for kind in public.KINDS:
         for number, found in enumerate(published.tables(kind, texts)[:count]):
             facts = {"kind": kind, "table": number}
             second = [grammar.rename(text, found.words) for text in texts]
-            letters = controls.character_ngrams([*texts, *second])
-            yield {**facts, "source": "model"}, X, found.vectors
-            yield {**facts, "source": "layer 0"}, published.lexicon(texts), found.lexicon
-            yield {**facts, "source": "subwords"}, published.subwords(texts), found.subwords
-            yield {**facts, "source": "letters"}, *np.split(letters, 2)
+            letters = np.split(controls.character_ngrams([*texts, *second]), 2)
+            yield facts | {"source": "model"}, X, found.vectors
+            yield facts | {"source": "layer 0"}, lexicon, found.lexicon
+            yield facts | {"source": "subwords"}, subwords, found.subwords
+            yield facts | {"source": "letters"}, *letters
+            if kind == "swapped":
+                # The same sentences in the places of those whose colours they mean.
+                moved = np.empty_like(found.vectors)
+                moved[by_meaning(texts, found.words)] = found.vectors
+                yield facts | {"kind": MEANING, "source": "model"}, X, moved
     drawn = published.untrained([*texts, *table["second_text"]])
     for number, both in enumerate(drawn):
         facts = {"kind": "own", "table": number, "source": "untrained"}
         yield facts, *np.split(both, 2)
-
-
-def follow_meaning(
-    profile: Profile, name: str, table: pd.DataFrame, everyone: dict, world: int
-) -> Iterator[pd.DataFrame]:
-    """Swapped tables scored the other way: by what their sentences say in English."""
-    published = public.load(name)
-    texts = table["text"].tolist()
-    X = published.embed(texts, published.about["layer"])
-    swapped = published.tables("swapped", texts)[: profile.alignment.tables]
-    for number, found in enumerate(swapped):
-        said, meant = by_meaning(texts, found.words)
-        if len(meant) >= LEAST:
-            some = {key: A[meant] for key, A in everyone.items()}
-            facts = {"kind": "swapped, by meaning", "table": number, "source": "model"}
-            asked = options(profile, table.iloc[meant], world)
-            yield agreement([(facts, X[meant], found.vectors[said])], some, asked, ["synonyms"])
 
 
 def _score_tables(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) -> None:
@@ -161,16 +146,16 @@ def _score_tables(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: 
     everyone = columns.agents(spaces[:2])
     everyone["codebook", 0] = columns.control("codebook", table, world)
     asked = options(profile, table, world)
-    parts = [pd.DataFrame(columns=["direction"])]
+    parts = [pd.DataFrame(columns=["kind", "measure", "direction"])]
     for model in records.models(profile):
         if model.source is Source.PUBLIC:
             readings = questions(model.name, table, profile.alignment.tables)
-            found = [agreement(readings, everyone, asked, ["synonyms"])]
-            found += follow_meaning(profile, model.name, table, everyone, world)
-            parts.append(pd.concat(found).assign(model=model.label))
-    scores = pd.concat(parts)
-    scores = scores[scores["direction"] == "both"].assign(world=world)
-    write_table(folder / "scores.csv.gz", scores)
+            found = agreement(readings, everyone, asked, ["synonyms"])
+            parts.append(found.assign(model=model.label))
+    scores = pd.concat(parts).assign(world=world)
+    # By meaning, colours alone are in their places.
+    kept = (scores["kind"] != MEANING) | (scores["measure"] == "colour")
+    write_table(folder / "scores.csv.gz", scores[kept & (scores["direction"] == "both")])
 
 
 TABLES = Stage(
@@ -184,5 +169,6 @@ TABLES = Stage(
 """Public models under many tables of synonyms, with two agents and a codebook (both directions):
 world, model, kind, table, source, encoder, measure, value, chance.
 
-``kind``: drawn (real synonyms); swapped (real ones of other words), scored by the table and, as
-"swapped, by meaning", by English; pseudo (no words); own: the profile's own table."""
+``kind``: drawn (real synonyms); swapped (real ones of other words), scored by the table and, in
+colour, by what the words mean in English (MEANING); pseudo (no words); own: the profile's own
+table."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cdist
 
 from paper_utils import alignment
 from paper_utils.cloning.agents import Condition
@@ -24,7 +26,7 @@ from paper_utils.study import columns
 
 NEVER_ACTED = 5  # agents with random weights: one alone may look like anything, by luck
 OWN, FLAT, OTHER = "own world", "exchangeable", "other world"
-CONDITIONS = (OWN, FLAT, OTHER, "never_acted", "codebook", "spelling")
+CONDITIONS = (OWN, FLAT, OTHER, "never_acted", "codebook", "edit_distance")
 # The levels of all but the first make the frames in which all six colours can stand.
 FACTORS = ["colour", "verb", "type", "location"]
 
@@ -129,11 +131,14 @@ def _structure(
     groups[OWN] |= {"design": kinds.design(world), "bigram counter": bigrams(documents.train)}
     for draw in range(profile.alignment.draws):
         groups["codebook"][str(draw)] = columns.control("codebook", table, world, draw)
-    groups["spelling"]["0"] = columns.control("character_ngrams", table, world)
     distances: dict[str, dict] = {condition: {} for condition in groups}
     for condition, members in groups.items():
         for name, X in members.items():
             distances[condition][name] = alignment.concept_distances(X, factors)
+    # How many letters turn one colour's word into another's.
+    names = kinds.design(world).index
+    letters = cdist(names, names, scorer=Levenshtein.distance)
+    distances["edit_distance"]["0"] = pd.DataFrame(letters, names, names)
     # Those that see colours have no controls: they are not expected to agree.
     own = {name: distances[OWN][name] for name in groups[FLAT]}
     rows = agreement(OWN, groups[OWN], factors, world) + agreement(
@@ -141,7 +146,7 @@ def _structure(
     )
     if distances[OTHER]:
         rows += controlled(OTHER, own, [distances[OTHER]], factors)
-    for condition in ("never_acted", "codebook", "spelling"):
+    for condition in ("never_acted", "codebook", "edit_distance"):
         draws = [dict.fromkeys(own, drawn) for drawn in distances[condition].values()]
         rows += controlled(condition, own, draws, factors)
     write_table(folder / "structure.csv.gz", pd.DataFrame(rows).assign(world=world).round(6))

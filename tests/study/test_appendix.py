@@ -36,13 +36,14 @@ def test_layers_start_where_something_has_been_read():
     assert appendix.layers_of(profile, Encoder(Source.VECTORS, "a file")) == []
 
 
-def test_a_swapped_table_says_other_sentences_in_english():
-    texts = grammar.instructions(["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal"])["text"]
-    texts = texts.tolist()
+def test_a_swapped_table_means_other_colours():
+    table = grammar.instructions(["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal"])
     words = grammar.swapped_table(3)
-    said, meant = appendix.by_meaning(texts, words)
-    assert len(set(meant)) == len(meant)
-    meanings = grammar.meanings(words)
-    for one, other in zip(said, meant, strict=True):
-        assert grammar.rename(texts[one], meanings) == texts[other]
-        assert one != other
+    rows = appendix.by_meaning(table["text"].tolist(), words)
+    assert sorted(rows) == list(range(len(table)))
+    meant = table.iloc[rows].reset_index(drop=True)
+    for role in ("verb", "type", "location", "second_type"):
+        assert (meant[role] == table[role]).all()
+    meanings = grammar.meanings(words) | {"": ""}
+    for role in ("colour", "second_colour"):
+        assert (meant[role] == table[role].map(meanings)).all()

@@ -72,7 +72,7 @@ def test_who_learned_the_kinds_agrees_and_who_turned_them_round_disagrees(made):
     assert r_of(made, "exclusive agent", "design") > 0.8
     assert r_of(made, "seeing agent", "design") < -0.5
     assert r_of(made, "seeing agent", "LLaMA") < -0.5
-    for control in (kinds.OTHER, "codebook", "never_acted", "spelling"):
+    for control in (kinds.OTHER, "codebook", "never_acted", "edit_distance"):
         assert abs(r_of(made, "blind agent", "LLaMA", control)) < 0.7
 
 
@@ -93,7 +93,7 @@ def test_controls_are_of_those_that_predict_from_colour_alone(made):
     controlled = rows[~rows["condition"].isin([kinds.OWN, kinds.FLAT])]
     assert not controlled["first"].str.contains("seeing|exclusive|design").any()
     draws = controlled.groupby("condition")["draw"].nunique().to_dict()
-    assert draws == {kinds.OTHER: 1, "never_acted": 5, "codebook": 2, "spelling": 1}
+    assert draws == {kinds.OTHER: 1, "never_acted": 5, "codebook": 2, "edit_distance": 1}
 
 
 def test_counting_neighbours_of_words_finds_the_design(made):
