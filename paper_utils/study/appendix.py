@@ -28,13 +28,15 @@ def layers_of(profile: Profile, model: Encoder) -> list[int]:
     if model.source is Source.SCRATCH:
         last = profile.encoders.layers
     elif model.source is Source.PUBLIC:
+        # Every layer of these is published; checkpoints are read at the fixed one alone.
         last = public.load(model.name).blocks
     else:
         return []
     # A special token has read nothing before the first block.
     first = 0 if model.pooling == "mean" else 1
     count = min(MOST_LAYERS, last - first + 1)
-    return np.linspace(first, last, count).round().astype(int).tolist()
+    spaced = np.linspace(first, last, count)
+    return spaced.round().astype(int).tolist()
 
 
 def _layers(profile: Profile) -> list[tuple[Encoder, int]]:
@@ -55,12 +57,16 @@ def _score_layers(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: 
     table = columns.instructions(profile)
     everyone = columns.agents(spaces)
     # The null of every layer has the same permutations, so a maximum over layers has one, too.
-    for draw, order in enumerate(permutations(len(table), profile.alignment.draws, world)):
+    # Rows move among all sentences.
+    orders = permutations(len(table), profile.alignment.draws, world)
+    for draw, order in enumerate(orders):
         everyone["permuted", draw] = everyone["acted", 0][order]
     everyone["codebook", 0] = columns.control("codebook", table, world)
     readings = []
-    for (model, layer), space in zip(_layers(profile), spaces[len(AGENTS) :], strict=True):
-        readings.append(({"model": model.label, "layer": layer}, *both_names(space)))
+    own = spaces[len(AGENTS) :]
+    for (model, layer), space in zip(_layers(profile), own, strict=True):
+        facts = {"model": model.label, "layer": layer}
+        readings.append((facts, *both_names(space)))
     asked = options(profile, table, world)
     scores = agreement(readings, everyone, asked, ["synonyms"])
     scores = scores[scores["direction"] == "both"].assign(world=world)
@@ -73,7 +79,7 @@ LAYERS = Stage(
     load=read_scores,
     reads=(*READS, "alignment.draws", "encoders.layers"),
     needs=_needs_layers,
-    cost=lambda profile, **_: 10.0 + 4.0 * profile.alignment.draws,
+    cost=lambda profile, **_: 5.0 + 1.2 * profile.alignment.draws,
 )
 """Models at each of their layers, unheard synonyms, both directions: world, model, layer, encoder,
 draw, measure, value, chance.  Encoder "permuted" is the null: the acting agent's sentences are
@@ -88,9 +94,11 @@ def best_layers(layers: pd.DataFrame) -> pd.DataFrame:
     for key, part in layers.groupby(by, sort=False):
         values = part.pivot(index="layer", columns=["encoder", "draw"], values="value")
         acted = values["acted", 0]
+        # Who looks at all layers and names the best has to do so under the null, too.
         null = values["permuted"].max().to_numpy()
         best = acted.max()
-        told = (acted.idxmax(), best, null.mean(), p_value(best, null), calibrated(best, null))
+        p = p_value(best, null)
+        told = (acted.idxmax(), best, null.mean(), p, calibrated(best, null))
         rows.append((*key, *told))
     return pd.DataFrame(rows, columns=[*by, "layer", "value", "null", "p", "calibrated"])
 
@@ -107,6 +115,7 @@ def by_meaning(texts: list[str], words: dict[str, str]) -> list[int]:
     [1, 0]
     """
     row = {text: number for number, text in enumerate(texts)}
+    # Colours alone: with other verbs and types a sentence may say what no level asks.
     colours = {name: word for name, word in words.items() if name in grammar.COLOURS}
     # All other words stay as they are.
     meanings = {phrase: phrase for phrase in grammar.INVENTORY} | grammar.meanings(colours)
@@ -118,6 +127,7 @@ def questions(name: str, table: pd.DataFrame, count: int) -> Iterator[Reading]:
     them: its own layer 0, its subwords, letters, and random weights (the profile's own table)."""
     published = public.load(name)
     texts = table["text"].tolist()
+    # As compact as the tables' own vectors are published: both are in the same components.
     X = published.embed(texts, published.about["layer"])
     lexicon = published.lexicon(texts)
     subwords = published.subwords(texts)
@@ -135,14 +145,17 @@ def questions(name: str, table: pd.DataFrame, count: int) -> Iterator[Reading]:
                 moved = np.empty_like(found.vectors)
                 moved[by_meaning(texts, found.words)] = found.vectors
                 yield facts | {"kind": MEANING, "source": "model"}, X, moved
+    # What the architecture does before it has read anything.
     drawn = published.untrained([*texts, *table["second_text"]])
     for number, both in enumerate(drawn):
         facts = {"kind": "own", "table": number, "source": "untrained"}
-        yield facts, *np.split(both, 2)
+        first, second = np.split(both, 2)
+        yield facts, first, second
 
 
 def _score_tables(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) -> None:
     table = columns.instructions(profile)
+    # Acted and never acted: exchanged instructions have nothing to say of English.
     everyone = columns.agents(spaces[:2])
     everyone["codebook", 0] = columns.control("codebook", table, world)
     asked = options(profile, table, world)
@@ -164,7 +177,7 @@ TABLES = Stage(
     load=read_scores,
     reads=(*READS, "alignment.tables"),
     needs=columns.needs_agents,
-    cost=lambda profile, **_: 10.0 + 6.0 * profile.alignment.tables,
+    cost=lambda profile, **_: 5.0 + 3.5 * profile.alignment.tables,
 )
 """Public models under many tables of synonyms, with two agents and a codebook (both directions):
 world, model, kind, table, source, encoder, measure, value, chance.

@@ -24,10 +24,11 @@ from paper_utils.study.differences import (
     stated,
 )
 
-ALPHA = 0.05
+ALPHA = 0.05  # of the tests that the preregistration names; every p is told beside its number
 COLUMNS = ["claim", "paper", "answer", "evidence"]
 ABSENT = "not in this run"
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
+# What the paper's abstract says.
 NUMBERS = "precision@15 .70 to .73"
 WEAKER = "significantly weaker"
 OURS = "not asked"
@@ -63,6 +64,7 @@ def number(value: float, signed: bool = False) -> str:
     ('.43', '−.10', '1.00')
     """
     text = f"{abs(value):.2f}".removeprefix("0")
+    # What is zero when it is rounded has no sign.
     if not float(text):
         return text
     if value < 0:
@@ -84,7 +86,8 @@ def in_words(row: Mapping) -> str:
     # Values, too, have intervals, but only what is tested is told with them.
     if row["worlds"] == 1 or pd.isna(row["p"]):
         return text
-    low, high = number(row["low"], signed=True), number(row["high"], signed=True)
+    low = number(row["low"], signed=True)
+    high = number(row["high"], signed=True)
     p = f"{row['p']:.3f}".removeprefix("0")
     return f"{text} ({low} to {high}, p {p})"
 
@@ -95,14 +98,17 @@ def verdict(row: Mapping) -> str:
     Of a hypothesis with a direction, the test comes before equivalence; that the difference goes
     the other way is then told by its interval."""
     sign = "more" if row["mean"] > 0 else "less"
+    # A single world has no spread: what is within the margin counts as the same.
     if row["worlds"] == 1:
         return "same" if abs(row["mean"]) <= MARGIN else sign
     alternative = stated(row["test"], row["measure"], row["model"], row["contrast"])
     significant = row["p"] <= ALPHA
+    # A hypothesis is what was asked; a floor is only beaten by more than the margin.
     if significant and alternative != "two-sided" and row["contrast"] not in FLOORS:
         return sign
     if row["p_equivalent"] <= ALPHA:
         return "same"
+    # A one-sided test is blind to the other side.
     turned = {"greater": row["high"] < 0, "less": row["low"] > 0}.get(alternative, False)
     return sign if significant or turned else "open"
 
@@ -119,9 +125,11 @@ class Evidence:
         """The values that some differences are between, and then the differences themselves."""
         said = []
         for test, measure, model, contrast in asked:
+            # Values have rows of their own, called as they stand in the difference.
             for name in contrast.split(" - "):
                 said.append((test, measure, model, name))
         words = []
+        # Each once, in this order.
         for key in dict.fromkeys([*said, *asked]):
             if key in self.rows:
                 # Of pairs of learners there are several in one claim.
@@ -133,6 +141,7 @@ class Evidence:
         """Which of some models do not know the synonyms, and how far they are from it."""
         found = []
         for model in models:
+            # A model that is not in this run is no stranger.
             own = self.own.get(model, KNOWS)
             if own < KNOWS:
                 found.append(f"{model} does not know the synonyms (own agreement {number(own)})")
@@ -141,10 +150,12 @@ class Evidence:
 
 def answered(evidence: Evidence, words: Mapping, asked: Sequence[Key]) -> tuple[str, str]:
     """The answer that some differences give together, and their numbers."""
-    each = [words[verdict(evidence.rows[key])] for key in asked if key in evidence.rows]
+    present = [key for key in asked if key in evidence.rows]
+    each = [words[verdict(evidence.rows[key])] for key in present]
     if not each:
         return ABSENT, ""
     answer = "; ".join(dict.fromkeys(each))
+    # All parts have to hold, so one that does not is counted, not averaged away.
     if "yes" in each and len(set(each)) > 1:
         answer = f"in part ({each.count('yes')} of {len(each)})"
     return answer, evidence.told(asked)
@@ -159,12 +170,14 @@ def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, s
     asked = [("synonyms", "precision_at_k", name, gap) for gap in gaps]
     if not present:
         return ABSENT, ""
+    # Words that mean nothing to a model say nothing about how it aligns.
     if all(evidence.own[model] < KNOWS for model in present):
         return f"cannot be told: {strangers}", f"same words: {same}"
     said = f"unheard synonyms: {evidence.told(asked)}; same words: {same}"
     if strangers:
         said = f"{said}; left out: {strangers}"
     beyond, never, codebook = (verdict(evidence.rows[key]) for key in asked)
+    # Whether there is any agreement comes first; then what it takes.
     if beyond == "open":
         return "not settled", said
     if beyond != "more":
@@ -191,6 +204,7 @@ def acts(evidence: Evidence, controls: Mapping[str, str]) -> tuple[str, str]:
         able = []
         for (test, measure, model, contrast), row in evidence.rows.items():
             if (test, measure) == ("transfer", level):
+                # Values of all sources, and what models have above the best control.
                 if contrast == "success":
                     success[model] = number(row["mean"])
                 elif " - " in contrast and verdict(row) == "more":
@@ -262,10 +276,13 @@ def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.Da
     rows = {}
     for row in differences[differences["direction"] == "both"].to_dict("records"):
         rows[row["test"], row["measure"], row["model"], row["contrast"]] = row
-    kinds = tables["scores"].drop_duplicates("model").set_index("model")["model_kind"]
+    named = tables["scores"].drop_duplicates("model").set_index("model")
+    kinds = named["model_kind"]
     knows = tables["knows_synonyms"]
-    colour = knows[knows["measure"] == "colour"].groupby("model")["value"].mean()
-    evidence = Evidence(rows, dict.fromkeys(kinds.index, 0.0) | colour.to_dict())
+    colour = knows[knows["measure"] == "colour"]
+    own = colour.groupby("model")["value"].mean().to_dict()
+    # A file of vectors may have no synonyms, and then no agreement with them.
+    evidence = Evidence(rows, dict.fromkeys(kinds.index, 0.0) | own)
     controls = best_controls(tables["transfer"])
     found = [
         ("action agrees with decoders", NUMBERS, *agrees(evidence, DECODERS, decoders)),
@@ -280,8 +297,11 @@ def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.Da
         found.append((claim, paper, *answered(evidence, words, asked)))
     found.append(("an agent can act on another model's sentence", OURS, *acts(evidence, controls)))
     table = pd.DataFrame(found, columns=COLUMNS).set_index("claim", drop=False)
-    null = tables["order_null"].query("encoder == 'acted' and direction == 'both'")["value"]
-    table.loc[ORDER, "evidence"] += f"; untrained models at most {number(null.max())}"
+    # Order has a null of its own: how far luck takes a model that has read nothing.
+    null = tables["order_null"].query("encoder == 'acted' and direction == 'both'")
+    luck = f"untrained models at most {number(null['value'].max())}"
+    told = table.loc[ORDER, "evidence"]
+    table.loc[ORDER, "evidence"] = f"{told}; {luck}" if told else luck
     # Where no model knows the synonyms there is no mean over those that do.
     for claim in (ORDER, VISION):
         if table.loc[claim, "answer"] == ABSENT:

@@ -18,6 +18,8 @@ AGENTS = ("acted", "never_acted", "exchanged")
 # What an instruction says, role by role: a codebook has a random vector for each of these.
 ROLES = ["verb", "colour", "type", "location", "second_colour", "second_type", "second_location"]
 DRAWN = ("random_tokens", "codebook")  # controls of which there are several draws
+# Beside the floor (word counts, random tokens) and the ceiling (codebook), for the appendix, what
+# letters and edits of words can do.
 CONTROLS = (*DRAWN, "word_count", "edit_distance", "character_ngrams", "length")
 Columns = dict[tuple[str, int], np.ndarray]  # (name, draw) -> vectors (N, D) in first names
 
@@ -41,6 +43,7 @@ def control(
         seed = torch_seed("codebook", world, draw)
         rows = controls.codebook(table[ROLES], random_state=seed)
         return np.concatenate([rows, rows]) if both else rows
+    # A random vector for each word, turned by its place: words and order without any meaning.
     if name == "random_tokens":
         seed = torch_seed("random tokens", world, draw)
         return controls.random_tokens_ordered(texts, random_state=seed)
@@ -58,14 +61,19 @@ def all_controls(table: pd.DataFrame, world: int, draws: int) -> Columns:
 
 def agents(spaces: tuple[pd.DataFrame, ...]) -> Columns:
     """The agents as columns, from the first of some embeddings."""
-    return {(name, 0): space.to_numpy() for name, space in zip(AGENTS, spaces, strict=False)}
+    # Inputs of a stage go on after the agents.
+    chosen = zip(AGENTS, spaces, strict=False)
+    return {(name, 0): space.to_numpy() for name, space in chosen}
 
 
 def both_names(space: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
     """Vectors in first names and, if there are any, in synonyms, from an embedding."""
+    # An embedding of both names has two levels of index, one of first names has ids alone.
     if not isinstance(space.index, pd.MultiIndex):
         return space.to_numpy(), None
-    return space.loc["first"].to_numpy(), space.loc["second"].to_numpy()
+    first = space.loc["first"]
+    second = space.loc["second"]
+    return first.to_numpy(), second.to_numpy()
 
 
 def needs_agents(profile: Profile, world: int, **others) -> list[tuple[Stage, dict]]:

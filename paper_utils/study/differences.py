@@ -115,7 +115,8 @@ def over_draws(scores: pd.DataFrame) -> pd.DataFrame:
 def who_knows(knows: pd.DataFrame) -> list[str]:
     """Models that know the synonyms: by their own two names alone they choose the right one of six
     colours in at least half of the cases (KNOWS), on average over worlds."""
-    own = knows[knows["measure"] == "colour"].groupby("model", sort=False)["value"].mean()
+    colour = knows[knows["measure"] == "colour"]
+    own = colour.groupby("model", sort=False)["value"].mean()
     return list(own.index[own >= KNOWS])
 
 
@@ -123,6 +124,7 @@ def groups_of(scores: pd.DataFrame, knows: pd.DataFrame, decoders: Sequence[str]
     """(test, name of a group) -> its models.  MEAN: those trained in each world; DECODERS: those of
     them that read from left to right; OTHERS: these and BLIP.  Asked in synonyms, only those that
     know them."""
+    # Public models are the same in each world: no mean over worlds speaks of others like them.
     scratch = scores.loc[scores["model_kind"] == "scratch", "model"].unique()
     known = who_knows(knows)
     found = {}
@@ -138,6 +140,7 @@ def best_controls(success: pd.DataFrame) -> dict[str, str]:
     """Level -> the control on whose vectors an agent succeeds most, on average over worlds."""
     controls = success[success["kind"] == "control"]
     means = controls.groupby(["level", "source"])["success"].mean()
+    # The largest of a level, as (level, source).
     return {level: source for level, source in means.groupby("level").idxmax()}
 
 
@@ -148,31 +151,35 @@ def best_controls(success: pd.DataFrame) -> dict[str, str]:
 
 def long_of(table: pd.DataFrame, **facts) -> pd.DataFrame:
     """A table with columns LONG; ``facts`` fill those that it lacks."""
-    return table.rename(columns={"encoder": "contrast"}).assign(**facts)[LONG]
+    return table.assign(**facts)[LONG]
 
 
 def of_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Columns of the tests; of random tokens the best draw (BEST)."""
     drawn = scores["encoder"] == "random_tokens"
-    best = scores[drawn].groupby(INDEX, sort=False)["value"].max().reset_index()
-    return pd.concat([long_of(scores[~drawn]), long_of(best, contrast=BEST)])
+    best = scores[drawn].groupby(INDEX, sort=False)["value"].max()
+    # Of all others the mean over draws: a codebook is no floor, so its luck is none either.
+    others = scores[~drawn]
+    return pd.concat(
+        [long_of(others, contrast=others["encoder"]), long_of(best.reset_index(), contrast=BEST)]
+    )
 
 
 def of_pairs(pairs: pd.DataFrame, decoders: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
     """Decoders with each other, in the same words; and those that know the synonyms with models
     that see, in synonyms on both sides."""
     ends = pairs[["model", "encoder"]]
-    among = ends.isin(decoders).all(axis=1) & (pairs["test"] == "same_words")
+    # By the paper's measure all decoders count, as they do with the agent.
+    both_read = ends.isin(decoders).all(axis=1)
+    among = pairs[both_read & (pairs["test"] == "same_words")]
     reads = ends.isin(set(known) & set(decoders)).any(axis=1)
     sees = ends.isin(set(known) & set(SIGHTED)).any(axis=1)
-    across = pairs[reads & sees & (pairs["test"] == "models")].assign(model=DECODERS)
+    across = pairs[reads & sees & (pairs["test"] == "models")]
     return pd.concat(
         [
-            long_of(
-                pairs[among].drop(columns="encoder"), model=DECODERS, contrast="between decoders"
-            ),
-            long_of(across.drop(columns="encoder"), contrast="agreement"),
-            long_of(across.drop(columns="encoder"), contrast="chance", value=across["chance"]),
+            long_of(among, model=DECODERS, contrast="between decoders"),
+            long_of(across, model=DECODERS, contrast="agreement"),
+            long_of(across, model=DECODERS, contrast="chance", value=across["chance"]),
         ]
     )
 
@@ -180,36 +187,41 @@ def of_pairs(pairs: pd.DataFrame, decoders: Sequence[str], known: Sequence[str])
 def of_spaces(geometry: pd.DataFrame, verbs: pd.DataFrame) -> pd.DataFrame:
     """Linear CKA of agents with each model, and the cosine of two verbs in every space."""
     cka = "linear_cka, " + geometry["part"]
-    told = {"test": "verbs", "measure": "cosine", "direction": "both", "model": "agent"}
+    who = geometry["encoder"]
+    told = {"measure": "cosine", "model": "agent", "contrast": verbs["encoder"]}
     return pd.concat(
-        [long_of(geometry, test="geometry", measure=cka, direction="both"), long_of(verbs, **told)]
+        [
+            long_of(geometry, test="geometry", direction="both", measure=cka, contrast=who),
+            long_of(verbs, test="verbs", direction="both", **told),
+        ]
     )
 
 
 def of_transfer(success: pd.DataFrame) -> pd.DataFrame:
     """Success of each source, and beside every model that of the level's best control."""
-    columns = {"source": "model", "level": "measure", "success": "value"}
+    # One control for all worlds: the best of each would be chosen by its luck there.
     best = success["level"].map(best_controls(success))
-    rivals = success[success["source"] == best].set_index(["world", "level"])["success"]
-    models = success[success["kind"] == "model"]
-    beside = models.drop(columns="success").join(rivals, on=["world", "level"])
-    told = {"test": "transfer", "direction": "both"}
-    return pd.concat(
-        [
-            long_of(success.rename(columns=columns), contrast="success", **told),
-            long_of(beside.rename(columns=columns), contrast=CONTROL, **told),
-        ]
-    )
+    rivals = success[success["source"] == best].set_index(["world", "level"])
+    models = success[success["kind"] == "model"].drop(columns="success")
+    beside = models.join(rivals["success"], on=["world", "level"])
+    parts = []
+    for contrast, part in (("success", success), (CONTROL, beside)):
+        facts = {"measure": part["level"], "model": part["source"], "value": part["success"]}
+        facts |= {"test": "transfer", "direction": "both", "contrast": contrast}
+        parts.append(long_of(part, **facts))
+    return pd.concat(parts)
 
 
 def of_structure(structure: pd.DataFrame) -> pd.DataFrame:
     """Agreement r of each pair of learners, in their own world and under each control."""
+    facts = {"test": "structure", "measure": "r", "direction": "both", "value": structure["r"]}
     pair = structure["first"] + " ~ " + structure["second"]
-    named = structure.rename(columns={"condition": "contrast", "r": "value"})
-    named = long_of(named, test="structure", measure="r", direction="both", model=pair)
+    named = long_of(structure, **facts, model=pair, contrast=structure["condition"])
     # Which way do seeing agents have the design, in either kind of rooms?
-    seeing = named[(named["model"] == "seeing agent ~ design") & (named["contrast"] == "own world")]
-    return pd.concat([named, seeing.assign(model=EXCLUSIVE, contrast="seeing agent")])
+    own = named[named["contrast"] == "own world"]
+    seeing = own[own["model"] == "seeing agent ~ design"]
+    turned = seeing.assign(model=EXCLUSIVE, contrast="seeing agent")
+    return pd.concat([named, turned])
 
 
 # --- what they say over worlds ------------------------------------------------------------------
@@ -218,10 +230,13 @@ def of_structure(structure: pd.DataFrame) -> pd.DataFrame:
 def with_ceiling(values: pd.DataFrame) -> pd.DataFrame:
     """The same values, and the share of its own ceiling, a codebook's score with it, that a model
     reaches, beside that of OTHERS: unheard synonyms, precision@k."""
-    here = values.xs(("synonyms", "precision_at_k", "both"), level=(0, 1, 2), drop_level=False)
-    share = here["acted"] / here["codebook"]
-    rest = share[share.index.get_level_values("model") == OTHERS].droplevel("model")
-    shares = share.to_frame(SHARE).join(rest.rename(REST), on=rest.index.names)
+    place = ("synonyms", "precision_at_k", "both")
+    here = values.xs(place, level=(0, 1, 2), drop_level=False)
+    # Models differ in how well anybody could do with them, so values are no measure of *less*.
+    share = here["acted"] / here["codebook"].replace(0, np.nan)
+    of_others = share.index.get_level_values("model") == OTHERS
+    rest = share[of_others].droplevel("model").rename(REST)
+    shares = share.to_frame(SHARE).join(rest, on=rest.index.names)
     return values.join(shares)
 
 
@@ -229,6 +244,7 @@ def contrasted(values: pd.DataFrame) -> pd.DataFrame:
     """The same values, and their CONTRASTS."""
     gaps = {}
     for one, other in CONTRASTS:
+        # A run of one world has no other world, one without decoders nothing between them.
         if one in values and other in values:
             gaps[f"{one} - {other}"] = values[one] - values[other]
     return values.assign(**gaps)
@@ -239,8 +255,9 @@ def adjust(table: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     test, measure, direction and contrast."""
     by = ["test", "measure", "direction", "contrast", table["model"].map(kinds)]
     for name in ("p", "p_equivalent"):
+        adjusted = table.groupby(by)[name].transform(holm)
         # Groups of models are of no kind, and stay as they are.
-        table[name] = table.groupby(by)[name].transform(holm).fillna(table[name])
+        table[name] = adjusted.fillna(table[name])
     return table
 
 
@@ -257,24 +274,26 @@ def differences(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> 
     """
     scores = tables["scores"]
     groups = groups_of(scores, tables["knows_synonyms"], decoders)
-    parts = [of_scores(scores), of_spaces(tables["geometry"], tables["verbs"])]
-    models = pd.concat(parts)
+    spaces = of_spaces(tables["geometry"], tables["verbs"])
+    models = pd.concat([of_scores(scores), spaces])
+    parts = [models]
     for (test, name), members in groups.items():
         chosen = (models["test"] == test) & models["model"].isin(members)
         parts.append(models[chosen].assign(model=name))
-    known = groups["synonyms", MEAN]
-    parts.append(of_pairs(tables["pairs"], groups["same_words", DECODERS], known))
+    everyone = groups["same_words", DECODERS]
+    parts.append(of_pairs(tables["pairs"], everyone, groups["synonyms", MEAN]))
     parts.append(of_transfer(tables["transfer"]))
     parts.append(of_structure(tables["structure"]))
     long = pd.concat(parts)
+    # Inside a world first: differences are of means, and means over worlds come last.
     values = long.pivot_table(index=INDEX, columns="contrast", values="value", sort=False)
-    values = contrasted(with_ceiling(values)).rename_axis(columns="contrast")
-    by_world = values.stack().dropna().unstack("world")
+    values = contrasted(with_ceiling(values))
+    by_world = values.rename_axis(columns="contrast").stack().dropna().unstack("world")
     rows = []
     for key, row in zip(by_world.index, by_world.to_numpy(), strict=True):
         test, measure, _, model, contrast = key
         known = row[~np.isnan(row)]
         told = over_worlds(known, stated(test, measure, model, contrast))
         rows.append((*key, *told.values()))
-    kinds = scores.drop_duplicates("model").set_index("model")["model_kind"]
-    return adjust(pd.DataFrame(rows, columns=COLUMNS), kinds.to_dict())
+    named = scores.drop_duplicates("model").set_index("model")
+    return adjust(pd.DataFrame(rows, columns=COLUMNS), named["model_kind"])

@@ -25,7 +25,9 @@ from paper_utils.store import Stage, write_table
 from paper_utils.study import columns
 
 NEVER_ACTED = 5  # agents with random weights: one alone may look like anything, by luck
-OWN, FLAT, OTHER = "own world", "exchangeable", "other world"
+OWN = "own world"
+FLAT = "exchangeable"  # the same code, where all types are equally likely in every colour
+OTHER = "other world"
 CONDITIONS = (OWN, FLAT, OTHER, "never_acted", "codebook", "edit_distance")
 # The levels of all but the first make the frames in which all six colours can stand.
 FACTORS = ["colour", "verb", "type", "location"]
@@ -41,6 +43,7 @@ def learners(profile: Profile, world: int, rooms: str) -> dict[str, dict]:
         if FAMILIES[family].modality == "language":
             blind[label] = Encoder(Source.SCRATCH, family)
         else:
+            # Pictures in one colour: which colour a thing has stands in its caption alone.
             blind[f"blind {label}"] = Encoder(Source.SCRATCH, family, coloured=False)
             seeing[f"seeing {label}"] = Encoder(Source.SCRATCH, family)
     # Agents first, so that a pair of an agent and a model has the agent's name in front.
@@ -51,6 +54,7 @@ def learners(profile: Profile, world: int, rooms: str) -> dict[str, dict]:
 def everyone(profile: Profile, world: int, other: int | None) -> dict[tuple[str, str], dict]:
     """(condition, name) -> parameters of EMBEDDING, of all whom STRUCTURE compares but those that
     are made from texts."""
+    # The same training, where a room shows one colour of each kind.
     acted = Encoder(Source.AGENT, Condition.ACTED)
     groups = {
         OWN: {"exclusive agent": parameters(acted, world, rooms="exclusive")},
@@ -59,6 +63,7 @@ def everyone(profile: Profile, world: int, other: int | None) -> dict[tuple[str,
         "never_acted": {},
     }
     groups[OWN] |= learners(profile, world, "kinds")
+    # A shuffled structure: the same learners, where other colours are alike.
     if other is not None:
         groups[OTHER] = learners(profile, other, "kinds")
     for draw in range(NEVER_ACTED):
@@ -80,14 +85,18 @@ def bigrams(texts: list[str]) -> pd.DataFrame:
     >>> counted.loc["red", ["ball", "key"]].round(2).tolist()
     [0.33, 0.67]
     """
-    colours = "|".join(kinds.colours_by_role(0))
-    pairs = pd.Series(texts).str.extractall(rf"\b({colours}) ({'|'.join(kinds.TYPES)})\b")
-    counts = pd.crosstab(pairs[0], pairs[1], normalize="index")
-    return counts.rename_axis(index=None, columns=None)
+    colours = sorted(kinds.colours_by_role(0))
+    types = sorted(kinds.TYPES)
+    pattern = rf"\b({'|'.join(colours)}) ({'|'.join(types)})\b"
+    pairs = pd.Series(texts).str.extractall(pattern)
+    shares = pd.crosstab(pairs[0], pairs[1], normalize="index")
+    # Also of what a few stories never say.
+    return shares.reindex(index=colours, columns=types, fill_value=0.0)
 
 
 def agreement(condition: str, spaces: dict, factors: pd.DataFrame, world: int) -> list[dict]:
     """Every pair of learners, with all that `alignment.structure` says of it."""
+    # A colour's kind is its commonest type; inside a kind colours differ by degrees.
     kind_of = kinds.design(world).idxmax(axis=1).to_dict()
     rows = []
     for first, second in combinations(spaces, 2):
@@ -126,11 +135,15 @@ def _structure(
     table = columns.instructions(profile, "kinds")
     factors = table[FACTORS]
     groups: dict[str, dict] = {name: {} for name in CONDITIONS}
-    for (condition, name), space in zip(everyone(profile, world, other), spaces, strict=True):
+    asked = everyone(profile, world, other)
+    for (condition, name), space in zip(asked, spaces, strict=True):
         groups[condition][name] = space.to_numpy()
-    groups[OWN] |= {"design": kinds.design(world), "bigram counter": bigrams(documents.train)}
+    # What there is to learn, and who counts neighbours of words: a row for each colour.
+    groups[OWN]["design"] = kinds.design(world)
+    groups[OWN]["bigram counter"] = bigrams(documents.train)
     for draw in range(profile.alignment.draws):
         groups["codebook"][str(draw)] = columns.control("codebook", table, world, draw)
+    # What is compared of everybody: six by six distances, over the frames that colours share.
     distances: dict[str, dict] = {condition: {} for condition in groups}
     for condition, members in groups.items():
         for name, X in members.items():
@@ -141,19 +154,22 @@ def _structure(
     distances["edit_distance"]["0"] = pd.DataFrame(letters, names, names)
     # Those that see colours have no controls: they are not expected to agree.
     own = {name: distances[OWN][name] for name in groups[FLAT]}
-    rows = agreement(OWN, groups[OWN], factors, world) + agreement(
-        FLAT, groups[FLAT], factors, world
-    )
+    rows = agreement(OWN, groups[OWN], factors, world)
+    rows += agreement(FLAT, groups[FLAT], factors, world)
     if distances[OTHER]:
         rows += controlled(OTHER, own, [distances[OTHER]], factors)
     for condition in ("never_acted", "codebook", "edit_distance"):
+        # The same draw for whoever is exchanged.
         draws = [dict.fromkeys(own, drawn) for drawn in distances[condition].values()]
         rows += controlled(condition, own, draws, factors)
-    write_table(folder / "structure.csv.gz", pd.DataFrame(rows).assign(world=world).round(6))
+    structure = pd.DataFrame(rows).assign(world=world)
+    write_table(folder / "structure.csv.gz", structure.round(6))
+    # Of those that notebooks draw.
     parts = []
     for condition in (OWN, FLAT):
         long = pd.concat(distances[condition], names=["learner", "colour"])
-        long = long.rename_axis(columns="other").stack().rename("distance").reset_index()
+        long = long.rename_axis(columns="other").stack()
+        long = long.rename("distance").reset_index()
         parts.append(long.assign(condition=condition, world=world))
     write_table(folder / "distances.csv.gz", pd.concat(parts).round(6))
 
@@ -164,9 +180,10 @@ def _load(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _needs(profile: Profile, world: int, other: int | None) -> list[tuple[Stage, dict]]:
-    stories = (STORIES, {"world": world, "rooms": "kinds"})
-    asked = everyone(profile, world, other).values()
-    return [stories, *((EMBEDDING, chosen) for chosen in asked)]
+    needed = [(STORIES, {"world": world, "rooms": "kinds"})]
+    for chosen in everyone(profile, world, other).values():
+        needed.append((EMBEDDING, chosen))
+    return needed
 
 
 STRUCTURE = Stage(
@@ -190,6 +207,7 @@ def worlds_of(profile: Profile) -> list[dict]:
     worlds = profile.world_numbers
     found = []
     for place, world in enumerate(worlds):
+        # After the last comes the first; a run of one world has no other.
         other = worlds[(place + 1) % len(worlds)]
         found.append({"world": world, "other": other if other != world else None})
     return found

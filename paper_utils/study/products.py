@@ -30,6 +30,7 @@ STAGES = {
 }
 """Stages of all rooms by name, for a worker that is told a name."""
 
+# Who plays for success: the columns that are agents, what cloning could reach, and luck.
 PLAYERS = (*columns.AGENTS, EXPERT, RANDOM)
 
 
@@ -64,7 +65,11 @@ def visits(profile: Profile) -> list[dict]:
     return found
 
 
+# --- what each notebook loads -------------------------------------------------------------------
+
+
 def _data(profile: Profile) -> Iterator[Product]:
+    # A world is shown from near: its episodes, stories and pictures are as large as the first's.
     first = {"world": profile.world_numbers[0], "rooms": "babyai"}
     yield EPISODES, profile, first
     yield STORIES, profile, first
@@ -72,6 +77,7 @@ def _data(profile: Profile) -> Iterator[Product]:
 
 
 def _cloning(profile: Profile) -> Iterator[Product]:
+    # Two agents play before the reader's eyes; of the others the episodes are counted.
     first = profile.world_numbers[0]
     for condition in (Condition.ACTED, Condition.HELD_OUT):
         yield AGENT, profile, agent_parameters(first, condition)
@@ -84,6 +90,7 @@ def _cloning(profile: Profile) -> Iterator[Product]:
 def _encoders(profile: Profile) -> Iterator[Product]:
     for world in profile.world_numbers:
         yield MODEL_SCORES, profile, {"world": world}
+    # Spaces are drawn in one world: another would look much the same, and take its room.
     for stage, chosen in columns.needs_everyone(profile, profile.world_numbers[0]):
         yield stage, profile, chosen
 
@@ -97,11 +104,13 @@ def _study(profile: Profile) -> Iterator[Product]:
         yield TRANSFER, profile, chosen
     for chosen in evaluations(profile):
         yield EVALUATION, profile, chosen
+    # Kinds have sizes of their own.
     for chosen in kinds.worlds_of(profile):
         yield STRUCTURE, profile.of_kinds(), chosen
 
 
 def _structure(profile: Profile) -> Iterator[Product]:
+    # Tables of all tests are made together, so whoever loads one has all.
     yield from _study(profile)
     for chosen in visits(profile):
         yield FIRST_VISITS, profile.of_kinds(), chosen
@@ -114,6 +123,7 @@ def _appendix(profile: Profile) -> Iterator[Product]:
         yield TABLES, profile, {"world": world}
 
 
+# Readers' own data (06) needs nothing of ours.
 NOTEBOOKS = {
     "01_data": _data,
     "02_bc_training": _cloning,
@@ -128,6 +138,7 @@ def products(profile: Profile, notebook: str | None = None) -> list[Product]:
     """What a notebook loads, or (None) what all of them do; nothing for a notebook that loads
     nothing."""
     asked = NOTEBOOKS if notebook is None else [notebook]
+    # What two notebooks load is there twice; a plan of work makes it once.
     found = []
     for name in asked:
         if name in NOTEBOOKS:

@@ -44,6 +44,7 @@ def tables(profile: Profile, load: Load) -> dict[str, pd.DataFrame]:
 
     scores, pairs, order_null, knows_synonyms, geometry, verbs, success, transfer, structure,
     distances: as their stages say.  differences and claims: as their modules do."""
+    # Some stages give one table of a world, some several.
     each: dict[str, list] = {}
     for world in profile.world_numbers:
         for name, stage in (("scores", SCORES), ("pairs", PAIRS), ("order_null", ORDER_NULL)):
@@ -56,6 +57,7 @@ def tables(profile: Profile, load: Load) -> dict[str, pd.DataFrame]:
     found = {name: pd.concat(parts, ignore_index=True) for name, parts in each.items()}
     found["success"] = _success(profile, load)
     found["transfer"] = _transfer(profile, load)
+    # These two look over all worlds at once.
     found["differences"] = differences(found, DECODERS)
     found["claims"] = claims(found, DECODERS)
     return found
@@ -64,6 +66,7 @@ def tables(profile: Profile, load: Load) -> dict[str, pd.DataFrame]:
 def results(profile: Profile, load: Load) -> dict:
     """Lists of rows for results.json, and what they are read against: instructions N, k, chance."""
     found = tables(profile, load)
+    # Draws of a control are one row: twenty of each would be most of the file.
     scores = over_draws(found.pop("scores"))
     for test in ("same_words", "synonyms"):
         found[test] = scores[scores["test"] == test].drop(columns=["test", "layer"])
@@ -72,6 +75,7 @@ def results(profile: Profile, load: Load) -> dict:
     found["geometry"] = geometry.rename(columns={"never_acted": "before", "acted": "after"})
     by = ["world", "first", "second", "condition"]
     found["structure"] = found["structure"].groupby(by, sort=False).mean().reset_index()
+    # Pictures need them; no sentence does.
     del found["distances"]
     rows = {name: _rows(table) for name, table in found.items()}
     count = len(columns.instructions(profile))
@@ -87,5 +91,6 @@ def results_of(profile: Profile, artifacts: Store) -> dict:
 
 def _rows(table: pd.DataFrame) -> list[dict]:
     """Plain rows: numbers rounded, None for what is not known."""
+    # JSON has no NaN.
     rounded = table.round(4).astype(object)
     return rounded.where(table.notna(), None).to_dict("records")

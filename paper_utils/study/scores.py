@@ -20,9 +20,12 @@ from paper_utils.store import Stage, write_table
 from paper_utils.study import columns
 from paper_utils.study.columns import AGENTS, ROLES, Columns, both_names
 
-COLUMNS = ("world test model model_kind encoder draw measure direction layer value chance").split()
+COLUMNS = "world test model model_kind encoder draw measure direction layer value chance".split()
 TESTS = ("same_words", "synonyms")
+# The map is fitted once, and asked both ways: images of the model's sentences search the column's,
+# and the other way round.
 DIRECTIONS = {"forward": "model_to_agent", "backward": "agent_to_model"}
+# What of the profile all scores depend on; models and their vectors come with the inputs.
 READS = (
     "data.demonstrations",
     "data.synonyms",
@@ -35,6 +38,8 @@ Reading = tuple[dict, np.ndarray, np.ndarray | None]
 def options(profile: Profile, table: pd.DataFrame, world: int) -> dict:
     """What all comparisons of a world share: what its sentences can be asked, and the map."""
     settings = profile.alignment
+    # Questions are prepared once for hundreds of pairs.  Their own nulls are left out: worlds are
+    # the unit of every test.
     return {
         "contrasts": ContrastSets(table[ROLES], settings.k, n_permutations=0),
         "cv": settings.folds,
@@ -45,10 +50,14 @@ def options(profile: Profile, table: pd.DataFrame, world: int) -> dict:
 
 def with_both(found: list[pd.DataFrame]) -> pd.DataFrame:
     """Rows of `alignment` as one table, with their mean over directions as direction "both"."""
-    scores = pd.concat(found).drop(columns=["p", "N", "k"])
+    scores = pd.concat(found)
+    # One number for the whole table, or (p) without its null.
+    scores = scores.drop(columns=["p", "N", "k"])
     by = [name for name in scores if name not in ("direction", "value")]
-    both = scores.groupby(by, sort=False, as_index=False)["value"].mean()
-    return pd.concat([scores, both.assign(direction="both")]).round(6)
+    means = scores.groupby(by, sort=False, as_index=False)["value"].mean()
+    both = means.assign(direction="both")
+    # Six digits: more is rounding, and takes room.
+    return pd.concat([scores, both]).round(6)
 
 
 def agreement(
@@ -63,6 +72,7 @@ def agreement(
             if second[test] is None:
                 continue
             for (encoder, draw), A in everyone.items():
+                # Asked in first names, this is the test of the same words.
                 found = alignment.synonyms(X, second[test], A, **asked)
                 told = {"test": test, "encoder": encoder, "draw": draw}
                 parts.append(found.assign(**told, **facts))
@@ -77,8 +87,10 @@ def read_scores(folder: Path) -> pd.DataFrame:
 def readings(profile: Profile, spaces: Sequence[pd.DataFrame]) -> list[Reading]:
     """Models, from the embeddings after those of agents."""
     found = []
-    for model, space in zip(records.models(profile), spaces[len(AGENTS) :], strict=True):
-        found.append(({"model": model.label, "model_kind": model.kind}, *both_names(space)))
+    own = spaces[len(AGENTS) :]
+    for model, space in zip(records.models(profile), own, strict=True):
+        facts = {"model": model.label, "model_kind": model.kind}
+        found.append((facts, *both_names(space)))
     return found
 
 
@@ -87,8 +99,11 @@ def _score(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) ->
     everyone = columns.agents(spaces)
     everyone |= columns.all_controls(table, world, profile.alignment.draws)
     asked = options(profile, table, world)
+    # The most of all work of a study: models times columns and their draws, by two tests.
     scores = agreement(readings(profile, spaces), everyone, asked)
-    write_table(folder / "scores.csv.gz", scores.assign(world=world, layer="fixed")[COLUMNS])
+    # The layer was fixed beforehand; others are in the appendix.
+    scores = scores.assign(world=world, layer="fixed")
+    write_table(folder / "scores.csv.gz", scores[COLUMNS])
 
 
 SCORES = Stage(
@@ -97,7 +112,7 @@ SCORES = Stage(
     load=read_scores,
     reads=(*READS, "alignment.draws"),
     needs=columns.needs_everyone,
-    cost=lambda profile, **_: 10.0 + 4.0 * profile.alignment.draws,
+    cost=lambda profile, **_: 5.0 + 1.2 * profile.alignment.draws,
 )
 """Every model of a world with every column: a table with COLUMNS.  ``direction``: model_to_agent,
 agent_to_model, or both (their mean)."""
@@ -105,16 +120,19 @@ agent_to_model, or both (their mean)."""
 
 def _score_pairs(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) -> None:
     asked = options(profile, columns.instructions(profile), world)
+    # Agents never heard a synonym, so with each other they have the same words alone.
     agents = []
     for (name, _), A in columns.agents(spaces).items():
         agents.append(({"model": name, "model_kind": "agent"}, A, None))
     parts = []
+    # Agents with models are in SCORES.
     for group in (agents, readings(profile, spaces)):
         for (facts, X, X2), (other, Y, Y2) in combinations(group, 2):
             told = facts | {"encoder": other["model"], "draw": 0}
             found = alignment.same_words(X, Y, **asked)
             parts.append(found.assign(test="same_words", **told))
             if X2 is not None and Y2 is not None:
+                # Both sides know the synonyms here, so both are asked in them.
                 found = alignment.second_names(X, X2, Y, Y2, **asked)
                 parts.append(found.assign(test="models", **told))
     scores = with_both(parts).assign(world=world, layer="fixed")
@@ -127,7 +145,7 @@ PAIRS = Stage(
     load=read_scores,
     reads=READS,
     needs=columns.needs_everyone,
-    cost=lambda profile, **_: 20.0,
+    cost=lambda profile, **_: 8.0,
 )
 """Agents with each other, and models with each other: a table with COLUMNS, where ``encoder`` is
 the other of the two, and ``direction`` forward (from ``model`` to ``encoder``), backward or both.
@@ -137,11 +155,14 @@ the other of the two, and ``direction`` forward (from ``model`` to ``encoder``),
 def _score_untrained(profile: Profile, folder: Path, *inputs, world: int) -> None:
     table = columns.instructions(profile)
     untrained = []
-    for family, drawn in zip(profile.encoders.families, inputs[len(AGENTS) :], strict=True):
-        for number, (X, X2) in enumerate(drawn):
-            untrained.append(({"family": family, "untrained": number}, X, X2))
+    drawn = inputs[len(AGENTS) :]
+    for family, draws in zip(profile.encoders.families, drawn, strict=True):
+        for number, (X, X2) in enumerate(draws):
+            facts = {"family": family, "untrained": number}
+            untrained.append((facts, X, X2))
     asked = options(profile, table, world)
     scores = agreement(untrained, columns.agents(inputs), asked, ["synonyms"])
+    # Of order alone the spread by luck is large, and not that of a coin for each sentence.
     order = scores[scores["measure"] == "order"].assign(world=world)
     names = ["world", "family", "untrained", "encoder", "direction", "value"]
     write_table(folder / "scores.csv.gz", order[names])
@@ -160,7 +181,7 @@ ORDER_NULL = Stage(
     load=read_scores,
     reads=(*READS, "encoders.families"),
     needs=_needs_untrained,
-    cost=lambda profile, **_: 5.0 + 2.0 * profile.alignment.untrained,
+    cost=lambda profile, **_: 3.0 + 0.7 * profile.alignment.untrained,
 )
 """Order with unheard synonyms, of models at random weights: world, family, untrained (its number),
 encoder, direction, value."""

@@ -24,8 +24,8 @@ from paper_utils.study import columns
 
 # Of ridge, in units of the spread of rows; the best is chosen by leave-one-out, on training rows.
 STRENGTHS = np.array([1e-3, 1e-2, 1e-1, 1.0, 10.0])
-RANDOM = "random moves"
-WRONG = "wrong instruction"
+RANDOM = "random moves"  # how often an episode ends well by itself
+WRONG = "wrong instruction"  # how often it does whatever is said
 # Sources that are no models, and their part in the comparison.
 KINDS = {
     "own": "ceiling",  # the agent's own vector of the sentence
@@ -53,7 +53,9 @@ def mapped(
     True
     """
     images = np.empty(target.shape)
+    # Each sentence once in a fold that the map has not seen, as in the tests of agreement.
     for train, test in KFold(cv, shuffle=True, random_state=random_state).split(X):
+        # Spaces differ in scale by orders of magnitude, and so would a fixed strength in effect.
         centred = X[train] - X[train].mean(axis=0)
         spread = np.mean(np.sum(centred**2, axis=1))
         ridge = RidgeCV(spread * STRENGTHS).fit(X[train], target[train])
@@ -83,6 +85,7 @@ def _vectors(
     if spaces:
         X, X2 = columns.both_names(spaces[0])
     else:
+        # A control has vectors of synonyms, too: to all but the codebook they are new words.
         X, X2 = np.split(columns.control(source, table, world, both=True), 2)
     return mapped(X.astype(float), X2.astype(float), own, profile.alignment.folds, world)
 
@@ -92,6 +95,7 @@ def _transfer(
 ) -> None:
     table = columns.instructions(profile)
     own = agent.policy.embed(table["text"].tolist()).astype(float)
+    # The same episodes for every source, so that their successes can be compared.
     seeds = levels.seeds("evaluation", profile.cloning.transfer_episodes, world)
     limit = profile.cloning.transfer_steps
     if source != RANDOM:
@@ -99,7 +103,9 @@ def _transfer(
         row = pd.Series(range(len(table)), index=table["text"])
 
     def sentences(missions: list[str]) -> np.ndarray:
-        return vectors[row[[grammar.canonical(mission) for mission in missions]]]
+        # Whichever article the level says: vectors are of "the".
+        texts = [grammar.canonical(mission) for mission in missions]
+        return vectors[row[texts]]
 
     parts = []
     for level in profile.data.levels:
@@ -127,7 +133,7 @@ TRANSFER = Stage(
         *("cloning.transfer_episodes", "cloning.transfer_steps"),
     ),
     needs=_needs,
-    cost=lambda profile, **_: 5.0 + 0.3 * profile.cloning.transfer_episodes,
+    cost=lambda profile, **_: 5.0 + 0.06 * profile.cloning.transfer_episodes,
 )
 """Episodes of a world's acting agent on vectors of ``source``: one of KINDS, or an encoder's record
 (a dictionary).  Columns: level, seed, success, steps."""
@@ -137,6 +143,7 @@ def sources(profile: Profile) -> dict[str, dict | str]:
     """Name -> ``source`` of everything whose sentences a world's agent acts on."""
     found: dict[str, dict | str] = {name: name for name in KINDS}
     for model in records.models(profile):
+        # A file of vectors may have none.
         if model.has_synonyms:
             found[model.label] = asdict(model)
     return found
@@ -145,7 +152,9 @@ def sources(profile: Profile) -> dict[str, dict | str]:
 def success(episodes: dict[tuple[int, str], pd.DataFrame]) -> pd.DataFrame:
     """Success by world, source, kind (ceiling, control, model) and level, from the episodes of each
     (world, source)."""
-    played = pd.concat(episodes, names=["world", "source"]).reset_index(["world", "source"])
+    played = pd.concat(episodes, names=["world", "source"])
+    played = played.reset_index(["world", "source"])
     played["kind"] = played["source"].map(KINDS).fillna("model")
-    by = played.groupby(["world", "source", "kind", "level"], sort=False)["success"]
-    return by.agg(success="mean", episodes="size").reset_index()
+    by = ["world", "source", "kind", "level"]
+    each = played.groupby(by, sort=False)["success"]
+    return each.agg(success="mean", episodes="size").reset_index()
