@@ -39,6 +39,7 @@ Key = tuple[str, str, str, str]  # test, measure, model, contrast
 
 # What is said of a difference, by what a claim expects of it.
 RISES = {"more": "yes", "same": "no difference", "less": "no, the opposite", "open": "not settled"}
+SAME = RISES | {"more": "no, more", "same": "yes", "less": "no, less"}
 FALLS = RISES | {"less": "yes", "more": "no, the opposite"}
 LESS = {"less": "yes", "same": "no, as much", "more": "no, more", "open": "not settled"}
 APPROACHES = LESS | {"less": "stays below", "same": "reaches it", "more": "lies above it"}
@@ -228,6 +229,15 @@ SIGNED: dict[str, tuple[str, Mapping, list[Key]]] = {
         OURS,
         RISES,
         [("synonyms", "order", MEAN, NEVER), ("synonyms", "order", MEAN, "acted - exchanged")],
+    ),
+    "agreement in colour needs only a code": (
+        OURS,
+        SAME,
+        [
+            ("synonyms", "colour", MEAN, NEVER),
+            ("synonyms", "colour", MEAN, "acted - codebook"),
+            ("synonyms", "colour", MEAN, "never_acted - codebook"),
+        ],
     ),
     "acting merges verbs of one consequence": (OURS, RISES, [("verbs", "cosine", "agent", NEVER)]),
     "acting leads away from language models": (

@@ -14,7 +14,9 @@ def answers(tables: dict[str, pd.DataFrame]) -> dict[str, pd.Series]:
     """Claim -> its row."""
     scores = tables["scores"]
     # Others are not asked for, and every one takes its time.
-    asked = scores["measure"].isin(["precision_at_k", "order"]) & (scores["direction"] == "both")
+    asked = scores["measure"].isin(["precision_at_k", "colour", "order"]) & (
+        scores["direction"] == "both"
+    )
     tables = tables | {"scores": scores[asked]}
     found = claims(tables | {"differences": differences(tables, DECODERS)}, DECODERS)
     assert list(found) == COLUMNS
@@ -51,6 +53,22 @@ def test_a_stranger_cannot_be_told(of_eight):
     told = "cannot be told: BERT does not know the synonyms (own agreement .06)"
     assert claim["answer"] == told
     assert "same words" in claim["evidence"]
+
+
+def test_a_difference_within_the_margin_is_none(eight):
+    scores = eight["scores"]
+    # All three do as the codebook does, give or take a hundredth.
+    kept = scores[~scores["encoder"].isin(["acted", "never_acted"])]
+    code = scores[(scores["encoder"] == "codebook") & (scores["draw"] == 0)]
+    alike = [code.assign(encoder="acted", value=code["value"] + 0.01 * (code["world"] % 2))]
+    alike.append(code.assign(encoder="never_acted"))
+    same = pd.concat([kept, *alike])
+    same.loc[same["encoder"] == "codebook", "draw"] = 0
+    same = same.drop_duplicates(subset=[name for name in same if name != "value"])
+    found = answers(eight | {"scores": same})
+    assert found["agreement in colour needs only a code"]["answer"] == "yes"
+    claim = found["action agrees with decoders"]["answer"]
+    assert claim == "agrees, and so does an agent that never acted, as a codebook does"
 
 
 def test_models_of_kind_file_are_named(of_eight):
