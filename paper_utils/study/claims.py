@@ -171,10 +171,12 @@ def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, s
     asked = [("synonyms", "precision_at_k", name, gap) for gap in gaps]
     if not present:
         return ABSENT, ""
-    # Words that mean nothing to a model say nothing about how it aligns.
+    said = f"same words: {same}"
+    # A group of models has none, where none of them knows the synonyms.
+    if evidence.told(asked):
+        said = f"unheard synonyms: {evidence.told(asked)}; {said}"
     if all(evidence.own[model] < KNOWS for model in present):
-        return f"cannot be told: {strangers}", f"same words: {same}"
-    said = f"unheard synonyms: {evidence.told(asked)}; same words: {same}"
+        return f"cannot be told: {strangers}", said
     if strangers:
         said = f"{said}; left out: {strangers}"
     beyond, never, codebook = (verdict(evidence.rows[key]) for key in asked)

@@ -18,6 +18,8 @@ from paper_utils.study.transfer import TRANSFER
 
 # load(stage, profile, **parameters), as `Store.get`.
 Load = Callable[..., object]
+MEASURES = ("precision_at_1", "precision_at_k", "colour", "order")
+ENCODERS = (*columns.AGENTS, "word_count", "codebook", "random_tokens")
 DECODERS = [family.label for family in FAMILIES.values() if family.is_decoder]
 
 
@@ -67,7 +69,9 @@ def results(profile: Profile, load: Load) -> dict:
     """Lists of rows for results.json, and what they are read against: instructions N, k, chance."""
     found = tables(profile, load)
     # Draws of a control are one row: twenty of each would be most of the file.
-    scores = over_draws(found.pop("scores"))
+    scores = over_draws(_asked(found.pop("scores")))
+    scores = scores[scores["encoder"].isin(ENCODERS)]
+    found["pairs"] = _asked(found["pairs"])
     for test in ("same_words", "synonyms"):
         found[test] = scores[scores["test"] == test].drop(columns=["test", "layer"])
     by = ["world", "model", "model_kind", "part"]
@@ -87,6 +91,11 @@ def results(profile: Profile, load: Load) -> dict:
 def results_of(profile: Profile, artifacts: Store) -> dict:
     """`results` of a profile whose products are in a store."""
     return results(profile, artifacts.get)
+
+
+def _asked(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the measures that readers are told of; others stay in the tables of a run."""
+    return scores[scores["measure"].isin(MEASURES)]
 
 
 def _rows(table: pd.DataFrame) -> list[dict]:
