@@ -43,7 +43,7 @@ def control(
         seed = torch_seed("codebook", world, draw)
         rows = controls.codebook(table[ROLES], random_state=seed)
         return np.concatenate([rows, rows]) if both else rows
-    # A random vector for each word, turned by its place: words and order without any meaning.
+    # A random vector for each word, weighted by its place: words and order without any meaning.
     if name == "random_tokens":
         seed = torch_seed("random tokens", world, draw)
         return controls.random_tokens_ordered(texts, random_state=seed)

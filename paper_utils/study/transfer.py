@@ -103,6 +103,7 @@ def _transfer(
         row = pd.Series(range(len(table)), index=table["text"])
 
     def sentences(missions: list[str]) -> np.ndarray:
+        """The vectors (B, width) that B missions are played with."""
         # Whichever article the level says: vectors are of "the".
         texts = [grammar.canonical(mission) for mission in missions]
         return vectors[row[texts]]
