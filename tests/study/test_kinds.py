@@ -18,7 +18,7 @@ WORLD = 900
 
 @pytest.fixture(scope="module")
 def profile() -> Profile:
-    return Profile.load("smoke").of_kinds()
+    return Profile.load("smoke", {"kinds.encoders.families": ["llama"]}).of_kinds()
 
 
 def learned(table: pd.DataFrame, design: pd.DataFrame, sign: float, rng) -> np.ndarray:
