@@ -130,8 +130,8 @@ def test_one_world_has_values_alone(one):
     assert set(table["worlds"]) == {1}
 
 
-def test_who_is_at_half_knows_the_synonyms():
-    knows = pd.DataFrame({"model": ["a", "a", "b"], "value": [0.4, 0.6, 0.49]})
+def test_who_is_at_twice_chance_knows_the_synonyms():
+    knows = pd.DataFrame({"model": ["a", "a", "b"], "value": [0.2, 0.5, 0.33]})
     assert study.who_knows(knows.assign(measure="colour")) == ["a"]
 
 
