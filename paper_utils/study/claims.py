@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from paper_utils.study.differences import (
-    BEST,
     DECODERS,
     EXCLUSIVE,
     FLOORS,
@@ -167,7 +166,8 @@ def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, s
     present = [model for model in models if model in evidence.own]
     same = evidence.told([("same_words", "precision_at_k", name, NEVER)])
     strangers = evidence.strangers(present)
-    gaps = [f"acted - {BEST}", NEVER, "acted - codebook"]
+    # Not against random tokens: asked in first names, these are a code as good as a codebook.
+    gaps = ["acted - chance", NEVER, "acted - codebook"]
     asked = [("synonyms", "precision_at_k", name, gap) for gap in gaps]
     if not present:
         return ABSENT, ""
@@ -184,7 +184,7 @@ def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, s
     if beyond == "open":
         return "not settled", said
     if beyond != "more":
-        return "does not agree more than random tokens do", said
+        return "does not agree more than chance", said
     return AGREES[never] + CODEBOOK[codebook], said
 
 

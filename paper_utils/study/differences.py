@@ -13,9 +13,8 @@ import pandas as pd
 from paper_utils.alignment.inference import equivalence, holm, sign_flip, t_interval
 
 MARGIN = 0.05  # differences that are surely smaller than this count as none
-KNOWS = (
-    1 / 3
-)  # colour of six by a model's own two names: twice chance; a model below cannot be asked
+# Colour of six by a model's own two names: twice chance.  A model below cannot be asked.
+KNOWS = 1 / 3
 MEAN = "mean"  # the primary row: the mean over models, inside each world
 DECODERS = "decoders"  # and that over those that read from left to right
 OTHERS = "decoders and BLIP"  # whom the paper finds to agree more than CLIP and BERT
@@ -34,6 +33,7 @@ CONTRASTS = (
     ("acted", "exchanged"),
     ("acted", "codebook"),
     ("acted", BEST),
+    ("acted", "chance"),
     ("never_acted", "codebook"),
     ("acted", "between decoders"),
     ("agreement", "chance"),
@@ -45,7 +45,7 @@ CONTRASTS = (
     ("own world", "seeing agent"),
 )
 # That somebody agrees, or acts, at all is asked against the best of what knows nothing.
-FLOORS = (f"acted - {BEST}", "agreement - chance", f"success - {CONTROL}")
+FLOORS = (f"acted - {BEST}", "acted - chance", "agreement - chance", f"success - {CONTROL}")
 # Directions of the hypotheses, stated before any of the published worlds was run
 # (docs/preregistration.md): by contrast, by test, measure and contrast, or by pair of learners and
 # contrast.  All other tests are two-sided.
@@ -162,8 +162,13 @@ def of_scores(scores: pd.DataFrame) -> pd.DataFrame:
     best = scores[drawn].groupby(INDEX, sort=False)["value"].max()
     # Of all others the mean over draws: a codebook is no floor, so its luck is none either.
     others = scores[~drawn]
+    acted = scores[scores["encoder"] == "acted"]
     return pd.concat(
-        [long_of(others, contrast=others["encoder"]), long_of(best.reset_index(), contrast=BEST)]
+        [
+            long_of(others, contrast=others["encoder"]),
+            long_of(best.reset_index(), contrast=BEST),
+            long_of(acted, contrast="chance", value=acted["chance"]),
+        ]
     )
 
 
