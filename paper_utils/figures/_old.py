@@ -1,20 +1,14 @@
 """Every plot of the paper, in one style: a fixed colour per modality, intervals and references."""
 
-import io
-import textwrap
 import warnings
-from base64 import b64encode
 from collections.abc import Sequence
 from itertools import cycle
 
 import numpy as np
 import pandas as pd
-import PIL.Image
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
-from minigrid.core.grid import Grid
 from sklearn.decomposition import PCA
 
 # Colours are of Okabe and Ito, safe for colour-blind readers.
@@ -91,86 +85,6 @@ def points(
     if len(hues) > 1 and hue != of:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
-
-
-def pictures(frames: Sequence[np.ndarray], titles: Sequence[str], columns: int = 4,
-             size: float = 2.0) -> Figure:  # fmt: skip
-    """A grid of pictures, each under its caption."""
-    figure, axes = _panels(len(frames), columns, size, size + 0.45)
-    for axis, frame, title in zip(axes, frames, titles):
-        axis.set_axis_off()
-        axis.imshow(frame, interpolation="nearest")
-        lines = "\n".join(textwrap.fill(line, int(13 * size)) for line in title.splitlines())
-        axis.set_title(lines, fontsize=8.5, fontweight="normal", loc="center")
-    return figure
-
-
-def filmstrip(film) -> Figure:
-    """An episode frame by frame, at most 14, each frame under the action that follows it."""
-    shown = np.unique(np.linspace(0, len(film.frames) - 1, min(14, len(film.frames))).astype(int))
-    captions = [*film.actions, "done" if film.success else "not done"][: len(film.frames)]
-    titles = [f"{step}: {captions[step]}" for step in shown]
-    columns = -(-len(shown) // -(-len(shown) // 7))  # rows of equal length, at most seven
-    figure = pictures([film.frames[i] for i in shown], titles, columns, size=1.5)
-    figure.suptitle(f"“{film.instruction}”", fontsize=10, fontweight="bold")
-    return figure
-
-
-def channels(frame: np.ndarray, view: np.ndarray) -> Figure:
-    """The scene beside the three channels of the agent's 7 x 7 view (agent at the bottom): numbers
-    of the array and what they mean; hidden cells are hatched, walls grey."""
-    figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), width_ratios=[1.15, 1, 1, 1])
-    axes[0].imshow(frame, interpolation="nearest")
-    axes[0].set_title("scene (agent: red; lit: its view)")
-    for channel, (axis, title) in enumerate(zip(axes[1:], ("object", "colour", "door state"))):
-        for x, y in np.ndindex(7, 7):  # the array is (x, y), as a picture is
-            kind, colour = IDX_TO_OBJECT[view[x, y, 0]], IDX_TO_COLOR[view[x, y, 1]]
-            thing = kind in ("door", "key", "ball", "box")
-            face = {"unseen": "#3A3A3A", "wall": "#BDBDBD"}.get(kind, "white")
-            axis.add_patch(plt.Rectangle(
-                (x, y), 1, 1, facecolor=NAMED[colour] if channel == 1 and thing else face,
-                edgecolor="#8A8A8A", linewidth=0.6, hatch="////" if kind == "unseen" else None,
-            ))  # fmt: skip
-            if thing:
-                state = ("open", "closed", "locked")[view[x, y, 2]] if kind == "door" else "–"
-                text = (kind, colour, state)[channel]
-                dark = channel == 1 and colour not in ("yellow", "grey")
-                axis.text(x + 0.5, y + 0.5, f"{text}\n{view[x, y, channel]}", ha="center",
-                          va="center", fontsize=7, color="white" if dark else "black")  # fmt: skip
-        axis.add_patch(plt.Rectangle((3, 6), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5))
-        axis.set(xlim=(0, 7), ylim=(7, 0), aspect="equal", title=f"channel {channel}: {title}")
-    for axis in axes:
-        axis.set_axis_off()
-    return figure
-
-
-def attention(film) -> list[np.ndarray]:
-    """Where the policy looks at each step of a film: pictures uint8[H, W, 3] of its view, with
-    orange frames by mean attention over queries, relative to the strongest cell."""
-    size, orange, pictures = 32, (230, 159, 0), []  # that of ACCENTS
-    edge = np.ones((size, size))
-    edge[5:-5, 5:-5] = 0
-    for view, weight in zip(film.views, film.attention.mean(axis=1)):  # (7, 7, 3), (7, 7), (x, y)
-        grid, visible = Grid.decode(view)
-        picture = grid.render(size, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible)
-        share = np.kron(weight.T / weight.max(), edge)[..., None]  # (H, W, 1)
-        pictures.append((share * orange + (1 - share) * picture).astype(np.uint8))
-    return pictures
-
-
-def slider(frames: Sequence[np.ndarray], titles: Sequence[str]) -> str:
-    """HTML: pictures uint8[H, W, 3], at most 60, and a slider to move through them."""
-    parts: list[str] = []
-    for frame, title in zip(frames[:60], titles):
-        PIL.Image.fromarray(frame).save(buffer := io.BytesIO(), "PNG")
-        data = b64encode(buffer.getvalue()).decode()
-        picture = f'<img alt="{title}" src="data:image/png;base64,{data}">'
-        shown = "none" if parts else "block"
-        parts.append(f'<span style="display:{shown}">{picture} {title}</span>')
-    show = "for (const f of this.parentNode.children) if (f != this) f.style.display = 'none';"
-    show += "this.parentNode.children[+this.value].style.display = 'block'"
-    return (f'<div><input type="range" min="1" max="{len(parts)}" value="1" oninput="{show}">'
-            f"{''.join(parts)}</div>")  # fmt: skip
 
 
 def _plane(space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
