@@ -1,235 +1,249 @@
 """The exercises at the end of each notebook: what a right answer is, worked out when it is checked.
 
 The questions stand in the notebooks, ways to the answers in ``solutions.md`` beside this file.
-"""
-
-from __future__ import annotations
+Each notebook has a section of its own below, which ends in its tuple of exercises."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from paper_utils import alignment
 from paper_utils.cloning import evaluation
-from paper_utils.cloning.training import AGENT
+from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
 from paper_utils.data import expert, grammar, levels
-from paper_utils.encoders import hub, registry
-from paper_utils.encoders.registry import EMBEDDING, REFERENCE, records
-from paper_utils.figures import PAPER
+from paper_utils.data.demonstrations import EPISODES
 from paper_utils.run import Run
-
-EPISODES, LIMIT = 32, 128  # steps of an episode
-LONG = 25
 
 
 class Exercise(NamedTuple):
-    """``read`` makes sense of an answer, ``right(run, what was read)`` decides."""
+    """One question: how an answer is read, and whether it is right."""
 
-    read: Callable[[Any], Any]
+    read: Callable[[Any], Any]  # makes sense of an answer, or raises
     right: Callable[[Run, Any], bool]
-    form: str
+    form: str  # of an answer, in words
     hint: str
 
 
 def check(run: Run, answers: dict[int, Any]) -> None:
     """Prints a line per exercise of the run's notebook: right, not yet (and a hint), or open.
 
-    ``answers``: number of the exercise -> answer, None where there is none yet.
-    """
+    ``answers``: number of the exercise -> answer, None where there is none yet."""
     for number, exercise in enumerate(EXERCISES[run.notebook], 1):
-        if answers.get(number) is None:
-            print(f"{number}: open; the answer is {exercise.form}")
-            continue
-        try:
-            answer = exercise.read(answers[number])
-        except Exception:  # whatever a reader may write there
-            print(f"{number}: not readable; the answer is {exercise.form}")
-            continue
-        try:
-            right = exercise.right(run, answer)
-        except Exception as error:  # a function of theirs may do anything
-            line = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            print(f"{number}: your answer raised {line}")
-            continue
-        print(f"{number}: right" if right else f"{number}: not yet; {exercise.hint}")
+        print(f"{number}: {_verdict(run, exercise, answers.get(number))}")
 
 
-def _number(truth: Callable[[Run], float], within: float = 0.0) -> Callable[[Run, Any], bool]:
-    return lambda run, answer: abs(answer - truth(run)) <= within
+def _verdict(run: Run, exercise: Exercise, answer: Any) -> str:
+    if answer is None:
+        return f"open; the answer is {exercise.form}"
+    try:
+        answer = exercise.read(answer)
+    except Exception:  # whatever a reader may write there
+        return f"not readable; the answer is {exercise.form}"
+    try:
+        right = exercise.right(run, answer)
+    except Exception as error:  # a function of theirs may do anything
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        return f"your answer raised {line[:200]}"
+    return "right" if right else f"not yet; {exercise.hint}"
 
 
-def _word(truth: Callable[[Run], set[str]]) -> Callable[[Run, Any], bool]:
-    return lambda run, answer: answer.lower() in {word.lower() for word in truth(run)}
+def a_function(answer: Any) -> Callable:
+    """Reads an answer that has to be a function."""
+    if not callable(answer):
+        raise TypeError("not a function")
+    return answer
 
 
-def _texts(run: Run) -> list[str]:
+def a_word(answer: str) -> str:
+    """Reads an answer that is a name, however it is written."""
+    return answer.strip().lower()
+
+
+def texts_of(run: Run) -> list[str]:
+    """All sentences of a run's levels."""
     return grammar.instructions(run.profile.data.levels)["text"].tolist()
 
 
-# Notebook 01 ----------------------------------------------------------------------------------
+# 01 · Data --------------------------------------------------------------------------------------
+
+ROOMS = 20  # in which the answer has to hold
+LONG = 25
 
 
-def _count(run: Run, *more: str) -> int:
-    return len(grammar.instructions([*run.profile.data.levels, *more]))
+def turns_with_the_agent(run: Run, turned: Callable) -> bool:
+    """Whether what is at (x, y) of a view is at turned(x, y) after a turn to the right."""
+    env = levels.make(run.profile.data.levels[0])
+    compared = 0
+    for seed in levels.seeds("pictures", ROOMS, run.worlds[0]):
+        before = env.reset(seed=seed)[0]["image"]
+        after = env.step(env.actions.right)[0]["image"]
+        for x, y in np.argwhere(before[..., 0] > 1):  # 0: not seen, 1: empty
+            column, row = turned(int(x), int(y))
+            # What the agent turned away from has left the view.
+            if not (0 <= column < 7 and 0 <= row < 7):
+                continue
+            # A thing may hide behind another one now.
+            if after[column, row, 0] == 0:
+                continue
+            if (before[x, y] != after[column, row]).any():
+                return False
+            compared += 1
+    # Who sends everything out of the view has told nothing.
+    return compared >= ROOMS
 
 
-def _steps(answer: tuple[str, int]) -> int:
+def rarest(run: Run) -> int:
+    """How many training demonstrations of the first world say the sentence that fewest say."""
+    recorded = run.get(EPISODES, world=run.worlds[0], rooms="babyai").episodes
+    said = recorded.loc[recorded["split"] == "train", "instruction"]
+    times = said.map(grammar.canonical).value_counts()
+    # A sentence that is never said counts, too.
+    return int(times.reindex(texts_of(run), fill_value=0).min())
+
+
+def steps_of(answer: tuple[str, int]) -> int:
+    """Reads (level, seed): how many steps the expert takes there."""
     level, seed = answer
-    return len(expert.rollouts(level, [int(seed)])[0].actions)
+    (episode,) = expert.rollouts(level, [int(seed)])
+    return len(episode.actions)
 
 
-# Notebook 02 ----------------------------------------------------------------------------------
+DATA = (
+    Exercise(
+        read=a_function,
+        right=turns_with_the_agent,
+        form="a function of (x, y) that returns a pair",
+        hint="what was ahead is to the left now; what was to the right is ahead",
+    ),
+    Exercise(
+        read=float,
+        right=lambda run, answer: answer == rarest(run),
+        form="a whole number",
+        hint='episodes say "a" where several things match: grammar.canonical(text) says "the"',
+    ),
+    Exercise(
+        read=steps_of,
+        right=lambda run, steps: steps > LONG,
+        form='("level", seed)',
+        hint=f"that one has {LONG} steps or fewer; expert.rollouts(level, seeds) plays many",
+    ),
+)
 
 
-def _success(run: Run, level: str, make_act: Callable) -> float:
-    seeds = levels.seeds("evaluation", EPISODES, run.profile.seed)
-    return float(evaluation.play(level, seeds, make_act, LIMIT)["success"].mean())
+# 02 · Behavioural cloning -----------------------------------------------------------------------
+
+EPISODE_COUNT = 32
+LIMIT = 128  # steps of an episode
+NEAR = 0.1  # how far from the true share an answer may be
 
 
 def _policy(run: Run):
-    return run.get(AGENT, agent=0, condition="trained").policy
+    return run.get(AGENT, **agent_parameters(run.worlds[0], Condition.ACTED)).policy
 
 
-def _other_instruction(run: Run) -> float:
-    policy, level = _policy(run), run.profile.data.levels[0]
-    shifted = lambda texts: policy.embed([*texts[1:], texts[0]])  # noqa: E731
-    return _success(run, level, lambda texts: evaluation.Cloned(policy, shifted(texts)))
+def _success(run: Run, level: str, make_act: Callable) -> float:
+    seeds = levels.seeds("evaluation", EPISODE_COUNT, run.worlds[0])
+    return float(evaluation.play(level, seeds, make_act, LIMIT)["success"].mean())
 
 
-def _word_order(run: Run) -> float:
-    policy, level = _policy(run), run.profile.data.levels[0]
-    back = lambda texts: policy.embed([" ".join(t.split()[::-1]) for t in texts])  # noqa: E731
-    return _success(run, level, lambda texts: evaluation.Cloned(policy, back(texts)))
+def told_the_next_instruction(run: Run) -> float:
+    """Success on the first level where each episode is told the instruction of the next one."""
+    policy = _policy(run)
+
+    def make_act(texts: list[str], seeds) -> evaluation.GreedyPolicy:
+        return evaluation.GreedyPolicy(policy, policy.embed([*texts[1:], texts[0]]))
+
+    return _success(run, run.profile.data.levels[0], make_act)
 
 
-class Forgetful(evaluation.Cloned):
+def told_backwards(run: Run) -> float:
+    """Success on the first level where the words come in reverse order."""
+    policy = _policy(run)
+
+    def make_act(texts: list[str], seeds) -> evaluation.GreedyPolicy:
+        backwards = [" ".join(reversed(text.split())) for text in texts]
+        return evaluation.GreedyPolicy(policy, policy.embed(backwards))
+
+    return _success(run, run.profile.data.levels[0], make_act)
+
+
+class Forgetful(evaluation.GreedyPolicy):
     """An agent that begins each step as if it were its first."""
 
     def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
-        self.past = []
+        self.kv_cache = []
         return super().__call__(observations, running)
 
 
-def _suffer_most(run: Run) -> set[str]:
+def levels_that_need_memory(run: Run) -> set[str]:
     """The levels that lose most without memory; several may lose about equally much."""
     policy = _policy(run)
     lost = {}
     for level in run.profile.data.levels:
-        rates = [
-            _success(run, level, lambda texts, act=act: act(policy, policy.embed(texts)))
-            for act in (evaluation.Cloned, Forgetful)
-        ]
+        rates = []
+        for kind in (evaluation.GreedyPolicy, Forgetful):
+            rate = _success(
+                run, level, lambda texts, _, kind=kind: kind(policy, policy.embed(texts))
+            )
+            rates.append(rate)
         lost[level] = rates[0] - rates[1]
-    return {level for level in lost if lost[level] >= max(lost.values()) - 2 / EPISODES}
+    most = max(lost.values())
+    return {level.lower() for level in lost if lost[level] >= most - 2 / EPISODE_COUNT}
 
 
-# Notebook 03 ----------------------------------------------------------------------------------
+CLONING = (
+    Exercise(
+        read=float,
+        right=lambda run, answer: abs(answer - told_the_next_instruction(run)) <= NEAR,
+        form="a share between 0 and 1",
+        hint="it is sure of itself, and wrong: does it try a second thing?",
+    ),
+    Exercise(
+        read=float,
+        right=lambda run, answer: abs(answer - told_backwards(run)) <= NEAR,
+        form="a share between 0 and 1",
+        hint="what would an agent need word order for, on this level?",
+    ),
+    Exercise(
+        read=a_word,
+        right=lambda run, answer: answer in levels_that_need_memory(run),
+        form="the name of a level",
+        hint="where must the agent remember what it saw, or what it has done?",
+    ),
+)
 
 
-def _anisotropy(run: Run) -> float:
-    family = run.profile.encoders.families[0]
-    reference = run.get(REFERENCE, family=family, seed=0, kind="trained")
-    x = hub.embed(_texts(run), reference.folder, layer=0).astype(float)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    return float((x @ x.T)[np.triu_indices(len(x), 1)].mean())
+# 03 · Embeddings --------------------------------------------------------------------------------
+
+EMBEDDINGS: tuple[Exercise, ...] = ()
 
 
-def _endings(run: Run) -> int:
-    return len({text.split()[-1] for text in _texts(run)})
+# 04 · Alignment ---------------------------------------------------------------------------------
+
+ALIGNMENT: tuple[Exercise, ...] = ()
 
 
-def _moved_by_the_article(run: Run) -> set[str]:
-    """Whose sentences move further, relative to their spread, when "the" becomes "a"."""
-    texts = _texts(run)
-    other = [text.replace("the ", "a ") for text in texts]
-    family = run.profile.encoders.families[0]
-    folder = run.get(REFERENCE, family=family, seed=0, kind="trained").folder
-    embed = {"agent": _policy(run).embed, family: lambda said: hub.embed(said, folder)}
-    moved = {}
-    for name, of in embed.items():
-        before, after = of(texts), of(other)
-        moved[name] = np.linalg.norm(before - after) / np.linalg.norm(before - before.mean(0))
-    return {max(moved, key=moved.__getitem__)}
+# 05 · Structure ---------------------------------------------------------------------------------
+
+STRUCTURE: tuple[Exercise, ...] = ()
 
 
-# Notebook 04 ----------------------------------------------------------------------------------
+# 06 · Your own ----------------------------------------------------------------------------------
+
+YOUR_OWN: tuple[Exercise, ...] = ()
 
 
-def _precision(run: Run, change: Callable | None = None, **options) -> float:
-    settings = run.profile.alignment
-    given = {"k": settings.k, "dimension": settings.dimension, "folds": settings.folds,
-             "seed": run.profile.seed}  # fmt: skip
-    everyone = registry.encoders(run.profile)
-    reference = next(e for e in everyone if e.source == "scratch")
-    X, Y = (v.to_numpy() for v in run.get_many(EMBEDDING, records([everyone[0], reference])))
-    if change:
-        X, Y = change(X, Y)
-    return alignment.precision_at_k(X, Y, **(given | options))
+# 07 · Robustness --------------------------------------------------------------------------------
+
+ROBUSTNESS: tuple[Exercise, ...] = ()
 
 
-def _beats_the_agent(run: Run, control: Callable) -> bool:
-    """Whether a function of sentences aligns better with the first reference than the agent does,
-    also where every word is replaced by a made-up one, so that it can know no meaning."""
-    texts = _texts(run)
-    words = sorted({word for text in texts for word in text.split()})
-    made_up = {word: f"x{number}" for number, word in enumerate(words)}
-    bare = [" ".join(made_up[word] for word in text.split()) for text in texts]
-    changes = [lambda X, Y, said=said: (np.asarray(control(said), dtype=float), Y)
-               for said in (texts, bare)]  # fmt: skip
-    return all(_precision(run, change) > _precision(run) for change in changes)
-
-
-def _passes_the_gate(run: Run, encoder: Callable) -> bool:
-    """Whether it chooses most colours rightly between its own first and second names."""
-    table = grammar.instructions(run.profile.data.levels, second=run.profile.data.second_names)
-    both = np.asarray(encoder([*table["text"], *table["second_text"]]), dtype=float)
-    gate = alignment.own_names(*np.split(both, 2), factors=table).set_index("measure")["value"]
-    return gate["colour"] > 0.5
-
-
-def _function(answer: Any) -> Callable:
-    if not callable(answer):
-        raise TypeError
-    return answer
-
-
-SHARE = "a share between 0 and 1"
 EXERCISES: dict[str, tuple[Exercise, ...]] = {
-    "01_data": (
-        Exercise(float, _number(lambda run: np.ceil(PAPER[0] * _count(run))), "a whole number",
-                 "chance is k/N: which is the smallest k with k/N of at least that?"),
-        Exercise(float, _number(lambda run: _count(run, "SynthLoc") - _count(run)),
-                 "a whole number",
-                 "count the instructions with and without the new level, then subtract"),
-        Exercise(_steps, lambda run, steps: steps > LONG, '("level", seed)',
-                 f"that one has {LONG} steps or fewer; expert.rollouts(level, seeds) plays many"),
-    ),
-    "02_bc_training": (
-        Exercise(float, _number(_other_instruction, 0.1), SHARE,
-                 "it is sure of itself, and wrong: does it try a second thing?"),
-        Exercise(float, _number(_word_order, 0.1), SHARE,
-                 "what would an agent need word order for, on this level?"),
-        Exercise(str.strip, _word(_suffer_most), "the name of a level",
-                 "where must the agent remember what it saw, or what it has done?"),
-    ),
-    "03_embeddings": (
-        Exercise(float, _number(_anisotropy, 0.01), "a cosine",
-                 "describe() computes it; hub.embed takes layer="),
-        Exercise(float, _number(_endings), "a whole number",
-                 "two sentences with the same last word coincide"),
-        Exercise(str.strip, _word(_moved_by_the_article),
-                 '"agent", or the name of the first family',
-                 "compare how far the vectors move with how far they lie apart"),
-    ),
-    "05_robustness": (),
-    "04_alignment": (
-        Exercise(float, _number(lambda run: _precision(run, k=1), 0.05), SHARE,
-                 "the table has means; here: forward, first agent, first model, seed 0"),
-        Exercise(_function, _beats_the_agent, "a function from a list of sentences to vectors",
-                 "it must beat the first agent, forward, with made-up words, too: what keeps apart sentences "
-                 "with the same words in another order?"),
-        Exercise(_function, _passes_the_gate, "a function from a list of sentences to vectors",
-                 "what would a translator need?"),
-    ),
-}  # fmt: skip
+    "01_data": DATA,
+    "02_bc_training": CLONING,
+    "03_embeddings": EMBEDDINGS,
+    "04_alignment": ALIGNMENT,
+    "05_structure": STRUCTURE,
+    "06_your_own": YOUR_OWN,
+    "07_robustness": ROBUSTNESS,
+}
