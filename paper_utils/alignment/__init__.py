@@ -36,8 +36,7 @@ MODULES = ("controls", "inference")
 __all__ = [*HOMES, *MODULES]
 
 if TYPE_CHECKING:  # for editors, type checkers and whoever else follows imports without running
-    from paper_utils.alignment import auditing, concepts, contrasts, controls, cross_names  # noqa: F401
-    from paper_utils.alignment import inference, report, retrieval, scores, similarities  # noqa: F401
+    from paper_utils.alignment import auditing, concepts, cross_names  # noqa: F401
 
 
 def __getattr__(name: str):

@@ -8,7 +8,7 @@ import pandas as pd
 FEWEST = 4  # rows: fewer have no geometry to compare
 
 
-def as_matrix(values, name: str = "X") -> np.ndarray:
+def as_matrix(values, name="X"):
     """``values`` as float64 (N, d), C-ordered, or a ValueError of one line.
 
     Refused: not (N, d), NaN or infinity, a column of ids.
@@ -20,10 +20,10 @@ def as_matrix(values, name: str = "X") -> np.ndarray:
     if isinstance(values, pd.DataFrame) and "id" in values:
         raise ValueError(f"{name} has a column 'id', which is no dimension: make it the index")
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f"{name} is not an array of numbers") from None
-    if array.ndim != 2 or array.shape[1] == 0:
+    if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} must have shape (N, d), not {array.shape}")
     finite = np.isfinite(array).all(axis=1)
     bad = np.flatnonzero(~finite)
@@ -32,7 +32,7 @@ def as_matrix(values, name: str = "X") -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def check_matrix(values, name: str = "X", duplicates: float = 0.5) -> np.ndarray:
+def check_matrix(values, name="X", duplicates=0.5):
     """`as_matrix`, if its rows have a geometry to compare, or a ValueError of one line.
 
     Refused: N < 4, all rows equal, a row with one value throughout (d > 1), more than a share
@@ -49,8 +49,7 @@ def check_matrix(values, name: str = "X", duplicates: float = 0.5) -> np.ndarray
     if repeated == rows - 1:
         raise ValueError(f"{name} is constant: all {rows} rows are equal (zero variance)")
     # One value throughout is what a failed or padded read leaves behind.
-    spread = np.ptp(array, axis=1)
-    flat = np.flatnonzero(spread == 0)
+    flat = np.flatnonzero(np.ptp(array, axis=1) == 0)
     if flat.size and width > 1:
         raise ValueError(f"{name} has {flat.size} constant rows, first row {flat[0]}")
     if repeated > duplicates * rows:
@@ -59,18 +58,17 @@ def check_matrix(values, name: str = "X", duplicates: float = 0.5) -> np.ndarray
     return array
 
 
-def count_repeated(array: np.ndarray) -> int:
+def count_repeated(array):
     """How many rows equal an earlier row."""
     sums = array.sum(axis=1)
     if len(np.unique(sums)) == len(sums):
         return 0  # equal rows would have equal sums
     # + 0.0: -0.0 and 0.0 are one value, of two bytes.
-    plain = array + 0.0
-    distinct = {row.tobytes() for row in plain}
-    return len(plain) - len(distinct)
+    distinct = {row.tobytes() for row in array + 0.0}
+    return len(array) - len(distinct)
 
 
-def row_ids(table) -> np.ndarray | None:
+def row_ids(table):
     """Ids of a table's rows: column ``id``, else its index; None for arrays and mere counts."""
     if not isinstance(table, pd.DataFrame):
         return None
@@ -81,52 +79,59 @@ def row_ids(table) -> np.ndarray | None:
     return table.index.to_numpy()
 
 
-def check_paired(**tables) -> int:
+def id_table(table):
+    """A table without columns whose index holds the ids of a table's rows."""
+    ids = row_ids(table)
+    if ids is None:
+        ids = range(len(table))
+    return pd.DataFrame(index=ids)
+
+
+def check_paired(**tables):
     """N, if all tables have N rows and those with ids have the same ids in the same order."""
     (first, table), *others = tables.items()
     rows = len(table)
+    known = row_ids(table)
     for name, other in others:
         if len(other) != rows:
             wanted = "row i of both must be one item, so they must have the same N rows"
             raise ValueError(f"{first} has {rows} rows and {name} has {len(other)}: {wanted}")
-    # Arrays have no ids, and are taken as they are.
-    ids = {name: row_ids(table) for name, table in tables.items()}
-    known = [name for name in ids if ids[name] is not None]
-    for name in known[1:]:
-        if not np.array_equal(ids[name], ids[known[0]]):
-            raise ValueError(f"{name} is misordered: its ids differ from those of {known[0]}")
+        ids = row_ids(other)
+        # Arrays have no ids, and are taken as they are.
+        if known is None:
+            known = ids
+        if ids is not None and not np.array_equal(ids, known):
+            raise ValueError(f"{name} is misordered: its ids differ from those before it")
     return rows
 
 
-def check_pair(X, Y, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def check_pair(X, Y, k=1):
     """Both sides as `check_matrix` gives them, if they are paired and k < N."""
     first = check_matrix(X, "X")
     second = check_matrix(Y, "Y")
-    rows = check_paired(X=X, Y=Y)
-    check_k(k, rows)
+    check_k(k, check_paired(X=X, Y=Y))
     return first, second
 
 
-def check_k(k: int, rows: int) -> int:
+def check_k(k, rows):
     """``k``, or a ValueError unless it is an integer with 1 <= k < rows."""
     # True is an integer to Python, and a slip to everyone else.
-    whole = isinstance(k, Integral) and not isinstance(k, bool)
-    if not whole or k < 1:
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, not {k!r}")
     if rows <= k:
         raise ValueError(f"N = {rows} items are too few for k = {k} neighbours: N must exceed k")
     return int(k)
 
 
-def check_choice(value: str, allowed, what: str) -> str:
+def check_choice(value, allowed, what):
     """``value`` if it is one of ``allowed``, else a ValueError that lists them."""
     if value not in allowed:
-        known = ", ".join(map(str, allowed))
+        known = ", ".join(allowed)
         raise ValueError(f"unknown {what} {value!r}; choose from {known}")
     return value
 
 
-def check_seed(random_state: int) -> int:
+def check_seed(random_state):
     """``random_state``, or a ValueError unless it is an integer of at least 0."""
     if not isinstance(random_state, Integral) or random_state < 0:
         raise ValueError(f"random_state must be an integer of at least 0, not {random_state!r}")

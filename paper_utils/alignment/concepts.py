@@ -11,12 +11,13 @@ from math import nan
 
 import numpy as np
 import pandas as pd
+from numpy.linalg import norm
 from scipy.spatial.distance import pdist, squareform
 
 from paper_utils.alignment.checks import as_matrix, check_paired
 from paper_utils.alignment.contrasts import MISSING, as_texts, factor_table, rows_alike
 from paper_utils.alignment.inference import SLACK, relabellings
-from paper_utils.alignment.retrieval import RANK_TOLERANCE, rotation
+from paper_utils.alignment.retrieval import TIE, rotation
 from paper_utils.alignment.scores import Score
 
 FEWEST_LEVELS = 3  # two levels have one distance, which correlates with nothing
@@ -51,26 +52,6 @@ class Structure:
         return self.r.p
 
 
-@dataclass(frozen=True)
-class Concepts:
-    """Levels of a factor as one learner has them.
-
-    ``distances``: (W, W), indexed by level; ``vectors``: (W, d), centred, or None where only
-    distances are known."""
-
-    distances: pd.DataFrame
-    vectors: np.ndarray | None = None
-
-    @classmethod
-    def of_vectors(cls, vectors: pd.DataFrame) -> "Concepts":
-        """From a vector per level (W, d)."""
-        centred = vectors - vectors.mean(axis=0)
-        distances = squareform(pdist(centred, "cosine"))
-        levels = vectors.index
-        table = pd.DataFrame(distances, index=levels, columns=levels)
-        return cls(table, centred.to_numpy())
-
-
 def structure(
     X,
     Y,
@@ -101,19 +82,17 @@ def structure(
     >>> structure(X, 3 * X[:, ::-1], table).r
     structure of colour = 1.000 (chance 0.000, null -0.001, p = 0.0014, n = 6)
     """
-    first = find_concepts(X, factors, factor, frames, "X")
-    second = find_concepts(Y, factors, factor, frames, "Y")
-    levels = list(first.distances)
-    if levels != list(second.distances):
+    levels, first, vectors = _concepts(X, factors, factor, frames)
+    others, second, other_vectors = _concepts(Y, factors, factor, frames)
+    if levels != others:
         raise ValueError(f"X and Y have other levels of {factor!r}")
-    draws = agreement_draws(first.distances, second.distances)
-    vectors = [first.vectors, second.vectors]
+    draws = agreement_draws(first, second)
     return Structure(
         r=Score.tested(draws, f"structure of {factor}", 0.0, len(levels)),
-        withheld_pairs=withheld_score(*vectors, 2),
-        withheld_triples=withheld_score(*vectors, 3),
+        withheld_pairs=withheld_score(vectors, other_vectors, 2),
+        withheld_triples=withheld_score(vectors, other_vectors, 3),
         graded=_graded(draws, levels, kinds),
-        levels=tuple(levels),
+        levels=levels,
         draws=draws,
     )
 
@@ -129,20 +108,31 @@ def concept_distances(
     >>> concept_distances(np.tile(np.eye(3), (4, 1)), table).loc["a"].round(6).tolist()
     [0.0, 1.5, 1.5]
     """
-    return find_concepts(X, factors, factor, frames, "X").distances
+    levels, distances, _ = _concepts(X, factors, factor, frames)
+    return pd.DataFrame(distances, index=levels, columns=levels)
 
 
-def find_concepts(
-    X, factors: pd.DataFrame, factor: str, frames: Sequence | None = None, name: str = "X"
-) -> Concepts:
-    """The levels of a factor as X has them; see `structure`, which also says what is refused."""
+def _concepts(X, factors, factor, frames):
+    """Levels (W,), their distances (W, W) and, unless only these are known, vectors (W, d)."""
     if factor not in factors:
         raise ValueError(f"factors has no column {factor!r}")
+    known = set(factors[factor].dropna().astype(str))
+    if isinstance(X, pd.DataFrame) and set(X.index) <= known:
+        X = X.sort_index()
+        levels = tuple(X.index)
+        if set(X.columns) == set(levels):
+            return levels, as_matrix(X[list(levels)]), None
+        vectors = as_matrix(X)
+    else:
+        check_paired(X=X, factors=factors)
+        levels, rows = full_contexts(factors, factor, frames)
+        vectors = as_matrix(X)[rows].mean(axis=0)
+    return levels, vector_distances(vectors), vectors
+
+
+def full_contexts(factors, factor, frames=None):
+    """Levels (W,), and rows (contexts, W) of the contexts in which all of them stand."""
     texts = as_texts(factors)
-    levels = set(texts[factor]) - {MISSING}
-    if isinstance(X, pd.DataFrame) and set(X.index) <= levels:
-        return _given(X)
-    check_paired(**{name: X}, factors=factors)
     others = [column for column in factor_table(factors) if column != factor]
     table = texts[[factor, *others]]
     if frames is not None:
@@ -154,42 +144,36 @@ def find_concepts(
     most = max(map(len, contexts), default=0)
     if most < FEWEST_LEVELS:
         raise ValueError(f"no context holds {FEWEST_LEVELS} levels of {factor!r}")
-    full = [part for part in contexts if len(part) == most]
-    names = [tuple(part) for part in full]
+    names = [tuple(part) for part in contexts if len(part) == most]
     common = max(names, key=names.count)
-    rows = [part.index for part in full if tuple(part) == common]
-    vectors = as_matrix(X, name)[np.array(rows)]  # (contexts, W, d)
-    means = pd.DataFrame(vectors.mean(axis=0), index=common)
-    return Concepts.of_vectors(means)
+    rows = [part.index for part in contexts if tuple(part) == common]
+    return common, np.array(rows)
 
 
-def _given(X) -> Concepts:
-    """From a table that the levels index: distances if they are its columns, too."""
-    ordered = X.sort_index()
-    if set(X.columns) == set(X.index):
-        return Concepts(ordered[list(ordered.index)])
-    return Concepts.of_vectors(ordered)
+def vector_distances(vectors):
+    """Cosine distances (W, W) of centred vectors (W, d)."""
+    centred = vectors - vectors.mean(axis=0)
+    return squareform(pdist(centred, "cosine"))
 
 
-def agreement_draws(first: pd.DataFrame, second: pd.DataFrame) -> np.ndarray:
+def agreement_draws(first, second):
     """Pearson correlations of two distance matrices (W, W), over pairs of levels, under all
     relabellings of the second, the true one first; NaN if either has one distance only."""
     orders = relabellings(len(first))  # (P, W)
     one, other = np.triu_indices(len(first), k=1)
-    here = first.to_numpy()[one, other]
-    there = second.to_numpy()[orders[:, one], orders[:, other]]  # (P, pairs)
-    here, there = _standardised(here), _standardised(there)
+    here = _standardised(first[one, other])  # (pairs,)
+    there = _standardised(second[orders[:, one], orders[:, other]])  # (P, pairs)
     return there @ here
 
 
 def _standardised(values):
     """Centred rows of length 1, or of NaN where all values are equal."""
     centred = values - values.mean(axis=-1, keepdims=True)
-    length = np.linalg.norm(centred, axis=-1, keepdims=True)
-    return centred / np.where(length > RANK_TOLERANCE, length, nan)
+    length = norm(centred, axis=-1, keepdims=True)
+    return centred / np.where(length > TIE, length, nan)
 
 
-def withheld_score(first: np.ndarray | None, second: np.ndarray | None, count: int) -> Score:
+def withheld_score(first, second, count):
     """Share of withheld levels put right by a rotation that was fitted on the others.
 
     first (W, d1) and second (W, d2): vectors of the same levels.  Every set of ``count`` levels is
@@ -199,12 +183,13 @@ def withheld_score(first: np.ndarray | None, second: np.ndarray | None, count: i
     if first is None or second is None or len(first) - count < FEWEST_FITTED:
         return Score(nan, measure)
     # A few points span few dimensions: nothing is lost, and little is left to compute.
-    first, second = _compact(first), _compact(second)
-    levels = len(first)
-    orders = relabellings(levels)
+    first = _compact(first)
+    second = _compact(second)
+    orders = relabellings(len(first))
+    everyone = np.arange(len(first))
     found = []
-    for withheld in combinations(range(levels), count):
-        fitted = np.setdiff1d(np.arange(levels), withheld)
+    for withheld in combinations(everyone, count):
+        fitted = np.setdiff1d(everyone, withheld)
         a, asked_a = _coordinates(first, fitted[None], np.array([withheld]))
         b, asked_b = _coordinates(second, orders[:, fitted], orders[:, withheld])
         W = rotation(a, b)  # (P, c, c)
@@ -228,27 +213,23 @@ def _coordinates(vectors, fitted, asked):
     means = vectors[sets].mean(axis=1, keepdims=True)  # (sets, 1, d)
     _, _, axes = np.linalg.svd(vectors[sets] - means, full_matrices=False)
     width = fitted.shape[1] - 1  # F centred points span no more
-    axes = axes[:, :width].swapaxes(1, 2)
-    found = []
-    for levels in (fitted, asked):
-        centred = vectors[levels] - means[which]
-        found.append(centred @ axes[which])
-    return found
+    axes = axes[which, :width].swapaxes(1, 2)  # (P, d, F - 1)
+    return [(vectors[levels] - means[which]) @ axes for levels in (fitted, asked)]
 
 
 def _put_right(products):
     """Share of the diagonal in the best assignment of rows to columns: (P, m, m) -> (P,).
 
     Squared distances differ between assignments by their inner products alone."""
-    size = products.shape[1]
-    assignments = relabellings(size)
-    totals = sum(products[:, row, assignments[:, row]] for row in range(size))
+    rows = np.arange(products.shape[1])
+    assignments = relabellings(len(rows))
+    totals = products[:, rows, assignments].sum(axis=2)  # (P, m!)
     best = totals >= totals.max(axis=1, keepdims=True) - SLACK
-    right = (assignments == np.arange(size)).mean(axis=1)
+    right = (assignments == rows).mean(axis=1)
     return best @ right / best.sum(axis=1)  # what is tied shares
 
 
-def _graded(draws, levels, kinds) -> Score:
+def _graded(draws, levels, kinds):
     measure = "relabellings within kinds that agree less"
     if kinds is None:
         return Score(nan, measure)
@@ -256,14 +237,12 @@ def _graded(draws, levels, kinds) -> Score:
     if unknown:
         raise ValueError(f"kinds has no level {unknown[0]!r}")
     of_level = np.array([str(kinds[level]) for level in levels])
-    orders = relabellings(len(levels))
-    same = (of_level[orders] == of_level).all(axis=1)
-    true, *others = draws[same]
-    if not others:
-        return Score(nan, measure)
-    others = np.array(others)
-    tied = np.abs(others - true) <= SLACK
-    less = (others < true) & ~tied
-    value = less.mean() + tied.mean() / 2
-    p = (1 + np.sum(~less)) / (1 + len(others))
-    return Score(value, measure, chance=0.5, null=0.5, p=p, n=len(others))
+    kept = of_level[relabellings(len(levels))] == of_level
+    within = draws[kept.all(axis=1)]  # the true labelling first
+    gains = within[0] - within[1:]
+    less = np.where(np.abs(gains) <= SLACK, 0.5, gains > 0)  # what is tied is half beaten
+    if less.size == 0 or np.isnan(gains).any():
+        return Score(nan, measure)  # every level is a kind of its own, or nothing is known
+    beaten = np.count_nonzero(less == 1)
+    p = 1 - beaten / (1 + less.size)
+    return Score(less.mean(), measure, chance=0.5, null=0.5, p=p, n=less.size)

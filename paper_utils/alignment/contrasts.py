@@ -4,36 +4,40 @@ Factors may have any names.  Columns ``x`` and ``second_x`` are one factor in tw
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from paper_utils.alignment import inference
-from paper_utils.alignment.checks import check_k, row_ids
-from paper_utils.alignment.retrieval import TIE, Components, Folds
+from paper_utils.alignment.checks import check_k, id_table
+from paper_utils.alignment.retrieval import TIE, reduce_folds
 from paper_utils.alignment.similarities import KNearest
 
 SECOND = "second_"  # what marks a factor's other role
 MISSING = ""
-MOST_KEPT = 400  # spaces, as components or reduced by them
+MOST_KEPT = 400  # spaces, reduced
 
 
 class Draws(NamedTuple):
-    """Values (directions, 1 + K) of a measure, the observed first, then its null; and chance."""
+    """Values (..., 1 + K) of a measure, the observed first, then its null; and chance."""
 
     values: np.ndarray
     chance: float
 
 
-def as_texts(factors: pd.DataFrame) -> pd.DataFrame:
+# --- tables of factors -------------------------------------------------------------------------
+
+
+def as_texts(factors):
     """Levels as texts, rows counted from 0; what is missing is ``""``."""
-    filled = factors.astype(object).where(factors.notna(), MISSING)
+    known = factors.notna()
+    filled = factors.astype(object).where(known, MISSING)
     return filled.astype(str).reset_index(drop=True)
 
 
-def factor_table(factors: pd.DataFrame) -> pd.DataFrame:
+def factor_table(factors):
     """The columns that are factors, as texts; what is missing is ``""``.
 
     Left out: columns with one value throughout, and those with another value in every row (ids,
@@ -44,12 +48,14 @@ def factor_table(factors: pd.DataFrame) -> pd.DataFrame:
     """
     texts = as_texts(factors)
     counts = texts.nunique()
-    varied = texts.loc[:, counts > 1]
-    shared = varied.loc[:, counts[counts > 1] < len(texts)]
-    return varied if shared.empty else shared
+    varied = counts[counts > 1]
+    shared = varied[varied < len(texts)]
+    # In a table of concepts, a row each, a level may well be in one row alone.
+    kept = varied if shared.empty else shared
+    return texts[kept.index]
 
 
-def factor_roles(table: pd.DataFrame) -> dict[str, list[str]]:
+def factor_roles(table):
     """Factor -> its columns, one or two.
 
     >>> factor_roles(pd.DataFrame(columns=["colour", "verb", "second_colour"]))
@@ -63,7 +69,7 @@ def factor_roles(table: pd.DataFrame) -> dict[str, list[str]]:
     return dict(found)
 
 
-def rows_alike(table: pd.DataFrame, column: str) -> list[pd.Series]:
+def rows_alike(table, column):
     """The sets of rows that differ in ``column`` alone: its levels by row, sorted."""
     ordered = table.sort_values(column)
     others = [name for name in table if name != column]
@@ -73,13 +79,13 @@ def rows_alike(table: pd.DataFrame, column: str) -> list[pd.Series]:
     return [levels for _, levels in groups]
 
 
-def forced_choices(table: pd.DataFrame, column: str) -> dict[tuple, np.ndarray]:
-    """Levels (W,) -> rows (S, W) of the sets in which exactly one of W levels has to stand.
+def forced_choices(table, column):
+    """Levels (W,) and rows (S, W) of the sets in which exactly one of W levels has to stand.
 
     >>> table = pd.DataFrame({"colour": ["red", "blue"] * 2, "type": ["box", "box", "key", "key"]})
     >>> forced_choices(table, "colour")
-    {('blue', 'red'): array([[1, 0],
-           [3, 2]])}
+    [(('blue', 'red'), array([[1, 0],
+           [3, 2]]))]
     """
     sets = defaultdict(list)
     for levels in rows_alike(table, column):
@@ -89,91 +95,88 @@ def forced_choices(table: pd.DataFrame, column: str) -> dict[tuple, np.ndarray]:
             sets[tuple(levels)].append(levels.index)
     # A set that lacks a level would have another chance.
     most = max(map(len, sets), default=0)
-    if most < 2:
-        return {}
-    return {levels: np.array(rows) for levels, rows in sets.items() if len(levels) == most}
-
-
-def level_codes(table: pd.DataFrame) -> np.ndarray:
-    """Levels as numbers (N, columns), alike in both roles of a factor; 0 is missing."""
-    codes = np.zeros(table.shape, dtype=int)
-    for columns in factor_roles(table).values():
-        values = table[columns].to_numpy(dtype=str)
-        levels = np.union1d(values, MISSING)
-        places = table.columns.get_indexer(columns)
-        codes[:, places] = np.searchsorted(levels, values)
-    return codes
+    full = [levels for levels in sets if len(levels) == most > 1]
+    return [(levels, np.array(sets[levels])) for levels in full]
 
 
 class Swaps:
     """Rows that have a twin in which two things change places, and their renamings.
 
-    ``asked`` (M,): the rows; ``partners``, ``twins`` (1 + K, M): the row that is right, and its
-    twin.  The first are the rows themselves; in the others the levels of the factors are renamed,
-    which is all that an encoder can do that does not know the words."""
+    ``twin`` (N,): every row's twin, or -1; ``asked`` (M,): rows with a twin.  ``partners``
+    (1 + K, M): the rows that are right, first themselves, then those in which the levels of the
+    factors are renamed, which is all that an encoder can do that does not know the words."""
 
-    def __init__(self, table: pd.DataFrame, n_permutations: int, random_state: int):
-        self.codes = level_codes(table)
+    def __init__(self, table, n_permutations, random_state):
+        # Levels as numbers (N, columns), alike in both roles of a factor; 0 is missing.
+        self.codes = np.zeros(table.shape, dtype=int)
+        self.pairs = []
+        for columns in factor_roles(table).values():
+            places = table.columns.get_indexer(columns)
+            values = table[columns].to_numpy(dtype=str)
+            levels = np.union1d(values, MISSING)
+            self.codes[:, places] = np.searchsorted(levels, values)
+            if len(places) == 2:
+                self.pairs.append(places)
+        # Of rows that say the same, the first is found.
         self.places = {}
         for place, row in enumerate(self.codes.tolist()):
             self.places.setdefault(tuple(row), place)
-        paired = [columns for columns in factor_roles(table).values() if len(columns) == 2]
-        self.pairs = [table.columns.get_indexer(columns) for columns in paired]
-        self.twin = self._twins()  # (N,), -1 where there is none
+        self.twin = self._twins()
         self.asked = np.flatnonzero(self.twin >= 0)
         renamed = self._renamed(n_permutations, random_state)
         self.partners = np.array([self.asked, *renamed])
-        self.twins = self.twin[self.partners]
 
-    def _find(self, codes) -> np.ndarray:
+    def _find(self, codes):
         """Where rows of codes stand in the table; -1 for those that do not."""
-        rows = map(tuple, codes.tolist())
-        found = [self.places.get(row, -1) for row in rows]
+        found = [self.places.get(tuple(row), -1) for row in codes.tolist()]
         return np.array(found, dtype=int)
 
-    def _twins(self) -> np.ndarray:
+    def _twins(self):
         turned = self.codes.copy()
-        things = np.zeros((2, len(turned)), dtype=bool)  # whether either role is filled
+        filled = np.zeros((len(turned), 2), dtype=int)  # columns of either role
         for pair in self.pairs:
-            turned[:, pair] = self.codes[:, pair[::-1]]
-            things |= self.codes[:, pair].T > 0
+            turned[:, pair] = np.fliplr(self.codes[:, pair])
+            filled += self.codes[:, pair] > 0
         twin = self._find(turned)
+        # "Put A next to A" is its own twin, and one thing alone has no place to change.
         same = (turned == self.codes).all(axis=1)
-        twin[same | ~things.all(axis=0)] = -1
+        alone = filled.min(axis=1) == 0
+        twin[same | alone] = -1
         return twin
 
-    def _renamed(self, count, random_state) -> list[np.ndarray]:
+    def _renamed(self, count, random_state):
         """Where the asked rows stand after each renaming; nothing where such rows are missing."""
         rows = self.codes[self.asked]
         random = inference.stream("renamed levels", random_state)
         found = []
-        for _ in range(count if rows.size else 0):
+        while rows.size and len(found) < count:
             other = rows.copy()
             for pair in self.pairs:
-                names = np.arange(self.codes.max() + 1)
-                levels = np.unique(rows[:, pair])
-                levels = levels[levels > 0]  # what is missing stays so
+                said = rows[:, pair]
+                levels = np.setdiff1d(said, 0)  # what is missing stays so
+                names = np.arange(said.max() + 1)
                 names[levels] = random.permutation(levels)
-                other[:, pair] = names[rows[:, pair]]
+                other[:, pair] = names[said]
             places = self._find(other)
             if places.min() < 0:
                 return []
-            found.append(places)
+            # Names that all stay as they are would be the truth, not a draw of the null.
+            if (places != self.asked).any():
+                found.append(places)
         return found
 
-    def groups(self) -> np.ndarray:
-        """(N,) labels that a row and its twin share."""
-        rows = np.arange(len(self.twin))
-        other = np.where(self.twin < 0, rows, self.twin)
-        return np.minimum(rows, other)
-
-    def right(self, table: np.ndarray) -> np.ndarray:
+    def right(self, table):
         """Share of rows whose image is nearer to its partner than to the twin: (N, N) cosines ->
         (1 + K,); a tie is half right."""
         partner = table[self.asked, self.partners]
-        margin = partner - table[self.asked, self.twins]
-        margin[np.abs(margin) < TIE] = 0
-        return np.mean(np.sign(margin) + 1, axis=1) / 2
+        twins = self.twin[self.partners]
+        margin = partner - table[self.asked, twins]
+        nearer = np.mean(margin > TIE, axis=1)
+        farther = np.mean(margin < -TIE, axis=1)
+        return (1 + nearer - farther) / 2
+
+
+# --- the questions -----------------------------------------------------------------------------
 
 
 class ContrastSets:
@@ -207,102 +210,105 @@ class ContrastSets:
         if isinstance(factors, int):
             factors = pd.DataFrame(index=range(factors))
         self.n = len(factors)
-        ids = row_ids(factors)
-        self.rows = pd.DataFrame(index=range(self.n) if ids is None else ids)
         self.k = check_k(k, self.n)
+        self.rows = id_table(factors)
         table = factor_table(factors)
         # Sentences of one build are exchanged among themselves: that their forms are alike is not
         # what is asked.
         filled = (table != MISSING).astype(str)
         build = filled.sum(axis=1)
         shuffled = inference.permutations(self.n, n_permutations, random_state, build)
-        self.pairings = np.vstack([np.arange(self.n), shuffled])  # (1 + K, N), the true one first
+        rows = np.arange(self.n)
+        self.pairings = np.vstack([rows, shuffled])  # (1 + K, N), the true one first
         self.swaps = Swaps(table, n_permutations, random_state)
-        self.groups = self.swaps.groups()
+        twin = self.swaps.twin
+        self.groups = np.where(twin < 0, rows, np.minimum(rows, twin))
         self.choices = {}
         for factor, columns in factor_roles(table).items():
-            sets = [forced_choices(table, column) for column in columns]
-            found = [item for part in sets for item in part.items()]
-            if found:
-                self.choices[factor] = found
-        self._fits: dict[tuple, list] = {}
-
-    @property
-    def measures(self) -> list[str]:
-        """What can be asked."""
-        names = ["precision_at_1", "precision_at_k", *self.choices]
+            sets = []
+            for column in columns:
+                sets += forced_choices(table, column)
+            # One chance in both roles.
+            most = max((len(levels) for levels, _ in sets), default=0)
+            if most:
+                self.choices[factor] = [part for part in sets if len(part[0]) == most]
+        self.measures = ["precision_at_1", "precision_at_k", *self.choices]
         if self.swaps.asked.size:
-            names.append("order")
-        return names
+            self.measures.append("order")
+        self._kept = {}
 
-    def scores(self, tables: Iterable[np.ndarray]) -> dict[str, Draws]:
-        """All ``measures`` of cosines, some tables (directions, N, N): means over tables."""
-        parts = [[self._answers(table) for table in directions] for directions in tables]
+    def without_nulls(self) -> "ContrastSets":
+        """The same questions, and nothing to compare the answers with."""
+        alone = copy(self)
+        alone.pairings = self.pairings[:1]
+        alone.swaps = copy(self.swaps)
+        alone.swaps.partners = self.swaps.partners[:1]
+        return alone
+
+    def scores(self, tables, measures=None) -> dict[str, Draws]:
+        """Answers to all (or some) measures: values (directions, 1 + K).
+
+        ``tables``: arrays (directions, N, N) of cosines; values are means over these arrays."""
         found = {}
-        for name in self.measures:
-            values = [[answers[name].values for answers in part] for part in parts]
-            chance = parts[0][0][name].chance
-            found[name] = Draws(np.mean(values, axis=0), chance)
+        for name in measures or self.measures:
+            parts = []
+            for ways in tables:
+                answers = [self._answer(name, table) for table in ways]
+                parts.append([answer.values for answer in answers])
+            values = np.mean(parts, axis=0)
+            found[name] = Draws(values, answers[0].chance)
         return found
 
-    def _answers(self, table) -> dict[str, Draws]:
-        """All measures of one table (N, N): values (1 + K,)."""
-        found = {}
-        for name, k in (("precision_at_1", 1), ("precision_at_k", self.k)):
-            found[name] = Draws(self._precision(table, k), k / self.n)
-        for name in self.choices:
-            found[name] = self._choice(table, name)
-        if self.swaps.asked.size:
-            found["order"] = Draws(self.swaps.right(table), 0.5)
-        return found
-
-    def _precision(self, table, k) -> np.ndarray:
-        """Mean membership of each row's partner in the k nearest, under all pairings (1 + K,)."""
+    def _answer(self, name, table):
+        """One measure of one table (N, N): values (1 + K,)."""
+        if name in self.choices:
+            return self._choice(table, self.choices[name])
+        if name == "order":
+            return Draws(self.swaps.right(table), 0.5)
+        k = 1 if name == "precision_at_1" else self.k
         rows = np.arange(self.n)
-        partners = table[rows, self.pairings]
+        partners = table[rows, self.pairings]  # (1 + K, N)
         near = KNearest(table, k).membership(partners)
-        return near.mean(axis=1)
+        return Draws(near.mean(axis=1), k / self.n)
 
-    def _choice(self, table, name) -> Draws:
+    def _choice(self, table, sets):
         """Right choices among the levels of a factor, and under all renamings of the levels."""
-        sets = self.choices[name]
-        levels = sorted({level for names, _ in sets for level in names})
+        names = [names for names, _ in sets]
+        levels = np.unique(np.concatenate(names))
         chosen = np.zeros((len(levels), len(levels)))  # level by level chosen
         asked = 0
+        renamings = inference.relabellings(len(levels))
         for names, rows in sets:
-            places = [levels.index(level) for level in names]
             near = table[rows[:, :, None], rows[:, None, :]]  # (S, W, W)
-            best = near >= near.max(axis=2, keepdims=True) - TIE
+            nearest = near.max(axis=2, keepdims=True)
+            best = near > nearest - TIE
             shares = best / best.sum(axis=2, keepdims=True)  # what is tied shares the choice
+            places = np.searchsorted(levels, names)
             chosen[np.ix_(places, places)] += shares.sum(axis=0)
             asked += len(rows)
-        renamings = inference.relabellings(len(levels))
-        right = chosen[np.arange(len(levels)), renamings].sum(axis=1)
-        return Draws(right / chosen.sum(), asked / chosen.sum())
+            # A level that cannot stand here must not be the right one.
+            possible = np.isin(renamings[:, places], places)
+            renamings = renamings[possible.all(axis=1)]
+        total = chosen.sum()
+        right = chosen[np.arange(len(levels)), renamings]  # (renamings, W)
+        return Draws(right.sum(axis=1) / total, asked / total)
 
-    def reduced(
-        self, fitted: np.ndarray, asked: np.ndarray, folds: Folds, n_components: int | None
-    ) -> list[np.ndarray]:
-        """Per fold all rows of ``asked`` (N, d) in components of the training rows of ``fitted``
-        (N, d): (N, c) each.  They are kept: one space meets many others, and this is the work."""
+    def reduced(self, fitted, asked, folds, n_components):
+        """`reduce_folds` of ``asked`` (N, d) by the training rows of ``fitted`` (N, d).
+
+        It is kept: one space meets many others, and this is most of the work."""
         trained = b"".join(train.tobytes() for train, _ in folds.pairs)
-        code = _digest(fitted)
-        key = (code, n_components, trained)
-        if key not in self._fits:
-            self._keep(key, [Components(fitted[train], n_components) for train, _ in folds.pairs])
-        fits = self._fits[key]
-        code = code if asked is fitted else _digest(asked)
-        key = (code, *key)
-        if key not in self._fits:
-            self._keep(key, [components.transform(asked) for components in fits])
-        return self._fits[key]
-
-    def _keep(self, key: tuple, found: list) -> None:
-        # Far more than a study has; a bound all the same.
-        if len(self._fits) >= MOST_KEPT:
-            self._fits.clear()
-        self._fits[key] = found
+        other = None if asked is fitted else _digest(asked)
+        key = (_digest(fitted), other, trained, n_components)
+        found = self._kept.get(key)
+        if found is None:
+            found = reduce_folds(fitted, folds, n_components, asked)
+            # Far more than a study has; a bound all the same.
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = found
+        return found
 
 
-def _digest(array: np.ndarray) -> tuple:
-    return hashlib.sha256(array).digest(), array.shape
+def _digest(array):
+    return hashlib.sha256(array).digest()

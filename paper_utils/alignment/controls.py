@@ -160,8 +160,7 @@ FROM_TEXTS = {
     "edit distance": edit_distance,
     "length": length,
 }
-DRAWN_FROM_TEXTS = {"random tokens": random_tokens, "random tokens, ordered": random_tokens_ordered}
-"""Controls by name: those that are what they are, and those of which there are many draws."""
+"""Controls by name, of those that are not drawn."""
 
 
 def _drawn(seed, key) -> np.random.Generator:

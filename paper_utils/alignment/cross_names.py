@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.alignment.checks import check_matrix, check_paired
-from paper_utils.alignment.contrasts import ContrastSets, Draws
+from paper_utils.alignment.contrasts import ContrastSets
 from paper_utils.alignment.inference import p_value
 from paper_utils.alignment.retrieval import DIRECTIONS, equal_width, make_folds, rotation, unit_rows
 
@@ -58,10 +58,10 @@ def synonyms(
     >>> table["value"].min() > 0.9
     np.True_
     """
-    spaces = {"X": X, "X2": X2, "A": A}
-    X, X2, A, contrasts = _prepared(spaces, k, factors, contrasts)
-    cosines = held_out_cosines((X, A), (X2, A), contrasts, cv, n_components, random_state)
-    return _table(contrasts.scores([cosines]), contrasts)
+    X, X2, A, contrasts = _prepared({"X": X, "X2": X2, "A": A}, k, factors, contrasts)
+    folds = make_folds(contrasts.n, cv, contrasts.groups, random_state)
+    cosines = held_out_cosines((X, A), (X2, A), contrasts, folds, n_components)
+    return _table(contrasts, [cosines])
 
 
 def same_words(X, A, k: int = 15, factors: pd.DataFrame | None = None, **options) -> pd.DataFrame:
@@ -97,10 +97,10 @@ def second_names(
     Raises ValueError, one line, for what cannot be compared."""
     spaces = {"X": X, "X2": X2, "Y": Y, "Y2": Y2}
     X, X2, Y, Y2, contrasts = _prepared(spaces, k, factors, contrasts)
-    options = (contrasts, cv, n_components, random_state)
-    first = held_out_cosines((X, Y), (X2, Y2), *options)
-    second = held_out_cosines((X2, Y2), (X, Y), *options)
-    return _table(contrasts.scores([first, second]), contrasts)
+    folds = make_folds(contrasts.n, cv, contrasts.groups, random_state)
+    first = held_out_cosines((X, Y), (X2, Y2), contrasts, folds, n_components)
+    second = held_out_cosines((X2, Y2), (X, Y), contrasts, folds, n_components)
+    return _table(contrasts, [first, second])
 
 
 def own_names(
@@ -129,24 +129,15 @@ def own_names(
     a = unit_rows(X - centre)
     b = unit_rows(X2 - centre)
     cosines = a @ b.T
-    both_ways = np.array([cosines, cosines.T])
-    return _table(contrasts.scores([both_ways]), contrasts)
+    return _table(contrasts, [(cosines, cosines.T)])
 
 
-def held_out_cosines(
-    fitted: tuple,
-    asked: tuple,
-    contrasts: ContrastSets,
-    cv: int | Iterable = 5,
-    n_components: int | None = 32,
-    random_state: int = 0,
-) -> np.ndarray:
+def held_out_cosines(fitted, asked, contrasts, folds, n_components):
     """Cosines (2, N, N), forward and backward, of the image of row i with row j of the other side.
 
-    ``fitted``: two spaces (N, d1), (N, d2), on which a map is fitted without row i and its twin.
+    ``fitted``: two spaces (N, d1), (N, d2), on which a map is fitted without the fold of row i.
     ``asked``: two spaces (N, d1), (N, d2), whose rows are mapped and searched.  Raises ValueError
-    unless ``cv`` tests every row exactly once."""
-    folds = make_folds(contrasts.n, cv, contrasts.groups, random_state)
+    unless the folds test every row exactly once."""
     if not folds.once:
         raise ValueError("cv must test every row exactly once")
     sides = [contrasts.reduced(space, space, folds, n_components) for space in fitted]
@@ -163,7 +154,7 @@ def held_out_cosines(
     return cosines
 
 
-def _prepared(spaces: dict, k, factors, contrasts) -> list:
+def _prepared(spaces, k, factors, contrasts):
     """The checked spaces, and the contrast sets of their rows."""
     # A control may be as coarse as it likes: any share of its rows may be equal.
     checked = [check_matrix(space, name, duplicates=1.0) for name, space in spaces.items()]
@@ -174,9 +165,9 @@ def _prepared(spaces: dict, k, factors, contrasts) -> list:
     return [*checked, contrasts]
 
 
-def _table(scores: dict[str, Draws], contrasts) -> pd.DataFrame:
+def _table(contrasts, cosines):
     rows = []
-    for measure, draws in scores.items():
+    for measure, draws in contrasts.scores(cosines).items():
         for direction, values in zip(DIRECTIONS, draws.values, strict=True):
             p = p_value(values[0], values[1:])
             rows.append((measure, direction, values[0], draws.chance, p))

@@ -1,7 +1,6 @@
 """What a score would be by chance, and how sure a mean over worlds is."""
 
 import zlib
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import permutations as every_order
 
@@ -16,15 +15,13 @@ EXACT_LEVELS = 8  # levels whose n! relabellings are still enumerated
 SAMPLED = 5000  # relabellings that are drawn where there are more levels
 
 
-def stream(name: str, *numbers: int) -> np.random.Generator:
+def stream(name, *numbers):
     """A random generator of its own for each name and numbers."""
     code = zlib.crc32(name.encode())
     return np.random.default_rng([code, *numbers])
 
 
-def permutations(
-    n: int, count: int, random_state: int = 0, within: Sequence | None = None
-) -> np.ndarray:
+def permutations(n, count, random_state=0, within=None):
     """``count`` permutations of n rows: int (count, n).
 
     Rows move only among equal labels ``within`` (n,); without labels, among all.
@@ -34,16 +31,17 @@ def permutations(
     """
     seed = check_seed(random_state)
     random = stream("permutations", seed)
-    labels = np.zeros(n) if within is None else np.asarray(within)
-    drawn = np.empty((count, n), dtype=np.intp)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    if within is None:
+        within = np.zeros(n)
+    drawn = np.empty((count, n), dtype=int)
+    for label in np.unique(within):
+        rows = np.flatnonzero(np.equal(within, label))
         copies = np.tile(rows, (count, 1))
         drawn[:, rows] = random.permuted(copies, axis=1)
     return drawn
 
 
-def induced(permutations: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def induced(permutations, rows):
     """Each permutation's first-return map on ``rows``: (P, N) -> (P, len(rows)), values in rows.
 
     It is uniform if the permutation is.  So a training set keeps its members, mean and components
@@ -61,7 +59,7 @@ def induced(permutations: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def relabellings(levels: int) -> np.ndarray:
+def relabellings(levels):
     """All orders of labels, int (levels!, levels), the identity first; of many labels a sample.
 
     >>> len(relabellings(6))
@@ -70,12 +68,13 @@ def relabellings(levels: int) -> np.ndarray:
     if levels <= EXACT_LEVELS:
         orders = every_order(range(levels))
         return np.array(list(orders))
+    # Too many to list: a sample, which the true labelling has to lead.
     drawn = permutations(levels, SAMPLED)
-    identity = np.arange(levels)
-    return np.vstack([identity, drawn])
+    drawn[0] = np.arange(levels)
+    return drawn
 
 
-def p_value(score: float, null: np.ndarray) -> float:
+def p_value(score, null):
     """(1 + #{null at least as large as score}) / (K + 1), one-sided; NaN without a null.
 
     >>> p_value(0.9, np.array([0.1, 0.2, 0.3]))
@@ -84,12 +83,13 @@ def p_value(score: float, null: np.ndarray) -> float:
     null = np.asarray(null)
     if null.size == 0 or np.isnan(score):
         return np.nan
+    # The score itself is one of the draws that are possible: p is never 0.
     as_large = np.sum(null >= score - SLACK)
     share = (1 + as_large) / (1 + null.size)
     return float(share)
 
 
-def calibrated(score: float, null: np.ndarray, alpha: float = 0.05, largest: float = 1.0) -> float:
+def calibrated(score, null, alpha=0.05, largest=1.0):
     """Where a similarity stands between the threshold of its null (0) and its ``largest`` (1).
 
     The threshold is the ceil((1 - alpha)(K + 1))-th smallest of null and score (arXiv 2602.14486):
@@ -102,7 +102,7 @@ def calibrated(score: float, null: np.ndarray, alpha: float = 0.05, largest: flo
     if null.size == 0 or np.isnan(score):
         return np.nan
     ordered = np.sort([score, *null])
-    place = np.ceil((1 - alpha) * ordered.size - SLACK)
+    place = np.ceil((1 - alpha) * ordered.size - SLACK)  # counted from 1
     threshold = ordered[int(place) - 1]
     # A null that reaches the largest value leaves nothing to be measured.
     if threshold >= largest:
@@ -111,7 +111,7 @@ def calibrated(score: float, null: np.ndarray, alpha: float = 0.05, largest: flo
     return float(np.clip(share, 0, 1))
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm(p):
     """Adjusted p-values that control the family-wise error rate (Holm, 1979).
 
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
@@ -127,7 +127,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+def mcnemar(first, second):
     """Exact p that the first of two paired series, bool (N,), succeeds more often (McNemar, 1947).
 
     >>> mcnemar(np.ones(8, bool), np.zeros(8, bool)) < 0.01
@@ -149,7 +149,7 @@ def _measured(values):
     return values[~np.isnan(values)]
 
 
-def sign_flip(values: Sequence[float], alternative: str = "greater") -> float:
+def sign_flip(values, alternative="greater"):
     """Exact p that the mean of values (n,) is above 0, over all 2^n assignments of signs.
 
     ``alternative``: greater, less or two-sided.  NaN values are left out; without values, NaN.
@@ -176,7 +176,7 @@ def sign_flip(values: Sequence[float], alternative: str = "greater") -> float:
     return p_value(sums[0], sums[1:])
 
 
-def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+def t_interval(values, confidence=0.95):
     """Student's interval (low, high) of the mean of values (n,); NaN bounds for fewer than two.
 
     >>> low, high = t_interval([0.1, 0.2, 0.3])
@@ -188,13 +188,14 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float
     # One world has no spread, and says nothing of the next.
     if n < 2:
         return np.nan, np.nan
-    error = values.std(ddof=1) / np.sqrt(n)
-    reach = error * stats.t.ppf((1 + confidence) / 2, n - 1)
     middle = values.mean()
+    error = values.std(ddof=1) / np.sqrt(n)
+    _, times = stats.t.interval(confidence, n - 1)  # in units of the error
+    reach = times * error
     return float(middle - reach), float(middle + reach)
 
 
-def equivalence(values: Sequence[float], margin: float) -> float:
+def equivalence(values, margin):
     """p that the mean of values (n,) lies within +- ``margin``; NaN for fewer than two values.
 
     The larger p of two one-sided t-tests (Schuirmann, 1987).
@@ -209,6 +210,7 @@ def equivalence(values: Sequence[float], margin: float) -> float:
     # Of the two bounds the nearer decides.
     room = margin - abs(values.mean())
     error = values.std(ddof=1) / np.sqrt(n)
+    # Without any spread the values are inside, or they are not.
     if error == 0:
         return float(room <= 0)
     p = stats.t.sf(room / error, n - 1)

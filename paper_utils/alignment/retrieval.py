@@ -3,6 +3,7 @@
 The definition is that of VLCA (arXiv 2302.06555), except that centring and principal components,
 too, see the training rows only.  One rotation (Procrustes) serves both directions."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from paper_utils.alignment.scores import Score
 
 TIE = 1e-9  # cosines closer than this are tied: beyond it only rounding differs
 RANK_TOLERANCE = 1e-9  # directions weaker than this share of the strongest are rounding errors
+ROUNDING = 1e-13  # of sums of squares, in units of the largest number
 BLOCK = 2**22  # entries of the largest table of cosines that is held at once: 32 MiB
 DIRECTIONS = ("forward", "backward")
 
@@ -25,39 +27,39 @@ DIRECTIONS = ("forward", "backward")
 
 
 class Components:
-    """Centring and principal components of one side: (M, d) -> (M, c).
+    """Centring and principal components of one side, from training rows X: (M, d) -> (M, c).
 
     c is at most ``n_components`` (None: all) and at most the rank of the centred training rows."""
 
-    def __init__(self, X: np.ndarray, n_components: int | None = None):
+    def __init__(self, X, n_components=None):
         if n_components is not None and n_components < 1:
             raise ValueError(f"n_components must be at least 1, not {n_components}")
+        rounding = ROUNDING * np.abs(X).max() * X.size**0.5
         spread = np.ptp(X, axis=0)
-        if not spread.any():
+        if spread.max() <= rounding:
             raise ValueError("the training rows have zero variance: nothing to align")
-        pca = PCA(svd_solver="full").fit(X)
+        pca = PCA(svd_solver="full")
+        pca.fit(X)
         # Directions that only rounding made would be rotated as if they meant something.
         strengths = pca.singular_values_
-        relative = RANK_TOLERANCE * strengths[0]
-        rounding = 1e-13 * np.abs(X).max() * np.sqrt(X.size)
-        rank = np.sum(strengths > max(relative, rounding))
-        if rank == 0:
-            raise ValueError("the training rows have zero variance: nothing to align")
-        kept = pca.components_[:rank][:n_components]
+        weakest = RANK_TOLERANCE * strengths[0]
+        rank = np.count_nonzero(strengths > max(weakest, rounding))
+        kept = pca.components_[:rank]
         self.mean = pca.mean_  # (d,)
-        self.axes = kept.T  # (d, c), orthonormal, strongest first
+        self.axes = kept[:n_components].T  # (d, c), orthonormal, strongest first
 
-    def transform(self, X: np.ndarray) -> np.ndarray:
+    def transform(self, X):
         """Rows in these components: (M, d) -> (M, c)."""
         return (X - self.mean) @ self.axes
 
-    def inverse_transform(self, reduced: np.ndarray) -> np.ndarray:
+    def inverse_transform(self, reduced):
         """Rows back in the space itself: (M, c or more) -> (M, d); more columns are cut."""
         width = self.axes.shape[1]
-        return reduced[:, :width] @ self.axes.T + self.mean
+        kept = reduced[:, :width]
+        return kept @ self.axes.T + self.mean
 
 
-def rotation(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+def rotation(A, B):
     """The orthogonal W (..., c, c) that minimises ||AW - B|| (Schoenemann, 1966).
 
     >>> A = np.random.default_rng(0).normal(size=(9, 2))
@@ -69,22 +71,22 @@ def rotation(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     return U @ V
 
 
-def widened(A: np.ndarray, width: int) -> np.ndarray:
+def widened(A, width):
     """A (M, c) with columns of 0 up to ``width``."""
     missing = width - A.shape[1]
     return np.pad(A, ((0, 0), (0, missing)))
 
 
-def equal_width(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def equal_width(A, B):
     """Both sides at the width of the wider: to cut it would lose components."""
     width = max(A.shape[1], B.shape[1])
     return widened(A, width), widened(B, width)
 
 
-def unit_rows(X: np.ndarray) -> np.ndarray:
+def unit_rows(X):
     """Rows of length 1; a row at the centre has no direction and becomes zero."""
     length = norm(X, axis=-1, keepdims=True)
-    shortest = 1e-9 * length.max(initial=0)
+    shortest = TIE * length.max(initial=0)
     divisor = np.where(length > shortest, length, np.inf)
     return X / divisor
 
@@ -116,14 +118,10 @@ class Procrustes(BaseEstimator):
         self.rotation_ = rotation(*equal_width(a, b))  # (c, c)
         return self
 
-    def _reduced(self, components, rows):
-        reduced = components.transform(np.asarray(rows, dtype=float))
-        return widened(reduced, len(self.rotation_))
-
     def transform(self, X) -> np.ndarray:
         """Images of rows of the first space in the second: (M, d1) -> (M, d2)."""
         reduced = self._reduced(self.source_, X)
-        image = self.scale_ * reduced @ self.rotation_
+        image = reduced @ self.rotation_ * self.scale_
         return self.target_.inverse_transform(image)
 
     def inverse_transform(self, Y) -> np.ndarray:
@@ -139,6 +137,10 @@ class Procrustes(BaseEstimator):
         products = unit_rows(image) * unit_rows(target)
         return float(products.sum(axis=1).mean())
 
+    def _reduced(self, components, rows):
+        reduced = components.transform(np.asarray(rows, dtype=float))
+        return widened(reduced, len(self.rotation_))
+
 
 # --- what is held out --------------------------------------------------------------------------
 
@@ -149,27 +151,27 @@ class Folds:
 
     A null permutes rows within blocks, so it keeps every training set, and its test is exact."""
 
-    pairs: tuple[tuple[np.ndarray, np.ndarray], ...]
+    pairs: list
     blocks: np.ndarray
 
     @property
-    def tested(self) -> np.ndarray:
+    def tested(self):
         """Test rows, fold after fold: int (E,)."""
         return np.concatenate([test for _, test in self.pairs])
 
     @property
-    def once(self) -> bool:
+    def once(self):
         """Whether every row is tested exactly once."""
         times = np.bincount(self.tested, minlength=len(self.blocks))
         return bool((times == 1).all())
 
     @property
-    def in_sample(self) -> bool:
+    def in_sample(self):
         """Whether a map is tested on rows that it was fitted on."""
         shared = [np.intersect1d(*pair) for pair in self.pairs]
         return any(map(len, shared))
 
-    def mean(self, values: np.ndarray) -> np.ndarray:
+    def mean(self, values):
         """Mean over rows of each row's mean over its tests: (..., E) -> (...)."""
         times = np.bincount(self.tested)
         weights = 1 / times[self.tested]
@@ -177,61 +179,74 @@ class Folds:
         return means.round(12)  # so that 1 is 1
 
 
-def make_folds(
-    n: int, cv: int | Iterable = 5, groups: Sequence | None = None, random_state: int = 0
-) -> Folds:
-    """Folds over n rows.
+def make_folds(n, cv=5, groups=None, random_state=0):
+    """`Folds` over n rows.
 
-    Arguments:
-        cv: a number of shuffled folds, a scikit-learn splitter, or pairs of index arrays.
-        groups: (n,) labels; rows that share one stay together.
-
-    Raises ValueError for a number outside 2 to n/2 and for empty folds."""
+    ``cv``: a number of shuffled folds, a scikit-learn splitter, or pairs of index arrays;
+    ``groups``: (n,) labels, rows that share one stay together.  Raises ValueError for a number
+    outside 2 to n/2 and for empty folds."""
     if groups is not None and len(groups) != n:
         raise ValueError(f"groups has {len(groups)} labels for {n} rows")
     if isinstance(cv, int):
-        if not 2 <= cv <= n // 2:
-            raise ValueError(f"cv must lie between 2 and N/2 = {n // 2}, not {cv}")
+        most = n // 2
+        if not 2 <= cv <= most:
+            raise ValueError(f"cv must lie between 2 and N/2 = {most}, not {cv}")
+        seed = check_seed(random_state)
         splitter = KFold if groups is None else GroupKFold
-        cv = splitter(cv, shuffle=True, random_state=check_seed(random_state))
+        cv = splitter(cv, shuffle=True, random_state=seed)
     if hasattr(cv, "split"):
-        rows = np.zeros((n, 1))
-        cv = cv.split(rows, groups=groups)
-    pairs = tuple(tuple(map(np.asarray, pair)) for pair in cv)
+        rows = np.zeros((n, 1))  # splitters ask for their number alone
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of splitters that ignore groups
+            cv = list(cv.split(rows, groups=groups))
+        _check_groups(cv, groups)
+    pairs = [tuple(map(np.asarray, pair)) for pair in cv]
     sizes = [rows.size for pair in pairs for rows in pair]
-    if not sizes or not all(sizes):
+    if min(sizes, default=0) == 0:
         raise ValueError("cv leaves nothing to fit or nothing to test")
     blocks = np.zeros(n, dtype=int)
     folds = Folds(pairs, blocks)
-    # Where tests overlap, no permutation of rows keeps all training sets but the free one.
+    # Where tests overlap, rows may go anywhere: no training set can be kept.
     if folds.once:
         for number, (_, test) in enumerate(pairs):
             blocks[test] = number
     return folds
 
 
+def _check_groups(pairs, groups):
+    """Refuses folds of a splitter that ignores groups."""
+    for train, test in [] if groups is None else pairs:
+        labels = np.asarray(groups)
+        if np.isin(labels[test], labels[train]).any():
+            raise ValueError("cv separates rows of one group: use a splitter as GroupKFold")
+
+
 # --- the search --------------------------------------------------------------------------------
 
 
-def reduce_folds(X: np.ndarray, folds: Folds, n_components: int | None) -> list[np.ndarray]:
-    """Per fold all rows of X (N, d), centred and reduced as its training rows say."""
-    reduced = []
+def reduce_folds(X, folds, n_components, asked=None):
+    """Per fold all rows of X (N, d), centred and reduced as its training rows say: (N, c) each.
+
+    ``asked`` (M, d): other rows of the same space, reduced in place of those of X."""
+    found = []
     for train, _ in folds.pairs:
         components = Components(X[train], n_components)
-        reduced.append(components.transform(X))
-    return reduced
+        rows = X if asked is None else asked
+        found.append(components.transform(rows))
+    return found
 
 
-def count_nearer(queries, pool, partners) -> tuple[np.ndarray, np.ndarray]:
+def count_nearer(queries, pool, partners):
     """How many of the pool are nearer to a query than its partner, and how many as near, by cosine.
 
     Unit rows queries (P, m, c) and pool (N, c), partners int (P, m) -> int (P, m) each; the partner
     counts among the tied."""
-    own = np.einsum("pmc,pmc->pm", queries, pool[partners])
-    nearer = np.zeros(own.shape, dtype=int)
-    reached = np.zeros(own.shape, dtype=int)
-    above = own[..., None] + TIE
-    below = own[..., None] - TIE
+    products = queries * pool[partners]  # (P, m, c)
+    own = products.sum(axis=2, keepdims=True)
+    above = own + TIE
+    below = own - TIE
+    nearer = 0
+    reached = 0
     # The pool in blocks: a table of all cosines would not fit for many rows.
     step = max(1, BLOCK // own.size)
     for start in range(0, len(pool), step):
@@ -242,7 +257,7 @@ def count_nearer(queries, pool, partners) -> tuple[np.ndarray, np.ndarray]:
     return nearer, reached - nearer
 
 
-def hit_chance(nearer: np.ndarray, tied: np.ndarray, k: int) -> np.ndarray:
+def hit_chance(nearer, tied, k):
     """Chance that the partner is among the k nearest, ties broken at random: 0 to 1.
 
     >>> hit_chance(np.array([0, 2, 1]), np.array([1, 1, 4]), k=2).tolist()
@@ -252,32 +267,32 @@ def hit_chance(nearer: np.ndarray, tied: np.ndarray, k: int) -> np.ndarray:
     return np.clip(places / tied, 0.0, 1.0)
 
 
-def retrieve(A, B, folds: Folds, pairings: np.ndarray) -> dict[str, list]:
+def retrieve(A, B, folds, pairings):
     """Direction -> [`count_nearer` of each fold's tests (P, m)], under all pairings.
 
     A, B: per fold (N, c), from `reduce_folds`.  Row p of ``pairings`` (P, N) pairs item i of A with
     item pairings[p, i] of B, within the training and within the test rows of each fold, and the map
     is refitted.  ``forward`` maps A and searches B; ``backward`` maps B and searches A."""
-    found = {direction: [] for direction in DIRECTIONS}
-    for (train, test), a, b in zip(folds.pairs, A, B, strict=True):
-        a, b = equal_width(a, b)
+    forward = []
+    backward = []
+    for (train, test), *sides in zip(folds.pairs, A, B):
+        a, b = equal_width(*sides)
         fitted = b[induced(pairings, train)]  # (P, n, c)
         W = rotation(a[train], fitted)  # (P, c, c)
-        partners = induced(pairings, test)  # (P, m)
         a = unit_rows(a)
         b = unit_rows(b)
-        counts = count_nearer(a[test] @ W, b, partners)
-        found["forward"].append(counts)
+        partners = induced(pairings, test)  # (P, m)
+        image = a[test] @ W  # (P, m, c)
+        forward.append(count_nearer(image, b, partners))
         # The same rotation, transposed, leads back.
+        image = b[partners] @ W.swapaxes(1, 2)
         tests = np.broadcast_to(test, partners.shape)
-        back = b[partners] @ W.swapaxes(1, 2)
-        counts = count_nearer(back, a, tests)
-        found["backward"].append(counts)
-    return found
+        backward.append(count_nearer(image, a, tests))
+    return {"forward": forward, "backward": backward}
 
 
-def precision_draws(A, B, folds: Folds, pairings: np.ndarray, ks: Sequence[int]) -> dict:
-    """(k, direction) -> precision@k (P,) under all pairings; directions are DIRECTIONS and both.
+def precision_draws(A, B, folds, pairings, ks):
+    """(k, direction) -> precision@k (P,) under all pairings; directions: forward, backward, both.
 
     A, B: per fold (N, c), from `reduce_folds`; pairings: (P, N), as for `retrieve`."""
     draws = {(k, way): [] for k in ks for way in DIRECTIONS}
@@ -285,16 +300,17 @@ def precision_draws(A, B, folds: Folds, pairings: np.ndarray, ks: Sequence[int])
     entries = max(A[0].size, B[0].size)
     step = max(1, 4 * BLOCK // entries)
     for start in range(0, len(pairings), step):
-        found = retrieve(A, B, folds, pairings[start : start + step])
+        some = pairings[start : start + step]
+        found = retrieve(A, B, folds, some)
         for k, way in draws:
             hits = [hit_chance(*counts, k) for counts in found[way]]
-            means = folds.mean(np.concatenate(hits, axis=1))
-            draws[k, way].append(means)
-    draws = {key: np.concatenate(parts) for key, parts in draws.items()}
+            every = np.concatenate(hits, axis=1)  # (P, E)
+            draws[k, way].extend(folds.mean(every))
+    # Neither direction is the right one: their mean is what is told.
     for k in ks:
         ways = [draws[k, way] for way in DIRECTIONS]
         draws[k, "both"] = np.mean(ways, axis=0)
-    return draws
+    return {key: np.array(values) for key, values in draws.items()}
 
 
 def precision_at_k(
@@ -338,4 +354,5 @@ def precision_at_k(
     A = reduce_folds(X, folds, n_components)
     B = reduce_folds(Y, folds, n_components)
     draws = precision_draws(A, B, folds, pairings, [k])
-    return Score.tested(draws[k, direction], f"precision@{k}", k / n, n)
+    name = f"precision@{k}"
+    return Score.tested(draws[k, direction], name, k / n, n)

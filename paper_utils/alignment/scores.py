@@ -24,7 +24,7 @@ class Score(float):
     0.75
     """
 
-    # A float is made by __new__: its value cannot be set later.
+    # The value of a float is set when it is made, and never again.
     def __new__(cls, value, measure="value", *, chance=nan, null=nan, p=nan, n=0):
         score = super().__new__(cls, value)
         score.measure = measure
@@ -35,11 +35,10 @@ class Score(float):
         return score
 
     @classmethod
-    def tested(cls, draws: np.ndarray, measure: str, chance: float, n: int) -> "Score":
+    def tested(cls, draws, measure, chance, n):
         """The first of ``draws`` (1 + K,) as a score, the K others as its null."""
-        value = draws[0]
-        null = draws[1:]
-        mean = null.mean() if len(null) else nan
+        value, *null = draws
+        mean = np.mean(null) if null else nan  # the mean of nothing would warn
         p = p_value(value, null)
         return cls(value, measure, chance=chance, null=mean, p=p, n=n)
 
@@ -53,7 +52,6 @@ class Score(float):
             facts.append(f"p = {self.p:.2g}")
         facts.append(f"n = {self.n}")
         inside = ", ".join(facts)
-        value = float(self)
-        return f"{self.measure} = {value:.3f} ({inside})"
+        return f"{self.measure} = {float(self):.3f} ({inside})"
 
-    __str__ = __repr__
+    __str__ = __repr__  # print() says as much as a notebook does

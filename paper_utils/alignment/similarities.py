@@ -3,8 +3,6 @@
 Each is an inner product, ``sum(T(X) * T(Y))``, of tables T (N, N) of one side each.  Values and
 nulls (one table's items permuted) come from these tables.  All are similarities: 1 is the most."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.linalg import norm
 from scipy.sparse import csr_array, issparse, vstack
@@ -26,23 +24,25 @@ class KNearest:
 
     Ties for the last places share them: an order of rows would be common to two encoders."""
 
-    def __init__(self, similar: np.ndarray, k: int):
+    def __init__(self, similar, k):
         ordered = np.partition(similar, -k, axis=1)
         self.last = ordered[:, -k]  # (S,), the cosine of the k-th nearest
-        ahead = similar - self.last[:, None]
-        sure = np.count_nonzero(ahead > TIE, axis=1)
-        reached = np.count_nonzero(ahead >= -TIE, axis=1)
+        last = self.last[:, None]
+        sure = np.count_nonzero(similar > last + TIE, axis=1)
+        reached = np.count_nonzero(similar > last - TIE, axis=1)
         self.share = (k - sure) / (reached - sure)  # (S,), of each of the tied
 
-    def membership(self, similar: np.ndarray) -> np.ndarray:
+    def membership(self, similar):
         """0 to 1 for cosines (..., S) of the same rows; a whole row sums to k."""
-        ahead = similar - self.last
-        tied = np.abs(ahead) <= TIE
-        return np.where(tied, self.share, ahead > TIE)
+        sure = similar > self.last + TIE
+        reached = similar > self.last - TIE
+        return np.where(reached & ~sure, self.share, sure)
 
 
-def _neighbours(X: np.ndarray, k: int) -> Iterator[csr_array]:
-    """Membership in the k nearest, block after block of items, by cosine."""
+def neighbour_graph(X, k):
+    """(N, N), sparse: cosine membership in the k nearest, scaled to a norm of 1 without ties."""
+    blocks = []
+    entries = 0
     step = max(1, BLOCK // len(X))
     for start in range(0, len(X), step):
         rows = X[start : start + step]
@@ -51,24 +51,17 @@ def _neighbours(X: np.ndarray, k: int) -> Iterator[csr_array]:
         here = np.arange(len(rows))
         similar[here, start + here] = -np.inf
         near = KNearest(similar, k).membership(similar.T)
-        yield csr_array(near.T)
-
-
-def neighbour_graph(X: np.ndarray, k: int) -> csr_array:
-    """(N, N), sparse: membership in the k nearest, scaled so that its norm is 1 without ties."""
-    blocks = []
-    entries = 0
-    for block in _neighbours(X, k):
+        block = csr_array(near.T)
         blocks.append(block)
-        entries += block.nnz
         # Without ties there are k N entries, with ties up to N^2.
+        entries += block.nnz
         if entries > MOST_NEIGHBOURS:
             raise ValueError(f"{len(X)} rows have too many tied neighbours")
     graph = vstack(blocks, format="csr")
     return graph / np.sqrt(len(X) * k)
 
 
-def gram_table(X: np.ndarray) -> np.ndarray:
+def gram_table(X):
     """U-centred Gram matrix (Szekely and Rizzo, 2014): its inner product is the unbiased HSIC."""
     X = X - X.mean(axis=0)
     X /= norm(X)  # else small inputs underflow
@@ -79,35 +72,38 @@ def gram_table(X: np.ndarray) -> np.ndarray:
     total = rows.sum() / (n - 1)
     table += total - rows[:, None] - rows
     np.fill_diagonal(table, 0)
-    length = norm(table)
-    if length < SMALLEST:
-        raise ValueError("too few rows for an unbiased HSIC: all pairs are equally alike")
-    return table / length
+    return _normalised(table)
 
 
-def distance_ranks(X: np.ndarray) -> np.ndarray:
+def distance_ranks(X):
     """(N, N): centred, normalised ranks of the cosine distances of all pairs of rows."""
-    if not norm(X, axis=1).all():
-        raise ValueError("a row is zero: it has no cosine distance")
+    lengths = norm(X, axis=1)
+    if not lengths.all():
+        return np.full((len(X), len(X)), np.nan)  # a row at the centre has no direction
     # Rounding makes equal distances tie, which they do in exact arithmetic only.
     distances = pdist(X, "cosine").round(12)
     ranks = rankdata(distances)
     ranks -= ranks.mean()
-    length = norm(ranks)
-    if length == 0:
-        raise ValueError("all pairs of rows are equally far apart: no structure to compare")
-    table = squareform(ranks / length, checks=False)
-    return table / np.sqrt(2)  # every pair stands in it twice
+    return _normalised(squareform(ranks, checks=False))
 
 
-def inner_products(first, second, pairings: np.ndarray) -> np.ndarray:
+def _normalised(table):
+    """A table of norm 1, or of NaN where it holds nothing to compare."""
+    length = norm(table)
+    if length < SMALLEST:
+        length = np.nan
+    return table / length
+
+
+def inner_products(first, second, pairings):
     """<T(X), T(Y) with items permuted> (P,) for two tables (N, N), both dense or both sparse.
 
     Row p of ``pairings`` (P, N): item i of the first meets item pairings[p, i] of the second."""
     found = []
+    multiply = csr_array.multiply if issparse(first) else np.multiply
     for order in pairings:
         turned = second[order][:, order]
-        product = first.multiply(turned) if issparse(first) else first * turned
+        product = multiply(first, turned)
         found.append(product.sum())
     return np.array(found)
 
@@ -117,6 +113,9 @@ def _score(tables, measure, chance, n_permutations, random_state):
     shuffled = permutations(n, n_permutations, random_state)
     pairings = np.vstack([np.arange(n), shuffled])  # the true one first
     draws = inner_products(*tables, pairings)
+    if np.isnan(draws[0]):
+        reason = "a row has no direction, or all pairs of rows are equally far apart"
+        raise ValueError(f"{measure} is undefined: {reason}")
     return Score.tested(draws, measure, chance, n)
 
 
@@ -148,8 +147,7 @@ def linear_cka(X, Y, *, n_permutations: int = 0, random_state: int = 0) -> Score
     >>> linear_cka(X, 3 * X + 1)
     linear CKA = 1.000 (chance 0.000, n = 50)
     """
-    X, Y = check_pair(X, Y)
-    tables = [gram_table(side) for side in (X, Y)]
+    tables = [gram_table(side) for side in check_pair(X, Y)]
     return _score(tables, "linear CKA", 0.0, n_permutations, random_state)
 
 
@@ -163,6 +161,5 @@ def rsa(X, Y, *, n_permutations: int = 0, random_state: int = 0) -> Score:
     >>> rsa(X, 2 * X)
     RSA = 1.000 (chance 0.000, n = 50)
     """
-    X, Y = check_pair(X, Y)
-    tables = [distance_ranks(side) for side in (X, Y)]
+    tables = [distance_ranks(side) for side in check_pair(X, Y)]
     return _score(tables, "RSA", 0.0, n_permutations, random_state)

@@ -1,4 +1,4 @@
-"""A small world of instructions with its factors, and embeddings built from its words."""
+"""A small world of sentences with factors, and encoders that know words, places or concepts."""
 
 from __future__ import annotations
 
@@ -6,59 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_utils import parallel
+from paper_utils.alignment import controls
 
 COLOURS = ("blue", "green", "grey", "purple", "red", "yellow")
 TYPES = ("ball", "box", "key")
+SYNONYMS = {
+    "blue": "azure", "green": "emerald", "grey": "ashen", "purple": "violet", "red": "crimson",
+    "yellow": "golden", "ball": "sphere", "box": "crate", "key": "opener", "go": "walk",
+    "take": "grab", "put": "place",
+}  # fmt: skip
 
 
 def sentences() -> pd.DataFrame:
-    """All "go to", "pick up" and a part of "put next to" of a BabyAI-like grammar."""
-    rows = []
-    for colour in COLOURS:
-        for kind in (*TYPES, "door"):
-            rows.append(("go to", "go to", colour, kind, "", ""))
-            rows.append(
-                ("open", "open", colour, kind, "", "")
-                if kind == "door"
-                else ("pick up", "pick up", colour, kind, "", "")
-            )
+    """All "go" and "take" sentences, and "put A near B" of some things: 168 rows."""
+    rows = [(verb, colour, kind, "", "")
+            for verb in ("go", "take") for colour in COLOURS for kind in TYPES]  # fmt: skip
     things = [(colour, kind) for colour in COLOURS[:4] for kind in TYPES]
-    for first in things:
-        for second in things:
-            if first != second:
-                rows.append(("put next to", "put", *first, *second))
-    columns = ["template", "verb", "colour", "type", "second_colour", "second_type"]
-    table = pd.DataFrame(rows, columns=columns)
-    table["location"], table["article"], table["id"] = "", "the", np.arange(len(table)) + 100
-    parts = table[["verb", "colour", "type", "second_colour", "second_type"]]
-    words = [" ".join(filter(None, row)) for row in parts.itertuples(index=False)]
-    table["text"], table["words"] = words, [len(text.split()) for text in words]
-    return table
-
-
-def pooled(table: pd.DataFrame, width: int, seed: int, ordered: bool = False) -> np.ndarray:
-    """Mean of random word vectors; ``ordered`` gives each role its own random gate."""
-    random = np.random.default_rng(seed)
-    vectors: dict[str, np.ndarray] = {}
-    gates = random.normal(size=(8, width)) if ordered else np.ones((8, width))
-    rows = []
-    for text in table["text"]:
-        parts = []
-        for place, word in enumerate(text.split()):
-            if word not in vectors:
-                vectors[word] = random.normal(size=width)
-            parts.append(vectors[word] * gates[place])
-        rows.append(np.mean(parts, axis=0))
-    return np.array(rows)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_core():
-    """Two tests run side by side already; what is asked of more workers by number has them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "cpu_count", lambda: 1)
-        yield
+    rows += [("put", *one, *other) for one in things for other in things if one != other]
+    return pd.DataFrame(rows, columns=["verb", "colour", "type", "second_colour", "second_type"])
 
 
 @pytest.fixture(scope="session")
@@ -67,11 +32,32 @@ def factors() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def bags(factors) -> dict[str, np.ndarray]:
-    """Two independent random token tables, bag-pooled, and two that know the order of words."""
+def texts(factors) -> list[str]:
+    form = "{verb} the {colour} {type} near the {second_colour} {second_type}"
+    said = [form.format(**row).removesuffix(" near the  ") for row in factors.to_dict("records")]
+    assert len(set(said)) == len(said) == 168
+    return said
+
+
+@pytest.fixture(scope="session")
+def synonym_texts(texts) -> list[str]:
+    return [" ".join(SYNONYMS.get(word, word) for word in text.split()) for text in texts]
+
+
+@pytest.fixture(scope="session")
+def bags(texts) -> dict[str, np.ndarray]:
+    """Two random token tables that are pooled, and two that know the order of words."""
     return {
-        "bag": pooled(factors, 40, 1),
-        "other_bag": pooled(factors, 56, 2),
-        "ordered": pooled(factors, 48, 3, ordered=True),
-        "other_ordered": pooled(factors, 64, 4, ordered=True),
+        "bag": controls.random_tokens(texts, 1, width=40),
+        "other_bag": controls.random_tokens(texts, 2, width=56),
+        "ordered": controls.random_tokens_ordered(texts, 3, width=48),
+        "other_ordered": controls.random_tokens_ordered(texts, 4, width=64),
     }
+
+
+def gaussians(rows=60, widths=(10, 14), seed=0, shared=0.0):
+    """Two independent normal matrices, the second with a share of an image of the first."""
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(rows, widths[0]))
+    Y = random.normal(size=(rows, widths[1]))
+    return X, Y + shared * X @ random.normal(size=widths)
