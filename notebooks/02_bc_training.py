@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 2 · Train an agent by imitation, and its controls
 #
-# **Found here** — an agent cloned from an expert does what it is told. One that learned from *wrong* instructions
-# moves as well, and does not. One vector carries all that it hears.
+# **The published study found** — an agent cloned from an expert does what it is told; one that learned from *wrong*
+# instructions moves as well, and does not.
 #
-# **What you'll do** — build the policy's core by hand, clone a tiny agent, play with a big one.
+# **What you'll do** — build the policy by hand, clone a tiny agent, play with a big one.
 #
 # **What you'll learn** — cloning, controls, what a sentence vector must hold.
 #
@@ -45,8 +45,8 @@ run = Run.start("02_bc_training", profile, seed, overrides, out)
 # causal transformer over the steps so far ──► next action
 # ```
 #
-# The bottleneck is our choice; the paper's abstract does not describe its agent. We do two steps by hand, each equal
-# to the package's (asserted). First: words become a vector.
+# The bottleneck is our choice; the paper's abstract does not describe its agent. Two steps by hand, equal to the
+# package's (asserted). First: words become a vector.
 
 # %%
 settings = run.profile.cloning
@@ -134,7 +134,7 @@ print(
 # %% [markdown]
 # ## Three agents in every world
 #
-# What was found stands above the figure. The same loop, longer, makes the agents that are compared:
+# The figure's title says what wrong instructions cost. The same loop, longer, makes the agents to be compared:
 #
 # - **acted**: cloned from the demonstrations as they are;
 # - **exchanged**: cloned from the same episodes, but episodes of a level exchanged their sentences. It hears the same
@@ -187,9 +187,9 @@ for level in names:
     print(level, "played again, at least 95 % end the same way:", same >= 0.95)
 
 # %% [markdown]
-# The agent of wrong instructions has learned to walk, to lift and to open: everything but *which*. Where a wrong try
-# costs only time, it succeeds by trying (see its steps). Where a try is final, or two things matter, that does not
-# help. So its distance from *acted* is what the right sentence is worth.
+# Wrong instructions can teach to walk, to lift and to open: everything but *which*. Where a wrong try costs only time,
+# who tries everything succeeds, and takes long (compare the median steps). Where two things matter, trying does not
+# help. So the distance from *acted* is what the right sentence is worth.
 #
 # For comparison: BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal, from a million demonstrations
 # each (arXiv 2007.12770; quoted, not re-run).
@@ -282,7 +282,7 @@ run.check(answers)
 #
 # 1. All that the agent hears is one vector. What the vector lacks, the agent cannot do.
 # 2. *Exchanged* is the control for acting: same words, rooms, actions and steps, but wrong sentences.
-# 3. Success alone does not show understanding: where trying is free, wrong instructions go far.
+# 3. Success alone does not show understanding: where trying is free, wrong instructions can go far.
 #
 # ## Provenance
 #
