@@ -252,14 +252,14 @@ answers_found[figures.CLAIMS].to_frame()
 # %% [markdown]
 # ## On your own
 #
-# Guess first. Ways there are in `solutions.md`.
+# Ways there are in `solutions.md`.
 #
-# 1. In the first world: how many of the 720 relabellings fit the blind agent and blind CLIP as well
-#    as the true one, itself included?
-# 2. Which two colours could change places in the blind agent's map with the least loss of its r
-#    with the design? A set of two.
-# 3. A function from stories to stories that keeps all words as frequent, and hides the kinds from a
-#    counter of word pairs.
+# 1. In the first world: how many of 720 relabellings fit blind agent and blind CLIP as well as the
+#    true one (counted, too)?
+# 2. Which two colours could change places in the blind agent's map with least loss of its r with
+#    the design? A set.
+# 3. A function from stories to stories that keeps all words as frequent, and hides the kinds from
+#    the counter.
 
 # %%
 answers = {1: None, 2: None, 3: None}

@@ -227,7 +227,7 @@ def answer(differences: pd.DataFrame, models: Sequence[Encoder], chance: float) 
     }
     seeing = said(values, SHARED, "own world", "seeing agent ~ LLaMA")
     blind = said(values, SHARED, OWN, "blind agent ~ LLaMA")
-    title = f"Structure, blind: {blind};\nseeing: {seeing}"
+    title = f"Structure: {blind};\nseeing: {seeing}"
     columns = ["own world", "other world", "never_acted", "codebook"]
     draw(structure, values, list(names), columns, names=names, xlim=WHOLE, title=title)
     structure.axvline(0, **CHANCE)
