@@ -8,7 +8,7 @@
 #
 # **What you'll learn** — cloning, controls, what a sentence vector must hold.
 #
-# **What you'll need** — notebook 01; a minute; with `laptop`, from nothing, five.
+# **What you'll need** — notebook 01; a minute; `laptop`, from nothing, five.
 
 # %% tags=["parameters"]
 # "release" is what we publish, and loads in seconds; "laptop" is made here in minutes.
