@@ -48,7 +48,7 @@ run = Run.start("04_alignment", profile, seed, overrides, out)
 # A *world* is one seed of everything; intervals are over worlds. What was found:
 
 # %%
-found = results.tables(run.profile, run.store.get)  # of all worlds
+found = results.tables(run.profile, run.load)  # of all worlds
 differences, claims = found["differences"], found["claims"].set_index("claim")
 models, run.missing = records.models(run.profile), records.missing(run.profile)
 table, world = columns.instructions(run.profile), run.worlds[0]

@@ -47,7 +47,7 @@ run = Run.start("05_structure", profile, seed, overrides, out)
 # found:
 
 # %%
-found = results.tables(run.profile, run.store.get)  # of all worlds
+found = results.tables(run.profile, run.load)  # of all worlds
 answers_found = found["claims"].set_index("claim")["answer"]
 for claim in figures.CLAIMS:
     print(f"{claim}: {answers_found[claim]}")

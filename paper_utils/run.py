@@ -85,24 +85,28 @@ class Run:
 
     def get(self, stage: Stage, **parameters):
         """Loads a stage's product, or makes it first: the one line of train-or-load."""
-        product = self.store.get(stage, self.profile, **parameters)
-        self._note(stage, parameters)
+        return self.load(stage, self.profile, **parameters)
+
+    def load(self, stage: Stage, profile: Profile, **parameters):
+        """Like `get` for a given profile, as that of the world of kinds."""
+        product = self.store.get(stage, profile, **parameters)
+        self._note(stage, profile, parameters)
         return product
 
     def get_many(self, stage: Stage, each: Sequence[dict]) -> list:
         """Like `get` for several parameters."""
         return [self.get(stage, **parameters) for parameters in each]
 
-    def _note(self, stage: Stage, parameters: dict) -> None:
+    def _note(self, stage: Stage, profile: Profile, parameters: dict) -> None:
         """Remembers an artifact that is used, and what it was made from."""
-        name = f"{stage.label(parameters)}/{stage.key(self.profile, parameters)[:20]}"
-        made = self.store.manifest(stage, self.profile, **parameters)
+        name = f"{stage.label(parameters)}/{stage.key(profile, parameters)[:20]}"
+        made = self.store.manifest(stage, profile, **parameters)
         if name in self.used or not made:
             return
         facts = {key: made[key] for key in ("key", "files", "wall_seconds")}
         self.used[name] = facts | {"stage": stage.name}
-        for needed, chosen in stage.needs(self.profile, **parameters):
-            self._note(needed, chosen)
+        for needed, chosen in stage.needs(profile, **parameters):
+            self._note(needed, profile, chosen)
 
     def figure(self, figure, name: str, caption: str) -> None:
         """Saves a figure as PDF and PNG, the same bytes each time; shows it and its caption."""

@@ -8,7 +8,10 @@ from paper_utils.cloning.evaluation import EVALUATION, EXPERT, FIRST_VISITS, RAN
 from paper_utils.config import Profile
 from paper_utils.data.corpus import PICTURES, STORIES
 from paper_utils.data.demonstrations import DEMONSTRATIONS, EPISODES
-from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED
+from paper_utils.encoders import records
+from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED, parameters
+from paper_utils.encoders.families import FAMILIES
+from paper_utils.encoders.records import Source
 from paper_utils.encoders.scratch import MODEL_SCORES, REFERENCE
 from paper_utils.store import Stage
 from paper_utils.study import columns, kinds, transfer
@@ -70,10 +73,7 @@ def visits(profile: Profile) -> list[dict]:
 
 def _data(profile: Profile) -> Iterator[Product]:
     # A world is shown from near: its episodes, stories and pictures are as large as the first's.
-    first = {"world": profile.world_numbers[0], "rooms": "babyai"}
-    yield EPISODES, profile, first
-    yield STORIES, profile, first
-    yield PICTURES, profile, first | {"coloured": True}
+    yield EPISODES, profile, {"world": profile.world_numbers[0], "rooms": "babyai"}
 
 
 def _cloning(profile: Profile) -> Iterator[Product]:
@@ -95,6 +95,16 @@ def _encoders(profile: Profile) -> Iterator[Product]:
         yield stage, profile, chosen
 
 
+def last_layers(profile: Profile) -> list[dict]:
+    """Parameters of EMBEDDING: the last layer of each decoder trained in the first world."""
+    world = profile.world_numbers[0]
+    found = []
+    for model in records.models(profile):
+        if model.source is Source.SCRATCH and FAMILIES[model.name].is_decoder:
+            found.append(parameters(model, world, "both", profile.encoders.layers))
+    return found
+
+
 def _study(profile: Profile) -> Iterator[Product]:
     """What `results.tables` loads."""
     for world in profile.world_numbers:
@@ -109,9 +119,16 @@ def _study(profile: Profile) -> Iterator[Product]:
         yield STRUCTURE, profile.of_kinds(), chosen
 
 
+def _alignment(profile: Profile) -> Iterator[Product]:
+    yield from _study(profile)
+    for chosen in last_layers(profile):
+        yield EMBEDDING, profile, chosen
+
+
 def _structure(profile: Profile) -> Iterator[Product]:
     # Tables of all tests are made together, so whoever loads one has all.
     yield from _study(profile)
+    yield STORIES, profile.of_kinds(), {"world": profile.world_numbers[0], "rooms": "kinds"}
     for chosen in visits(profile):
         yield FIRST_VISITS, profile.of_kinds(), chosen
 
@@ -128,7 +145,7 @@ NOTEBOOKS = {
     "01_data": _data,
     "02_bc_training": _cloning,
     "03_embeddings": _encoders,
-    "04_alignment": _study,
+    "04_alignment": _alignment,
     "05_structure": _structure,
     "07_robustness": _appendix,
 }
