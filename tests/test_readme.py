@@ -1,0 +1,63 @@
+"""The README is written by hand: each of its numbers is one of figures/results.json."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from commands import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = json.loads((ROOT / "figures" / "results.json").read_text(encoding="utf-8"))
+SPACE = r"\s+"
+
+
+def found(test: str, measure: str, contrast: str, model: str = "mean") -> float:
+    """A mean over worlds, of both directions."""
+    asked = {"test": test, "measure": measure, "contrast": contrast, "model": model}
+    asked["direction"] = "both"
+    (row,) = [row for row in RESULTS["differences"] if asked.items() <= row.items()]
+    return row["mean"]
+
+
+def said(words: str) -> float:
+    """The number that follows some words, wherever lines break."""
+    pattern = re.escape(words).replace(r"\ ", SPACE)
+    (number,) = re.findall(pattern + SPACE + r"(−?\.\d\d)", README)
+    return float(number.replace("−", "-"))
+
+
+STATED = {
+    "the agent that acted scores": ("same_words", "precision_at_k", "acted"),
+    "one that never acted": ("same_words", "precision_at_k", "never_acted"),
+    "a word count": ("same_words", "precision_at_k", "word_count"),
+    'tells "put A next to B" from "put B next to A" in': ("synonyms", "order", "acted"),
+    "one that never acted in": ("synonyms", "order", "never_acted"),
+    "one that was cloned from exchanged instructions in": ("synonyms", "order", "exchanged"),
+    "A codebook reaches": ("synonyms", "order", "codebook"),
+    "as a language model does (r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
+    "learns the opposite grouping (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
+}
+
+
+@pytest.mark.parametrize("words", STATED)
+def test_a_number_of_the_readme_is_a_result(words):
+    assert said(words) == pytest.approx(found(*STATED[words]), abs=0.005)
+
+
+def test_the_first_screen_is_short_and_complete():
+    screen = README.split("## Run it")[0]
+    words = re.sub(r"[|#*>\[\]()]", " ", screen).split()
+    assert len(words) <= 650
+    assert len(re.findall(r"−?\.\d\d\b", screen)) <= 15
+    for column in ("Acted", "Never acted", "Word count", "Codebook"):
+        assert f"**{column}**" in screen
+    assert "make paper" in README and "make test" in README
+
+
+def test_every_file_that_is_linked_is_there():
+    texts = [README, *((path.read_text(encoding="utf-8")) for path in (ROOT / "docs").glob("*.md"))]
+    links = re.findall(r"\]\((?!http|#)([^)#]+)", README)
+    assert len(links) > 15 and len(texts) > 2
+    assert [link for link in links if not (ROOT / link).exists()] == []
