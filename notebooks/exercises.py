@@ -3,16 +3,29 @@
 The questions stand in the notebooks, ways to the answers in ``solutions.md`` beside this file.
 Each notebook has a section of its own below, which ends in its tuple of exercises."""
 
+from collections import Counter
 from collections.abc import Callable
+from functools import cache
+from itertools import combinations
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from sklearn.model_selection import LeaveOneGroupOut
 
+from paper_utils import alignment
+from paper_utils.alignment import cross_names, retrieval
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
 from paper_utils.data import expert, grammar, levels
+from paper_utils.data.corpus import STORIES
 from paper_utils.data.demonstrations import EPISODES
+from paper_utils.encoders import public, records
+from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.run import Run
+from paper_utils.study import appendix, columns, kinds
+from paper_utils.study.scores import SCORES, options
 
 
 class Exercise(NamedTuple):
@@ -59,9 +72,33 @@ def a_word(answer: str) -> str:
     return answer.strip().lower()
 
 
+def two_words(answer: set[str]) -> frozenset[str]:
+    """Reads an answer that is a set of two names."""
+    one, other = answer
+    return frozenset({a_word(one), a_word(other)})
+
+
 def texts_of(run: Run) -> list[str]:
     """All sentences of a run's levels."""
     return grammar.instructions(run.profile.data.levels)["text"].tolist()
+
+
+def with_made_up_words(texts: list[str]) -> list[str]:
+    """The same sentences where every word is a made-up one: nobody can know what it means."""
+    words = sorted({word for text in texts for word in text.split()})
+    made_up = {word: f"x{number}" for number, word in enumerate(words)}
+    return [" ".join(made_up[word] for word in text.split()) for text in texts]
+
+
+def first_model(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of the first model in the first world: first names, synonyms."""
+    chosen = parameters(records.models(run.profile)[0], run.worlds[0], "both")
+    return columns.both_names(run.get(EMBEDDING, **chosen))
+
+
+def acting_agent(run: Run) -> np.ndarray:
+    """Vectors of the agent that acted, in the first world."""
+    return run.get(EMBEDDING, **parameters(records.agents()[0], run.worlds[0])).to_numpy()
 
 
 # 01 · Data --------------------------------------------------------------------------------------
@@ -215,27 +252,334 @@ CLONING = (
 
 # 03 · Embeddings --------------------------------------------------------------------------------
 
-EMBEDDINGS: tuple[Exercise, ...] = ()
+FACTORS = ("verb", "colour", "type", "location")
+SENTENCES, STATE = 60, 64  # made-up sentences that a pooling is tried on, and their width
+SURVIVE = 0.9  # of them have to be told apart from all others
+
+
+def last_words(run: Run) -> int:
+    """How many vectors an encoder gives that keeps the last word alone."""
+    return len({text.split()[-1] for text in texts_of(run)})
+
+
+def most_spent_on(run: Run) -> str:
+    """The factor between whose values most of the acting agent's variance lies."""
+    table = columns.instructions(run.profile)
+    space = acting_agent(run)
+    rows = pd.DataFrame(space - space.mean(axis=0))
+    between = {}
+    for name in FACTORS:
+        means = rows.groupby(table[name].to_numpy()).transform("mean")
+        between[name] = (means**2).to_numpy().sum()
+    return max(between, key=between.get)
+
+
+def survives_a_sink(run: Run, pool: Callable) -> bool:
+    """Whether pooled sentences are nearest to their own words where a sink stands among these."""
+    random = np.random.default_rng(0)
+    sink = 150 * random.normal(size=STATE)
+    meant = random.normal(size=(SENTENCES, STATE))
+    pooled = []
+    for meaning in meant:
+        words = meaning + 0.5 * random.normal(size=(random.integers(5, 10), STATE))
+        # Not only in front: a model may use any word.
+        place = random.integers(len(words) + 1)
+        states = np.insert(words, place, sink, axis=0)
+        pooled.append(np.asarray(pool(states), dtype=float))
+    pooled = np.array(pooled)
+    if pooled.shape != meant.shape or not np.isfinite(pooled).all():
+        return False
+    a, b = (retrieval.unit_rows(side - side.mean(axis=0)) for side in (pooled, meant))
+    nearest = (a @ b.T).argmax(axis=1)
+    return bool(np.mean(nearest == np.arange(SENTENCES)) >= SURVIVE)
+
+
+EMBEDDINGS = (
+    Exercise(
+        read=float,
+        right=lambda run, answer: answer == last_words(run),
+        form="a whole number",
+        hint="two sentences with the same last word have the same vector",
+    ),
+    Exercise(
+        read=a_word,
+        right=lambda run, answer: answer == most_spent_on(run),
+        form="verb, colour, type or location",
+        hint='measured() groups by table["verb"]: group by another column',
+    ),
+    Exercise(
+        read=a_function,
+        right=survives_a_sink,
+        form="a function from states (T, D) to a vector (D,)",
+        hint="one state is huge, and need not be the first: what is not moved by one of many?",
+    ),
+)
 
 
 # 04 · Alignment ---------------------------------------------------------------------------------
 
-ALIGNMENT: tuple[Exercise, ...] = ()
+CLOSE = 0.02  # how far from the true precision an answer may be: it depends on the folds
+
+
+def left_at_one(run: Run) -> float:
+    """Precision@1 of the acting agent with the first model, same words, the model asks."""
+    model = records.models(run.profile)[0].label
+    table = run.get(SCORES, world=run.worlds[0])
+    asked = table[(table["model"] == model) & (table["encoder"] == "acted")]
+    asked = asked.query("test == 'same_words' and direction == 'model_to_agent'")
+    return asked.loc[asked["measure"] == "precision_at_1", "value"].item()
+
+
+def _asked_by_the_first_model(run: Run, target: np.ndarray) -> float:
+    """Precision@k of a space with the first model, same words, the model asks."""
+    table = columns.instructions(run.profile)
+    asked = options(run.profile, table, run.worlds[0])
+    found = alignment.same_words(first_model(run)[0], target, **asked)
+    return found.set_index(["measure", "direction"])["value"]["precision_at_k", "forward"]
+
+
+def beats_the_agent(run: Run, control: Callable) -> bool:
+    """Whether a function of sentences beats the acting agent, with made-up words, too."""
+    agent = _asked_by_the_first_model(run, acting_agent(run))
+    texts = texts_of(run)
+    for said in (texts, with_made_up_words(texts)):
+        vectors = np.asarray(control(said), dtype=float)
+        if _asked_by_the_first_model(run, vectors) <= agent:
+            return False
+    return True
+
+
+def tells_colours(run: Run, encoder: Callable) -> bool:
+    """Whether a function tells most colours (of six) by a sentence's two names."""
+    table = columns.instructions(run.profile)
+    texts = [*table["text"], *table["second_text"]]
+    first, second = np.split(np.asarray(encoder(texts), dtype=float), 2)
+    contrasts = options(run.profile, table, run.worlds[0])["contrasts"]
+    own = alignment.own_names(first, second, contrasts=contrasts)
+    return bool(own.loc[own["measure"] == "colour", "value"].mean() > 0.5)
+
+
+ALIGNMENT = (
+    Exercise(
+        read=float,
+        right=lambda run, answer: abs(answer - left_at_one(run)) <= CLOSE,
+        form="a share between 0 and 1",
+        hint="the image of row i is right if no other row is nearer: k = 1",
+    ),
+    Exercise(
+        read=a_function,
+        right=beats_the_agent,
+        form="a function from a list of sentences to vectors",
+        hint="made-up words, too: what tells the same words in another order apart?",
+    ),
+    Exercise(
+        read=a_function,
+        right=tells_colours,
+        form="a function from a list of sentences to vectors",
+        hint="what would a translator need?",
+    ),
+)
 
 
 # 05 · Structure ---------------------------------------------------------------------------------
 
-STRUCTURE: tuple[Exercise, ...] = ()
+FIFTEEN = np.triu_indices(6, 1)  # the pairs of six colours
+HIDDEN = 3  # how many times less of the kinds a counter may find
+SAME = 1e-4  # how far from the least loss another one counts as the least
+
+
+def _structure(run: Run) -> dict[str, pd.DataFrame]:
+    """Tables of the world of kinds: the first world."""
+    return run.kinds.get(kinds.STRUCTURE, **kinds.worlds_of(run.profile)[0])
+
+
+def as_good(run: Run) -> int:
+    """How many of 720 relabellings fit the blind agent and blind CLIP as well as the true one."""
+    asked = "condition == 'own world' and first == 'blind agent' and second == 'blind CLIP'"
+    return round(720 * _structure(run)["structure"].query(asked)["p"].item())
+
+
+def _distances(run: Run, learner: str) -> pd.DataFrame:
+    """Of six colours by six, in the learner's own world."""
+    own = _structure(run)["distances"].query("condition == 'own world' and learner == @learner")
+    return own.pivot(index="colour", columns="other", values="distance")
+
+
+def least_loss(run: Run, answer: frozenset[str]) -> bool:
+    """Whether the exchange of two colours costs the blind agent least of its r with the design."""
+    agent = _distances(run, "blind agent")
+    design = _distances(run, "design").to_numpy()
+    left = {}
+    for pair in combinations(range(6), 2):
+        order = np.arange(6)
+        order[list(pair)] = pair[::-1]
+        swapped = agent.to_numpy()[np.ix_(order, order)]
+        r = np.corrcoef(swapped[FIFTEEN], design[FIFTEEN])[0, 1]
+        left[frozenset(agent.index[list(pair)])] = r
+    return answer in left and left[answer] >= max(left.values()) - SAME
+
+
+def _kindness(stories: list[str]) -> float:
+    """How far the types of a colour differ from the types of all, to a counter of word pairs."""
+    shares = kinds.bigrams(stories)
+    return float((shares - shares.mean()).abs().to_numpy().mean())
+
+
+def hides_the_kinds(run: Run, change: Callable) -> bool:
+    """Whether stories keep all words as frequent, and a counter finds no kinds any more."""
+    stories = run.kinds.get(STORIES, world=run.worlds[0], rooms="kinds").train
+    changed = list(change(list(stories)))
+    before, after = (Counter(" ".join(texts).split()) for texts in (stories, changed))
+    return before == after and _kindness(changed) < _kindness(stories) / HIDDEN
+
+
+STRUCTURE = (
+    Exercise(
+        read=float,
+        right=lambda run, answer: answer == as_good(run),
+        form="a whole number",
+        hint="count the draws that are at least as large as the first",
+    ),
+    Exercise(
+        read=two_words,
+        right=least_loss,
+        form="a set of two colours",
+        hint="exchange two rows, and the same columns, of its distances: fifteen pairs",
+    ),
+    Exercise(
+        read=a_function,
+        right=hides_the_kinds,
+        form="a function from a list of stories to a list of stories",
+        hint="each colour stays as frequent; which one stands before a key must not matter",
+    ),
+)
 
 
 # 06 · Your own ----------------------------------------------------------------------------------
 
-YOUR_OWN: tuple[Exercise, ...] = ()
+PUBLIC = ("smollm2-135m-instruct-q4", "all-minilm-l6-v2")
+AUDIT = {"n_permutations": 99, "n_draws": 5}  # as in the notebook
+NEARLY = 0.01  # how much less than SmolLM2 a control may agree
+
+
+@cache
+def _public(texts: tuple[str, ...]) -> list[np.ndarray]:
+    """Vectors of SmolLM2 and of MiniLM."""
+    return [public.load(name).embed(list(texts)) for name in PUBLIC]
+
+
+def explained_by_words(run: Run) -> int:
+    """Of how many means the first audit says that words explain them."""
+    texts = texts_of(run)
+    report = alignment.audit(*_public(tuple(texts)), texts=texts, **AUDIT)
+    return int((report.main["verdict"] == "words explain this").sum())
+
+
+def knows_words_only(run: Run, control: Callable) -> bool:
+    """Whether a control agrees with MiniLM as SmolLM2 does, also where each word is made up."""
+    texts = texts_of(run)
+    X, Y = _public(tuple(texts))
+    k = run.profile.alignment.k
+    wanted = alignment.precision_at_k(X, Y, k) - NEARLY
+    for said in (texts, with_made_up_words(texts)):
+        vectors = np.asarray(control(said), dtype=float)
+        if alignment.precision_at_k(vectors, Y, k) < wanted:
+            return False
+    return True
+
+
+def can_be_audited(run: Run, path: Path) -> bool:
+    """Whether a file holds a vector for each sentence."""
+    with np.load(path, allow_pickle=False) as file:
+        vectors = file["vectors"]
+    return len(vectors) == len(texts_of(run)) and bool(np.isfinite(vectors).all())
+
+
+YOUR_OWN = (
+    Exercise(
+        read=float,
+        right=lambda run, answer: answer == explained_by_words(run),
+        form="a whole number",
+        hint='report.main has a row per measure, and a column "verdict"',
+    ),
+    Exercise(
+        read=a_function,
+        right=knows_words_only,
+        form="a function from a list of sentences to vectors",
+        hint="made-up words, too: it may know which sentences share words, and no more",
+    ),
+    Exercise(
+        read=Path,
+        right=can_be_audited,
+        form="the path of an .npz with an array vectors",
+        hint="a row per sentence of the notebook, in its order",
+    ),
+)
 
 
 # 07 · Robustness --------------------------------------------------------------------------------
 
-ROBUSTNESS: tuple[Exercise, ...] = ()
+REPORTED = 0.72  # precision@15 with decoders, about as the paper's abstract gives it
+FEWER = 0.5  # of the precision of random folds may be left
+ROUNDED = 0.005  # how far from the true share an answer may be
+
+
+def _nearer(run: Run, cv) -> np.ndarray:
+    """(2, N): how many sentences are nearer to a held-out image than its partner is."""
+    table = columns.instructions(run.profile)
+    settings = run.profile.alignment
+    pair = (first_model(run)[0], acting_agent(run))
+    X, A = (np.array(space, dtype=float, order="C") for space in pair)
+    sets = alignment.ContrastSets(table[columns.ROLES], settings.k, n_permutations=0)
+    folds = retrieval.make_folds(len(X), cv, sets.groups, run.worlds[0])
+    cosines = cross_names.held_out_cosines((X, A), (X, A), sets, folds, settings.dimension)
+    partner = np.diagonal(cosines, axis1=1, axis2=2)[..., None]
+    return (cosines > partner + 1e-9).sum(axis=2)
+
+
+def smallest_k(run: Run) -> int:
+    """The least k at which precision@k is as high as the paper reports."""
+    nearer = _nearer(run, run.profile.alignment.folds)
+    return next(k for k in range(1, nearer.shape[1] + 1) if (nearer < k).mean() >= REPORTED)
+
+
+def best_order_by_chance(run: Run) -> float:
+    """Order at the null's own best layer: mean over worlds, models and draws."""
+    layers = pd.concat([run.get(appendix.LAYERS, world=world) for world in run.worlds])
+    null = layers.query("encoder == 'permuted' and measure == 'order'")
+    return float(null.groupby(["world", "model", "draw"])["value"].max().mean())
+
+
+def halves_precision(run: Run, labels: Callable) -> bool:
+    """Whether leaving out one label after the other halves what random folds give."""
+    table = columns.instructions(run.profile)
+    given = np.asarray(labels(table))
+    splits = list(LeaveOneGroupOut().split(table, groups=given))
+    k = run.profile.alignment.k
+    random = (_nearer(run, run.profile.alignment.folds) < k).mean()
+    return bool((_nearer(run, splits) < k).mean() <= FEWER * random)
+
+
+ROBUSTNESS = (
+    Exercise(
+        read=float,
+        right=lambda run, answer: answer == smallest_k(run),
+        form="a whole number",
+        hint="images(X, X, A, world) once, then precision(cosines, k).mean() for k = 1, 2, 3...",
+    ),
+    Exercise(
+        read=float,
+        right=lambda run, answer: abs(answer - best_order_by_chance(run)) < ROUNDED,
+        form="a share between 0 and 1",
+        hint="each draw of each model and world takes its own best layer; then the mean",
+    ),
+    Exercise(
+        read=a_function,
+        right=halves_precision,
+        form="a function from the table of instructions to a label per row",
+        hint="what must a map have seen, that a whole group of sentences can take away?",
+    ),
+)
 
 
 EXERCISES: dict[str, tuple[Exercise, ...]] = {

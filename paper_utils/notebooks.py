@@ -3,6 +3,7 @@
 An executed notebook is an artifact of the store, made anew where its source, the code or a
 parameter has changed."""
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +18,8 @@ KERNEL = "python3"
 # A kernel that ends while it still listens does not complain.
 HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
 START = 180  # seconds that a kernel may take to start on a busy machine
+# What a student fills in: after the first " =" or "return" of a line that says so.
+BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
 SOURCES = (".py", ".yaml", ".html", ".md")  # files of the package that can change a notebook
 
 
@@ -190,16 +193,20 @@ def build(check: bool = False) -> list[str]:
 
 def write_for_students(folder: Path) -> list[Path]:
     """Writes every notebook into ``folder`` without outputs, so that guessing is possible; of cells
-    tagged "solution" only the comments stay.  Returns the files."""
+    tagged "solution" only the comments stay, and lines that end in "# fill in" end in an ellipsis
+    where the cell is tagged "fill-in".  Returns the files."""
     import nbformat
 
     written = []
     for source in sources():
         notebook = read(source)
         for cell in notebook.cells:
-            if "solution" in cell.metadata.get("tags", []):
+            tags = cell.metadata.get("tags", [])
+            if "solution" in tags:
                 lines = [line for line in cell.source.splitlines() if line.startswith("#")]
                 cell.source = "\n".join([*lines, "..."])
+            elif "fill-in" in tags:
+                cell.source = BLANK.sub(r"\1 ...  # fill in", cell.source)
         path = folder / f"{source.stem}.ipynb"
         write_atomically(path, nbformat.writes(notebook) + "\n")
         written.append(path)
