@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def seeds(text: str) -> list[int]:
     """``"0-4"`` -> ``[0, 1, 2, 3, 4]``, ``"0,2"`` -> ``[0, 2]``."""
     found: list[int] = []
+    # Numbers and ranges, in any mixture.
     for part in text.split(","):
         read = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         several = range(int(read[1]), int(read[2] or read[1]) + 1) if read else range(0)
@@ -84,6 +85,7 @@ def overrides(pairs: list[str], several: bool = False) -> dict:
         key, _, text = (word.strip() for word in pair.partition("="))
         if not key or not text:
             raise ProfileError(f"--set wants KEY=VALUE, not {pair!r}")
+        # The second would silently win.
         if key in found:
             raise ProfileError(f"--set {key} is given twice")
         try:
@@ -104,6 +106,7 @@ def _settings(options: argparse.Namespace) -> dict:
 def _run(options: argparse.Namespace) -> int:
     from paper_utils import pipeline, report
 
+    # Imported only now: --help and typing errors answer at once.
     job = pipeline.Job.check(options.profile, options.seed, _settings(options), options.out)
     print(report.headline(pipeline.run(job)))
     return 0
@@ -122,6 +125,7 @@ def _batch(options: argparse.Namespace) -> int:
     from paper_utils import batch
 
     given = overrides(options.set, several=True)
+    # Where to compute is no setting to be varied.
     compute = {key: given.pop(key)[0] for key in list(given) if key.startswith("compute.")}
     if options.cluster:
         compute["compute.cluster"] = options.cluster
@@ -215,6 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
     except Exception as error:
+        # What is wrong with two arrays is the arrays' matter, not a stage's.
         is_input = options.command == "audit" and isinstance(error, ValueError)
         if not is_input and not isinstance(error, _errors()):
             raise

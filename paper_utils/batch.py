@@ -29,6 +29,7 @@ def check(
     RunError, one line, and writes nothing."""
     name = f"{Path(profile).stem}-batch-{hash_json([seeds, choices])[:8]}"
     folder = Path(out or RUNS / name).resolve()
+    # Checked all before any starts: a typing error costs no hours.
     jobs: dict[Path, Job] = {}
     for *values, seed in itertools.product(*choices.values(), seeds):
         given = dict(zip(choices, values, strict=True))
@@ -54,6 +55,7 @@ def run(folder: Path, jobs: list[Job], say=print) -> tuple[pd.DataFrame, list[st
     failures.txt into the folder."""
     say(f"{len(jobs)} runs in {folder}", flush=True)
     compute = jobs[0].profile.compute
+    # Threads only wait: each run is a process of its own.
     with ThreadPoolExecutor(compute.workers or parallel.cpu_count()) as threads:
         problems = list(threads.map(_process, jobs))
     failures = [f"{job.folder}: {line}" for job, line in zip(jobs, problems, strict=True) if line]
@@ -78,12 +80,14 @@ def _process(job: Job) -> str:
     settings = dict(given["overrides"])
     for key, value in (compute | {"workers": 1, "progress": "off"}).items():
         settings[f"compute.{key}"] = value
+    # As anyone would type it.
     command = [sys.executable, "-m", "paper_utils", "run", "--profile", given["profile"]]
     command += ["--seed", str(given["seed"]), "--out", str(job.folder)]
     command += [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     if not done.returncode:
         return ""
+    # The last line is the error; above it may be progress.
     lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
     return lines[-1].removeprefix("error: ")
 

@@ -64,6 +64,7 @@ def _read(module: str, root: Path) -> tuple[str, tuple[str, ...]] | None:
 def reachable(module: str, root: Path = ROOT) -> dict[str, str]:
     """The code of a module and of all that it imports, modules of the rooms alone, by name."""
     found: dict[str, str] = {}
+    # Imports are followed wherever they stand, inside functions, too.
     waiting = [module]
     while waiting:
         name = waiting.pop()
@@ -83,5 +84,6 @@ def fingerprint(*functions: Callable) -> str:
     for function in functions:
         own = f"{function.__module__}:{function.__qualname__}"
         texts |= reachable(function.__module__) or {own: inspect.getsource(function)}
+    # In order of names, whatever was imported first.
     joined = "\0".join(f"{name}\n{text}" for name, text in sorted(texts.items()))
     return hashlib.sha256(joined.encode()).hexdigest()

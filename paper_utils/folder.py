@@ -20,6 +20,7 @@ PATIENCE = 10  # seconds that git may take
 def collect(notebooks: Mapping[str, Path]) -> tuple[dict[str, Path], dict]:
     """The files of a run, from the folders of its executed notebooks, and what these say: missing
     encoders, artifacts that they used, captions of their figures."""
+    # Later notebooks may repeat what earlier ones say of shared artifacts.
     files: dict[str, Path] = {}
     said: dict[str, dict] = {"missing": {}, "artifacts": {}, "captions": {}}
     for name, folder in notebooks.items():
@@ -55,6 +56,7 @@ def facts_of(profile: Profile) -> dict:
 
 def with_manifest(files: Mapping[str, Path | bytes], artifacts: dict) -> dict[str, Path | bytes]:
     """All files of a folder.  The manifest is the first, as it marks the folder as ours."""
+    # What is a file already is hashed where it lies.
     hashes = {}
     for name, content in files.items():
         known = isinstance(content, bytes)
@@ -69,6 +71,7 @@ def commit() -> dict:
     if not (ROOT / ".git").exists():
         return {}
     try:
+        # A missing or a slow git leaves the commit unsaid.
         head = _git("rev-parse", "HEAD")
         changes = _git("status", "-s")
     except (OSError, subprocess.SubprocessError):

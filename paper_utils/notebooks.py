@@ -35,6 +35,7 @@ def made_from(profile: Profile, arguments: dict) -> dict:
     """What every notebook of a run depends on, beside its own source."""
     from paper_utils.encoders import records
 
+    # Any edit of the package may show in a notebook, and executing one takes seconds.
     files = [path for path in (ROOT / "paper_utils").rglob("*") if path.suffix in SOURCES]
     files.append(NOTEBOOKS / "exercises.py")
     code = {}
@@ -57,6 +58,7 @@ def made_from(profile: Profile, arguments: dict) -> dict:
 
 def parameters_of(profile: Profile, arguments: dict) -> list[dict]:
     """The parameters of each notebook's artifact: its name, and what it is made from."""
+    # Hashing the package once serves all notebooks.
     common = made_from(profile, arguments)
     each = []
     for source in sources():
@@ -147,6 +149,7 @@ def read(source: Path):
     """A notebook, source or built, with cell ids that depend only on its order."""
     import jupytext
 
+    # The source says nothing of kernels and ids, which must be the same for everybody.
     notebook = jupytext.read(source)
     kernel = {"display_name": "Python 3", "language": "python", "name": KERNEL}
     notebook.metadata["kernelspec"] = kernel

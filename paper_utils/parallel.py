@@ -66,6 +66,7 @@ def one_thread() -> None:
     os.environ.update(ONE_THREAD)
     threadpool_limits(1)
     if "torch" in sys.modules:
+        # Loading torch only to tell it so would cost seconds.
         sys.modules["torch"].set_num_threads(1)
 
 
@@ -83,6 +84,7 @@ def run(tasks: Sequence[Task], compute: Compute, done: Callable[[str], None], sh
     The first error stops everything and is raised; OSError, one line, if a worker is lost."""
     if not tasks:
         return
+    # A worker without a task would import everything for nothing.
     workers = min(compute.workers or cpu_count(), len(tasks))
     clock = _Clock(tasks, workers)
     if compute.cluster:
@@ -106,6 +108,7 @@ def _in_processes(workers: int, clock: "_Clock", done: Callable[[str], None], sh
     with _pool(workers) as pool:
         running = {}
         while clock.waiting or running:
+            # Never more than there are workers: what waits here can still be reordered.
             while len(running) < workers and (task := clock.next()):
                 running[pool.submit(call, task.function, task.arguments)] = task.key
             ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
@@ -122,6 +125,7 @@ def _result(future):
     try:
         return future.result()
     except Exception as error:
+        # By name, so that Dask need not be installed.
         if isinstance(error, BrokenExecutor) or type(error).__name__ in LOST:
             raise OSError("a worker has died (is there enough memory?)") from None
         raise
@@ -135,6 +139,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     os.environ.update(ONE_THREAD)
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    # The server imports once, with no thread started, and each worker is its copy.
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload(PRELOADED)
     try:
@@ -199,6 +204,7 @@ def _client(address: str):
     try:
         from distributed import Client
 
+        # The default of half a minute looks like a hang.
         return Client(address, timeout="5s")
     except ImportError:
         raise OSError("a cluster needs Dask: pip install -e .[cluster]") from None
@@ -209,6 +215,7 @@ def _client(address: str):
 
 def _in_order(tasks: Sequence[Task]) -> list[Task]:
     """Tasks, each after those that it needs."""
+    # What is needed and is no task is there already.
     known = {task.key for task in tasks}
     placed: dict[str, Task] = {}
     while len(placed) < len(tasks):
@@ -231,6 +238,7 @@ class _Clock:
         self.workers = workers
         self.tasks = {task.key: task for task in _in_order(tasks)}
         self.rank = {}
+        # From the last to the first: each knows those that wait for it.
         for task in reversed(self.tasks.values()):
             after = [key for key, other in self.tasks.items() if task.key in other.needs]
             self.rank[task.key] = task.seconds + max((self.rank[key] for key in after), default=0.0)
@@ -255,6 +263,7 @@ class _Clock:
         self.since[key] = time.monotonic()
 
     def ended(self, key: str) -> None:
+        # A pace for all: a machine that is slow is slow for everybody.
         self.taken += time.monotonic() - self.since.pop(key)
         self.predicted += self.tasks[key].seconds
         self.finished.add(key)

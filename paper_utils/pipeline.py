@@ -86,8 +86,10 @@ def run(job: Job) -> Path:
     except Timeout:
         raise RunError(f"another run is writing to {job.folder}") from None
     with lock:
+        # A notebook is a product, too: unchanged, it is not executed again.
         each = notebooks.parameters_of(job.profile, job.arguments)
         changed = _execute(job, each)
+        # Somebody may have deleted files of a run that had ended.
         done = (job.folder / MANIFEST).exists() and not folders.verify(job.folder)
         if changed or not done:
             _assemble(job, each)
@@ -102,11 +104,13 @@ def _execute(job: Job, each: list[dict]) -> bool:
 
     profile = job.profile
     artifacts = store_of(profile)
+    # One plan for everything, so that one bar knows what is left.
     made = plan.tasks_of(artifacts, plan.missing(artifacts, products(profile)))
     waiting = [one for one in each if artifacts.find(NOTEBOOK, profile, one) is None]
     tasks = list(made)
     keys = {task.key for task in made}
     for one in waiting:
+        # A notebook begins when what it loads is there, not when everything is.
         own = plan.missing(artifacts, products(profile, one["name"]))
         seconds = NOTEBOOK.cost(profile, **one)
         arguments = profile, one
@@ -146,6 +150,7 @@ def _assemble(job: Job, each: list[dict]) -> None:
 
     profile = job.profile
     artifacts = store_of(profile)
+    # Executed notebooks lie in the store; the folder gets copies.
     places = {one["name"]: artifacts.find(NOTEBOOK, profile, one) for one in each}
     files, said = folders.collect(places)
     results = {"version": 3, "profile": profile.name, "seed": profile.seed}
@@ -158,6 +163,7 @@ def _assemble(job: Job, each: list[dict]) -> None:
     # Keys in their order: that of the levels decides which id a sentence has.
     contents["provenance.json"] = json.dumps(facts, indent=1).encode()
     contents |= report.pages(contents, results, facts)
+    # What the last run wrote may go; whatever else lies there is somebody's.
     before = folders.hashes_of(job.folder) if (job.folder / MANIFEST).exists() else {}
     # Parts of notebooks that were executed here on their own are no part of a run.
     ours = [*before, *(f"parts/{name}.json" for name in places)]

@@ -25,11 +25,13 @@ def missing(store: Store, products: Sequence[Product]) -> dict[str, Product]:
     waiting = list(products)
     while waiting:
         stage, profile, parameters = waiting.pop()
+        # Many products share what they need.
         key = stage.key(profile, parameters)
         if key in seen:
             continue
         seen.add(key)
         if store.find(stage, profile, parameters) is None:
+            # Before hours of work begin, not in the middle of them.
             store.refuse_other_code(stage, profile, parameters)
             found[key] = stage, profile, parameters
             for needed, chosen in stage.needs(profile, **parameters):
@@ -40,6 +42,7 @@ def missing(store: Store, products: Sequence[Product]) -> dict[str, Product]:
 def pace(store: Store, stage: Stage) -> float:
     """How long products of a stage took here, as a share of what had been predicted."""
     shares = []
+    # A few tell enough; reading hundreds would take longer than it saves.
     for path in sorted(store.root.glob(f"{stage.name}-*/*/{MANIFEST}"))[:LOOKED_AT]:
         made = json.loads(path.read_text(encoding="utf-8"))
         if made["recipe"]["stage"] == stage.name and made.get("predicted_seconds"):
@@ -49,6 +52,7 @@ def pace(store: Store, stage: Stage) -> float:
 
 def tasks_of(store: Store, products: dict[str, Product]) -> list[Task]:
     """A task for each missing product."""
+    # Once for a stage, not for each of its products.
     stages = {stage.name: stage for stage, _, _ in products.values()}
     paces = {name: pace(store, stage) for name, stage in stages.items()}
     tasks = []
@@ -83,6 +87,7 @@ def make_elsewhere(store: Store, products: Sequence[Product], compute: Compute) 
     """The same from a notebook: in a process of its own, whose workers end with it, so that the
     kernel never waits for them.  A moment's work is done here."""
     tasks = tasks_of(store, missing(store, products))
+    # A pool takes seconds to start.
     if sum(task.seconds for task in tasks) <= MOMENT:
         make(store, products, compute.model_copy(update={"workers": 1, "cluster": ""}))
         return
@@ -99,6 +104,7 @@ def make_elsewhere(store: Store, products: Sequence[Product], compute: Compute) 
         Progress("making", compute) as bar,
         subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **options) as process,
     ):
+        # Everything is on standard input: no limit on length, nothing in a list of processes.
         process.stdin.write(request)
         process.stdin.close()
         for line in process.stdout:

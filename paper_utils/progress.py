@@ -39,6 +39,7 @@ class Progress:
     def __call__(self, elapsed: float, remaining: float) -> None:
         if self.where == "off" or elapsed < PATIENCE:
             return
+        # Under Papermill the terminal has the bar, so that notebooks hold no trace of it.
         in_cell = self.where == "auto" and "ipykernel" in sys.modules
         if in_cell or (self.file is not None and self.file.isatty()):
             self._draw(elapsed, remaining, in_cell)
@@ -60,6 +61,7 @@ class Progress:
                 total=1.0, desc=self.describe, leave=False, smoothing=0, bar_format=BAR, **options
             )
             self.bar.start_t = time.time() - elapsed
+        # The total moves with the estimate; so does the share that is done.
         self.bar.total = elapsed + remaining
         self.bar.n = elapsed
         self.bar.refresh()

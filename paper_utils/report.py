@@ -27,10 +27,12 @@ def pages(files: Files, results: dict, facts: dict) -> dict[str, bytes]:
     links = {"index": "report"}
     for stem in notebooks:
         links[stem] = stem.replace("_", " ")
+    # Into each page: links, and code that folds.
     added = TEMPLATES.get_template("page.html").render(links=links)
     made: dict[str, bytes] = {}
     titles: dict[str, str] = {}
     for stem, path in notebooks.items():
+        # The notebook as it was executed, nothing computed again.
         body, _ = exporter.from_filename(str(path))
         made[f"{stem}.html"] = body.replace("</head>", added, 1).encode()
         titles[stem] = _title(path)
@@ -68,6 +70,7 @@ def tables(results: dict) -> list[tuple[str, pd.DataFrame]]:
     success["text"] = [_with_interval(row) for row in success.itertuples()]
     success = success.pivot_table("text", "player", "level", aggfunc="first", sort=False)
     differences = pd.DataFrame(results["differences"])
+    # Single models are in the tables of notebook 04.
     means = differences[differences["model"] == "mean"].drop(columns="model")
     worlds = results["worlds"]
     return [

@@ -68,6 +68,7 @@ class Run:
         from paper_utils import Profile
 
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
+        # Whoever opens a notebook alone finds its results where a run puts them.
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}").resolve()
         run = cls(notebook, loaded, folder, store_of(loaded))
         plan.make_elsewhere(run.store, products(loaded, notebook), loaded.compute)
@@ -103,8 +104,10 @@ class Run:
         made = self.store.manifest(stage, profile, **parameters)
         if name in self.used or not made:
             return
+        # What a reader needs to find it again, and to check it.
         facts = {key: made[key] for key in ("key", "files", "wall_seconds")}
         self.used[name] = facts | {"stage": stage.name}
+        # And what it was made from, down to the first episode.
         for needed, chosen in stage.needs(profile, **parameters):
             self._note(needed, profile, chosen)
 
@@ -113,6 +116,7 @@ class Run:
         from IPython.display import Image
         from matplotlib import pyplot
 
+        # Without dates and versions, equal figures are equal files.
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", dpi=DOTS)
@@ -126,6 +130,7 @@ class Run:
         import PIL.Image
         from IPython.display import HTML
 
+        # A palette keeps the file small; the scene has few colours.
         first, *others = [PIL.Image.fromarray(frame).quantize(64) for frame in frames]
         milliseconds = [500] * len(others) + [2000]
         buffer = io.BytesIO()
@@ -146,6 +151,7 @@ class Run:
     def table(self, table, name: str):
         """Saves a table as CSV and gives it back to be shown."""
         write_atomically(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+        # A table that lacks a model says so where it is read.
         if self.missing:
             print(f"without {', '.join(self.missing)}, which could not be had here")
         return table
@@ -158,6 +164,7 @@ class Run:
         """Writes what this notebook used and drew; returns a table of its provenance."""
         import pandas as pd
 
+        # A run gathers these parts when all notebooks have ended.
         part = {"missing": self.missing, "artifacts": self.used, "captions": self.captions}
         path = self.folder / "parts" / f"{self.notebook}.json"
         write_atomically(path, store.json_bytes(part))

@@ -127,6 +127,7 @@ class Store:
 
     def get(self, stage: Stage, profile: Profile, **parameters):
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
+        # The usual case: it is there.
         found = self.find(stage, profile, parameters)
         if found is None:
             self.make(stage, profile, parameters)
@@ -139,6 +140,7 @@ class Store:
 
     def _places(self, stage: Stage, profile: Profile, parameters: dict) -> list[Path]:
         """Where an artifact may be: what is published comes first."""
+        # The label is for people; only the key decides.
         place = Path(stage.label(parameters), stage.key(profile, parameters)[:20])
         return [root / place for root in (self.published, self.root) if root]
 
@@ -152,6 +154,7 @@ class Store:
     def find(self, stage: Stage, profile: Profile, parameters: dict) -> Path | None:
         """The checked folder of an artifact, or None.  What is damaged here is removed, with a
         line that says so; raises ArtifactError for what is damaged where it is published."""
+        # What is published was checked by its authors, and is not made again.
         for path in self._places(stage, profile, parameters):
             problem = damage(path) if path.exists() else "not there"
             if problem is None:
@@ -174,6 +177,7 @@ class Store:
         """Says so, or raises ArtifactError, where code has changed since this was published."""
         if not self.published:
             return
+        # Only the same settings with other code are a matter of code.
         recipe = stage.recipe(profile, parameters)
         for folder in sorted((self.published / stage.label(parameters)).glob("*")):
             if damage(folder):
@@ -183,6 +187,7 @@ class Store:
             if not same:
                 continue
             said = f"published artifact {folder.parent.name} was made by other code"
+            # Hours of training are not begun because somebody edited a line.
             seconds = made["wall_seconds"]
             if seconds > QUICK:
                 remedy = "restore the code (git stash, git checkout), or make everything here with"
@@ -194,6 +199,7 @@ class Store:
     def _lock(self, final: Path) -> Iterator[None]:
         """Holds an artifact's place.  ArtifactError if the store is not writable."""
         try:
+            # Beside the artifact, which does not exist yet.
             final.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(final.with_name(final.name + ".lock"))
             lock.acquire()
@@ -211,6 +217,7 @@ class Store:
 
     def _write(self, stage: Stage, profile: Profile, parameters: dict, folder: Path) -> float:
         """Has a stage write its files into a folder; returns the seconds that it took."""
+        # Whoever asks for one artifact alone has what it needs made first.
         needs = stage.needs(profile, **parameters)
         inputs = [self.get(needed, profile, **chosen) for needed, chosen in needs]
         started = time.monotonic()
@@ -222,9 +229,11 @@ class Store:
         self.refuse_other_code(stage, profile, parameters)
         final = self.path(stage, profile, **parameters)
         with self._lock(final):
+            # While we waited for the lock, another run may have made it.
             if final.exists():
                 return
             beside = final.with_name(final.name + ".partial")
+            # Only a stage that says so can go on from what is half made.
             if not stage.resumable:
                 shutil.rmtree(beside, ignore_errors=True)
             try:
@@ -233,6 +242,7 @@ class Store:
                 seconds = self._write(stage, profile, parameters, beside)
                 manifest = self._certificate(stage, profile, parameters, beside, seconds)
                 write_atomically(beside / MANIFEST, json_bytes(manifest))
+                # Written through before the name promises that it is whole.
                 sync(*beside.rglob("*"), beside)
                 os.replace(beside, final)
                 sync(final.parent)
@@ -275,6 +285,7 @@ def host() -> dict:
 
 def hash_json(value) -> str:
     """SHA-256 (hex) of plain data, independent of the order of keys."""
+    # Whatever JSON does not know, as a path, counts as its text.
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -292,6 +303,7 @@ def hash_file(path: Path) -> str:
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Writes a whole file or nothing: a temporary sibling, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # On the same disk, so that renaming it is one step.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -325,6 +337,7 @@ def sync_folder(
         path = folder / name
         if not path.is_file() or path.read_bytes() != data:
             write_atomically(path, data)
+    # Children come before their folders.
     for path in sorted(folder.rglob("*"), reverse=True):
         name = path.relative_to(folder).as_posix()
         if path.is_dir():
@@ -354,6 +367,7 @@ def damage(folder: Path) -> str | None:
         return f"{Path(error.filename or folder).name} is missing or unreadable ({error.strerror})"
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is unreadable"
+    # The first in order of names, so that everybody is told the same.
     for name in sorted(expected.keys() | actual.keys()):
         if name not in actual:
             return f"{name} is missing"

@@ -14,7 +14,8 @@ from commands import ROOT
 
 FLOORS = (
     ("config", "alignment"), ("code", "progress"), ("store", "parallel"), ("data",), ("cloning",),
-    ("encoders",), ("study",), ("figures",), ("plan", "preloaded"), ("run", "kernel"), ("notebooks", "folder"),
+    ("encoders",), ("study",), ("figures",), ("plan", "preloaded"),
+    ("run", "kernel"), ("notebooks", "folder"),
     ("report",), ("pipeline",), ("batch",), ("__main__",),
 )  # fmt: skip
 PACKAGE = ROOT / "paper_utils"

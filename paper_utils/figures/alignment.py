@@ -87,6 +87,9 @@ def said(
     values: pd.DataFrame, words: Mapping[str, str] = ADDS, contrast: str = NEVER, model: str = MEAN
 ) -> str:
     """The words for the verdict on a contrast."""
+    # A single world has no other: it is held against a codebook.
+    if contrast == OWN and OWN not in set(values["contrast"]):
+        contrast = "own world - codebook"
     rows = values.query("contrast == @contrast and model == @model")
     # Where no model knows the synonyms there is no mean over models.
     if rows.empty:
