@@ -49,7 +49,8 @@ def _make_embedding(
             model = _model(profile, record, inputs, world)
             rows = model.embed(said, layer=hub.FIXED if layer is None else layer)
     # A worker warns nobody: what it has to say goes with the vectors.
-    notes = sorted({str(warning.message) for warning in caught})
+    sinks = [warning for warning in caught if warning.category is hub.SinkWarning]
+    notes = sorted({str(warning.message) for warning in sinks})
     arrays = {"ids": table["id"].to_numpy(), "vectors": rows, "notes": np.array(notes, dtype=str)}
     np.savez_compressed(folder / "vectors.npz", **arrays)
 

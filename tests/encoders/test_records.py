@@ -179,3 +179,11 @@ def test_texts_are_what_is_embedded():
     assert "go to the red ball" in set(table["text"])
     kinds = records.texts(profile.of_kinds(), "kinds")
     assert len(kinds) == len(grammar.instructions(["GoToLocal", "PickupLoc"], rooms="kinds"))
+
+
+def test_what_a_model_warns_of_goes_with_its_vectors(folders, store, monkeypatch):
+    monkeypatch.setattr(hub, "DWARFED", 0.5)  # so that every mean is one of a sink
+    profile = Profile.load("smoke", {"encoders.checkpoints": {"bert": str(folders["bert"])}})
+    (*_, found) = records.models(profile)
+    (note,) = embed(store, profile, found).attrs["notes"]
+    assert "dwarfs the others" in note and str(folders["bert"]) in note
