@@ -1,8 +1,6 @@
 """The committed notebooks: in step with their sources, executed, and still true."""
 
-from __future__ import annotations
-
-import json
+import ast
 import subprocess
 import sys
 
@@ -11,56 +9,95 @@ import pytest
 from commands import ROOT, command
 from matplotlib import pyplot
 
-from paper_utils import run
+from paper_utils import notebooks, run
 
-SOURCES = run.sources()
+SOURCES = notebooks.sources()
 BUILT = [source.with_suffix(".ipynb") for source in SOURCES]
+WITH_CHECKS = [source for source in SOURCES if "run.check(" in source.read_text()]
 TAG = "nbval-check-output"
+NAMES = ["data", "bc_training", "embeddings", "alignment", "structure", "your_own", "robustness"]
 
 
-def test_there_are_four_and_an_appendix():
-    stems = [source.stem.split("_", 1)[1] for source in SOURCES]
-    assert stems == ["data", "bc_training", "embeddings", "alignment", "robustness"]
+def stem(path) -> str:
+    return path.stem
+
+
+def tags_of(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def words_of(text: str) -> list[str]:
+    """Words, not the signs of headings and lists."""
+    return [word for word in text.split() if any(letter.isalnum() for letter in word)]
+
+
+def parameters_of(notebook) -> dict:
+    """What the parameters' cell assigns: literals alone."""
+    (cell,) = [cell for cell in code_cells(notebook) if "parameters" in tags_of(cell)]
+    given = {}
+    for line in ast.parse(cell.source).body:
+        (name,) = line.targets
+        given[name.id] = ast.literal_eval(line.value)
+    return given
+
+
+def test_there_are_seven():
+    assert [stem(source).split("_", 1)[1] for source in SOURCES] == NAMES
+    assert len(WITH_CHECKS) == 7
 
 
 def test_built_from_their_sources():
-    assert run.build(check=True) == []
+    assert notebooks.build(check=True) == []
 
 
-@pytest.mark.parametrize("path", BUILT, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BUILT, ids=stem)
 def test_executed_in_order_without_errors_and_with_checked_cells(path):
     """nbval passes a cell that was never executed: so such a notebook must not exist."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = code_cells(notebook)
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
-    checked = [cell for cell in code if TAG in cell.metadata.get("tags", [])]
+    checked = [cell for cell in code if TAG in tags_of(cell)]
     assert checked and all(cell.outputs for cell in checked)
     assert "papermill" not in notebook.metadata
     assert " at 0x" not in path.read_text()  # another address each time
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SOURCES, ids=stem)
 def test_a_readers_notebook(path):
-    """20 to 30 cells, three of prose to four of code, literal parameters, the same frame."""
-    notebook = run.read(path)
-    kinds = [cell.cell_type for cell in notebook.cells]
-    assert 20 <= len(kinds) <= 30
-    assert kinds.count("markdown") >= 0.75 * kinds.count("code")
-    assert kinds[0] == "markdown" and notebook.cells[0].source.startswith("# ")
+    """Few cells, short ones, and the same frame in each."""
+    first, *others = notebooks.read(path).cells
+    least, most = (12, 16) if "your_own" in stem(path) else (20, 30)
+    assert least <= 1 + len(others) <= most
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    assert len(words_of(first.source)) <= 150
     for promise in ("What you'll do", "What you'll learn", "What you'll need"):
-        assert promise in notebook.cells[0].source
-    text = "\n".join(cell.source for cell in notebook.cells)
-    assert "## On your own" in text and "## Provenance" in text
-    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    names = {}
-    exec(cell.source, names)  # literals only, so this is harmless
-    assert {"profile", "seed", "overrides", "out"} <= set(names)
+        assert promise in first.source
+    prose = [cell.source for cell in others if cell.cell_type == "markdown"]
+    for text in prose:
+        assert len(words_of(text)) <= 80, text
+    assert "## On your own" in "\n".join(prose) and "## Provenance" in "\n".join(prose)
 
 
-NBVAL = ["pytest", "--nbval-lax"]
+@pytest.mark.parametrize("path", SOURCES, ids=stem)
+def test_code_is_short_and_parameters_are_literals(path):
+    notebook = notebooks.read(path)
+    for cell in code_cells(notebook):
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        # The cell of imports says what is used, and nothing else.
+        assert len(lines) <= 12 or "Run.start(" in cell.source, cell.source
+    given = parameters_of(notebook)
+    assert given == {"profile": run.DEFAULT, "seed": 0, "overrides": {}, "out": ""}
+
+
+NBVAL = ["pytest", "--nbval-lax", "-p", "no:cacheprovider"]
+CHEAP = {"agent", "embedding"}  # untrained agents, and what costs a moment
 
 
 @pytest.mark.xdist_group("release")
@@ -72,89 +109,146 @@ def test_the_plain_nbval_command_finds_what_is_published():
     done = command(*NBVAL, "notebooks/")
     assert done.returncode == 0, done.stdout[-3000:]
     assert "passed" in done.stdout and "failed" not in done.stdout
-    made = {path.name.split("-")[0] for path in store.iterdir() if path.name not in before}
-    assert made <= {"agent", "embedding"}  # untrained agents, and what costs a moment
-    conditions = {p.name for p in store.glob("agent-*") if p.name not in before}
-    assert all(name.endswith("untrained") for name in conditions)
+    made = {path.name for path in store.iterdir() if path.name not in before}
+    assert {name.split("-")[0] for name in made} <= CHEAP
+    trained = [name for name in made if name.startswith("agent-") and "never_acted" not in name]
+    assert not trained
 
 
-def only(*sources: str) -> nbformat.NotebookNode:
-    """The first notebook's parameters, its imports and the first cell with each of these sources
-    (the others, nbval executes)."""
+def only(*parts: str) -> nbformat.NotebookNode:
+    """The first notebook's parameters, its imports and the first cell with each of these parts."""
     notebook = nbformat.read(BUILT[0], as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    notebook.cells = code[:2] + [next(c for c in code if text in c.source) for text in sources]
+    code = code_cells(notebook)
+    notebook.cells = code[:2] + [next(c for c in code if part in c.source) for part in parts]
     return notebook
+
+
+def published(notebook) -> str:
+    """What a notebook's last cell printed."""
+    return notebook.cells[-1].outputs[0]["text"]
 
 
 @pytest.mark.xdist_group("release")
 def test_nbval_fails_where_a_published_result_was_changed(tmp_path):
-    notebook = only("table = grammar.instructions(", "the abstract reports")
-    cell = notebook.cells[-1]
-    assert TAG in cell.metadata["tags"] and "N = 439" in cell.outputs[0]["text"]
-    cell.outputs[0]["text"] = cell.outputs[0]["text"].replace("N = 439", "N = 440")
+    notebook = only("recorded = run.get(EPISODES", "by_chance = ")
+    assert TAG in tags_of(notebook.cells[-1]) and "N = 439" in published(notebook)
+    changed = published(notebook).replace("N = 439", "N = 440")
+    notebook.cells[-1].outputs[0]["text"] = changed
     nbformat.write(notebook, tmp_path / "changed.ipynb")
-    done = command(*NBVAL, "-p", "no:cacheprovider", str(tmp_path / "changed.ipynb"))
+    done = command(*NBVAL, str(tmp_path / "changed.ipynb"))
     assert done.returncode == 1 and "1 failed" in done.stdout
 
 
-def solutions(stem: str) -> str:
-    """The code of notebooks/solutions.md that belongs to a notebook."""
-    text = (run.NOTEBOOKS / "solutions.md").read_text(encoding="utf-8")
-    (part,) = [p for p in text.split("\n## ")[1:] if p.startswith(stem[:2])]
-    return "\n".join(block.split("```")[0] for block in part.split("```python\n")[1:])
+def executed(path) -> bool:
+    """Whether each code cell of a file was executed."""
+    return all(cell.execution_count for cell in code_cells(nbformat.read(path, as_version=4)))
 
 
 def test_plain_papermill_from_another_folder(smoke, tmp_path):
     _, store, _ = smoke
-    nbformat.write(only("run.get("), tmp_path / "mine.ipynb")
-    done = command(
-        "papermill", "mine.ipynb", "out.ipynb", "-p", "profile", "smoke", "-p", "out",
-        str(tmp_path / "run"), "-y", f"overrides: {{compute.store: {store}}}", cwd=tmp_path,
-    )  # fmt: skip
+    nbformat.write(only("recorded = run.get(EPISODES"), tmp_path / "mine.ipynb")
+    given = ["-p", "profile", "smoke", "-p", "out", str(tmp_path / "run")]
+    given += ["-y", f"overrides: {{compute.store: {store}}}"]
+    done = command("papermill", "mine.ipynb", "out.ipynb", *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
-    assert all(cell["execution_count"] for cell in cells if cell["cell_type"] == "code")
+    assert executed(tmp_path / "out.ipynb")
     assert list((tmp_path / "run" / "figures").glob("*.png"))
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("path", SOURCES[:4], ids=lambda path: path.stem)
-def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, capsys, path):
-    """The cells of a notebook one after another, with the solutions where answers are checked."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run.Run, "figure", lambda _, figure, *__: pyplot.close(figure))
-    given = {"profile": smoke_profile, "out": str(tmp_path / "run"),
-             "overrides": {"compute.store": str(smoke[1]), "compute.workers": 1}}  # fmt: skip
-    names = {"display": lambda *_, **__: None}
-    for cell in (cell for cell in run.read(path).cells if cell.cell_type == "code"):
-        begin, check, rest = cell.source.partition("run.check(answers")
-        exec(begin + (solutions(path.stem) if check else ""), names)
-        if "parameters" in cell.metadata.get("tags", []):
-            names |= given
-        if check:
-            capsys.readouterr()
-            exec(check + rest, names)
-            assert capsys.readouterr().out == "1: right\n2: right\n3: right\n"
-            return
-    raise AssertionError("no answers are checked")
-
-
-def test_jupyter_execute(tmp_path):
-    notebook = only("run.get(")
+def test_jupyter_execute(smoke, tmp_path):
+    _, store, _ = smoke
+    notebook = only("recorded = run.get(EPISODES")
+    given = {"profile": "smoke", "seed": 0, "overrides": {"compute.store": str(store)}}
+    given["out"] = str(tmp_path / "run")
+    notebook.cells[0].source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
     for cell in notebook.cells:
         cell.outputs, cell.execution_count = [], None
     nbformat.write(notebook, tmp_path / "mine.ipynb")
     done = command("jupyter", "execute", "mine.ipynb", "--inplace", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    cells = nbformat.read(tmp_path / "mine.ipynb", as_version=4).cells
-    assert all(cell.execution_count for cell in cells)
+    assert executed(tmp_path / "mine.ipynb")
 
 
 def test_a_bad_parameter_is_one_clear_line(tmp_path):
-    done = command("papermill", str(BUILT[0]), "out.ipynb", "-p", "profile", "lptop", cwd=tmp_path)
+    nbformat.write(only(), tmp_path / "mine.ipynb")
+    words = ("papermill", "mine.ipynb", "out.ipynb", "-p", "profile", "lptop")
+    done = command(*words, cwd=tmp_path)
     assert done.returncode != 0
     assert "unknown profile 'lptop': did you mean 'laptop'?" in done.stderr
+
+
+def solution(path) -> str:
+    """The code of notebooks/solutions.md that belongs to a notebook."""
+    text = (run.NOTEBOOKS / "solutions.md").read_text(encoding="utf-8")
+    (part,) = [part for part in text.split("\n## ")[1:] if part.startswith(stem(path)[:2])]
+    return "\n".join(block.split("```")[0] for block in part.split("```python\n")[1:])
+
+
+def names_in(code: str) -> tuple[set[str], set[str]]:
+    """(read, assigned): names in a piece of code."""
+    read, assigned = set(), set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else assigned).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            assigned.add(node.name)
+        elif isinstance(node, ast.alias):
+            assigned.add((node.asname or node.name).split(".")[0])
+    return read, assigned
+
+
+def cells_for(path, code: str) -> list[str]:
+    """The cells above a notebook's answers that ``code`` needs, directly or through others."""
+    cells = [cell.source for cell in code_cells(notebooks.read(path))]
+    place = next(number for number, text in enumerate(cells) if "run.check(" in text)
+    read, assigned = names_in(code)
+    needed = (read - assigned) | {"run"}
+    chosen = []
+    for text in reversed(cells[:place]):
+        read, assigned = names_in(text)
+        if assigned & needed:
+            needed |= read
+            chosen.insert(0, text)
+    return chosen
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", WITH_CHECKS, ids=stem)
+def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, capsys, path):
+    """What a solution needs of its notebook, then the solution, then the checks."""
+    _, store, _ = smoke
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run.Run, "figure", lambda _, figure, *__: pyplot.close(figure))
+    monkeypatch.setattr(run.Run, "animation", lambda *_: None)
+    given = {"profile": smoke_profile, "out": str(tmp_path / "run")}
+    given["overrides"] = {"compute.store": str(store), "compute.workers": 1}
+    code = solution(path)
+    names = {"display": lambda *_: None, "answers": {}}
+    for text in cells_for(path, code):
+        exec(text, names)
+        if text.startswith("#") and "seed = 0" in text:  # the parameters, and then ours
+            names |= given
+    exec(code, names)
+    capsys.readouterr()
+    names["run"].check(names["answers"])
+    assert capsys.readouterr().out == "1: right\n2: right\n3: right\n"
+
+
+def test_students_get_no_outputs_and_something_to_fill_in(tmp_path):
+    written = notebooks.write_for_students(tmp_path)
+    assert [stem(path) for path in written] == [stem(source) for source in SOURCES]
+    blanks = 0
+    for path, source in zip(written, SOURCES, strict=True):
+        cells = code_cells(nbformat.read(path, as_version=4))
+        for cell, whole in zip(cells, code_cells(notebooks.read(source)), strict=True):
+            ast.parse(cell.source)
+            assert not cell.outputs and cell.execution_count is None
+            marked = {"solution", "fill-in"} & set(tags_of(cell))
+            assert (cell.source != whole.source) == bool(marked)
+            blanks += len(marked)
+    assert blanks >= 3
+    first = written[0].read_text()
+    assert "return ...  # fill in" in first and "6 - y" not in first
 
 
 def test_environment_agrees_with_pyproject():
@@ -199,12 +293,3 @@ def test_installed_versions_are_the_locked_ones():
         if line and not line.startswith("#"):
             name, version = line.split("==")
             assert installed[name].split("+")[0] == version, name
-
-
-def test_the_readme_shows_the_published_results():
-    sys.path.insert(0, str(ROOT / "tools"))
-    import publish
-
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert publish.readme() == readme
-    assert "make paper" in readme and "make test" in readme
