@@ -208,6 +208,7 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
     # A path may hold letters that a terminal cannot show.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -71,6 +71,8 @@ class ProfileError(ValueError):
 
 
 class Part(BaseModel):
+    """A part of a profile: unknown keys are refused, and nothing changes once it is read."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -85,6 +87,7 @@ class Data(Part):
 
     @property
     def levels(self) -> list[str]:
+        """Names of the levels, in the order of the profile."""
         return list(self.demonstrations)
 
 
@@ -128,7 +131,13 @@ class Encoders(Part):
         """A family with one checkpoint may name it without a list."""
         if not isinstance(value, dict):
             return value
-        return {name: [one] if isinstance(one, str) else one for name, one in value.items()}
+        given = {}
+        for name, one in value.items():
+            given[name] = (one,) if isinstance(one, str) else one
+            # What comes from a file or from JSON has lists only.
+            if isinstance(one, list):
+                given[name] = tuple(one)
+        return given
 
 
 class Alignment(Part):

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 from commands import ROOT
-from paper_utils.study.products import products
 
 from paper_utils import Profile, run
 from paper_utils.store import MANIFEST, Store, damage
+from paper_utils.study.products import products
 
 sys.path.insert(0, str(ROOT / "tools"))
 import publish

@@ -127,6 +127,7 @@ class FastLevel:
     # Minigrid makes this array anew each time that the bot turns its head.
     @property
     def right_vec(self) -> np.ndarray:
+        """int64[2]: one step to the right of where the agent looks."""
         return _RIGHT[self.agent_dir]
 
     def place_obj(self, obj, top=None, size=None, reject_fn=None, max_tries=math.inf):

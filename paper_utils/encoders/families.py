@@ -38,6 +38,7 @@ class Family:
 
     @property
     def is_decoder(self) -> bool:
+        """Whether it reads from left to right, to say the next token."""
         return self.objective == "next token"
 
     def fixed_layer(self, blocks: int) -> int | None:

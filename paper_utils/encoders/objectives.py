@@ -61,11 +61,13 @@ class NextToken:
         return torch.from_numpy(np.hstack([first, words]))
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
+        """Cross-entropy of the next token, of a random batch."""
         rows = self.batch(generator)
         logits = model(input_ids=rows, use_cache=False).logits  # (B, T, V)
         return _cross_entropy(logits[:, :-1], rows[:, 1:])
 
     def scores(self, model) -> list[dict]:
+        """Perplexity on held-out stories, beside that of word frequencies."""
         total = 0.0
         for rows, mask in _batches(self.held_out):
             logits = model(input_ids=rows, attention_mask=mask, use_cache=False).logits
@@ -131,6 +133,7 @@ class Pairs(NamedTuple):
 
     @classmethod
     def of(cls, images: np.ndarray, captions: list[str], tokenizer) -> "Pairs":
+        """Pixels uint8[M, H, W, 3] with the tokens of their captions."""
         tokens = tokenizer(captions, truncation=True, max_length=CONTEXT)["input_ids"]
         rows = [torch.tensor(ids) for ids in tokens]
         return cls(images, pad_sequence(rows, batch_first=True, padding_value=PAD))
@@ -171,6 +174,7 @@ class Contrastive:
         self.batch_size = min(batch_size, len(self.train.images))
 
     def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> Encoded:
+        """Images and captions in the space that they share."""
         images = model.get_image_features(pixel_values=pixels).pooler_output
         captions = model.get_text_features(**text).pooler_output
         # Clipped as by Radford et al. 2021, lest it runs away.
@@ -178,6 +182,7 @@ class Contrastive:
         return Encoded(_unit(images), _unit(captions), scale)
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
+        """Cross-entropy of finding one's caption, and one's image, in a random batch."""
         count = len(self.train.images)
         rows = generator.choice(count, self.batch_size, replace=False)
         text = self.train.text(rows)
@@ -198,6 +203,7 @@ class Contrastive:
         return 0.0
 
     def scores(self, model) -> list[dict]:
+        """How often a held-out caption finds its image, beside chance."""
         count = len(self.held_out.images)
         images = []
         captions = []

@@ -134,6 +134,7 @@ class Table:
 
 
 def file_of(name: str) -> Path:
+    """Where a public model's vectors are published."""
     return FOLDER / f"{name}.npz"
 
 
@@ -157,7 +158,8 @@ def _present(name: str) -> Path:
 @cache
 def _load(path: Path) -> Published:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, so that it is closed here, whatever is found in it.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
         return Published(json.loads(str(arrays.pop("about"))), arrays)
     except Exception as error:  # of the archive, of an array, of the text: each has its own
