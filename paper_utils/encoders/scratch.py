@@ -213,8 +213,13 @@ def _needs_corpora(profile: Profile, world: int, family: str, rooms: str, colour
 # Seconds that a step of the profile takes on one core, at width 64 with two layers and batches of
 # 16, measured; models that see take two thirds of the steps.
 SECONDS = {
-    "llama": 0.039, "qwen": 0.039, "deepseek": 0.05, "bert": 0.033, "clip": 0.021, "blip": 0.047,
-}  # fmt: skip
+    "llama": 0.039,
+    "qwen": 0.039,
+    "deepseek": 0.05,
+    "bert": 0.033,
+    "clip": 0.021,
+    "blip": 0.047,
+}
 
 
 def _seconds(profile: Profile, family: str, **parameters) -> float:
