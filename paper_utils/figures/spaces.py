@@ -172,7 +172,7 @@ def maps(
             axis.plot(*chosen.T, marker, color=colour, label=kind, **DOT)
         first, second = components.explained_variance_ratio_
         # A map that shows little of its space has to say so.
-        axis.set_title(f"{name}: {first + second:.0%} shown")
+        axis.set_title(f"{name}: {first + second:.0%}")
         axis.set_xlabel(f"first component: {first:.0%}")
         axis.set_ylabel(f"second: {second:.0%}")
         axis.set(xticks=[], yticks=[])
