@@ -11,8 +11,8 @@
 # **What you'll need** — notebook 01; a minute; `laptop`, from nothing, five.
 
 # %% tags=["parameters"]
-# "release" is what we publish, and loads in seconds; "laptop" is made here in minutes.
-profile = "release"
+# "preview" is what we publish, and loads in seconds; "laptop" is made here in minutes.
+profile = "preview"
 seed = 0
 overrides = {}  # for example {"cloning.epochs": 3}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>

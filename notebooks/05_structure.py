@@ -12,8 +12,8 @@
 # **Found**: printed by the first cell below.
 
 # %% tags=["parameters"]
-# "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
-profile = "release"
+# "preview" is published and loads in seconds. For another seed or override take "laptop" (minutes).
+profile = "preview"
 seed = 0
 overrides = {}  # for example {"kinds": {"cloning": {"epochs": 8}}}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>

@@ -17,6 +17,7 @@ from paper_utils.alignment.similarities import KNearest
 
 SECOND = "second_"  # what marks a factor's other role
 MISSING = ""
+TRIES = 10  # random renamings, to find one that is new
 MOST_KEPT = 400  # spaces, reduced
 
 
@@ -148,8 +149,9 @@ class Swaps:
         """Where the asked rows stand after each renaming; nothing where such rows are missing."""
         rows = self.codes[self.asked]
         random = inference.stream("renamed levels", random_state)
-        found = []
-        while rows.size and len(found) < count:
+        found = {}
+        # Few levels have few renamings: no more draws than there are, each of them once.
+        for _ in range(TRIES * count if rows.size else 0):
             other = rows.copy()
             for pair in self.pairs:
                 said = rows[:, pair]
@@ -162,8 +164,10 @@ class Swaps:
                 return []
             # Names that all stay as they are would be the truth, not a draw of the null.
             if (places != self.asked).any():
-                found.append(places)
-        return found
+                found[places.tobytes()] = places
+            if len(found) == count:
+                break
+        return list(found.values())
 
     def right(self, table):
         """Share of rows whose image is nearer to its partner than to the twin: (N, N) cosines ->

@@ -11,7 +11,7 @@ import pytest
 from paper_utils import alignment
 from paper_utils.alignment import auditing, controls, doubts, report
 
-FAST = {"n_permutations": 100, "n_draws": 3, "effect": None}
+FAST = {"n_permutations": 120, "n_draws": 3, "effect": None}
 
 
 def noisy(X: np.ndarray, seed: int, share: float) -> np.ndarray:
@@ -43,11 +43,11 @@ def row(audit, test, measure, direction="both") -> pd.Series:
 
 def test_words_explain_two_tables_of_random_tokens(texts):
     spaces = [controls.random_tokens(texts, 1000 + seed) for seed in range(2)]
-    found = alignment.audit(*spaces, texts, n_permutations=100, n_draws=20, effect=None)
+    found = alignment.audit(*spaces, texts, n_permutations=100, effect=None)
     assert set(found.main["verdict"]) == {report.WORDS}
     assert report.WORDS in found.summary()
     best = row(found, "same words", "precision@15")
-    assert best["value"] > 0.95 and best["best_control"] > 0.95 and best["null"] < 0.2
+    assert min(best["value"], best["best_control"]) > 0.95 and best["null"] < 0.2
 
 
 def test_nothing_is_shared_by_noise(texts, factors):
@@ -69,10 +69,10 @@ def test_agents_share_more_than_words_in_order(agents):
 
 def test_a_codebook_explains_two_codebooks(texts, factors):
     spaces = [controls.codebook(factors, 1000 + seed) for seed in range(2)]
-    found = alignment.audit(*spaces, texts, factors, n_permutations=100, n_draws=12, effect=None)
+    found = alignment.audit(*spaces, texts, factors, n_permutations=100, n_draws=5, effect=None)
     assert found.strongest("same words")["verdict"] == report.MORE_BUT_CODE
     assert report.CODE in found.summary()
-    alone = alignment.audit(*spaces, factors=factors, **FAST)
+    alone = alignment.audit(*spaces, factors=factors, **FAST | {"n_draws": 2})
     assert report.CODE in alone.summary() and "no texts were given" in alone.summary()
 
 

@@ -76,6 +76,8 @@ def test_twins_swap_two_things_and_share_a_group(factors):
 
 def test_renamings_keep_twins_and_touch_what_is_renamed_only(factors):
     swaps = ContrastSets(factors, n_permutations=30).swaps
+    every = ContrastSets(factors, n_permutations=400).swaps.partners
+    assert len(np.unique(every, axis=0)) == len(every) == 24 * 6  # of four colours, three types
     partners = swaps.partners
     assert partners.shape == (31, 132) and (partners[0] == swaps.asked).all()
     position = {row: place for place, row in enumerate(swaps.asked)}

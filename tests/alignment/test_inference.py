@@ -11,7 +11,7 @@ from scipy.stats import kstest, ttest_1samp
 from paper_utils import alignment
 from paper_utils.alignment import inference
 
-DRAWS, COUNT = 120, 39  # independent pairs of inputs, permutations of each
+DRAWS, COUNT = 80, 39  # independent pairs of inputs, permutations of each
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
-"""How fast is `alignment.compare`, and does it give a plain loop's numbers?  (Not a test.)
+"""How fast are the measures, the synonym test and the audit, and what memory do they take?
 
     python tests/benchmarks/alignment_speed.py [--quick]
 
-Prints the time of 16 encoders (120 pairs), N = 450, all metrics, 5 folds, 200 permutations; the
-ratio to a loop that recomputes each metric per permutation, on a sample of it; the largest
-difference of the two; and the cost of the neighbour searches against N, with peak memory.
+Prints the time of an audit of 439 x 576 with 200 permutations and of the null of precision@k beside
+a plain loop that gives the same numbers; of one synonym test among many; and the cost of measures
+against N, with peak memory.  (Not a test.)
 """
 
 from __future__ import annotations
@@ -13,97 +13,98 @@ import argparse
 import os
 import resource
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from record import record
 
 from paper_utils import alignment
-from paper_utils.alignment import inference, retrieval
-from paper_utils.alignment.compare import METRICS
+from paper_utils.alignment import inference
+from paper_utils.alignment.retrieval import make_folds
 
-WIDTHS = (64, 96, 128, 256, 384, 768)
+COLOURS, TYPES = ("blue", "green", "grey", "purple", "red", "yellow"), ("ball", "box", "key")
 
 
-def world(encoders: int, items: int, seed: int = 0) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
-    """Encoders of mixed widths that share a weak signal; the first is a small lexicon."""
+def sentences() -> pd.DataFrame:
+    """438 sentences of a small grammar, with their factors."""
+    things = [(colour, kind) for colour in COLOURS for kind in TYPES]
+    rows = [("put", *one, *other, "") for one in things for other in things if one != other]
+    places = ("", "ahead", "behind", "left", "right", "near", "far")[: 1 + (438 - 306) // 18]
+    rows += [("take", *thing, "", "", place) for thing in things for place in places]
+    columns = ["verb", "colour", "type", "second_colour", "second_type", "location"]
+    table = pd.DataFrame(rows, columns=columns)
+    words = [" ".join(filter(None, row)) for row in table.itertuples(index=False)]
+    return table.assign(text=words)
+
+
+def encoders(rows: int, width: int, seed: int = 0) -> list[np.ndarray]:
+    """Two encoders of a width that share a weak signal."""
     random = np.random.default_rng(seed)
-    shared = random.normal(size=(items, 12))
-    arrays = {"lexicon": random.integers(0, 2, size=(items, 20)) + np.arange(20) % 3}
-    for number in range(1, encoders):
-        width = WIDTHS[number % len(WIDTHS)]
-        signal = shared @ random.normal(size=(12, width)) * 0.5
-        arrays[f"encoder{number}"] = signal + random.normal(size=(items, width)) + 1
-    template = random.choice(["go to", "pick up", "put next to"], items)
-    return arrays, pd.DataFrame({"id": np.arange(items), "template": template})
+    shared = random.normal(size=(rows, 12))
+    images = [0.5 * shared @ random.normal(size=(12, width)) for _ in range(2)]
+    return [image + random.normal(size=image.shape) for image in images]
 
 
-def loop(X, Y, draw, folds_draw) -> dict[tuple[str, str], float]:
-    """Every metric of one permuted pair from scratch; ``folds_draw`` keeps the random folds."""
-    both, inside = Y[draw], Y[folds_draw]
-    scores = {
-        ("mutual_knn", "symmetric"): alignment.mutual_knn(X, both),
-        ("linear_cka", "symmetric"): alignment.linear_cka(X, both),
-        ("rsa", "symmetric"): alignment.rsa(X, both),
-    }
-    for way in ("forward", "backward"):
-        scores["precision_at_k", way] = alignment.precision_at_k(X, inside, direction=way)
-        scores["precision_at_1", way] = alignment.precision_at_k(X, inside, 1, direction=way)
-    return scores
+def seconds(call: Callable, times: int = 1) -> float:
+    """Seconds of this process per call."""
+    start = time.process_time()
+    for _ in range(times):
+        call()
+    return (time.process_time() - start) / times
 
 
-def against_the_loop(arrays, factors, permutations: int) -> tuple[float, float]:
-    """Seconds per pair and permutation of the loop, and the largest difference from score."""
-    pairs, items = [("encoder1", "encoder2"), ("encoder3", "encoder5")], len(factors)
-    arrays = {name: X - X.mean(axis=0) for name, X in arrays.items()}  # as `compare` does
-    frame = alignment.compare(arrays, None, pairs=pairs, metrics=METRICS, permutations=permutations)
-    folds = retrieval.make_split("random", items).blocks
-    draws = inference.permutations(items, permutations, 0)
-    inside = inference.permutations(items, permutations, 0, folds)
-    worst, start = 0.0, time.perf_counter()
-    for first, second in pairs:
-        plain = pd.DataFrame([
-            loop(arrays[first], arrays[second], draws[p], inside[p]) for p in range(permutations)
-        ])  # fmt: skip
-        for row in frame[(frame["first"] == first) & (frame["second"] == second)].itertuples():
-            gap = row.null_mean - plain[row.metric, row.direction].mean()
-            worst = max(worst, abs(gap))
-    return (time.perf_counter() - start) / (len(pairs) * permutations), worst
+def against_the_loop(X: np.ndarray, Y: np.ndarray, permutations: int, looped: int) -> None:
+    """The null of precision@k, and a loop that permutes, fits and searches again."""
+    fast = seconds(lambda: alignment.precision_at_k(X, Y, n_permutations=permutations))
+    folds = make_folds(len(X))
+    draws = inference.permutations(len(X), looped, 0, folds.blocks)
+    null = []
+    slow = seconds(lambda: null.extend(alignment.precision_at_k(X, Y[draw]) for draw in draws))
+    same = alignment.precision_at_k(X, Y, n_permutations=looped).null - np.mean(null)
+    ratio = slow / looped * permutations / fast
+    print(f"null of precision@15, {permutations} permutations: {fast:.1f} s, a plain loop "
+          f"{ratio:.1f} times as long; difference {abs(same):.1e}")  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="6 encoders, 20 permutations")
-    given = parser.parse_args()
-    encoders, permutations = (6, 20) if given.quick else (16, 200)
-    arrays, factors = world(encoders, 450)
-    pairs = encoders * (encoders - 1) // 2
+    parser.add_argument("--quick", action="store_true", help="fewer draws, N up to 5,000")
+    quick = parser.parse_args().quick
+    table = sentences()
+    factors = table.drop(columns="text")
+    X, Y = encoders(len(table), 576)
+    permutations = 20 if quick else 200
+    print(f"load average {os.getloadavg()[0]:.1f}; {len(table)} sentences, width 576")
 
-    start = time.perf_counter()
-    frame = alignment.compare(arrays, factors, permutations=permutations, lexical=("lexicon",))
-    fast = time.perf_counter() - start
-    print(f"compare, {pairs} pairs, {permutations} permutations: {fast:.1f} s, "
-          f"{len(frame)} rows (load average {os.getloadavg()[0]:.1f})", flush=True)  # fmt: skip
-    each, worst = against_the_loop(arrays, factors, 3)
-    slow = each * pairs * permutations
-    print(f"plain loop: {each:.2f} s per pair and permutation; largest difference {worst:.1e}")
-    if not given.quick:
-        record("alignment", f"`compare` takes {fast:.0f} s for {pairs} pairs with {permutations} "
-               "permutations, a plain loop, timed on a sample, "
-               f"{slow / fast:.0f} times as long")  # fmt: skip
+    options = {"n_permutations": permutations, "n_draws": 2 if quick else 20}
+    words = seconds(lambda: alignment.audit(X, Y, table["text"], **options))
+    print(f"audit with texts: {words:.1f} s", flush=True)
+    whole = seconds(lambda: alignment.audit(X, Y, table["text"], factors, X2=X, **options))
+    print(f"audit with texts, factors and synonyms: {whole:.1f} s", flush=True)
+    against_the_loop(X, Y, permutations, 3 if quick else 10)
+    contrasts = alignment.ContrastSets(factors)
+    first = seconds(lambda: alignment.synonyms(X, Y, Y, contrasts=contrasts))
+    again = seconds(lambda: alignment.synonyms(X, Y, Y, contrasts=contrasts), 20)
+    print(
+        f"synonyms: {first * 1000:.0f} ms, with spaces that were met before {again * 1000:.0f} ms"
+    )
+    structure = seconds(lambda: alignment.structure(X, Y, factors), 5)
+    print(f"structure of six colours: {structure * 1000:.0f} ms", flush=True)
+    if not quick:
+        record(
+            "alignment",
+            f"`audit` of {len(table)} x 576 with {permutations} permutations takes "
+            f"{words:.0f} s of one core with texts, {whole:.0f} s with factors and synonyms, too",
+        )
 
-    print("     N   mutual_knn   precision_at_k   linear_cka   peak memory")
-    for items in (450, 2000, 5000) if given.quick else (450, 2000, 5000, 10_000):
-        random = np.random.default_rng(0)
-        X, Y = random.normal(size=(2, items, 64))
-        seconds = []
-        for metric in (alignment.mutual_knn, alignment.precision_at_k, alignment.linear_cka):
-            start = time.perf_counter()
-            metric(X, Y)
-            seconds.append(time.perf_counter() - start)
+    print("     N   mutual_knn   precision_at_k   peak memory")
+    for rows in (439, 2000, 5000) if quick else (439, 2000, 5000, 10_000, 20_000):
+        X, Y = encoders(rows, 64)
+        taken = [seconds(lambda: measure(X, Y)) for measure in
+                 (alignment.mutual_knn, alignment.precision_at_k)]  # fmt: skip
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{items:6d} {seconds[0]:10.2f} s {seconds[1]:13.2f} s {seconds[2]:11.3f} s"
-              f" {peak:9.2f} GiB", flush=True)  # fmt: skip
+        print(f"{rows:6d} {taken[0]:10.2f} s {taken[1]:13.2f} s {peak:9.2f} GiB", flush=True)
 
 
 if __name__ == "__main__":
