@@ -1,7 +1,9 @@
 """Exercises tell right from wrong answers, and from answers that cannot be read."""
 
 import runpy
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from paper_utils.config import Profile
@@ -55,8 +57,36 @@ def test_a_turn_of_the_view(said):
     assert said(1, 3).startswith("1: not readable; ")
 
 
+def test_a_pooling_that_no_sink_can_spoil(run, capsys):
+    other = replace(run, notebook="03_embeddings")
+    other.check({1: 3, 3: lambda states: np.median(states, axis=0)})
+    first, _, third = capsys.readouterr().out.splitlines()
+    assert first == "1: right"  # key, ball or box
+    assert third == "3: right"
+    # The sink is pooled; is thought to be in front; the answer has no vector.
+    for wrong in (np.mean, lambda states, axis: states[1:].mean(axis), lambda states, axis: 0):
+        other.check({3: lambda states, wrong=wrong: wrong(states, axis=0)})
+        assert capsys.readouterr().out.splitlines()[2].startswith("3: not yet; ")
+
+
+def test_a_file_of_vectors(run, capsys, tmp_path):
+    other = replace(run, notebook="06_your_own")
+    verdicts = []
+    for name, rows in {"right": 18, "short": 17}.items():
+        np.savez(tmp_path / f"{name}.npz", vectors=np.ones((rows, 4)))
+        other.check({3: tmp_path / f"{name}.npz"})
+        verdicts.append(capsys.readouterr().out.splitlines()[2])
+    other.check({3: "nowhere.npz"})
+    verdicts.append(capsys.readouterr().out.splitlines()[2])
+    right, short, nowhere = verdicts
+    assert right == "3: right"
+    assert short.startswith("3: not yet; ")
+    assert "FileNotFoundError" in nowhere
+
+
 def test_every_notebook_has_its_section():
     for notebook, exercises in EXERCISES["EXERCISES"].items():
-        assert (NOTEBOOKS / f"{notebook}.py").exists() or not exercises
+        assert (NOTEBOOKS / f"{notebook}.py").exists()
+        assert len(exercises) == 3
         for exercise in exercises:
             assert exercise.form and exercise.hint
