@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from paper_utils.alignment import concepts, controls, similarities
 from paper_utils.alignment.checks import check_k, check_paired
@@ -240,6 +241,8 @@ def _row(key, draws, layers, best):
 # --- the audit ---------------------------------------------------------------------------------
 
 
+# Thousands of small products: a second thread of BLAS costs more than it gives.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def audit(
     X,
     Y,

@@ -13,7 +13,7 @@ import pytest
 from paper_utils import alignment
 
 ROOT = Path(alignment.__file__).parent
-ALLOWED = {"numpy", "scipy", "pandas", "sklearn", "rapidfuzz", "matplotlib"}
+ALLOWED = {"numpy", "scipy", "pandas", "sklearn", "rapidfuzz", "matplotlib", "threadpoolctl"}
 
 
 def imported(path: Path) -> dict[str, bool]:

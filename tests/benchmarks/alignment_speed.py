@@ -14,10 +14,12 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from record import record
+from threadpoolctl import threadpool_limits
 
 from paper_utils import alignment
 from paper_utils.alignment import inference
@@ -67,6 +69,7 @@ def against_the_loop(X: np.ndarray, Y: np.ndarray, permutations: int, looped: in
           f"{ratio:.1f} times as long; difference {abs(same):.1e}")  # fmt: skip
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer draws, N up to 5,000")
@@ -100,11 +103,11 @@ def main() -> None:
 
     print("     N   mutual_knn   precision_at_k   peak memory")
     for rows in (439, 2000, 5000) if quick else (439, 2000, 5000, 10_000, 20_000):
-        X, Y = encoders(rows, 64)
-        taken = [seconds(lambda: measure(X, Y)) for measure in
-                 (alignment.mutual_knn, alignment.precision_at_k)]  # fmt: skip
+        sides = encoders(rows, 64)
+        neighbours = seconds(partial(alignment.mutual_knn, *sides))
+        precision = seconds(partial(alignment.precision_at_k, *sides))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{rows:6d} {taken[0]:10.2f} s {taken[1]:13.2f} s {peak:9.2f} GiB", flush=True)
+        print(f"{rows:6d} {neighbours:10.2f} s {precision:13.2f} s {peak:9.2f} GiB", flush=True)
 
 
 if __name__ == "__main__":
