@@ -75,7 +75,7 @@ def rows(
         hues: values of column hue, a point each.  Without them a row is one point, in its own of
             ``colours``."""
     order = list(dict.fromkeys(values["row"]))
-    names = [ALL_NAMES.get(row, row) for row in order]
+    names = [ALL_NAMES.get(row, short(row)) for row in order]
     # A control without a hue of its own is grey, as all that only sees words.
     own = dict.fromkeys(order, GREY)
     own.update(colours)
