@@ -74,8 +74,8 @@ def precision(cosines, k=settings.k):  # (2,): is the partner among the k neares
 
 
 def order(cosines):  # (2,): is the partner nearer than its swap?
-    partner = cosines[:, swapped, swapped]
-    return (partner > cosines[:, swapped, sets.swaps.twin[swapped]]).mean(axis=1)  # fill in
+    nearer = cosines[:, swapped, swapped] > cosines[:, swapped, sets.swaps.twin[swapped]]  # fill in
+    return pd.DataFrame(nearer).mean(axis=1).to_numpy()
 
 
 # %% [markdown]
@@ -117,11 +117,11 @@ gains = pd.DataFrame(gains, columns=["panel", "row", "value"])
 
 # %%
 layers = pd.concat([run.get(appendix.LAYERS, world=world) for world in run.worlds])
-own = layers[(layers["model"] == decoder) & (layers["measure"] == "order")]
-own = own.pivot_table("value", ["layer", "world"], "encoder").reset_index()
-own["row"] = "layer " + own["layer"].astype(str)
-own["value"] = own["acted"] - own["never_acted"]
-gains = pd.concat([gains, own[["row", "value"]].assign(panel="order")])
+own = layers.query("model == @decoder and measure == 'order' and encoder != 'permuted'")
+signs = own["encoder"].map({"acted": 1, "never_acted": -1}).fillna(0)
+own = own.assign(value=signs * own["value"], row="layer " + own["layer"].astype(str), panel="order")
+own = own.groupby(["panel", "row", "world"], sort=False)["value"].sum().reset_index()
+gains = pd.concat([gains, own.drop(columns="world")])
 gains = run.table(figures.over_all_worlds(gains.dropna()), "07_choices")
 
 # %%
@@ -147,14 +147,15 @@ run.figure(figure, "07_choices", told)
 
 # %%
 named = {"model": "panel", "layer": "at", "encoder": "hue"}
-lines = layers[layers["measure"] == "order"].rename(columns=named)
+measure = "order" if len(swapped) else "precision_at_k"
+lines = layers[layers["measure"] == measure].rename(columns=named)
 lines = lines[["panel", "at", "hue", "world", "value"]]
 null = lines[lines["hue"] == "permuted"].groupby(["panel", "hue", "at"])["value"]
 null = null.quantile([0.05, 0.95]).unstack().set_axis(["low", "high"], axis=1).reset_index()
 means = run.table(figures.over_all_worlds(lines[lines["hue"] != "permuted"]), "07_layers")
 hues = ["acted", "never_acted", "exchanged", "codebook", "permuted"]
-figure = figures.curves(pd.concat([means, null]), hues, "layer", "order of two")
-told = "Order with unheard synonyms at every layer; bands of colour: 95 % over worlds."
+figure = figures.curves(pd.concat([means, null]), hues, "layer", measure)
+told = "Unheard synonyms at every layer; bands of colour: 95 % over worlds."
 run.figure(figure, "07_layers", told)
 
 # %% [markdown]
