@@ -100,7 +100,7 @@ def test_a_run_prints_its_notebooks_and_its_answer_and_nothing_else(smoke):
         assert ALLOWED.fullmatch(line) or line in answers, line
     done = re.findall(r"^(\w+) done in", said, re.MULTILINE)
     assert sorted(done) == [source.stem for source in notebooks.sources()]
-    assert said.endswith(f"report   {folder / 'index.html'}\n")
+    assert f"report   {folder / 'index.html'}\n" in said
 
 
 @pytest.mark.xdist_group("smoke")
@@ -129,7 +129,7 @@ def test_results_are_complete_and_flat(smoke):
     results = json.loads((folder / "results.json").read_text())
     assert results["version"] == 3 and results["profile"] == "smoke"
     assert results["worlds"] == [900, 901] and results["instructions"] == 439
-    assert results["k"] == 15 and results["chance"] == pytest.approx(15 / 439)
+    assert results["k"] == 15 and results["chance"] == pytest.approx(15 / 439, abs=1e-4)
     for name in LISTS:
         rows = results[name]
         assert rows and len({tuple(row) for row in rows}) == 1, name

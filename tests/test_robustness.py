@@ -81,8 +81,9 @@ def test_ended_before_it_is_done(smallest, tmp_path, how):
     """Nothing temporary, and nothing that it started lives on; Ctrl-C: one line and exit 130."""
     process, store = begin(smallest, tmp_path / "run", tmp_path / "store"), tmp_path / "store"
     try:
-        wait_for(lambda: list(store.glob("demonstrations*/*/manifest.json")) or process.poll())
-        assert kernels(store) or not Path("/proc").is_dir()
+        # Workers are making products, and one of them executes a notebook.
+        wait_for(lambda: kernels(store) or process.poll() is not None)
+        assert process.poll() is None
         os.kill(process.pid, how)
         printed, _ = process.communicate(timeout=60)
     finally:
@@ -272,7 +273,9 @@ def test_a_pickle_in_an_artifact_is_not_opened(tmp_path, monkeypatch):
     store.get(DEMONSTRATIONS, profile, **WHICH)
     place = store.path(DEMONSTRATIONS, profile, **WHICH)
     (file,) = place.glob("*.npz")
-    np.savez(file, **dict.fromkeys(np.load(file).files, np.array([Bomb()], dtype=object)))
+    with np.load(file) as arrays:
+        names = arrays.files
+    np.savez(file, **dict.fromkeys(names, np.array([Bomb()], dtype=object)))
     manifest = json.loads((place / MANIFEST).read_text())
     manifest["files"] = files_of(place)
     (place / MANIFEST).write_text(json.dumps(manifest))

@@ -12,7 +12,7 @@ from paper_utils.encoders import records
 from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED, parameters
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.records import Source
-from paper_utils.encoders.scratch import MODEL_SCORES, REFERENCE
+from paper_utils.encoders.scratch import MODEL_SCORES, REFERENCE, reference_parameters
 from paper_utils.store import Stage
 from paper_utils.study import columns, kinds, transfer
 from paper_utils.study.appendix import LAYERS, TABLES
@@ -91,8 +91,12 @@ def _encoders(profile: Profile) -> Iterator[Product]:
     for world in profile.world_numbers:
         yield MODEL_SCORES, profile, {"world": world}
     # Spaces are drawn in one world: another would look much the same, and take its room.
-    for stage, chosen in columns.needs_everyone(profile, profile.world_numbers[0]):
+    first = profile.world_numbers[0]
+    for stage, chosen in columns.needs_everyone(profile, first):
         yield stage, profile, chosen
+    # Notebook 03 asks the models themselves, too.
+    for family in profile.encoders.families:
+        yield REFERENCE, profile, reference_parameters(first, family)
 
 
 def last_layers(profile: Profile) -> list[dict]:
