@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from paper_utils import parallel
@@ -125,8 +126,6 @@ def _tell(line: str, bar: Progress) -> None:
 
 def make_requested(text: str, show: Show) -> None:
     """Makes what `make_elsewhere` asked for."""
-    from pathlib import Path
-
     from paper_utils.study.products import STAGES
 
     request = json.loads(text)
@@ -135,7 +134,3 @@ def make_requested(text: str, show: Show) -> None:
     products = [(STAGES[name], Profile.model_validate(profile), parameters)
                 for name, profile, parameters in request["products"]]  # fmt: skip
     make(store, products, Compute(**request["compute"]), show)
-
-
-# What a task of a plan tells when it has ended: its key.
-Done = Callable[[str], None]
