@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from conftest import DECODERS
+from planted_worlds import DECODERS
 
 from paper_utils.study.claims import COLUMNS, ORDER, VISION, claims, verdict
 from paper_utils.study.differences import differences

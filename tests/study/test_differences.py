@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DECODERS
+from planted_worlds import DECODERS
 from scipy import stats
 
 from paper_utils.study import differences as study

@@ -6,7 +6,7 @@ import json
 
 import pandas as pd
 import pytest
-from conftest import STRUCTURE
+from planted_worlds import STRUCTURE
 
 from paper_utils import Profile
 from paper_utils.store import json_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import small_table
+from planted_worlds import small_table
 
 from paper_utils.study import columns, spaces
 
