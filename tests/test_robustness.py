@@ -51,7 +51,7 @@ def leftovers(folder: Path) -> list[str]:
     return [str(p) for p in found if p.suffix == ".tmp" or p.name.startswith(".")]
 
 
-def wait_for(what, seconds: float = 120) -> None:
+def wait_for(what, seconds: float = 600) -> None:
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until
