@@ -22,6 +22,8 @@ HOMES = {
     "audit": "auditing",
     "audit_files": "auditing",
     "concept_distances": "concepts",
+    "controls": "controls",
+    "inference": "inference",
     "linear_cka": "similarities",
     "mutual_knn": "similarities",
     "own_names": "cross_names",
@@ -32,20 +34,19 @@ HOMES = {
     "structure": "concepts",
     "synonyms": "cross_names",
 }
-MODULES = ("controls", "inference")
-__all__ = [*HOMES, *MODULES]
+__all__ = list(HOMES)
 
 if TYPE_CHECKING:  # for editors, type checkers and whoever else follows imports without running
     from paper_utils.alignment import auditing, concepts, cross_names  # noqa: F401
 
 
-def __getattr__(name: str):
-    # A module that is asked for by `import` is found without us.
-    home = import_module(f"{__name__}.{HOMES.get(name, name)}") if name in __all__ else None
-    if home is None:
+def __getattr__(name):
+    if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(home, name) if name in HOMES else home
+    home = import_module(f"{__name__}.{HOMES[name]}")
+    # Two modules are known by their own names.
+    return getattr(home, name, home)
 
 
-def __dir__() -> list[str]:
+def __dir__():
     return sorted(__all__)

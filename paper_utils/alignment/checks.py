@@ -19,24 +19,23 @@ def as_matrix(values, name="X"):
     # A table saved with its ids would have them for one more dimension, and wrong numbers.
     if isinstance(values, pd.DataFrame) and "id" in values:
         raise ValueError(f"{name} has a column 'id', which is no dimension: make it the index")
+    # In double precision: in single, what is equally far would not be tied.
     try:
-        array = np.asarray(values, dtype=float)
+        array = np.ascontiguousarray(values, dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f"{name} is not an array of numbers") from None
     if array.ndim != 2 or array.size == 0:
-        raise ValueError(f"{name} must have shape (N, d), not {array.shape}")
-    finite = np.isfinite(array).all(axis=1)
-    bad = np.flatnonzero(~finite)
+        raise ValueError(f"{name} must have shape (N, d), not {np.shape(values)}")
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
         raise ValueError(f"{name} has NaN or infinity in {bad.size} rows, first row {bad[0]}")
-    return np.ascontiguousarray(array)
+    return array
 
 
-def check_matrix(values, name="X", duplicates=0.5):
+def check_matrix(values, name="X"):
     """`as_matrix`, if its rows have a geometry to compare, or a ValueError of one line.
 
-    Refused: N < 4, all rows equal, a row with one value throughout (d > 1), more than a share
-    ``duplicates`` of rows equal to an earlier row.
+    Refused: N < 4, all rows equal, a row with one value throughout (d > 1).
 
     >>> check_matrix(np.eye(4)).shape
     (4, 4)
@@ -45,59 +44,49 @@ def check_matrix(values, name="X", duplicates=0.5):
     rows, width = array.shape
     if rows < FEWEST:
         raise ValueError(f"{name} has {rows} rows; at least {FEWEST} are needed")
-    repeated = count_repeated(array)
-    if repeated == rows - 1:
+    # Without any spread every measure divides by zero.
+    if (array == array[0]).all():
         raise ValueError(f"{name} is constant: all {rows} rows are equal (zero variance)")
     # One value throughout is what a failed or padded read leaves behind.
     flat = np.flatnonzero(np.ptp(array, axis=1) == 0)
     if flat.size and width > 1:
         raise ValueError(f"{name} has {flat.size} constant rows, first row {flat[0]}")
-    if repeated > duplicates * rows:
-        limit = f"at most {duplicates:.0%} may be"
-        raise ValueError(f"{name} has {repeated} of {rows} rows equal to an earlier row ({limit})")
     return array
 
 
-def count_repeated(array):
-    """How many rows equal an earlier row."""
-    sums = array.sum(axis=1)
-    if len(np.unique(sums)) == len(sums):
-        return 0  # equal rows would have equal sums
-    # + 0.0: -0.0 and 0.0 are one value, of two bytes.
-    distinct = {row.tobytes() for row in array + 0.0}
-    return len(array) - len(distinct)
-
-
 def row_ids(table):
-    """Ids of a table's rows: column ``id``, else its index; None for arrays and mere counts."""
+    """Ids of a table's rows: column ``id``, else its index; None for arrays and mere counts.
+
+    >>> row_ids(pd.DataFrame({"id": [7, 9]})).tolist()
+    [7, 9]
+    """
     if not isinstance(table, pd.DataFrame):
         return None
     if "id" in table:
         return table["id"].to_numpy()
+    # Rows that are merely counted may be anybody's.
     if isinstance(table.index, pd.RangeIndex):
         return None
     return table.index.to_numpy()
 
 
-def id_table(table):
-    """A table without columns whose index holds the ids of a table's rows."""
-    ids = row_ids(table)
-    if ids is None:
-        ids = range(len(table))
-    return pd.DataFrame(index=ids)
-
-
 def check_paired(**tables):
-    """N, if all tables have N rows and those with ids have the same ids in the same order."""
-    (first, table), *others = tables.items()
-    rows = len(table)
-    known = row_ids(table)
-    for name, other in others:
-        if len(other) != rows:
-            wanted = "row i of both must be one item, so they must have the same N rows"
-            raise ValueError(f"{first} has {rows} rows and {name} has {len(other)}: {wanted}")
-        ids = row_ids(other)
+    """N, if all tables have N rows and those with ids have the same ids in the same order.
+
+    None stands for what is not given.
+
+    >>> check_paired(X=np.eye(3), texts=["a", "b", "c"], groups=None)
+    3
+    """
+    tables = {name: table for name, table in tables.items() if table is not None}
+    first, rows = next((name, len(table)) for name, table in tables.items())
+    known = None
+    for name, table in tables.items():
+        if len(table) != rows:
+            wanted = "row i of both must be one item"
+            raise ValueError(f"{first} has {rows} rows and {name} has {len(table)}: {wanted}")
         # Arrays have no ids, and are taken as they are.
+        ids = row_ids(table)
         if known is None:
             known = ids
         if ids is not None and not np.array_equal(ids, known):
@@ -106,7 +95,10 @@ def check_paired(**tables):
 
 
 def check_pair(X, Y, k=1):
-    """Both sides as `check_matrix` gives them, if they are paired and k < N."""
+    """Both sides as `check_matrix` gives them, if they are paired and k < N.
+
+    >>> X, Y = check_pair(np.eye(4), np.eye(4), k=3)
+    """
     first = check_matrix(X, "X")
     second = check_matrix(Y, "Y")
     check_k(k, check_paired(X=X, Y=Y))
@@ -114,7 +106,11 @@ def check_pair(X, Y, k=1):
 
 
 def check_k(k, rows):
-    """``k``, or a ValueError unless it is an integer with 1 <= k < rows."""
+    """``k``, or a ValueError unless it is an integer with 1 <= k < rows.
+
+    >>> check_k(5, rows=6)
+    5
+    """
     # True is an integer to Python, and a slip to everyone else.
     if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, not {k!r}")
@@ -124,15 +120,11 @@ def check_k(k, rows):
 
 
 def check_choice(value, allowed, what):
-    """``value`` if it is one of ``allowed``, else a ValueError that lists them."""
+    """``value`` if it is one of ``allowed``, else a ValueError that lists them.
+
+    >>> check_choice("less", ("greater", "less"), "alternative")
+    'less'
+    """
     if value not in allowed:
-        known = ", ".join(allowed)
-        raise ValueError(f"unknown {what} {value!r}; choose from {known}")
+        raise ValueError(f"unknown {what} {value!r}; choose from {', '.join(allowed)}")
     return value
-
-
-def check_seed(random_state):
-    """``random_state``, or a ValueError unless it is an integer of at least 0."""
-    if not isinstance(random_state, Integral) or random_state < 0:
-        raise ValueError(f"random_state must be an integer of at least 0, not {random_state!r}")
-    return int(random_state)

@@ -4,10 +4,9 @@ Each learner's distances between concepts come from its own vectors alone: no ma
 Agreement is the correlation of two such distance matrices.  A code of words has no structure, and
 a dictionary gives none; only what was learned from data that have one can agree."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,51 +15,39 @@ from scipy.spatial.distance import pdist, squareform
 
 from paper_utils.alignment.checks import as_matrix, check_paired
 from paper_utils.alignment.contrasts import MISSING, as_texts, factor_table, rows_alike
-from paper_utils.alignment.inference import SLACK, relabellings
-from paper_utils.alignment.retrieval import TIE, rotation
+from paper_utils.alignment.inference import SLACK, p_value, relabellings
+from paper_utils.alignment.retrieval import TIE
 from paper_utils.alignment.scores import Score
 
 FEWEST_LEVELS = 3  # two levels have one distance, which correlates with nothing
 FEWEST_FITTED = 3  # levels that fix a rotation in a plane
 
 
-@dataclass(frozen=True)
-class Structure:
+class Structure(NamedTuple):
     """Agreement of two learners about the W levels of a factor.
 
     Attributes:
-        r: Pearson correlation of the two distance matrices over pairs of levels, -1 to 1.
+        r: Pearson correlation of the two distance matrices over pairs of levels, -1 to 1; its p is
+            over all relabellings, exact up to 8 levels.
         withheld_pairs, withheld_triples: a rotation is fitted without two (three) levels, which
             are then told apart: share put right, chance 1/2 (1/3), the null refitted under every
             relabelling.  NaN with too few levels, or where only distances are known.
         graded: of the relabellings that keep the kind of every level, the share that agrees less
             than the true one, chance 1/2.  NaN without ``kinds``.
-        levels: their names.
-        draws: r under all relabellings of one side, the true one first.
     """
 
     r: Score
     withheld_pairs: Score
     withheld_triples: Score
     graded: Score
-    levels: tuple[str, ...]
-    draws: np.ndarray = field(repr=False)
 
     @property
-    def p(self) -> float:
-        """Share of all relabellings whose r is as high: exact up to 8 levels."""
+    def p(self):
+        """Share of all relabellings whose r is as high."""
         return self.r.p
 
 
-def structure(
-    X,
-    Y,
-    factors: pd.DataFrame,
-    factor: str = "colour",
-    *,
-    frames: Sequence | None = None,
-    kinds: Mapping[str, object] | None = None,
-) -> Structure:
+def structure(X, Y, factors, factor="colour", *, kinds=None) -> Structure:
     """How far two learners agree about the levels of a factor, without a map or a dictionary.
 
     Arguments:
@@ -69,21 +56,19 @@ def structure(
             their distances (W, W).
         factors: a row per item, a column per factor.
         factor: the column whose levels are compared.
-        frames: (N,) labels of the contexts to average over, missing where a row does not count; by
-            default every combination of the other factors.  Only contexts in which all levels
-            stand are used.
         kinds: level -> its kind, for ``graded``.
 
-    The vector of a level is its mean over contexts, centred; distances are cosine distances.
-    Raises ValueError, one line, for fewer than three levels and for what cannot be compared.
+    The vector of a level is its mean over contexts, which are the combinations of all other factors
+    in which all levels stand, centred; distances are cosine distances.  Raises ValueError, one
+    line, for fewer than three levels and for what cannot be compared.
 
     >>> table = pd.DataFrame({"colour": list("abcdef") * 4, "type": np.repeat(list("wxyz"), 6)})
     >>> X = np.tile(np.random.default_rng(0).normal(size=(6, 8)), (4, 1))
     >>> structure(X, 3 * X[:, ::-1], table).r
     structure of colour = 1.000 (chance 0.000, null -0.001, p = 0.0014, n = 6)
     """
-    levels, first, vectors = _concepts(X, factors, factor, frames)
-    others, second, other_vectors = _concepts(Y, factors, factor, frames)
+    levels, first, vectors = _concepts(X, factors, factor)
+    others, second, other_vectors = _concepts(Y, factors, factor)
     if levels != others:
         raise ValueError(f"X and Y have other levels of {factor!r}")
     draws = agreement_draws(first, second)
@@ -92,14 +77,10 @@ def structure(
         withheld_pairs=withheld_score(vectors, other_vectors, 2),
         withheld_triples=withheld_score(vectors, other_vectors, 3),
         graded=_graded(draws, levels, kinds),
-        levels=levels,
-        draws=draws,
     )
 
 
-def concept_distances(
-    X, factors: pd.DataFrame, factor: str = "colour", *, frames: Sequence | None = None
-) -> pd.DataFrame:
+def concept_distances(X, factors, factor="colour") -> pd.DataFrame:
     """Cosine distances (W, W) between the centred mean vectors of a factor's levels.
 
     Arguments as for `structure`.
@@ -108,68 +89,76 @@ def concept_distances(
     >>> concept_distances(np.tile(np.eye(3), (4, 1)), table).loc["a"].round(6).tolist()
     [0.0, 1.5, 1.5]
     """
-    levels, distances, _ = _concepts(X, factors, factor, frames)
+    levels, distances, _ = _concepts(X, factors, factor)
     return pd.DataFrame(distances, index=levels, columns=levels)
 
 
-def _concepts(X, factors, factor, frames):
-    """Levels (W,), their distances (W, W) and, unless only these are known, vectors (W, d)."""
+def _concepts(X, factors, factor):
+    """Levels [W], their distances (W, W) and, unless only these are known, vectors (W, d)."""
     if factor not in factors:
         raise ValueError(f"factors has no column {factor!r}")
-    known = set(factors[factor].dropna().astype(str))
-    if isinstance(X, pd.DataFrame) and set(X.index) <= known:
-        X = X.sort_index()
-        levels = tuple(X.index)
+    # What the levels themselves index is no embedding of the items.
+    if isinstance(X, pd.DataFrame) and X.index.isin(factors[factor].astype(str)).all():
+        levels = sorted(X.index)
         if set(X.columns) == set(levels):
-            return levels, as_matrix(X[list(levels)]), None
-        vectors = as_matrix(X)
+            return levels, as_matrix(X.loc[levels, levels]), None
+        vectors = as_matrix(X.loc[levels])
     else:
         check_paired(X=X, factors=factors)
-        levels, rows = full_contexts(factors, factor, frames)
+        levels, rows = full_contexts(factors, factor)
         vectors = as_matrix(X)[rows].mean(axis=0)
     return levels, vector_distances(vectors), vectors
 
 
-def full_contexts(factors, factor, frames=None):
-    """Levels (W,), and rows (contexts, W) of the contexts in which all of them stand."""
-    texts = as_texts(factors)
+def full_contexts(factors, factor):
+    """Levels [W], and rows (contexts, W) of the contexts in which all of them stand.
+
+    >>> table = pd.DataFrame({"colour": list("abc") * 2, "type": list("xxxyyy")})
+    >>> full_contexts(table, "colour")
+    (['a', 'b', 'c'], array([[0, 1, 2],
+           [3, 4, 5]]))
+    """
+    table = as_texts(factors)
     others = [column for column in factor_table(factors) if column != factor]
-    table = texts[[factor, *others]]
-    if frames is not None:
-        labels = pd.Series(frames).reset_index(drop=True)
-        table = texts[[factor]].assign(frame=labels).dropna()
-    table = table[table[factor] != MISSING]
-    contexts = [part for part in rows_alike(table, factor) if part.is_unique]
+    said = table[factor] != MISSING
+    sets = rows_alike(table.loc[said, [factor, *others]], factor)
     # All levels must stand in a context, or a level's mean would be of other contexts.
-    most = max(map(len, contexts), default=0)
-    if most < FEWEST_LEVELS:
+    fullest = max(sets, key=lambda levels: (len(levels), len(sets[levels])), default=())
+    if len(fullest) < FEWEST_LEVELS:
         raise ValueError(f"no context holds {FEWEST_LEVELS} levels of {factor!r}")
-    names = [tuple(part) for part in contexts if len(part) == most]
-    common = max(names, key=names.count)
-    rows = [part.index for part in contexts if tuple(part) == common]
-    return common, np.array(rows)
+    return list(fullest), sets[fullest]
 
 
 def vector_distances(vectors):
-    """Cosine distances (W, W) of centred vectors (W, d)."""
+    """Cosine distances (W, W) of centred vectors (W, d).
+
+    >>> vector_distances(np.array([[0.0], [1.0]])).tolist()
+    [[0.0, 2.0], [2.0, 0.0]]
+    """
     centred = vectors - vectors.mean(axis=0)
     return squareform(pdist(centred, "cosine"))
 
 
 def agreement_draws(first, second):
     """Pearson correlations of two distance matrices (W, W), over pairs of levels, under all
-    relabellings of the second, the true one first; NaN if either has one distance only."""
-    orders = relabellings(len(first))  # (P, W)
+    relabellings of the second, the true one first; NaN if either has one distance only.
+
+    >>> distances = vector_distances(np.array([[0.0, 0.0], [1.0, 0.0], [5.0, 2.0]]))
+    >>> agreement_draws(distances, distances).round(2).max()
+    np.float64(1.0)
+    """
+    orders = relabellings(len(first)).T  # (W, P)
     one, other = np.triu_indices(len(first), k=1)
-    here = _standardised(first[one, other])  # (pairs,)
-    there = _standardised(second[orders[:, one], orders[:, other]])  # (P, pairs)
-    return there @ here
+    here = first[one, other]  # (pairs,)
+    there = second[orders[one], orders[other]]  # (pairs, P)
+    return _standardised(here) @ _standardised(there)
 
 
 def _standardised(values):
-    """Centred rows of length 1, or of NaN where all values are equal."""
-    centred = values - values.mean(axis=-1, keepdims=True)
-    length = norm(centred, axis=-1, keepdims=True)
+    """Centred columns of length 1, or of NaN where all values are equal."""
+    centred = values - values.mean(axis=0)
+    length = norm(centred, axis=0)
+    # What is equal but for rounding would correlate with anything.
     return centred / np.where(length > TIE, length, nan)
 
 
@@ -178,7 +167,12 @@ def withheld_score(first, second, count):
 
     first (W, d1) and second (W, d2): vectors of the same levels.  Every set of ``count`` levels is
     withheld in turn, in every relabelling of the second side; the withheld are assigned to each
-    other as fits best in squared distance."""
+    other as fits best in squared distance.
+
+    >>> vectors = np.random.default_rng(0).normal(size=(5, 4))
+    >>> withheld_score(vectors, vectors[:, ::-1], 2).chance
+    0.5
+    """
     measure = f"levels put right of {count} withheld"
     if first is None or second is None or len(first) - count < FEWEST_FITTED:
         return Score(nan, measure)
@@ -186,13 +180,15 @@ def withheld_score(first, second, count):
     first = _compact(first)
     second = _compact(second)
     orders = relabellings(len(first))
-    everyone = np.arange(len(first))
     found = []
-    for withheld in combinations(everyone, count):
-        fitted = np.setdiff1d(everyone, withheld)
-        a, asked_a = _coordinates(first, fitted[None], np.array([withheld]))
-        b, asked_b = _coordinates(second, orders[:, fitted], orders[:, withheld])
-        W = rotation(a, b)  # (P, c, c)
+    for withheld in combinations(range(len(first)), count):
+        fitted = np.setdiff1d(orders[0], withheld)
+        a, asked_a = _centred(first, fitted, list(withheld))
+        b, asked_b = _centred(second, orders[:, fitted], orders[:, withheld])
+        U, _, V = np.linalg.svd(a.T @ b)
+        # F centred points span F - 1 directions: no others are rotated.
+        rank = len(fitted) - 1
+        W = U[..., :rank] @ V[..., :rank, :]  # (P, c, c)
         products = asked_a @ W @ asked_b.swapaxes(1, 2)  # (P, count, count)
         found.append(_put_right(products))
     draws = np.mean(found, axis=0)
@@ -205,16 +201,10 @@ def _compact(vectors):
     return U * lengths
 
 
-def _coordinates(vectors, fitted, asked):
-    """Fitted levels (P, F) and asked levels (P, A), in components of the fitted ones: F - 1 each.
-
-    Sets of levels are many times the same, in other orders: components are found once for each."""
-    sets, which = np.unique(np.sort(fitted, axis=1), axis=0, return_inverse=True)
-    means = vectors[sets].mean(axis=1, keepdims=True)  # (sets, 1, d)
-    _, _, axes = np.linalg.svd(vectors[sets] - means, full_matrices=False)
-    width = fitted.shape[1] - 1  # F centred points span no more
-    axes = axes[which, :width].swapaxes(1, 2)  # (P, d, F - 1)
-    return [(vectors[levels] - means[which]) @ axes for levels in (fitted, asked)]
+def _centred(vectors, fitted, asked):
+    """Fitted levels (..., F, d) and asked levels (..., A, d) around the mean of the fitted."""
+    mean = vectors[fitted].mean(axis=-2, keepdims=True)
+    return vectors[fitted] - mean, vectors[asked] - mean
 
 
 def _put_right(products):
@@ -238,11 +228,11 @@ def _graded(draws, levels, kinds):
         raise ValueError(f"kinds has no level {unknown[0]!r}")
     of_level = np.array([str(kinds[level]) for level in levels])
     kept = of_level[relabellings(len(levels))] == of_level
-    within = draws[kept.all(axis=1)]  # the true labelling first
-    gains = within[0] - within[1:]
-    less = np.where(np.abs(gains) <= SLACK, 0.5, gains > 0)  # what is tied is half beaten
-    if less.size == 0 or np.isnan(gains).any():
+    true, *others = draws[kept.all(axis=1)]
+    if not others or np.isnan(true):
         return Score(nan, measure)  # every level is a kind of its own, or nothing is known
-    beaten = np.count_nonzero(less == 1)
-    p = 1 - beaten / (1 + less.size)
-    return Score(less.mean(), measure, chance=0.5, null=0.5, p=p, n=less.size)
+    gains = true - np.array(others)
+    # What is tied is half beaten.
+    value = (1 + np.mean(gains > SLACK) - np.mean(gains < -SLACK)) / 2
+    p = p_value(true, others)
+    return Score(value, measure, chance=0.5, null=0.5, p=p, n=len(others))

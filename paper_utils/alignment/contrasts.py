@@ -2,18 +2,17 @@
 
 Factors may have any names.  Columns ``x`` and ``second_x`` are one factor in two roles."""
 
-import hashlib
 from collections import defaultdict
-from copy import copy
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 import pandas as pd
 
-from paper_utils.alignment import inference
-from paper_utils.alignment.checks import check_k, id_table
+from paper_utils.alignment.checks import check_k
+from paper_utils.alignment.inference import pairings, relabellings, stream
 from paper_utils.alignment.retrieval import TIE, reduce_folds
-from paper_utils.alignment.similarities import KNearest
+from paper_utils.alignment.similarities import nearest_share
 
 SECOND = "second_"  # what marks a factor's other role
 MISSING = ""
@@ -32,9 +31,12 @@ class Draws(NamedTuple):
 
 
 def as_texts(factors):
-    """Levels as texts, rows counted from 0; what is missing is ``""``."""
-    known = factors.notna()
-    filled = factors.astype(object).where(known, MISSING)
+    """Levels as texts, rows counted from 0; what is missing is ``""``.
+
+    >>> as_texts(pd.DataFrame({"size": [1, None]}))["size"].tolist()
+    ['1.0', '']
+    """
+    filled = factors.astype(object).where(factors.notna(), MISSING)
     return filled.astype(str).reset_index(drop=True)
 
 
@@ -65,66 +67,81 @@ def factor_roles(table):
     found = defaultdict(list)
     for column in table:
         name = column.removeprefix(SECOND)
+        # A second role without a first one is a factor of its own.
         factor = name if name in table else column
         found[factor].append(column)
     return dict(found)
 
 
 def rows_alike(table, column):
-    """The sets of rows that differ in ``column`` alone: its levels by row, sorted."""
-    ordered = table.sort_values(column)
+    """Levels (W,) -> rows (S, W): the S sets of rows that differ in ``column`` alone, where they
+    have exactly these levels, each once.
+
+    >>> table = pd.DataFrame({"colour": ["red", "blue"] * 2, "type": ["box", "box", "key", "key"]})
+    >>> rows_alike(table, "colour")
+    {('blue', 'red'): array([[1, 0],
+           [3, 2]])}
+    """
     others = [name for name in table if name != column]
-    if not others:
-        return [ordered[column]]
-    groups = ordered.groupby(others)[column]
-    return [levels for _, levels in groups]
+    # Without other columns all rows are one set.
+    by = others or np.zeros(len(table))
+    sets = defaultdict(list)
+    for _, levels in table.sort_values(column).groupby(by)[column]:
+        if levels.is_unique:
+            sets[tuple(levels)].append(levels.index)
+    return {levels: np.array(rows) for levels, rows in sets.items()}
 
 
 def forced_choices(table, column):
     """Levels (W,) and rows (S, W) of the sets in which exactly one of W levels has to stand.
 
-    >>> table = pd.DataFrame({"colour": ["red", "blue"] * 2, "type": ["box", "box", "key", "key"]})
-    >>> forced_choices(table, "colour")
-    [(('blue', 'red'), array([[1, 0],
-           [3, 2]]))]
+    >>> table = pd.DataFrame({"size": ["big", "small", "", "big"], "type": list("aabb")})
+    >>> forced_choices(table, "size")
+    [(('big', 'small'), array([[0, 1]]))]
     """
-    sets = defaultdict(list)
-    for levels in rows_alike(table, column):
-        # Where the word can be left out, or stands in several rows, nothing forces the choice.
-        left_out = (levels == MISSING).any()
-        if levels.is_unique and not left_out:
-            sets[tuple(levels)].append(levels.index)
+    sets = rows_alike(table, column)
+    # Where the word can be left out, nothing forces the choice.
+    forced = [levels for levels in sets if MISSING not in levels]
     # A set that lacks a level would have another chance.
-    most = max(map(len, sets), default=0)
-    full = [levels for levels in sets if len(levels) == most > 1]
-    return [(levels, np.array(sets[levels])) for levels in full]
+    most = max(map(len, forced), default=0)
+    return [(levels, sets[levels]) for levels in forced if len(levels) == most > 1]
 
 
 class Swaps:
     """Rows that have a twin in which two things change places, and their renamings.
 
-    ``twin`` (N,): every row's twin, or -1; ``asked`` (M,): rows with a twin.  ``partners``
-    (1 + K, M): the rows that are right, first themselves, then those in which the levels of the
-    factors are renamed, which is all that an encoder can do that does not know the words."""
+    Attributes:
+        twin: (N,), every row's twin, or -1.
+        asked: (M,), rows with a twin.
+        partners: (1 + K, M), the rows that are right: first themselves, then those in which the
+            levels of the factors are renamed, which is all that an encoder can do that does not
+            know the words.
+
+    >>> table = pd.DataFrame({"thing": list("ab"), "second_thing": list("ba")})
+    >>> Swaps(table, 0, 0).twin.tolist()
+    [1, 0]
+    """
 
     def __init__(self, table, n_permutations, random_state):
         # Levels as numbers (N, columns), alike in both roles of a factor; 0 is missing.
         self.codes = np.zeros(table.shape, dtype=int)
-        self.pairs = []
+        roles = []
         for columns in factor_roles(table).values():
-            places = table.columns.get_indexer(columns)
             values = table[columns].to_numpy(dtype=str)
             levels = np.union1d(values, MISSING)
+            places = table.columns.get_indexer(columns)
             self.codes[:, places] = np.searchsorted(levels, values)
             if len(places) == 2:
-                self.pairs.append(places)
+                roles.append(places)
+        # Columns of factors in their first and in their second role: (2, F).
+        self.roles = np.array(roles, dtype=int).reshape(-1, 2).T
         # Of rows that say the same, the first is found.
         self.places = {}
         for place, row in enumerate(self.codes.tolist()):
             self.places.setdefault(tuple(row), place)
         self.twin = self._twins()
         self.asked = np.flatnonzero(self.twin >= 0)
-        renamed = self._renamed(n_permutations, random_state)
+        renamed = self._renamed(n_permutations, stream("renamed levels", random_state))
         self.partners = np.array([self.asked, *renamed])
 
     def _find(self, codes):
@@ -134,26 +151,21 @@ class Swaps:
 
     def _twins(self):
         turned = self.codes.copy()
-        filled = np.zeros((len(turned), 2), dtype=int)  # columns of either role
-        for pair in self.pairs:
-            turned[:, pair] = np.fliplr(self.codes[:, pair])
-            filled += self.codes[:, pair] > 0
-        twin = self._find(turned)
+        turned[:, self.roles] = self.codes[:, self.roles[::-1]]
         # "Put A next to A" is its own twin, and one thing alone has no place to change.
         same = (turned == self.codes).all(axis=1)
-        alone = filled.min(axis=1) == 0
-        twin[same | alone] = -1
-        return twin
+        said = self.codes[:, self.roles] > 0  # (N, 2, F)
+        two = said.any(axis=2).all(axis=1)
+        return np.where(two & ~same, self._find(turned), -1)
 
-    def _renamed(self, count, random_state):
+    def _renamed(self, count, random):
         """Where the asked rows stand after each renaming; nothing where such rows are missing."""
         rows = self.codes[self.asked]
-        random = inference.stream("renamed levels", random_state)
         found = {}
         # Few levels have few renamings: no more draws than there are, each of them once.
         for _ in range(TRIES * count if rows.size else 0):
             other = rows.copy()
-            for pair in self.pairs:
+            for pair in self.roles.T:
                 said = rows[:, pair]
                 levels = np.setdiff1d(said, 0)  # what is missing stays so
                 names = np.arange(said.max() + 1)
@@ -169,12 +181,11 @@ class Swaps:
                 break
         return list(found.values())
 
-    def right(self, table):
+    def right(self, cosines):
         """Share of rows whose image is nearer to its partner than to the twin: (N, N) cosines ->
         (1 + K,); a tie is half right."""
-        partner = table[self.asked, self.partners]
-        twins = self.twin[self.partners]
-        margin = partner - table[self.asked, twins]
+        partner = cosines[self.asked, self.partners]
+        margin = partner - cosines[self.asked, self.twin[self.partners]]
         nearer = np.mean(margin > TIE, axis=1)
         farther = np.mean(margin < -TIE, axis=1)
         return (1 + nearer - farther) / 2
@@ -203,28 +214,20 @@ class ContrastSets:
     ['precision_at_1', 'precision_at_k', 'colour', 'type']
     """
 
-    def __init__(
-        self,
-        factors: pd.DataFrame | int,
-        k: int = 15,
-        *,
-        n_permutations: int = 200,
-        random_state: int = 0,
-    ):
+    def __init__(self, factors, k=15, *, n_permutations=200, random_state=0):
         if isinstance(factors, int):
             factors = pd.DataFrame(index=range(factors))
+        self.factors = factors
         self.n = len(factors)
         self.k = check_k(k, self.n)
-        self.rows = id_table(factors)
         table = factor_table(factors)
         # Sentences of one build are exchanged among themselves: that their forms are alike is not
         # what is asked.
         filled = (table != MISSING).astype(str)
         build = filled.sum(axis=1)
-        shuffled = inference.permutations(self.n, n_permutations, random_state, build)
-        rows = np.arange(self.n)
-        self.pairings = np.vstack([rows, shuffled])  # (1 + K, N), the true one first
+        self.pairings = pairings(self.n, n_permutations, random_state, build)  # (1 + K, N)
         self.swaps = Swaps(table, n_permutations, random_state)
+        rows = np.arange(self.n)
         twin = self.swaps.twin
         self.groups = np.where(twin < 0, rows, np.minimum(rows, twin))
         self.choices = {}
@@ -241,78 +244,56 @@ class ContrastSets:
             self.measures.append("order")
         self._kept = {}
 
-    def without_nulls(self) -> "ContrastSets":
-        """The same questions, and nothing to compare the answers with."""
-        alone = copy(self)
-        alone.pairings = self.pairings[:1]
-        alone.swaps = copy(self.swaps)
-        alone.swaps.partners = self.swaps.partners[:1]
-        return alone
-
-    def scores(self, tables, measures=None) -> dict[str, Draws]:
-        """Answers to all (or some) measures: values (directions, 1 + K).
+    def scores(self, tables, measures=None):
+        """Answers to all (or some) measures, by name: `Draws` of values (directions, 1 + K).
 
         ``tables``: arrays (directions, N, N) of cosines; values are means over these arrays."""
         found = {}
         for name in measures or self.measures:
             parts = []
             for ways in tables:
-                answers = [self._answer(name, table) for table in ways]
+                answers = [self._answer(name, cosines) for cosines in ways]
                 parts.append([answer.values for answer in answers])
-            values = np.mean(parts, axis=0)
-            found[name] = Draws(values, answers[0].chance)
+            found[name] = Draws(np.mean(parts, axis=0), answers[0].chance)
         return found
 
-    def _answer(self, name, table):
+    def _answer(self, name, cosines):
         """One measure of one table (N, N): values (1 + K,)."""
         if name in self.choices:
-            return self._choice(table, self.choices[name])
+            return self._choice(cosines, self.choices[name])
         if name == "order":
-            return Draws(self.swaps.right(table), 0.5)
+            return Draws(self.swaps.right(cosines), 0.5)
         k = 1 if name == "precision_at_1" else self.k
-        rows = np.arange(self.n)
-        partners = table[rows, self.pairings]  # (1 + K, N)
-        near = KNearest(table, k).membership(partners)
+        partners = cosines[np.arange(self.n), self.pairings]  # (1 + K, N)
+        near = nearest_share(cosines, k, partners)
         return Draws(near.mean(axis=1), k / self.n)
 
-    def _choice(self, table, sets):
+    def _choice(self, cosines, sets):
         """Right choices among the levels of a factor, and under all renamings of the levels."""
-        names = [names for names, _ in sets]
-        levels = np.unique(np.concatenate(names))
+        levels = sorted(set().union(*(names for names, _ in sets)))
         chosen = np.zeros((len(levels), len(levels)))  # level by level chosen
-        asked = 0
-        renamings = inference.relabellings(len(levels))
+        renamings = relabellings(len(levels))
         for names, rows in sets:
-            near = table[rows[:, :, None], rows[:, None, :]]  # (S, W, W)
-            nearest = near.max(axis=2, keepdims=True)
-            best = near > nearest - TIE
+            near = cosines[rows[:, :, None], rows[:, None, :]]  # (S, W, W)
+            best = near > near.max(axis=2, keepdims=True) - TIE
             shares = best / best.sum(axis=2, keepdims=True)  # what is tied shares the choice
             places = np.searchsorted(levels, names)
             chosen[np.ix_(places, places)] += shares.sum(axis=0)
-            asked += len(rows)
             # A level that cannot stand here must not be the right one.
             possible = np.isin(renamings[:, places], places)
             renamings = renamings[possible.all(axis=1)]
-        total = chosen.sum()
         right = chosen[np.arange(len(levels)), renamings]  # (renamings, W)
-        return Draws(right.sum(axis=1) / total, asked / total)
+        # All sets have as many levels, of which one is right.
+        return Draws(right.sum(axis=1) / chosen.sum(), 1 / len(names))
 
     def reduced(self, fitted, asked, folds, n_components):
         """`reduce_folds` of ``asked`` (N, d) by the training rows of ``fitted`` (N, d).
 
         It is kept: one space meets many others, and this is most of the work."""
-        trained = b"".join(train.tobytes() for train, _ in folds.pairs)
-        other = None if asked is fitted else _digest(asked)
-        key = (_digest(fitted), other, trained, n_components)
-        found = self._kept.get(key)
-        if found is None:
-            found = reduce_folds(fitted, folds, n_components, asked)
+        key = joblib.hash((fitted, asked, folds.pairs, n_components))
+        if key not in self._kept:
             # Far more than a study has; a bound all the same.
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            self._kept[key] = found
-        return found
-
-
-def _digest(array):
-    return hashlib.sha256(array).digest()
+            self._kept[key] = reduce_folds(fitted, folds, n_components, asked)
+        return self._kept[key]

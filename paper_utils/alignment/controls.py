@@ -4,24 +4,29 @@ Texts -> float64 (N, D), row i for ``texts[i]``: in single precision, what is eq
 be tied.  Words are lower-cased, apart by white space.  `codebook` reads a table of factors."""
 
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
+from scipy.linalg import eigh
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.preprocessing import KernelCenterer
 
-from paper_utils.alignment.checks import check_seed
 from paper_utils.alignment.contrasts import MISSING, factor_table
 from paper_utils.alignment.inference import stream
 
-WORDS = {"token_pattern": r"\S+", "lowercase": True, "dtype": np.float64}
-LONGEST_GRAM = 4  # letters
+WORDS = {"token_pattern": r"\S+", "dtype": np.float64}
+LETTERS = {"analyzer": "char_wb", "ngram_range": (1, 4), "dtype": np.float64}
+SMALLEST = 1e-9  # variance of an axis, in edits^2 for each text, that is no rounding error
 
 
-def check_texts(texts: Sequence[str]) -> list[str]:
-    """The texts as a list, or ValueError for one that is empty or no string."""
+def check_texts(texts):
+    """The texts as a list, or ValueError for one that is empty or no string.
+
+    >>> check_texts(("go", "open"))
+    ['go', 'open']
+    """
+    # A missing text would be counted as a word: "nan".
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"text {row} is empty or not a string: {text!r}")
@@ -30,37 +35,34 @@ def check_texts(texts: Sequence[str]) -> list[str]:
     return list(texts)
 
 
-def word_count(texts: Sequence[str]) -> np.ndarray:
+def word_count(texts) -> np.ndarray:
     """How often each word stands in a text: D is the number of distinct words.
 
     >>> word_count(["go left", "left left"]).tolist()
     [[1.0, 1.0], [0.0, 2.0]]
     """
-    counts = CountVectorizer(**WORDS).fit_transform(check_texts(texts))
-    return counts.toarray()
+    return CountVectorizer(**WORDS).fit_transform(check_texts(texts)).toarray()
 
 
-def tf_idf(texts: Sequence[str]) -> np.ndarray:
-    """Word counts, weighted by smoothed inverse document frequency, rows of unit length."""
-    counts = TfidfVectorizer(**WORDS).fit_transform(check_texts(texts))
-    return counts.toarray()
+def tf_idf(texts) -> np.ndarray:
+    """Word counts, weighted by smoothed inverse document frequency, rows of unit length.
+
+    >>> tf_idf(["go left", "left left"]).round(2).tolist()
+    [[0.81, 0.58], [0.0, 1.0]]
+    """
+    return TfidfVectorizer(**WORDS).fit_transform(check_texts(texts)).toarray()
 
 
-def character_ngrams(texts: Sequence[str]) -> np.ndarray:
+def character_ngrams(texts) -> np.ndarray:
     """Counts of one to four letters in a row within words: what spelling tells.
 
     >>> character_ngrams(["aa", "ab"]).shape
     (2, 14)
     """
-    counter = CountVectorizer(
-        analyzer="char_wb", ngram_range=(1, LONGEST_GRAM), dtype=np.float64, lowercase=True
-    )
-    return counter.fit_transform(check_texts(texts)).toarray()
+    return CountVectorizer(**LETTERS).fit_transform(check_texts(texts)).toarray()
 
 
-def random_tokens(
-    texts: Sequence[str], random_state: int = 0, width: int = 128, ordered: bool = False
-) -> np.ndarray:
+def random_tokens(texts, random_state=0, width=128, ordered=False) -> np.ndarray:
     """Mean of a standard normal vector per word, which the word and the seed decide: D = ``width``.
 
     ``ordered``: each position scales every dimension by its own gate, uniform on (0, 1).
@@ -69,24 +71,23 @@ def random_tokens(
     >>> np.allclose(one, other)
     True
     """
-    seed = check_seed(random_state)
+    # Every word has one vector, wherever and however often it stands.
     rows = _words(texts)
-    words = sorted({word for row in rows for word in row})
-    table = {word: _drawn(seed, word).standard_normal(width) for word in words}
+    words = set().union(*rows)
+    table = {word: _drawn(random_state, word).standard_normal(width) for word in words}
     gates = np.ones((max(map(len, rows)), width))
-    if ordered:
-        # No word has a space in it, so no word is drawn as a place is.
-        gates = [_drawn(seed, f"position {place}").random(width) for place in range(len(gates))]
+    # No word has a space in it, so no word is drawn as a place is.
+    for place in range(len(gates) if ordered else 0):
+        gates[place] = _drawn(random_state, f"position {place}").random(width)
     vectors = []
     for row in rows:
-        parts = [table[word] * gate for word, gate in zip(row, gates)]
-        vectors.append(np.mean(parts, axis=0))
+        parts = np.array([table[word] for word in row])  # (words, width)
+        placed = parts * gates[: len(row)]
+        vectors.append(placed.mean(axis=0))  # as decoders' states are pooled
     return np.array(vectors)
 
 
-def random_tokens_ordered(
-    texts: Sequence[str], random_state: int = 0, width: int = 128
-) -> np.ndarray:
+def random_tokens_ordered(texts, random_state=0, width=128) -> np.ndarray:
     """`random_tokens` that know the order of words, each in its place.
 
     >>> one, other = random_tokens_ordered(["go left", "left go"])
@@ -96,26 +97,25 @@ def random_tokens_ordered(
     return random_tokens(texts, random_state, width, ordered=True)
 
 
-def edit_distance(texts: Sequence[str], width: int = 128) -> np.ndarray:
+def edit_distance(texts, width=128) -> np.ndarray:
     """Coordinates whose distances approach the number of words to insert, delete or substitute.
 
     Classical scaling (Torgerson, 1952), on the D <= ``width`` axes of most positive variance.  It
-    keeps the identity of every sentence in a smooth space: close to what words can do at most."""
-    squares = word_edits(texts) ** 2
-    squares -= squares.mean(axis=0)
-    products = squares - squares.mean(axis=1, keepdims=True)
-    values, vectors = np.linalg.eigh(products / -2)
+    keeps the identity of every sentence in a smooth space: close to what words can do at most.
+
+    >>> np.abs(np.diff(edit_distance(["go", "go left", "go left now"]), axis=0)).round(6).tolist()
+    [[1.0], [1.0]]
+    """
+    # Squared distances, centred both ways, are inner products of points around their mean.
+    products = KernelCenterer().fit_transform(word_edits(texts) ** 2 / -2)
     # Edits are not quite Euclidean: some axes have negative variance.
-    positive = np.flatnonzero(values > 1e-9 * len(texts))
-    kept = positive[::-1][:width]
-    axes = vectors[:, kept]
-    # An axis has two signs; which one must not depend on the library.
-    largest = np.abs(axes).argmax(axis=0)
-    signs = np.sign(axes[largest, np.arange(len(kept))])
-    return axes * signs * np.sqrt(values[kept])
+    values, axes = eigh(products, subset_by_value=(SMALLEST * len(texts), np.inf))
+    scaled = axes * np.sqrt(values)
+    strongest_first = scaled[:, ::-1]
+    return strongest_first[:, :width]
 
 
-def length(texts: Sequence[str]) -> np.ndarray:
+def length(texts) -> np.ndarray:
     """Number of words and number of characters: D = 2.
 
     >>> length(["go to it", "open"]).tolist()
@@ -126,13 +126,17 @@ def length(texts: Sequence[str]) -> np.ndarray:
     return np.column_stack([words, characters]).astype(float)
 
 
-def word_edits(texts: Sequence[str]) -> np.ndarray:
-    """Word-level edit distances float64 (N, N) (Wagner and Fischer, 1974)."""
+def word_edits(texts) -> np.ndarray:
+    """Word-level edit distances float64 (N, N) (Wagner and Fischer, 1974).
+
+    >>> word_edits(["go left", "go"]).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
     rows = _words(texts)
     return process.cdist(rows, rows, scorer=Levenshtein.distance, dtype=np.float64)
 
 
-def codebook(factors: pd.DataFrame, random_state: int = 0, width: int = 96) -> np.ndarray:
+def codebook(factors, random_state=0, width=96) -> np.ndarray:
     """A perfect code of what is said, without anything learned: float64 (N, ``width``).
 
     A random vector for each level of each column (slot), added up over the columns that are filled.
@@ -143,13 +147,14 @@ def codebook(factors: pd.DataFrame, random_state: int = 0, width: int = 96) -> n
     >>> np.allclose(codebook(table[["colour"]], width=2)[0], one - other)
     True
     """
-    seed = check_seed(random_state)
     table = factor_table(factors)
     vectors = np.zeros((len(table), width))
     for slot in table:
         for level, rows in table.groupby(slot).indices.items():
+            # What is not said adds nothing.
             if level != MISSING:
-                vectors[rows] += _drawn(seed, f"{slot}={level}").standard_normal(width)
+                drawn = _drawn(random_state, f"{slot}={level}")
+                vectors[rows] += drawn.standard_normal(width)
     return vectors
 
 
@@ -163,10 +168,10 @@ FROM_TEXTS = {
 """Controls by name, of those that are not drawn."""
 
 
-def _drawn(seed, key) -> np.random.Generator:
+def _drawn(seed, key):
     """A generator for one word, place or level: what else stands in the texts does not matter."""
     return stream("lexical", seed, zlib.crc32(key.encode()))
 
 
-def _words(texts) -> list[list[str]]:
+def _words(texts):
     return [text.lower().split() for text in check_texts(texts)]

@@ -9,29 +9,16 @@ seen in fitting: who knows words only is at chance.
 - `second_names`: both sides are asked in their other names.  Both have to know them.
 - `own_names`: no map.  Does a space itself know that two sentences say the same?"""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
 from paper_utils.alignment.checks import check_matrix, check_paired
 from paper_utils.alignment.contrasts import ContrastSets
 from paper_utils.alignment.inference import p_value
-from paper_utils.alignment.retrieval import DIRECTIONS, equal_width, make_folds, rotation, unit_rows
+from paper_utils.alignment.retrieval import DIRECTIONS, make_folds, rotation, unit_rows
 
 
-def synonyms(
-    X,
-    X2,
-    A,
-    k: int = 15,
-    factors: pd.DataFrame | None = None,
-    *,
-    contrasts: ContrastSets | None = None,
-    cv: int | Iterable = 5,
-    n_components: int | None = 32,
-    random_state: int = 0,
-) -> pd.DataFrame:
+def synonyms(X, X2, A, k=15, factors=None, **options) -> pd.DataFrame:
     """Does A's space hold what X knows of its synonyms, words that A never met?
 
     Arguments:
@@ -40,10 +27,11 @@ def synonyms(
         k: neighbours that count.
         factors: a row per sentence, a column per factor; adds contrast sets.  Columns ``x`` and
             ``second_x`` are one factor in two roles.
-        contrasts: these prepared once for many calls, in place of k and factors.
-        cv: a number of shuffled folds, or a scikit-learn splitter that tests every row once;
+        contrasts=None: these prepared once for many calls, in place of k and factors.
+        cv=5: a number of shuffled folds, or a scikit-learn splitter that tests every row once;
             twins ("put A next to B" and its swap) are left out together.
-        n_components: principal components kept on either side, clipped to the rank.
+        n_components=32: principal components kept on either side, clipped to the rank.
+        random_state=0: seed of the folds.
 
     Returns a row per measure and direction; columns measure, direction, value, chance, p, N, k.
     ``forward``: the image of a sentence in synonyms searches all rows of A; ``backward``: the image
@@ -58,13 +46,13 @@ def synonyms(
     >>> table["value"].min() > 0.9
     np.True_
     """
-    X, X2, A, contrasts = _prepared({"X": X, "X2": X2, "A": A}, k, factors, contrasts)
-    folds = make_folds(contrasts.n, cv, contrasts.groups, random_state)
-    cosines = held_out_cosines((X, A), (X2, A), contrasts, folds, n_components)
-    return _table(contrasts, [cosines])
+    spaces = {"X": X, "X2": X2, "A": A}
+    # A has no synonyms: its rows in first names are what is searched, and what is mapped back.
+    ways = [("X", "A", "X2", "A")]
+    return _tested(spaces, ways, k, factors, **options)
 
 
-def same_words(X, A, k: int = 15, factors: pd.DataFrame | None = None, **options) -> pd.DataFrame:
+def same_words(X, A, k=15, factors=None, **options) -> pd.DataFrame:
     """The measures of `synonyms` in one set of names: X (N, d1) -> A (N, d2), other rows held out.
 
     Shared words pass this test.  Options and columns as those of `synonyms`.
@@ -76,41 +64,25 @@ def same_words(X, A, k: int = 15, factors: pd.DataFrame | None = None, **options
     return synonyms(X, X, A, k, factors, **options)
 
 
-def second_names(
-    X,
-    X2,
-    Y,
-    Y2,
-    k: int = 15,
-    factors: pd.DataFrame | None = None,
-    *,
-    contrasts: ContrastSets | None = None,
-    cv: int | Iterable = 5,
-    n_components: int | None = 32,
-    random_state: int = 0,
-) -> pd.DataFrame:
+def second_names(X, X2, Y, Y2, k=15, factors=None, **options) -> pd.DataFrame:
     """How well a map fitted in one set of names works in the other, on both sides.
 
     X, X2 (N, d1): one encoder's vectors in first names and in synonyms; Y, Y2 (N, d2): another's.
     The map is fitted in first names and asked in synonyms, and the other way round; values are
     means of both.  Other arguments, rows and columns as those of `synonyms`: ``forward`` maps X.
-    Raises ValueError, one line, for what cannot be compared."""
+    Raises ValueError, one line, for what cannot be compared.
+
+    >>> X, X2 = np.random.default_rng(0).normal(size=(2, 60, 8))
+    >>> second_names(X, X2, 2 * X, 3 * X2, k=1)["value"].tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
     spaces = {"X": X, "X2": X2, "Y": Y, "Y2": Y2}
-    X, X2, Y, Y2, contrasts = _prepared(spaces, k, factors, contrasts)
-    folds = make_folds(contrasts.n, cv, contrasts.groups, random_state)
-    first = held_out_cosines((X, Y), (X2, Y2), contrasts, folds, n_components)
-    second = held_out_cosines((X2, Y2), (X, Y), contrasts, folds, n_components)
-    return _table(contrasts, [first, second])
+    # Neither set of names is the right one to fit in: both are, in turn.
+    ways = [("X", "Y", "X2", "Y2"), ("X2", "Y2", "X", "Y")]
+    return _tested(spaces, ways, k, factors, **options)
 
 
-def own_names(
-    X,
-    X2,
-    k: int = 15,
-    factors: pd.DataFrame | None = None,
-    *,
-    contrasts: ContrastSets | None = None,
-) -> pd.DataFrame:
+def own_names(X, X2, k=15, factors=None, *, contrasts=None) -> pd.DataFrame:
     """Does an encoder's own space know that two sentences say the same?
 
     Sentences X (N, d) search X2 (N, d), those in synonyms, and the other way round, without a map.
@@ -121,14 +93,14 @@ def own_names(
     >>> own_names(X, X, k=1)["value"].tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    X, X2, contrasts = _prepared({"X": X, "X2": X2}, k, factors, contrasts)
+    contrasts, checked = _prepared({"X": X, "X2": X2}, k, factors, contrasts)
+    X = checked["X"]
+    X2 = checked["X2"]
     if X.shape != X2.shape:
         raise ValueError(f"X has {X.shape[1]} dimensions and X2 has {X2.shape[1]}")
     # One centre for both: where synonyms lie as a whole is part of what the space says of them.
     centre = X.mean(axis=0)
-    a = unit_rows(X - centre)
-    b = unit_rows(X2 - centre)
-    cosines = a @ b.T
+    cosines = unit_rows(X - centre) @ unit_rows(X2 - centre).T
     return _table(contrasts, [(cosines, cosines.T)])
 
 
@@ -137,39 +109,59 @@ def held_out_cosines(fitted, asked, contrasts, folds, n_components):
 
     ``fitted``: two spaces (N, d1), (N, d2), on which a map is fitted without the fold of row i.
     ``asked``: two spaces (N, d1), (N, d2), whose rows are mapped and searched.  Raises ValueError
-    unless the folds test every row exactly once."""
+    unless the folds test every row exactly once.
+
+    >>> spaces = np.eye(6), np.eye(6)
+    >>> held_out_cosines(spaces, spaces, ContrastSets(6, k=1), make_folds(6, cv=2), None).shape
+    (2, 6, 6)
+    """
     if not folds.once:
         raise ValueError("cv must test every row exactly once")
-    sides = [contrasts.reduced(space, space, folds, n_components) for space in fitted]
-    queries = [contrasts.reduced(*pair, folds, n_components) for pair in zip(fitted, asked)]
     cosines = np.empty((2, contrasts.n, contrasts.n))
-    for (train, test), a, b, asked_a, asked_b in zip(folds.pairs, *sides, *queries, strict=True):
-        W = rotation(*equal_width(a[train], b[train]))
-        a, b = equal_width(asked_a, asked_b)
-        a = unit_rows(a)
-        b = unit_rows(b)
-        # A rotation keeps lengths: images are unit rows, too.
+    # Components come from what is fitted, also for what is asked.
+    sides = []
+    for space, queries in zip(fitted, asked):
+        sides.append(contrasts.reduced(space, space, folds, n_components))
+        sides.append(contrasts.reduced(space, queries, folds, n_components))
+    for (train, test), a, asked_a, b, asked_b in zip(folds.pairs, *sides):
+        W = rotation(a[train], b[train])
+        # The map is fitted: from here on rows are those that are asked.
+        a = unit_rows(asked_a)
+        b = unit_rows(asked_b)
         cosines[0, test] = a[test] @ W @ b.T
         cosines[1, test] = b[test] @ W.T @ a.T
     return cosines
 
 
 def _prepared(spaces, k, factors, contrasts):
-    """The checked spaces, and the contrast sets of their rows."""
-    # A control may be as coarse as it likes: any share of its rows may be equal.
-    checked = [check_matrix(space, name, duplicates=1.0) for name, space in spaces.items()]
+    """The contrast sets of the rows, and the checked spaces, by name."""
+    checked = {name: check_matrix(space, name) for name, space in spaces.items()}
     if contrasts is None:
-        known = len(checked[0]) if factors is None else factors
+        # Without factors their number is all that is known of the rows.
+        known = len(checked["X"]) if factors is None else factors
         contrasts = ContrastSets(known, k)
-    check_paired(**spaces, factors=contrasts.rows)
-    return [*checked, contrasts]
+    check_paired(**spaces, factors=contrasts.factors)
+    return contrasts, checked
+
+
+def _tested(spaces, ways, k, factors, contrasts=None, cv=5, n_components=32, random_state=0):
+    """The table of some ways, each names of two spaces that are fitted, and of two that are asked,
+    over which values are means."""
+    contrasts, checked = _prepared(spaces, k, factors, contrasts)
+    # Twins share a group: who saw the one would know the other.
+    folds = make_folds(contrasts.n, cv, contrasts.groups, random_state)
+    cosines = []
+    for way in ways:
+        pairs = [checked[name] for name in way]
+        found = held_out_cosines(pairs[:2], pairs[2:], contrasts, folds, n_components)
+        cosines.append(found)
+    return _table(contrasts, cosines)
 
 
 def _table(contrasts, cosines):
     rows = []
     for measure, draws in contrasts.scores(cosines).items():
-        for direction, values in zip(DIRECTIONS, draws.values, strict=True):
-            p = p_value(values[0], values[1:])
-            rows.append((measure, direction, values[0], draws.chance, p))
+        for direction, (value, *null) in zip(DIRECTIONS, draws.values):
+            rows.append((measure, direction, value, draws.chance, p_value(value, null)))
     table = pd.DataFrame(rows, columns=["measure", "direction", "value", "chance", "p"])
     return table.assign(N=contrasts.n, k=contrasts.k)

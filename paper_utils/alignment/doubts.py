@@ -1,10 +1,9 @@
 """What to doubt: reasons why scores of these arrays say less than they seem to."""
 
 import numpy as np
-from numpy.linalg import norm
+import pandas as pd
 
-from paper_utils.alignment.checks import count_repeated
-from paper_utils.alignment.inference import permutations, stream
+from paper_utils.alignment.inference import pairings, stream
 from paper_utils.alignment.retrieval import make_folds, precision_draws, reduce_folds
 
 MANY_NEIGHBOURS = 0.1  # chance k/N above which a precision says little
@@ -18,47 +17,60 @@ ALPHA = 0.05
 MOST_ROWS = 500  # beyond which power is not in doubt, and simulations take long
 
 
-def doubts_about_rows(layers, name):
+def about_rows(layers, name):
     """Sentences about rows (N, d) that repeat, or of which one row or direction is everything.
 
     >>> rows = np.random.default_rng(0).normal(size=(20, 3)) + np.eye(20)[:, [0]] * 1000
-    >>> doubts_about_rows([rows], "X")[0]
+    >>> about_rows([rows], "X")[0]
     'row 0 alone makes 95% of the variance of X'
     """
     found = []
     for number, rows in enumerate(layers):
         where = name if len(layers) == 1 else f"{name}, layer {number}"
-        repeated = count_repeated(rows)
+        repeated = pd.DataFrame(rows).duplicated().sum()
         if repeated:
             found.append(f"{repeated} of {len(rows)} rows of {where} repeat an earlier row")
         centred = rows - rows.mean(axis=0)
-        squares = norm(centred, axis=1) ** 2
-        row = squares.argmax()
-        share = squares[row] / squares.sum()
+        shares = (centred**2).sum(axis=1) / (centred**2).sum()
         # Of few rows one may well make so much.
-        if share > ONE_ROW and len(rows) > FEW_ROWS:
-            found.append(f"row {row} alone makes {share:.0%} of the variance of {where}")
-        lengths = norm(centred, 2)  # the largest singular value
-        share = lengths**2 / squares.sum()
+        if shares.max() > ONE_ROW and len(rows) > FEW_ROWS:
+            told = f"row {shares.argmax()} alone makes {shares.max():.0%}"
+            found.append(f"{told} of the variance of {where}")
+        strengths = np.linalg.svd(centred, compute_uv=False) ** 2
+        share = strengths[0] / strengths.sum()
         if share > ONE_DIRECTION and rows.shape[1] > 1:
             found.append(f"one direction holds {share:.0%} of the variance of {where} ({SINK})")
     return found
 
 
-def doubts_about_texts(side):
-    """Sentences about what was not given, and so could not be measured."""
+def about_inputs(given, folds):
+    """Sentences about what was left out, tested on what it was fitted on, or not given at all.
+
+    >>> from paper_utils.alignment.inputs import read_inputs
+    >>> about_inputs(read_inputs(np.eye(6), np.eye(6)), make_folds(6, cv=2))
+    ['no texts were given, so that words explain this cannot be ruled out']
+    """
     found = []
-    if side.texts is None:
+    if given.left_out:
+        kept = len(given.factors)
+        found.append(f"{given.left_out} rows were left out, at random: {kept} were audited")
+    if folds.in_sample:
+        found.append("maps were tested on rows that they were fitted on: precision is inflated")
+    if given.texts is None:
         found.append("no texts were given, so that words explain this cannot be ruled out")
-    elif len(set(side.texts)) < len(side.texts):
+    elif len(set(given.texts)) < len(given.texts):
         found.append("some texts are the same")
-    if side.synonyms is not None and side.synonym_texts is None:
+    if given.synonyms and given.synonym_texts is None:
         found.append("no texts of the synonyms were given, so what they spell was not measured")
     return found
 
 
-def doubts_about_size(n: int, k: int, power: float, effect: float) -> list[str]:
-    """Sentences about a number of rows that is too small to tell."""
+def about_size(n, k, power=None, effect=None):
+    """Sentences about a number of rows that is too small to tell.
+
+    >>> about_size(30, k=15)
+    ['N = 30 is small for k = 15: by chance alone precision is 0.50']
+    """
     found = []
     chance = k / n
     if chance > MANY_NEIGHBOURS:
@@ -69,15 +81,7 @@ def doubts_about_size(n: int, k: int, power: float, effect: float) -> list[str]:
     return found
 
 
-def simulated_power(
-    n: int,
-    width: int,
-    effect: float = 0.3,
-    k: int = 15,
-    cv=5,
-    n_components: int | None = 32,
-    random_state: int = 0,
-) -> float:
+def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_state=0):
     """How often precision@k of n rows finds a shared signal (p <= .05), by simulation.
 
     Both sides are standard normal (n, width), every dimension of the one correlated with one of
@@ -90,17 +94,15 @@ def simulated_power(
         return 1.0
     random = stream("simulated power", random_state)
     folds = make_folds(n, cv, None, random_state)
-    shuffled = permutations(n, 2 * SIMULATED, random_state, folds.blocks)
-    true = np.arange(n)[None]
+    shuffled = pairings(n, 2 * SIMULATED, random_state, folds.blocks)
+    rest = np.sqrt(1 - effect**2)  # so that Y, too, has a variance of 1
     found = []
-    for number in range(SIMULATED):
+    for _ in range(SIMULATED):
         X, noise = random.normal(size=(2, n, width))
-        Y = effect * X + np.sqrt(1 - effect**2) * noise
-        sides = [reduce_folds(side, folds, n_components) for side in (X, Y)]
+        A = reduce_folds(X, folds, n_components)
+        B = reduce_folds(effect * X + rest * noise, folds, n_components)
+        found.append(precision_draws(A, B, folds, shuffled, [k])[k]["both"])
         # The null of one sample serves for all: it depends on n and the width alone.
-        pairings = np.vstack([true, shuffled]) if number == 0 else true
-        draws = precision_draws(*sides, folds, pairings, [k])[k, "both"]
-        if number == 0:
-            threshold = np.quantile(draws[1:], 1 - ALPHA)
-        found.append(draws[0] > threshold)
-    return float(np.mean(found))
+        shuffled = shuffled[:1]
+    threshold = np.quantile(found[0][1:], 1 - ALPHA)
+    return float(np.mean([draws[0] > threshold for draws in found]))

@@ -3,11 +3,12 @@
 import zlib
 from functools import lru_cache
 from itertools import permutations as every_order
+from itertools import product
 
 import numpy as np
 from scipy import stats
 
-from paper_utils.alignment.checks import check_choice, check_seed
+from paper_utils.alignment.checks import check_choice
 
 SLACK = 1e-12  # equal scores may differ in the last bit; equality counts against the score
 MOST_SIGNS = 20  # values whose 2^n signs are still enumerated
@@ -16,7 +17,11 @@ SAMPLED = 5000  # relabellings that are drawn where there are more levels
 
 
 def stream(name, *numbers):
-    """A random generator of its own for each name and numbers."""
+    """A random generator of its own for each name and integers of at least 0.
+
+    >>> stream("tokens", 1).integers(9) == stream("tokens", 1).integers(9)
+    np.True_
+    """
     code = zlib.crc32(name.encode())
     return np.random.default_rng([code, *numbers])
 
@@ -29,32 +34,41 @@ def permutations(n, count, random_state=0, within=None):
     >>> permutations(4, 2, within=["a", "a", "b", "b"]).shape
     (2, 4)
     """
-    seed = check_seed(random_state)
-    random = stream("permutations", seed)
-    if within is None:
-        within = np.zeros(n)
+    random = stream("permutations", random_state)
+    labels = np.zeros(n) if within is None else np.asarray(within)
     drawn = np.empty((count, n), dtype=int)
-    for label in np.unique(within):
-        rows = np.flatnonzero(np.equal(within, label))
+    # Label by label, so that no row leaves its block.
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
         copies = np.tile(rows, (count, 1))
         drawn[:, rows] = random.permuted(copies, axis=1)
     return drawn
+
+
+def pairings(n, count, random_state=0, within=None):
+    """The true pairing of n rows, and `permutations` of it: int (1 + count, n).
+
+    >>> pairings(3, 9)[0].tolist()
+    [0, 1, 2]
+    """
+    return np.vstack([np.arange(n), permutations(n, count, random_state, within)])
 
 
 def induced(permutations, rows):
     """Each permutation's first-return map on ``rows``: (P, N) -> (P, len(rows)), values in rows.
 
     It is uniform if the permutation is.  So a training set keeps its members, mean and components
-    while its pairing is redrawn, and overlapping training sets are redrawn alike."""
-    inside = np.zeros(permutations.shape[1], dtype=bool)
-    inside[rows] = True
+    while its pairing is redrawn, and overlapping training sets are redrawn alike.
+
+    >>> induced(np.array([[1, 2, 3, 0]]), np.array([0, 2])).tolist()
+    [[2, 0]]
+    """
+    inside = np.isin(np.arange(permutations.shape[1]), rows)
     image = permutations[:, rows]
-    back = inside[image]
-    while not back.all():
-        # What left the set follows the permutation until it comes back.
+    # What left the set follows the permutation until it comes back.
+    while not inside[image].all():
         onward = np.take_along_axis(permutations, image, axis=1)
-        image = np.where(back, image, onward)
-        back = inside[image]
+        image = np.where(inside[image], image, onward)
     return image
 
 
@@ -65,13 +79,11 @@ def relabellings(levels):
     >>> len(relabellings(6))
     720
     """
-    if levels <= EXACT_LEVELS:
-        orders = every_order(range(levels))
-        return np.array(list(orders))
-    # Too many to list: a sample, which the true labelling has to lead.
-    drawn = permutations(levels, SAMPLED)
-    drawn[0] = np.arange(levels)
-    return drawn
+    # Of more levels there are too many to list.
+    if levels > EXACT_LEVELS:
+        return pairings(levels, SAMPLED - 1)
+    orders = every_order(range(levels))
+    return np.array(list(orders))
 
 
 def p_value(score, null):
@@ -89,25 +101,22 @@ def p_value(score, null):
     return float(share)
 
 
-def calibrated(score, null, alpha=0.05, largest=1.0):
-    """Where a similarity stands between the threshold of its null (0) and its ``largest`` (1).
+def calibrated(score, null):
+    """Where a similarity stands between the 5 % threshold of its null (0) and its maximum 1 (1).
 
-    The threshold is the ceil((1 - alpha)(K + 1))-th smallest of null and score (arXiv 2602.14486):
-    0 unless the score is significant at ``alpha``; comparable over measures with other nulls.
+    The threshold is the ceil(.95 (K + 1))-th smallest of null and score (arXiv 2602.14486): 0
+    unless the score is significant; comparable over measures with other nulls; NaN without a null.
 
     >>> round(calibrated(0.9, np.linspace(0, 0.5, 199)), 3)
     0.809
     """
-    null = np.asarray(null)
-    if null.size == 0 or np.isnan(score):
+    if len(null) == 0:
         return np.nan
-    ordered = np.sort([score, *null])
-    place = np.ceil((1 - alpha) * ordered.size - SLACK)  # counted from 1
-    threshold = ordered[int(place) - 1]
+    threshold = np.quantile([score, *null], 0.95, method="inverted_cdf")
     # A null that reaches the largest value leaves nothing to be measured.
-    if threshold >= largest:
+    if threshold >= 1:
         return 0.0
-    share = (score - threshold) / (largest - threshold)
+    share = (score - threshold) / (1 - threshold)
     return float(np.clip(share, 0, 1))
 
 
@@ -125,22 +134,6 @@ def holm(p):
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(steps, 1.0)
     return adjusted
-
-
-def mcnemar(first, second):
-    """Exact p that the first of two paired series, bool (N,), succeeds more often (McNemar, 1947).
-
-    >>> mcnemar(np.ones(8, bool), np.zeros(8, bool)) < 0.01
-    True
-    """
-    only_first = np.sum(first & ~second)
-    only_second = np.sum(~first & second)
-    total = only_first + only_second
-    # Where both always agree, nothing speaks for either.
-    if total == 0:
-        return 1.0
-    test = stats.binomtest(int(only_first), int(total), alternative="greater")
-    return float(test.pvalue)
 
 
 def _measured(values):
@@ -161,19 +154,26 @@ def sign_flip(values, alternative="greater"):
     check_choice(alternative, ("greater", "less", "two-sided"), "alternative")
     values = _measured(values)
     n = len(values)
-    if n == 0:
-        return np.nan
     if n > MOST_SIGNS:
         raise ValueError(f"{n} values have too many signs to enumerate: at most {MOST_SIGNS}")
-    # The bits of a number are one assignment of signs; those of 0 change none.
-    numbers = np.arange(2**n)[:, None]
-    bits = numbers >> np.arange(n) & 1
-    sums = (1 - 2 * bits) @ values  # (2^n,), the observed first
+    # The first assignment changes no sign, so its sum is the observed one.
+    signs = np.array(list(product((1, -1), repeat=n)))
+    sums = signs @ values  # (2^n,)
     if alternative == "less":
         sums = -sums
     if alternative == "two-sided":
         sums = np.abs(sums)
+    # Without values the one sum is 0, and has no null.
     return p_value(sums[0], sums[1:])
+
+
+def _mean_and_error(values):
+    """Mean of the values, its standard error, and degrees of freedom; NaN for fewer than two."""
+    values = _measured(values)
+    # One world has no spread, and says nothing of the next.
+    if len(values) < 2:
+        return np.nan, np.nan, 1
+    return values.mean(), stats.sem(values), len(values) - 1
 
 
 def t_interval(values, confidence=0.95):
@@ -183,15 +183,8 @@ def t_interval(values, confidence=0.95):
     >>> round(low, 3), round(high, 3)
     (-0.048, 0.448)
     """
-    values = _measured(values)
-    n = len(values)
-    # One world has no spread, and says nothing of the next.
-    if n < 2:
-        return np.nan, np.nan
-    middle = values.mean()
-    error = values.std(ddof=1) / np.sqrt(n)
-    _, times = stats.t.interval(confidence, n - 1)  # in units of the error
-    reach = times * error
+    middle, error, freedom = _mean_and_error(values)
+    reach = error * stats.t.isf((1 - confidence) / 2, freedom)
     return float(middle - reach), float(middle + reach)
 
 
@@ -203,15 +196,11 @@ def equivalence(values, margin):
     >>> equivalence([0.01, -0.01, 0.02, 0.0], 0.05) < 0.01
     True
     """
-    values = _measured(values)
-    n = len(values)
-    if n < 2:
-        return np.nan
+    middle, error, freedom = _mean_and_error(values)
     # Of the two bounds the nearer decides.
-    room = margin - abs(values.mean())
-    error = values.std(ddof=1) / np.sqrt(n)
+    room = margin - abs(middle)
     # Without any spread the values are inside, or they are not.
     if error == 0:
         return float(room <= 0)
-    p = stats.t.sf(room / error, n - 1)
+    p = stats.t.sf(room / error, freedom)
     return float(p)

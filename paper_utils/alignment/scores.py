@@ -28,30 +28,31 @@ class Score(float):
     def __new__(cls, value, measure="value", *, chance=nan, null=nan, p=nan, n=0):
         score = super().__new__(cls, value)
         score.measure = measure
-        score.chance = float(chance)
-        score.null = float(null)
-        score.p = float(p)
-        score.n = int(n)
+        score.chance = chance
+        score.null = null
+        score.p = p
+        score.n = n
         return score
 
     @classmethod
     def tested(cls, draws, measure, chance, n):
-        """The first of ``draws`` (1 + K,) as a score, the K others as its null."""
+        """The first of ``draws`` (1 + K,) as a score, the K others as its null.
+
+        >>> Score.tested([0.5, 0.1, 0.3], "order", 0.5, 20)
+        order = 0.500 (chance 0.500, null 0.200, p = 0.33, n = 20)
+        """
         value, *null = draws
-        mean = np.mean(null) if null else nan  # the mean of nothing would warn
+        mean = float(np.mean(null)) if null else nan  # the mean of nothing would warn
         p = p_value(value, null)
         return cls(value, measure, chance=chance, null=mean, p=p, n=n)
 
     def __repr__(self) -> str:
-        facts = []
-        if isfinite(self.chance):
-            facts.append(f"chance {self.chance:.3f}")
+        facts = f"n = {self.n}"
         # Without permutations there is no null to speak of.
         if isfinite(self.p):
-            facts.append(f"null {self.null:.3f}")
-            facts.append(f"p = {self.p:.2g}")
-        facts.append(f"n = {self.n}")
-        inside = ", ".join(facts)
-        return f"{self.measure} = {float(self):.3f} ({inside})"
+            facts = f"null {self.null:.3f}, p = {self.p:.2g}, {facts}"
+        if isfinite(self.chance):
+            facts = f"chance {self.chance:.3f}, {facts}"
+        return f"{self.measure} = {float(self):.3f} ({facts})"
 
     __str__ = __repr__  # print() says as much as a notebook does

@@ -3,83 +3,83 @@
 Each is an inner product, ``sum(T(X) * T(Y))``, of tables T (N, N) of one side each.  Values and
 nulls (one table's items permuted) come from these tables.  All are similarities: 1 is the most."""
 
+from functools import partial
+
 import numpy as np
 from numpy.linalg import norm
-from scipy.sparse import csr_array, issparse, vstack
+from scipy.sparse import csr_array, vstack
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.utils import gen_batches
 
 from paper_utils.alignment.checks import check_pair
-from paper_utils.alignment.inference import permutations
+from paper_utils.alignment.inference import pairings
 from paper_utils.alignment.retrieval import BLOCK, TIE
 from paper_utils.alignment.scores import Score
 
 SMALLEST = 1e-12  # norm of a table below which nothing but rounding is left
-MOST_NEIGHBOURS = 2**26  # entries of the largest graph of neighbours: 1 GiB
 
 
-class KNearest:
-    """Who is among the k nearest of each row of cosines (S, N).
+def nearest_share(cosines, k, asked):
+    """How far each of ``asked`` (..., S) is among the k largest of its row of cosines (S, N).
 
-    Ties for the last places share them: an order of rows would be common to two encoders."""
+    1 or 0; what is tied for the last places shares them: an order of rows would be common to two
+    encoders.
 
-    def __init__(self, similar, k):
-        ordered = np.partition(similar, -k, axis=1)
-        self.last = ordered[:, -k]  # (S,), the cosine of the k-th nearest
-        last = self.last[:, None]
-        sure = np.count_nonzero(similar > last + TIE, axis=1)
-        reached = np.count_nonzero(similar > last - TIE, axis=1)
-        self.share = (k - sure) / (reached - sure)  # (S,), of each of the tied
-
-    def membership(self, similar):
-        """0 to 1 for cosines (..., S) of the same rows; a whole row sums to k."""
-        sure = similar > self.last + TIE
-        reached = similar > self.last - TIE
-        return np.where(reached & ~sure, self.share, sure)
+    >>> nearest_share(np.array([[0.9, 0.5, 0.5, 0.1]]), 2, np.array([[0.9], [0.5], [0.1]])).ravel()
+    array([1. , 0.5, 0. ])
+    """
+    last = np.partition(cosines, -k, axis=1)[:, [-k]]  # (S, 1), that of the k-th nearest
+    sure = np.count_nonzero(cosines > last + TIE, axis=1)
+    tied = np.count_nonzero(np.abs(cosines - last) <= TIE, axis=1)
+    share = (k - sure) / tied  # (S,)
+    margin = asked - last.ravel()
+    return (margin > TIE) + share * (np.abs(margin) <= TIE)
 
 
 def neighbour_graph(X, k):
-    """(N, N), sparse: cosine membership in the k nearest, scaled to a norm of 1 without ties."""
+    """(N, N), sparse: cosine membership in the k nearest, scaled to a norm of 1 without ties.
+
+    >>> neighbour_graph(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), 1).toarray().round(2)[0]
+    array([0.  , 0.58, 0.  ])
+    """
     blocks = []
-    entries = 0
-    step = max(1, BLOCK // len(X))
-    for start in range(0, len(X), step):
-        rows = X[start : start + step]
-        similar = cosine_similarity(rows, X)
+    # A block of rows at a time: a table of all cosines would not fit for many rows.
+    for rows in gen_batches(len(X), max(1, BLOCK // len(X))):
+        cosines = cosine_similarity(X[rows], X)
         # Self is dropped by its index: of duplicates, the first neighbour may be another.
-        here = np.arange(len(rows))
-        similar[here, start + here] = -np.inf
-        near = KNearest(similar, k).membership(similar.T)
-        block = csr_array(near.T)
-        blocks.append(block)
-        # Without ties there are k N entries, with ties up to N^2.
-        entries += block.nnz
-        if entries > MOST_NEIGHBOURS:
-            raise ValueError(f"{len(X)} rows have too many tied neighbours")
-    graph = vstack(blocks, format="csr")
-    return graph / np.sqrt(len(X) * k)
+        np.fill_diagonal(cosines[:, rows], -np.inf)
+        near = nearest_share(cosines, k, cosines.T)
+        blocks.append(csr_array(near.T))
+    return vstack(blocks, format="csr") / np.sqrt(len(X) * k)
 
 
 def gram_table(X):
-    """U-centred Gram matrix (Szekely and Rizzo, 2014): its inner product is the unbiased HSIC."""
+    """U-centred Gram matrix (Szekely and Rizzo, 2014): its inner product is the unbiased HSIC.
+
+    >>> gram_table(np.eye(5)[:, :2]).shape
+    (5, 5)
+    """
     X = X - X.mean(axis=0)
     X /= norm(X)  # else small inputs underflow
-    n = len(X)
     table = X @ X.T
+    # An item's product with itself is what makes the usual estimate too large.
     np.fill_diagonal(table, 0)
-    rows = table.sum(axis=1) / (n - 2)
-    total = rows.sum() / (n - 1)
+    rows = table.sum(axis=1) / (len(X) - 2)
+    total = rows.sum() / (len(X) - 1)
     table += total - rows[:, None] - rows
     np.fill_diagonal(table, 0)
     return _normalised(table)
 
 
 def distance_ranks(X):
-    """(N, N): centred, normalised ranks of the cosine distances of all pairs of rows."""
-    lengths = norm(X, axis=1)
-    if not lengths.all():
-        return np.full((len(X), len(X)), np.nan)  # a row at the centre has no direction
+    """(N, N): centred, normalised ranks of the cosine distances of all pairs of rows; NaN where a
+    row has no direction.
+
+    >>> distance_ranks(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])).round(2)[0]
+    array([ 0. , -0.5,  0.5])
+    """
     # Rounding makes equal distances tie, which they do in exact arithmetic only.
     distances = pdist(X, "cosine").round(12)
     ranks = rankdata(distances)
@@ -90,36 +90,47 @@ def distance_ranks(X):
 def _normalised(table):
     """A table of norm 1, or of NaN where it holds nothing to compare."""
     length = norm(table)
-    if length < SMALLEST:
-        length = np.nan
-    return table / length
+    return table / (length if length > SMALLEST else np.nan)
 
 
 def inner_products(first, second, pairings):
     """<T(X), T(Y) with items permuted> (P,) for two tables (N, N), both dense or both sparse.
 
-    Row p of ``pairings`` (P, N): item i of the first meets item pairings[p, i] of the second."""
-    found = []
-    multiply = csr_array.multiply if issparse(first) else np.multiply
-    for order in pairings:
-        turned = second[order][:, order]
-        product = multiply(first, turned)
-        found.append(product.sum())
+    Row p of ``pairings`` (P, N): item i of the first meets item pairings[p, i] of the second.
+
+    >>> inner_products(np.eye(2), np.eye(2), np.array([[0, 1], [1, 0]])).tolist()
+    [2.0, 2.0]
+    """
+    # Items are permuted, so rows and columns together.
+    found = [(first * second[order][:, order]).sum() for order in pairings]
     return np.array(found)
 
 
-def _score(tables, measure, chance, n_permutations, random_state):
-    n = tables[0].shape[0]
-    shuffled = permutations(n, n_permutations, random_state)
-    pairings = np.vstack([np.arange(n), shuffled])  # the true one first
-    draws = inner_products(*tables, pairings)
+def measures(n, k):
+    """Name of a measure -> what makes its table of a space, and chance, for n items, k neighbours.
+
+    >>> list(measures(50, k=5))
+    ['mutual k-NN@5', 'linear CKA', 'RSA']
+    """
+    return {
+        f"mutual k-NN@{k}": (partial(neighbour_graph, k=k), k / (n - 1)),
+        "linear CKA": (gram_table, 0.0),
+        "RSA": (distance_ranks, 0.0),
+    }
+
+
+def _score(measure, X, Y, k, n_permutations, random_state):
+    X, Y = check_pair(X, Y, k)
+    table, chance = measures(len(X), k)[measure]
+    shuffled = pairings(len(X), n_permutations, random_state)
+    draws = inner_products(table(X), table(Y), shuffled)
     if np.isnan(draws[0]):
         reason = "a row has no direction, or all pairs of rows are equally far apart"
         raise ValueError(f"{measure} is undefined: {reason}")
-    return Score.tested(draws, measure, chance, n)
+    return Score.tested(draws, measure, chance, len(X))
 
 
-def mutual_knn(X, Y, k: int = 15, *, n_permutations: int = 0, random_state: int = 0) -> Score:
+def mutual_knn(X, Y, k=15, *, n_permutations=0, random_state=0) -> Score:
     """P@k, neighbour overlap: mean share of common k nearest neighbours (arXiv 2405.07987).
 
     X (N, d1), Y (N, d2): row i of both is one item.  Cosine, self excluded, ties shared; chance
@@ -130,13 +141,10 @@ def mutual_knn(X, Y, k: int = 15, *, n_permutations: int = 0, random_state: int 
     >>> mutual_knn(X, 2 * X, k=5)
     mutual k-NN@5 = 1.000 (chance 0.102, n = 50)
     """
-    X, Y = check_pair(X, Y, k)
-    graphs = [neighbour_graph(side, k) for side in (X, Y)]
-    chance = k / (len(X) - 1)
-    return _score(graphs, f"mutual k-NN@{k}", chance, n_permutations, random_state)
+    return _score(f"mutual k-NN@{k}", X, Y, k, n_permutations, random_state)
 
 
-def linear_cka(X, Y, *, n_permutations: int = 0, random_state: int = 0) -> Score:
+def linear_cka(X, Y, *, n_permutations=0, random_state=0) -> Score:
     """Linear centred kernel alignment, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)).
 
     Kornblith et al. (2019), but with the unbiased HSIC of Song et al. (2012): about 0 for
@@ -147,11 +155,10 @@ def linear_cka(X, Y, *, n_permutations: int = 0, random_state: int = 0) -> Score
     >>> linear_cka(X, 3 * X + 1)
     linear CKA = 1.000 (chance 0.000, n = 50)
     """
-    tables = [gram_table(side) for side in check_pair(X, Y)]
-    return _score(tables, "linear CKA", 0.0, n_permutations, random_state)
+    return _score("linear CKA", X, Y, 1, n_permutations, random_state)
 
 
-def rsa(X, Y, *, n_permutations: int = 0, random_state: int = 0) -> Score:
+def rsa(X, Y, *, n_permutations=0, random_state=0) -> Score:
     """Representational similarity: Spearman correlation of the two cosine distance matrices.
 
     Kriegeskorte et al. (2008), upper triangles.  X (N, d1), Y (N, d2).  Invariant to rotation and
@@ -161,5 +168,4 @@ def rsa(X, Y, *, n_permutations: int = 0, random_state: int = 0) -> Score:
     >>> rsa(X, 2 * X)
     RSA = 1.000 (chance 0.000, n = 50)
     """
-    tables = [distance_ranks(side) for side in check_pair(X, Y)]
-    return _score(tables, "RSA", 0.0, n_permutations, random_state)
+    return _score("RSA", X, Y, 1, n_permutations, random_state)

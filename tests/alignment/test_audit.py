@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from paper_utils import alignment
-from paper_utils.alignment import auditing, controls, doubts, report
+from paper_utils.alignment import controls, doubts, inputs, report
 
 FAST = {"n_permutations": 120, "n_draws": 3, "effect": None}
 
@@ -177,11 +177,25 @@ def test_what_to_doubt_is_said(texts, bags):
     assert fine.summary().endswith("as it stands (power 1.00 for r = 0.3).")
 
 
+def test_of_too_many_rows_a_sample_is_audited_and_the_rest_is_told(texts, factors, monkeypatch):
+    monkeypatch.setattr(inputs, "MOST_ROWS", 100)
+    spaces = [controls.codebook(factors, seed) for seed in range(2)]
+    options = {"X2": spaces[0], "texts2": texts, "groups": np.arange(168) // 2}
+    found = alignment.audit(*spaces, texts, factors, **options, **FAST | {"n_draws": 1})
+    assert (found.table["n"] == 100).all()
+    assert "68 rows were left out, at random: 100 were audited" in found.summary()
+    given = inputs.read_inputs(*spaces, texts, factors, spaces[0], texts2=texts)
+    kept = [texts.index(text) for text in given.texts]
+    assert kept == sorted(set(kept)) and given.synonym_texts == given.texts
+    np.testing.assert_array_equal(given.second[0], spaces[1][kept])
+    np.testing.assert_array_equal(given.factors, factors.astype(str).iloc[kept])
+
+
 def test_power_grows_with_rows_and_with_the_effect():
     assert doubts.simulated_power(30, 20, effect=0.1) < 0.4
     assert doubts.simulated_power(150, 20, effect=0.5) > 0.9
     assert doubts.simulated_power(100_000, 20) == 1
-    small = doubts.doubts_about_size(30, 1, 0.2, 0.1)
+    small = doubts.about_size(30, 1, 0.2, 0.1)
     assert small == [
         "N = 30 has little power: a shared signal of r = 0.1 would be found in 20% of samples"
     ]
@@ -202,8 +216,19 @@ def test_what_comes_back(agents):
     read = json.loads(agents.to_json())
     assert read["summary"] == summary and len(read["table"]) == len(agents.table)
     assert "<table" in agents._repr_html_() and "best control" in agents._repr_html_()
+
+
+def test_the_figure_has_the_papers_colours_and_no_empty_legend(agents, bags):
+    from paper_utils.figures.style import COLOURS
+
     figure = agents.plot()
-    assert len(figure.axes[0].get_yticks()) == len(agents.main)
+    axes = figure.axes[0]
+    assert len(axes.get_yticks()) == len(agents.main)
+    drawn = {line.get_label(): line.get_color() for line in axes.lines}
+    assert drawn["codebook"] == COLOURS["codebook"] and set(drawn.values()) <= {*COLOURS.values()}
+    alone = alignment.audit(bags["bag"], bags["ordered"], n_permutations=3, effect=None).plot()
+    told = [text.get_text() for text in alone.legends[0].texts]
+    assert told == ["at random", "the two"]
 
 
 @pytest.fixture
@@ -246,8 +271,8 @@ def test_bad_input_is_one_line(files, tmp_path, bags, texts, factors):
     for arguments, message in (
         ({"X": broken}, "broken.npz cannot be read as .npz"),
         ({"X": tmp_path / "other.npz"}, "other.npz has no array 'vectors'"),
-        ({"X": tmp_path / "short.npz"}, "another number of ids than of vectors"),
-        ({"X": tmp_path / "shifted.npz", "Y": files[1]}, "Y is misordered: its ids differ"),
+        ({"X": tmp_path / "short.npz"}, "imply"),
+        ({"X": tmp_path / "shifted.npz", "Y": files[1]}, "Y, layer 0 is misordered: its ids differ"),
         ({"X": X[:50]}, "X has 50 rows and Y has 168"),
         ({"texts": texts[:9]}, "X has 168 rows and texts has 9"),
         ({"factors": factors[:9]}, "X has 168 rows and factors has 9"),
@@ -264,6 +289,3 @@ def test_bad_input_is_one_line(files, tmp_path, bags, texts, factors):
     (tmp_path / "wrong.csv").write_text("sentence\ngo\n")
     with pytest.raises(ValueError, match="wrong.csv has no column 'text'"):
         alignment.audit_files(*files[:2], tmp_path / "wrong.csv", tmp_path / "out")
-    too_many = np.random.default_rng(0).normal(size=(auditing.MOST_ROWS + 1, 2))
-    with pytest.raises(ValueError, match="5001 rows are too many to audit"):
-        alignment.audit(too_many, too_many)

@@ -86,10 +86,10 @@ def test_structure_is_a_plain_implementation(table):
     X, Y = learner(table, 1), learner(table, 2, noise=1.0)
     found = structure(X, Y, table, factor="colour", kinds=KINDS)
     A, B = plain_means(X, table), plain_means(Y, table)
-    assert found.levels == COLOURS and found.r == pytest.approx(plain_r(A, B))
+    assert found.r == pytest.approx(plain_r(A, B)) and found.r.n == 6
     orders = list(permutations(range(6)))
     loop = np.array([plain_r(A, B, order) for order in orders])
-    assert found.p == np.mean(loop >= found.r - 1e-12) and len(found.draws) == 720
+    assert found.p == np.mean(loop >= found.r - 1e-12)
     assert found.r.null == pytest.approx(loop[1:].mean())
     for score, count in ((found.withheld_pairs, 2), (found.withheld_triples, 3)):
         assert score == pytest.approx(plain_withheld(A, B, count))
@@ -151,14 +151,6 @@ def test_a_design_or_distances_stand_for_a_learner(table):
     turned = distances.iloc[::-1, ::-1]
     assert structure(turned, X, table).r == pytest.approx(1)
     assert structure(DESIGN, DESIGN, table).r == pytest.approx(1)
-
-
-def test_frames_may_be_given(table):
-    X, Y = learner(table, 1), learner(table, 2)
-    frames = (table["verb"] + table["type"]).where(table["verb"] == "go")
-    some = table["verb"] == "go"
-    alone = structure(X[some], Y[some], table[some])
-    assert structure(X, Y, table, frames=frames.to_numpy()).r == pytest.approx(alone.r)
 
 
 @settings(max_examples=5, deadline=None, derandomize=True)

@@ -142,14 +142,11 @@ def test_duplicates_drop_self_by_index():
     assert alignment.mutual_knn(X, X, 15) == pytest.approx(1)
 
 
-def test_blocks_of_neighbours_change_nothing_and_too_many_are_refused(monkeypatch):
+def test_blocks_of_neighbours_change_nothing(monkeypatch):
     X, Y = gaussians(120, shared=0.3)
     whole = alignment.mutual_knn(X, Y)
     monkeypatch.setattr(similarities, "BLOCK", 700)
     assert alignment.mutual_knn(X, Y) == whole
-    monkeypatch.setattr(similarities, "MOST_NEIGHBOURS", 1000)
-    with pytest.raises(ValueError, match="too many tied neighbours"):
-        alignment.mutual_knn(X, Y)
 
 
 # --- refusals --------------------------------------------------------------------------------
@@ -168,7 +165,6 @@ def put(rows, value) -> np.ndarray:
         (put(7, np.inf), "NaN or infinity"),
         (put(slice(None), None), "is constant: all 30 rows are equal"),
         (put(4, 2.0), "1 constant rows, first row 4"),
-        (put(slice(12, 30), None), "18 of 30 rows equal to an earlier row"),
         (put(0, 0)[:29] + 1 + np.arange(5), "X has 29 rows and Y has 30"),
         (put(0, None)[:3], "at least 4"),
         (put(0, None)[0], r"must have shape \(N, d\)"),
