@@ -63,7 +63,7 @@ def world_of_scores(world: int, models=("LLaMA", "Qwen", "CLIP"), stranger="BERT
     readings.append((facts, X, rng.normal(size=X.shape)))
     readings.append(({"model": "a file", "model_kind": "file"}, X, None))
     found = scores.agreement(readings, everyone, asked)
-    return found.assign(world=world, layer="fixed")[scores.COLUMNS]
+    return found.assign(world=world)
 
 
 def other_tables(worlds, own: dict[str, float], structure: dict[str, float]) -> dict:
@@ -83,9 +83,9 @@ def other_tables(worlds, own: dict[str, float], structure: dict[str, float]) -> 
             ):
                 add("geometry", **facts, part=part, encoder=encoder, value=cka + wiggle)
         for test, (one, other) in product(("same_words", "models"), combinations(own, 2)):
-            row = {"world": world, "test": test, "model": one, "encoder": other, "draw": 0}
+            row = {"world": world, "test": test, "model": one, "encoder": other}
             row |= {"measure": "precision_at_k", "direction": "both", "chance": 0.03}
-            add("pairs", **row, value=0.4 + wiggle, layer="fixed", model_kind="scratch")
+            add("pairs", **row, value=0.4 + wiggle, model_kind="scratch")
         for encoder, cosine in {"acted": 0.99, "never_acted": 0.77, "LLaMA": 0.1}.items():
             add("verbs", world=world, encoder=encoder, value=cosine - wiggle)
         for draw in range(3):

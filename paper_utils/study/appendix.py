@@ -1,7 +1,6 @@
 """For the appendix: every layer, and public models under many tables of synonyms."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,10 +12,10 @@ from paper_utils.data import grammar
 from paper_utils.encoders import public, records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.encoders.records import Encoder, Source
-from paper_utils.store import Stage, write_table
+from paper_utils.store import Stage
 from paper_utils.study import columns
 from paper_utils.study.columns import AGENTS, both_names
-from paper_utils.study.scores import READS, Reading, agreement, options, read_scores
+from paper_utils.study.scores import READS, Reading, in_synonyms, read_scores, write_scores
 
 MOST_LAYERS = 7  # of one model, evenly spaced
 MEANING = "swapped, by meaning"
@@ -34,9 +33,8 @@ def layers_of(profile: Profile, model: Encoder) -> list[int]:
         return []
     # A special token has read nothing before the first block.
     first = 0 if model.pooling == "mean" else 1
-    count = min(MOST_LAYERS, last - first + 1)
-    spaced = np.linspace(first, last, count)
-    return spaced.round().astype(int).tolist()
+    spaced = np.linspace(first, last, MOST_LAYERS).round()
+    return np.unique(spaced).astype(int).tolist()
 
 
 def _layers(profile: Profile) -> list[tuple[Encoder, int]]:
@@ -46,37 +44,32 @@ def _layers(profile: Profile) -> list[tuple[Encoder, int]]:
     return found
 
 
-def _needs_layers(profile: Profile, world: int) -> list[tuple[Stage, dict]]:
+def _needs_layers(profile: Profile, world: int) -> columns.Needs:
     needed = columns.needs_agents(profile, world)
     for model, layer in _layers(profile):
         needed.append((EMBEDDING, parameters(model, world, "both", layer)))
     return needed
 
 
-def _score_layers(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) -> None:
+def _score_layers(profile, folder, *spaces, world):
     table = columns.instructions(profile)
     everyone = columns.agents(spaces)
+    everyone["codebook", 0] = columns.control("codebook", table, world)
     # The null of every layer has the same permutations, so a maximum over layers has one, too.
     # Rows move among all sentences.
     orders = permutations(len(table), profile.alignment.draws, world)
     for draw, order in enumerate(orders):
         everyone["permuted", draw] = everyone["acted", 0][order]
-    everyone["codebook", 0] = columns.control("codebook", table, world)
     readings = []
-    own = spaces[len(AGENTS) :]
-    for (model, layer), space in zip(_layers(profile), own, strict=True):
-        facts = {"model": model.label, "layer": layer}
-        readings.append((facts, *both_names(space)))
-    asked = options(profile, table, world)
-    scores = agreement(readings, everyone, asked, ["synonyms"])
-    scores = scores[scores["direction"] == "both"].assign(world=world)
-    write_table(folder / "scores.csv.gz", scores)
+    for (model, layer), space in zip(_layers(profile), spaces[len(AGENTS) :]):
+        readings.append(({"model": model.label, "layer": layer}, *both_names(space)))
+    write_scores(folder, in_synonyms(profile, world, readings, everyone))
 
 
 LAYERS = Stage(
-    name="layers",
-    make=_score_layers,
-    load=read_scores,
+    "layers",
+    _score_layers,
+    read_scores,
     reads=(*READS, "alignment.draws", "encoders.layers"),
     needs=_needs_layers,
     cost=lambda profile, **_: 5.0 + 1.2 * profile.alignment.draws,
@@ -148,33 +141,28 @@ def questions(name: str, table: pd.DataFrame, count: int) -> Iterator[Reading]:
     # What the architecture does before it has read anything.
     drawn = published.untrained([*texts, *table["second_text"]])
     for number, both in enumerate(drawn):
-        facts = {"kind": "own", "table": number, "source": "untrained"}
-        first, second = np.split(both, 2)
-        yield facts, first, second
+        yield {"kind": "own", "table": number, "source": "untrained"}, *np.split(both, 2)
 
 
-def _score_tables(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) -> None:
+def _score_tables(profile, folder, *spaces, world):
     table = columns.instructions(profile)
     # Acted and never acted: exchanged instructions have nothing to say of English.
     everyone = columns.agents(spaces[:2])
     everyone["codebook", 0] = columns.control("codebook", table, world)
-    asked = options(profile, table, world)
-    parts = [pd.DataFrame(columns=["kind", "measure", "direction"])]
+    parts = [pd.DataFrame(columns=["kind", "measure"])]
     for model in records.models(profile):
         if model.source is Source.PUBLIC:
             readings = questions(model.name, table, profile.alignment.tables)
-            found = agreement(readings, everyone, asked, ["synonyms"])
+            found = in_synonyms(profile, world, readings, everyone)
             parts.append(found.assign(model=model.label))
-    scores = pd.concat(parts).assign(world=world)
     # By meaning, colours alone are in their places.
-    kept = (scores["kind"] != MEANING) | (scores["measure"] == "colour")
-    write_table(folder / "scores.csv.gz", scores[kept & (scores["direction"] == "both")])
+    write_scores(folder, pd.concat(parts).query("kind != @MEANING or measure == 'colour'"))
 
 
 TABLES = Stage(
-    name="tables",
-    make=_score_tables,
-    load=read_scores,
+    "tables",
+    _score_tables,
+    read_scores,
     reads=(*READS, "alignment.tables"),
     needs=columns.needs_agents,
     cost=lambda profile, **_: 5.0 + 3.5 * profile.alignment.tables,

@@ -6,7 +6,7 @@ else *open*.  One world has no test: there the margin alone decides, and the evi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from paper_utils.study.differences import (
     REST,
     SHARE,
     best_controls,
+    own_agreement,
     stated,
 )
 
@@ -27,14 +28,22 @@ ALPHA = 0.05  # of the tests that the preregistration names; every p is told bes
 COLUMNS = ["claim", "paper", "answer", "evidence"]
 ABSENT = "not in this run"
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
-# What the paper's abstract says.
-NUMBERS = "precision@15 .70 to .73"
-WEAKER = "significantly weaker"
-OURS = "not asked"
 NEVER = "acted - never_acted"
 VISION = "language agrees with vision"
 ORDER = "acting on the right instructions adds order"
+APPROACHING = "action with language approaches language with language"
+# What the paper's abstract says; it does not ask what is not here.
+PAPER = {
+    "action agrees with decoders": "precision@15 .70 to .73",
+    "action agrees with BLIP": "precision@15 .70 to .73",
+    "action agrees less with CLIP": "significantly weaker",
+    "action agrees less with BERT": "significantly weaker",
+    APPROACHING: "approaches",
+}
 Key = tuple[str, str, str, str]  # test, measure, model, contrast
+PRECISION = "precision_at_k"
+BLIND = "blind agent ~ LLaMA"
+BLIND_CLIP = "blind agent ~ blind CLIP"
 
 # What is said of a difference, by what a claim expects of it.
 RISES = {"more": "yes", "same": "no difference", "less": "no, the opposite", "open": "not settled"}
@@ -75,16 +84,16 @@ def number(value: float, signed: bool = False) -> str:
 def in_words(row: Mapping) -> str:
     """What a row of the differences says: its contrast, and its numbers as far as there are any.
 
-    >>> row = {"contrast": "acted - never_acted", "mean": 0.15, "worlds": 8}
+    >>> row = {"contrast": "acted - never_acted", "mean": 0.15}
     >>> in_words(row | {"low": 0.1, "high": 0.2, "p": 0.004})
     'acted − never acted +.15 (+.10 to +.20, p .004)'
-    >>> in_words(row | {"worlds": 1})
+    >>> in_words(row | {"p": None})
     'acted − never acted +.15'
     """
     contrast = row["contrast"].replace(" - ", " − ").replace("_", " ")
     text = f"{contrast} {number(row['mean'], '−' in contrast)}"
     # Values, too, have intervals, but only what is tested is told with them.
-    if row["worlds"] == 1 or pd.isna(row["p"]):
+    if pd.isna(row["p"]):
         return text
     low = number(row["low"], signed=True)
     high = number(row["high"], signed=True)
@@ -113,28 +122,26 @@ def verdict(row: Mapping) -> str:
     return sign if significant or turned else "open"
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the answers rest on: rows of the differences (both directions) by their key, and each
     model's own agreement of its two names."""
 
-    rows: Mapping[Key, Mapping]
+    rows: pd.DataFrame
     own: Mapping[str, float]  # model -> colour of six, over worlds; 0: it has no synonyms
 
     def told(self, asked: Sequence[Key]) -> str:
         """The values that some differences are between, and then the differences themselves."""
         said = []
-        for test, measure, model, contrast in asked:
+        for *place, contrast in asked:
             # Values have rows of their own, called as they stand in the difference.
-            for name in contrast.split(" - "):
-                said.append((test, measure, model, name))
+            said += [(*place, name) for name in contrast.split(" - ")]
         words = []
         # Each once, in this order.
         for key in dict.fromkeys([*said, *asked]):
-            if key in self.rows:
+            if key in self.rows.index:
                 # Of pairs of learners there are several in one claim.
                 pair = f"{key[2]}: " if key[0] == "structure" else ""
-                words.append(pair + in_words(self.rows[key]))
+                words.append(pair + in_words(self.rows.loc[key]))
         return ", ".join(words)
 
     def strangers(self, models: Sequence[str]) -> str:
@@ -150,90 +157,74 @@ class Evidence:
 
 def answered(evidence: Evidence, words: Mapping, asked: Sequence[Key]) -> tuple[str, str]:
     """The answer that some differences give together, and their numbers."""
-    present = [key for key in asked if key in evidence.rows]
-    each = [words[verdict(evidence.rows[key])] for key in present]
-    if not each:
-        return ABSENT, ""
-    answer = "; ".join(dict.fromkeys(each))
+    each = [words[verdict(evidence.rows.loc[key])] for key in asked if key in evidence.rows.index]
+    answer = "; ".join(dict.fromkeys(each)) or ABSENT
     # All parts have to hold, so one that does not is counted, not averaged away.
     if "yes" in each and len(set(each)) > 1:
         answer = f"in part ({each.count('yes')} of {len(each)})"
-    return answer, evidence.told(asked)
+    return answer, evidence.told(asked) if each else ""
 
 
 def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, str]:
     """Whether the acting agent agrees with some models, called ``name`` in the differences."""
-    present = [model for model in models if model in evidence.own]
-    same = evidence.told([("same_words", "precision_at_k", name, NEVER)])
-    strangers = evidence.strangers(present)
+    same = evidence.told([("same_words", PRECISION, name, NEVER)])
+    if not same:
+        return ABSENT, ""
     # Not against random tokens: asked in first names, these are a code as good as a codebook.
     gaps = ["acted - chance", NEVER, "acted - codebook"]
-    asked = [("synonyms", "precision_at_k", name, gap) for gap in gaps]
-    if not present:
-        return ABSENT, ""
+    asked = [("synonyms", PRECISION, name, gap) for gap in gaps]
     said = f"same words: {same}"
     # A group of models has none, where none of them knows the synonyms.
-    if evidence.told(asked):
-        said = f"unheard synonyms: {evidence.told(asked)}; {said}"
-    if all(evidence.own[model] < KNOWS for model in present):
+    unheard = evidence.told(asked)
+    if unheard:
+        said = f"unheard synonyms: {unheard}; {said}"
+    strangers = evidence.strangers(models)
+    if all(evidence.own.get(model, 0) < KNOWS for model in models):
         return f"cannot be told: {strangers}", said
     if strangers:
         said = f"{said}; left out: {strangers}"
-    beyond, never, codebook = (verdict(evidence.rows[key]) for key in asked)
+    beyond, never, codebook = (verdict(evidence.rows.loc[key]) for key in asked)
     # Whether there is any agreement comes first; then what it takes.
-    if beyond == "open":
-        return "not settled", said
-    if beyond != "more":
-        return "does not agree more than chance", said
-    return AGREES[never] + CODEBOOK[codebook], said
+    if beyond == "more":
+        return AGREES[never] + CODEBOOK[codebook], said
+    return "not settled" if beyond == "open" else "does not agree more than chance", said
 
 
 def less(evidence: Evidence, model: str) -> tuple[str, str]:
     """Whether a model reaches less of its own ceiling, a codebook's score with it, than others."""
     strangers = evidence.strangers([model])
     if strangers:
-        same = evidence.told([("same_words", "precision_at_k", model, NEVER)])
+        same = evidence.told([("same_words", PRECISION, model, NEVER)])
         return f"cannot be told: {strangers}", f"same words: {same}"
-    return answered(evidence, LESS, [("synonyms", "precision_at_k", model, f"{SHARE} - {REST}")])
+    return answered(evidence, LESS, [("synonyms", PRECISION, model, f"{SHARE} - {REST}")])
 
 
-def acts(evidence: Evidence, controls: Mapping[str, str]) -> tuple[str, str]:
+def acts(differences: pd.DataFrame, controls: pd.Series) -> tuple[str, str]:
     """On whose sentences, in words that it never heard, the acting agent succeeds more often than
     with the best control of a level."""
     answer = []
     said = []
-    for level in TELLING:
-        success = {}
-        able = []
-        for (test, measure, model, contrast), row in evidence.rows.items():
-            if (test, measure) == ("transfer", level):
-                # Values of all sources, and what models have above the best control.
-                if contrast == "success":
-                    success[model] = number(row["mean"])
-                elif " - " in contrast and verdict(row) == "more":
-                    able.append(model)
-        if success:
-            answer.append(f"{level}: of {', '.join(able) or 'none'}")
-            values = ", ".join(f"{name} {value}" for name, value in success.items())
-            said.append(f"{level} (best control: {controls[level]}): {values}")
+    for level in controls.index.intersection(TELLING):
+        here = differences.query("test == 'transfer' and measure == @level")
+        # What models have above the best control, and values of all sources.
+        gaps = here[here["contrast"].isin(FLOORS)]
+        able = gaps["model"][gaps.apply(verdict, axis=1) == "more"]
+        success = here.query("contrast == 'success'")
+        values = success["model"] + " " + success["mean"].map(number)
+        answer.append(f"{level}: of {', '.join(able) or 'none'}")
+        said.append(f"{level} (best control: {controls[level]}): {', '.join(values)}")
     return "; ".join(answer) or ABSENT, "; ".join(said)
 
 
-# Claims that hold if some differences all have one sign: what the paper says, and how it is said.
-SIGNED: dict[str, tuple[str, Mapping, list[Key]]] = {
-    "action with language approaches language with language": (
-        "approaches",
-        APPROACHES,
-        [("same_words", "precision_at_k", DECODERS, "acted - between decoders")],
-    ),
-    VISION: (OURS, RISES, [("models", "precision_at_k", DECODERS, "agreement - chance")]),
+# Claims that hold if some differences all have one sign, and how that is said.
+SIGNED: dict[str, tuple[Mapping, list[Key]]] = {
+    APPROACHING: (APPROACHES, [("same_words", PRECISION, DECODERS, "acted - between decoders")]),
+    VISION: (RISES, [("models", PRECISION, DECODERS, "agreement - chance")]),
     ORDER: (
-        OURS,
         RISES,
         [("synonyms", "order", MEAN, NEVER), ("synonyms", "order", MEAN, "acted - exchanged")],
     ),
     "agreement in colour needs only a code": (
-        OURS,
         SAME,
         [
             ("synonyms", "colour", MEAN, NEVER),
@@ -241,24 +232,21 @@ SIGNED: dict[str, tuple[str, Mapping, list[Key]]] = {
             ("synonyms", "colour", MEAN, "never_acted - codebook"),
         ],
     ),
-    "acting merges verbs of one consequence": (OURS, RISES, [("verbs", "cosine", "agent", NEVER)]),
+    "acting merges verbs of one consequence": (RISES, [("verbs", "cosine", "agent", NEVER)]),
     "acting leads away from language models": (
-        OURS,
         FALLS,
         [("geometry", "linear_cka, all", DECODERS, NEVER)],
     ),
     "blind agents share kinds with language and vision": (
-        OURS,
         RISES,
         [
-            ("structure", "r", "blind agent ~ LLaMA", "own world - other world"),
-            ("structure", "r", "blind agent ~ LLaMA", "own world - codebook"),
-            ("structure", "r", "blind agent ~ blind CLIP", "own world - other world"),
-            ("structure", "r", "blind agent ~ blind CLIP", "own world - codebook"),
+            ("structure", "r", BLIND, "own world - other world"),
+            ("structure", "r", BLIND, "own world - codebook"),
+            ("structure", "r", BLIND_CLIP, "own world - other world"),
+            ("structure", "r", BLIND_CLIP, "own world - codebook"),
         ],
     ),
     "seeing agents have kinds with the opposite sign": (
-        OURS,
         FALLS,
         [
             ("structure", "r", "seeing agent ~ design", "own world"),
@@ -267,7 +255,6 @@ SIGNED: dict[str, tuple[str, Mapping, list[Key]]] = {
         ],
     ),
     "in exclusive rooms seeing agents agree again": (
-        OURS,
         RISES,
         [
             ("structure", "r", EXCLUSIVE, "own world"),
@@ -284,40 +271,36 @@ def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.Da
         tables: scores, knows_synonyms, order_null, transfer, differences (`results.tables`).
         decoders: names of the models that read from left to right.
     """
-    differences = tables["differences"]
-    rows = {}
-    for row in differences[differences["direction"] == "both"].to_dict("records"):
-        rows[row["test"], row["measure"], row["model"], row["contrast"]] = row
-    named = tables["scores"].drop_duplicates("model").set_index("model")
-    kinds = named["model_kind"]
-    knows = tables["knows_synonyms"]
-    colour = knows[knows["measure"] == "colour"]
-    own = colour.groupby("model")["value"].mean().to_dict()
+    differences = tables["differences"].query("direction == 'both'")
+    rows = differences.set_index(["test", "measure", "model", "contrast"], drop=False)
+    kinds = tables["scores"].groupby("model", sort=False)["model_kind"].first()
     # A file of vectors may have no synonyms, and then no agreement with them.
-    evidence = Evidence(rows, dict.fromkeys(kinds.index, 0.0) | own)
-    controls = best_controls(tables["transfer"])
-    found = [
-        ("action agrees with decoders", NUMBERS, *agrees(evidence, DECODERS, decoders)),
-        ("action agrees with BLIP", NUMBERS, *agrees(evidence, "BLIP", ["BLIP"])),
-    ]
+    own = own_agreement(tables["knows_synonyms"]).reindex(kinds.index, fill_value=0.0)
+    evidence = Evidence(rows, own)
+    found = {
+        "action agrees with decoders": agrees(evidence, DECODERS, decoders),
+        "action agrees with BLIP": agrees(evidence, "BLIP", ["BLIP"]),
+    }
     # Those that are not trained here are named one by one: nothing generalises from them.
     for model in kinds.index[kinds != "scratch"]:
-        found.append((f"action agrees with {model}", OURS, *agrees(evidence, model, [model])))
+        found[f"action agrees with {model}"] = agrees(evidence, model, [model])
     for model in ("CLIP", "BERT"):
-        found.append((f"action agrees less with {model}", WEAKER, *less(evidence, model)))
-    for claim, (paper, words, asked) in SIGNED.items():
-        found.append((claim, paper, *answered(evidence, words, asked)))
-    found.append(("an agent can act on another model's sentence", OURS, *acts(evidence, controls)))
-    table = pd.DataFrame(found, columns=COLUMNS).set_index("claim", drop=False)
+        found[f"action agrees less with {model}"] = less(evidence, model)
+    for claim, (words, asked) in SIGNED.items():
+        found[claim] = answered(evidence, words, asked)
+    controls = best_controls(tables["transfer"])
+    found["an agent can act on another model's sentence"] = acts(differences, controls)
+    # Where no model knows the synonyms there is no mean over those that do.
+    for claim in (ORDER, VISION):
+        if found[claim][0] == ABSENT:
+            found[claim] = f"cannot be told: {evidence.strangers(kinds.index)}", ""
     # Order has a null of its own: how far luck takes a model that has read nothing.
     null = tables["order_null"].query("encoder == 'acted' and direction == 'both'")
     luck = f"untrained models at most {number(null['value'].max())}"
-    told = table.loc[ORDER, "evidence"]
-    table.loc[ORDER, "evidence"] = f"{told}; {luck}" if told else luck
-    # Where no model knows the synonyms there is no mean over those that do.
-    for claim in (ORDER, VISION):
-        if table.loc[claim, "answer"] == ABSENT:
-            table.loc[claim, "answer"] = f"cannot be told: {evidence.strangers(kinds.index)}"
+    answer, told = found[ORDER]
+    found[ORDER] = answer, f"{told}; {luck}" if told else luck
+    rows = [(claim, PAPER.get(claim, "not asked"), *said) for claim, said in found.items()]
+    table = pd.DataFrame(rows, columns=COLUMNS)
     if differences["worlds"].max() == 1:
         table.loc[table["evidence"] != "", "evidence"] += " (one world, so no interval)"
-    return table.reset_index(drop=True)
+    return table

@@ -4,6 +4,8 @@ A *column* is whom models are compared with.  Three are agents; the others know 
 know who never acted: words, words and places, or which words are one thing (the codebook).
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -22,6 +24,7 @@ DRAWN = ("random_tokens", "codebook")  # controls of which there are several dra
 # letters and edits of words can do.
 CONTROLS = (*DRAWN, "word_count", "edit_distance", "character_ngrams", "length")
 Columns = dict[tuple[str, int], np.ndarray]  # (name, draw) -> vectors (N, D) in first names
+Needs = list[tuple[Stage, dict]]  # inputs of a stage, and their parameters
 
 
 def instructions(profile: Profile, rooms: str = "babyai") -> pd.DataFrame:
@@ -35,56 +38,46 @@ def control(
 ) -> np.ndarray:
     """Vectors (N, D) of a control for the sentences of ``table``; with ``both`` (2N, D), first
     names and then synonyms, which a control other than the codebook takes for other words."""
-    texts = table["text"].tolist()
     if both:
-        texts += table["second_text"].tolist()
+        table = pd.concat([table, table.assign(text=table["second_text"])])
+    # It is a perfect dictionary, so a sentence has one vector in either names.
     if name == "codebook":
-        # It is a perfect dictionary, so a sentence has one vector in either names.
-        seed = torch_seed("codebook", world, draw)
-        rows = controls.codebook(table[ROLES], random_state=seed)
-        return np.concatenate([rows, rows]) if both else rows
+        return controls.codebook(table[ROLES], torch_seed("codebook", world, draw))
+    texts = table["text"].tolist()
     # A random vector for each word, weighted by its place: words and order without any meaning.
     if name == "random_tokens":
-        seed = torch_seed("random tokens", world, draw)
-        return controls.random_tokens_ordered(texts, random_state=seed)
+        return controls.random_tokens_ordered(texts, torch_seed("random tokens", world, draw))
     return getattr(controls, name)(texts)
-
-
-def all_controls(table: pd.DataFrame, world: int, draws: int) -> Columns:
-    """Every control of CONTROLS in first names, and ``draws`` of those that are DRAWN."""
-    found = {}
-    for name in CONTROLS:
-        for draw in range(draws if name in DRAWN else 1):
-            found[name, draw] = control(name, table, world, draw)
-    return found
 
 
 def agents(spaces: tuple[pd.DataFrame, ...]) -> Columns:
     """The agents as columns, from the first of some embeddings."""
     # Inputs of a stage go on after the agents.
-    chosen = zip(AGENTS, spaces, strict=False)
-    return {(name, 0): space.to_numpy() for name, space in chosen}
+    return {(name, 0): space.to_numpy() for name, space in zip(AGENTS, spaces)}
 
 
 def both_names(space: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
     """Vectors in first names and, if there are any, in synonyms, from an embedding."""
     # An embedding of both names has two levels of index, one of first names has ids alone.
-    if not isinstance(space.index, pd.MultiIndex):
+    if space.index.nlevels == 1:
         return space.to_numpy(), None
-    first = space.loc["first"]
-    second = space.loc["second"]
-    return first.to_numpy(), second.to_numpy()
+    return space.loc["first"].to_numpy(), space.loc["second"].to_numpy()
 
 
-def needs_agents(profile: Profile, world: int, **others) -> list[tuple[Stage, dict]]:
+def needs_agents(profile: Profile, world: int) -> Needs:
     """Embeddings of a world's agents, in first names."""
     return [(EMBEDDING, parameters(agent, world)) for agent in records.agents()]
 
 
-def needs_everyone(profile: Profile, world: int) -> list[tuple[Stage, dict]]:
+def needs_everyone(profile: Profile, world: int) -> Needs:
     """Embeddings of a world's agents, and then of its models, in all names that they have."""
     needed = needs_agents(profile, world)
     for model in records.models(profile):
         names = "both" if model.has_synonyms else "first"
         needed.append((EMBEDDING, parameters(model, world, names)))
     return needed
+
+
+def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of a stage that has several, by name."""
+    return {path.name.split(".")[0]: pd.read_csv(path) for path in folder.glob("*.csv.gz")}

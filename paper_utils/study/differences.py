@@ -22,34 +22,35 @@ SHARE = "share of its codebook"  # acted over codebook
 REST = f"that of {OTHERS}"
 CONTROL = "best control"  # of those on whose vectors an agent acts, at a level
 EXCLUSIVE = "exclusive agent ~ design"
+SEEING = "seeing agent ~ design"
 BEST = "best of random tokens"
 SIGHTED = ("CLIP", "BLIP")  # models of pictures and captions
 INDEX = ["test", "measure", "direction", "model", "world"]
-LONG = [*INDEX, "contrast", "value"]
-COLUMNS = [*INDEX[:-1], "contrast", "mean", "low", "high", "p", "p_equivalent", "worlds"]
+OVER = [*INDEX[:-1], "contrast"]  # what a row over worlds is about
+COLUMNS = [*OVER, "mean", "low", "high", "p", "p_equivalent", "worlds"]
 # What is subtracted from what, in every row that has both.
 CONTRASTS = (
-    ("acted", "never_acted"),
-    ("acted", "exchanged"),
-    ("acted", "codebook"),
-    ("acted", BEST),
-    ("acted", "chance"),
-    ("never_acted", "codebook"),
-    ("acted", "between decoders"),
-    ("agreement", "chance"),
-    (SHARE, REST),
-    ("success", CONTROL),
-    ("own world", "other world"),
-    ("own world", "codebook"),
-    ("own world", "exchangeable"),
-    ("own world", "seeing agent"),
+    "acted - never_acted",
+    "acted - exchanged",
+    "acted - codebook",
+    f"acted - {BEST}",
+    "acted - chance",
+    "never_acted - codebook",
+    "acted - between decoders",
+    "agreement - chance",
+    f"{SHARE} - {REST}",
+    f"success - {CONTROL}",
+    "own world - other world",
+    "own world - codebook",
+    "own world - exchangeable",
+    "own world - seeing agent",
 )
 # That somebody agrees, or acts, at all is asked against the best of what knows nothing.
 FLOORS = (f"acted - {BEST}", "acted - chance", "agreement - chance", f"success - {CONTROL}")
 # Directions of the hypotheses, stated before any of the published worlds was run
 # (docs/preregistration.md): by contrast, by test, measure and contrast, or by pair of learners and
 # contrast.  All other tests are two-sided.
-DIRECTED = {
+DIRECTED = dict.fromkeys(FLOORS, "greater") | {
     "own world - other world": "greater",
     "own world - codebook": "greater",
     "own world - seeing agent": "greater",
@@ -57,7 +58,7 @@ DIRECTED = {
     ("synonyms", "order", "acted - exchanged"): "greater",
     ("geometry", "linear_cka, all", "acted - never_acted"): "less",
     ("verbs", "cosine", "acted - never_acted"): "greater",
-    ("seeing agent ~ design", "own world"): "less",
+    (SEEING, "own world"): "less",
     ("seeing agent ~ LLaMA", "own world"): "less",
     ("seeing agent ~ blind CLIP", "own world"): "less",
     (EXCLUSIVE, "own world"): "greater",
@@ -75,8 +76,6 @@ def stated(test: str, measure: str, model: str, contrast: str) -> str | None:
     # An r is tested as a difference is: it, too, has a sign.
     if " - " not in contrast and contrast != "own world":
         return None
-    if contrast in FLOORS:
-        return "greater"
     for key in (contrast, (test, measure, contrast), (model, contrast)):
         if key in DIRECTED:
             return DIRECTED[key]
@@ -94,167 +93,109 @@ def over_worlds(values: Sequence[float], alternative: str | None = "two-sided") 
     world all but the first and the last are NaN.
     """
     values = np.asarray(values, dtype=float)
-    found = dict.fromkeys(COLUMNS[-6:], np.nan)
-    found["mean"] = values.mean()
-    found["worlds"] = len(values)
+    count = len(values)
+    low, high = t_interval(values)
+    p = p_equivalent = np.nan
     # One value has no spread, so neither an interval nor a test.
-    if len(values) > 1:
-        found["low"], found["high"] = t_interval(values)
-        if alternative is not None:
-            found["p"] = sign_flip(values, alternative=alternative)
-            found["p_equivalent"] = equivalence(values, margin=MARGIN)
-    return found
+    if alternative and count > 1:
+        p = sign_flip(values, alternative)
+        p_equivalent = equivalence(values, MARGIN)
+    found = (values.mean(), low, high, p, p_equivalent, count)
+    return dict(zip(COLUMNS[-6:], found))
 
 
-def over_draws(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores with one row for all draws of a column: ``value`` is their mean, beside ``least`` and
-    ``most``, which equal it where there is one draw."""
-    by = [name for name in scores if name not in ("draw", "value")]
-    drawn = scores.groupby(by, sort=False, dropna=False)["value"]
-    return drawn.agg(value="mean", least="min", most="max").reset_index()
+def own_agreement(knows: pd.DataFrame) -> pd.Series:
+    """Model -> how often it finds the right one of six colours by its own two names alone, on
+    average over worlds."""
+    colour = knows.query("measure == 'colour'")
+    return colour.groupby("model", sort=False)["value"].mean()
 
 
 def who_knows(knows: pd.DataFrame) -> list[str]:
-    """Models that know the synonyms: by their own two names alone they choose the right one of six
-    colours in at least a third of the cases (KNOWS), on average over worlds."""
-    colour = knows[knows["measure"] == "colour"]
-    own = colour.groupby("model", sort=False)["value"].mean()
+    """Models that know the synonyms: their `own_agreement` is at least a third (KNOWS)."""
+    own = own_agreement(knows)
     return list(own.index[own >= KNOWS])
 
 
-def groups_of(scores: pd.DataFrame, knows: pd.DataFrame, decoders: Sequence[str]) -> dict:
-    """(test, name of a group) -> its models.  MEAN: those trained in each world; DECODERS: those of
-    them that read from left to right; OTHERS: these and BLIP.  Asked in synonyms, only those that
-    know them."""
-    # Public models are the same in each world: no mean over worlds speaks of others like them.
-    scratch = scores.loc[scores["model_kind"] == "scratch", "model"].unique()
-    known = who_knows(knows)
-    found = {}
-    for test in ("same_words", "synonyms", "geometry"):
-        members = [name for name in scratch if test != "synonyms" or name in known]
-        found[test, MEAN] = members
-        found[test, DECODERS] = [name for name in members if name in decoders]
-        found[test, OTHERS] = [name for name in members if name in (*decoders, "BLIP")]
-    return found
-
-
-def best_controls(success: pd.DataFrame) -> dict[str, str]:
+def best_controls(success: pd.DataFrame) -> pd.Series:
     """Level -> the control on whose vectors an agent succeeds most, on average over worlds."""
-    controls = success[success["kind"] == "control"]
-    means = controls.groupby(["level", "source"])["success"].mean()
-    # The largest of a level, as (level, source).
-    return {level: source for level, source in means.groupby("level").idxmax()}
+    controls = success.query("kind == 'control'")
+    means = controls.pivot_table("success", "level", "source")
+    return means.idxmax(axis=1)
 
 
-# --- one long table of values -------------------------------------------------------------------
-# Each of these has columns LONG.  Several rows for one place of the table are averaged: draws of a
-# codebook, or of a control of kinds, and the models of a group.
+# --- values of a world --------------------------------------------------------------------------
+# Each of these has a row for each of INDEX, and in it what CONTRASTS are between.
 
 
-def long_of(table: pd.DataFrame, **facts) -> pd.DataFrame:
-    """A table with columns LONG; ``facts`` fill those that it lacks."""
-    return table.assign(**facts)[LONG]
+def wide(table: pd.DataFrame, **facts) -> pd.DataFrame:
+    """A column for each value of ``encoder``; ``facts`` fill in what the table lacks.  Several
+    values for one place are averaged, as those of a codebook's draws."""
+    return table.assign(**facts).pivot_table("value", INDEX, "encoder", sort=False)
 
 
-def of_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Columns of the tests; of random tokens the best draw (BEST)."""
+def of_models(scores: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
+    """The tests of agreement, and linear CKA; of random tokens the best draw (BEST)."""
     drawn = scores["encoder"] == "random_tokens"
-    best = scores[drawn].groupby(INDEX, sort=False)["value"].max()
+    best = scores[drawn].groupby(INDEX)["value"].max()
+    chance = scores.groupby(INDEX)["chance"].first()
     # Of all others the mean over draws: a codebook is no floor, so its luck is none either.
-    others = scores[~drawn]
-    acted = scores[scores["encoder"] == "acted"]
-    return pd.concat(
-        [
-            long_of(others, contrast=others["encoder"]),
-            long_of(best.reset_index(), contrast=BEST),
-            long_of(acted, contrast="chance", value=acted["chance"]),
-        ]
-    )
+    values = wide(scores[~drawn]).assign(**{BEST: best, "chance": chance})
+    cka = "linear_cka, " + geometry["part"]
+    return pd.concat([values, wide(geometry, test="geometry", direction="both", measure=cka)])
 
 
-def of_pairs(pairs: pd.DataFrame, decoders: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
+def of_pairs(
+    pairs: pd.DataFrame, decoders: Sequence[str], known: Sequence[str]
+) -> list[pd.DataFrame]:
     """Decoders with each other, in the same words; and those that know the synonyms with models
     that see, in synonyms on both sides."""
     ends = pairs[["model", "encoder"]]
     # By the paper's measure all decoders count, as they do with the agent.
-    both_read = ends.isin(decoders).all(axis=1)
-    among = pairs[both_read & (pairs["test"] == "same_words")]
-    reads = ends.isin(set(known) & set(decoders)).any(axis=1)
-    sees = ends.isin(set(known) & set(SIGHTED)).any(axis=1)
-    across = pairs[reads & sees & (pairs["test"] == "models")]
-    return pd.concat(
-        [
-            long_of(among, model=DECODERS, contrast="between decoders"),
-            long_of(across, model=DECODERS, contrast="agreement"),
-            long_of(across, model=DECODERS, contrast="chance", value=across["chance"]),
-        ]
-    )
-
-
-def of_spaces(geometry: pd.DataFrame, verbs: pd.DataFrame) -> pd.DataFrame:
-    """Linear CKA of agents with each model, and the cosine of two verbs in every space."""
-    cka = "linear_cka, " + geometry["part"]
-    who = geometry["encoder"]
-    told = {"measure": "cosine", "model": "agent", "contrast": verbs["encoder"]}
-    return pd.concat(
-        [
-            long_of(geometry, test="geometry", direction="both", measure=cka, contrast=who),
-            long_of(verbs, test="verbs", direction="both", **told),
-        ]
-    )
+    read = ends.isin(decoders)
+    among = pairs[read.all(axis=1) & (pairs["test"] == "same_words")]
+    # One of them reads, and so the other sees.
+    met = (read | ends.isin(SIGHTED)) & ends.isin(known)
+    across = pairs[met.all(axis=1) & (read.sum(axis=1) == 1) & (pairs["test"] == "models")]
+    return [
+        wide(among, model=DECODERS, encoder="between decoders"),
+        wide(across, model=DECODERS, encoder="agreement"),
+        wide(across, model=DECODERS, encoder="chance", value=across["chance"]),
+    ]
 
 
 def of_transfer(success: pd.DataFrame) -> pd.DataFrame:
     """Success of each source, and beside every model that of the level's best control."""
+    places = [success["world"], success["level"]]
     # One control for all worlds: the best of each would be chosen by its luck there.
-    best = success["level"].map(best_controls(success))
-    rivals = success[success["source"] == best].set_index(["world", "level"])
-    models = success[success["kind"] == "model"].drop(columns="success")
-    beside = models.join(rivals["success"], on=["world", "level"])
-    parts = []
-    for contrast, part in (("success", success), (CONTROL, beside)):
-        facts = {"measure": part["level"], "model": part["source"], "value": part["success"]}
-        facts |= {"test": "transfer", "direction": "both", "contrast": contrast}
-        parts.append(long_of(part, **facts))
-    return pd.concat(parts)
+    is_best = success["source"] == success["level"].map(best_controls(success))
+    rival = success["success"].where(is_best).groupby(places).transform("max")
+    named = success.rename(columns={"level": "measure", "source": "model"})
+    named[CONTROL] = rival.where(success["kind"] == "model")
+    named = named.assign(test="transfer", direction="both")
+    return named.set_index(INDEX)[["success", CONTROL]]
 
 
 def of_structure(structure: pd.DataFrame) -> pd.DataFrame:
     """Agreement r of each pair of learners, in their own world and under each control."""
-    facts = {"test": "structure", "measure": "r", "direction": "both", "value": structure["r"]}
+    named = structure.rename(columns={"r": "value", "condition": "encoder"})
     pair = structure["first"] + " ~ " + structure["second"]
-    named = long_of(structure, **facts, model=pair, contrast=structure["condition"])
+    values = wide(named, test="structure", measure="r", direction="both", model=pair)
     # Which way do seeing agents have the design, in either kind of rooms?
-    own = named[named["contrast"] == "own world"]
-    seeing = own[own["model"] == "seeing agent ~ design"]
-    turned = seeing.assign(model=EXCLUSIVE, contrast="seeing agent")
-    return pd.concat([named, turned])
-
-
-# --- what they say over worlds ------------------------------------------------------------------
+    seeing = values.query("model == @SEEING").rename(index={SEEING: EXCLUSIVE})
+    return pd.concat([values, seeing["own world"].to_frame("seeing agent")])
 
 
 def with_ceiling(values: pd.DataFrame) -> pd.DataFrame:
     """The same values, and the share of its own ceiling, a codebook's score with it, that a model
     reaches, beside that of OTHERS: unheard synonyms, precision@k."""
-    place = ("synonyms", "precision_at_k", "both")
-    here = values.xs(place, level=(0, 1, 2), drop_level=False)
+    asked = "test == 'synonyms' and measure == 'precision_at_k' and direction == 'both'"
+    here = values.query(asked)
     # Models differ in how well anybody could do with them, so values are no measure of *less*.
-    share = here["acted"] / here["codebook"].replace(0, np.nan)
+    share = here["acted"] / here["codebook"]
     of_others = share.index.get_level_values("model") == OTHERS
-    rest = share[of_others].droplevel("model").rename(REST)
-    shares = share.to_frame(SHARE).join(rest, on=rest.index.names)
-    return values.join(shares)
-
-
-def contrasted(values: pd.DataFrame) -> pd.DataFrame:
-    """The same values, and their CONTRASTS."""
-    gaps = {}
-    for one, other in CONTRASTS:
-        # A run of one world has no other world, one without decoders nothing between them.
-        if one in values and other in values:
-            gaps[f"{one} - {other}"] = values[one] - values[other]
-    return values.assign(**gaps)
+    rest = share.where(of_others).groupby("world").transform("max")
+    return values.assign(**{SHARE: share, REST: rest})
 
 
 def adjust(table: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -279,28 +220,32 @@ def differences(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> 
             number of worlds (`results.tables`).
         decoders: names of the models that read from left to right.
     """
-    scores = tables["scores"]
-    groups = groups_of(scores, tables["knows_synonyms"], decoders)
-    spaces = of_spaces(tables["geometry"], tables["verbs"])
-    models = pd.concat([of_scores(scores), spaces])
+    kinds = tables["scores"].groupby("model")["model_kind"].first()
+    # Public models are the same in each world: no mean over worlds speaks of others like them.
+    scratch = kinds.index[kinds == "scratch"]
+    known = who_knows(tables["knows_synonyms"])
+    models = of_models(tables["scores"], tables["geometry"])
     parts = [models]
-    for (test, name), members in groups.items():
-        chosen = (models["test"] == test) & models["model"].isin(members)
-        parts.append(models[chosen].assign(model=name))
-    everyone = groups["same_words", DECODERS]
-    parts.append(of_pairs(tables["pairs"], everyone, groups["synonyms", MEAN]))
+    for name, members in ((MEAN, scratch), (DECODERS, decoders), (OTHERS, [*decoders, "BLIP"])):
+        # Asked in synonyms, only those that know them.
+        able = "model in @scratch and model in @members and (test != 'synonyms' or model in @known)"
+        parts.append(models.query(able).rename(index=dict.fromkeys(members, name), level="model"))
+    parts += of_pairs(tables["pairs"], decoders, known)
+    verbs = {"test": "verbs", "measure": "cosine", "direction": "both", "model": "agent"}
+    parts.append(wide(tables["verbs"], **verbs))
     parts.append(of_transfer(tables["transfer"]))
     parts.append(of_structure(tables["structure"]))
-    long = pd.concat(parts)
     # Inside a world first: differences are of means, and means over worlds come last.
-    values = long.pivot_table(index=INDEX, columns="contrast", values="value", sort=False)
-    values = contrasted(with_ceiling(values))
-    by_world = values.rename_axis(columns="contrast").stack().dropna().unstack("world")
+    values = with_ceiling(pd.concat(parts).groupby(INDEX, sort=False).mean())
+    for contrast in CONTRASTS:
+        one, other = contrast.split(" - ")
+        # A run of one world has no other world, one without decoders nothing between them.
+        if one in values and other in values:
+            values[contrast] = values[one] - values[other]
     rows = []
-    for key, row in zip(by_world.index, by_world.to_numpy(), strict=True):
+    by_world = values.rename_axis(columns="contrast").stack().dropna()
+    for key, each in by_world.groupby(OVER, sort=False):
         test, measure, _, model, contrast = key
-        known = row[~np.isnan(row)]
-        told = over_worlds(known, stated(test, measure, model, contrast))
+        told = over_worlds(each, stated(test, measure, model, contrast))
         rows.append((*key, *told.values()))
-    named = scores.drop_duplicates("model").set_index("model")
-    return adjust(pd.DataFrame(rows, columns=COLUMNS), named["model_kind"])
+    return adjust(pd.DataFrame(rows, columns=COLUMNS), kinds)

@@ -6,7 +6,6 @@ Learners are compared by the distances between six colours, without a map and wi
 """
 
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from paper_utils import alignment
 from paper_utils.cloning.agents import Condition
 from paper_utils.config import Profile
 from paper_utils.data import kinds
-from paper_utils.data.corpus import STORIES, Documents
+from paper_utils.data.corpus import STORIES
 from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.records import Encoder, Source
@@ -28,9 +27,10 @@ NEVER_ACTED = 5  # agents with random weights: one alone may look like anything,
 OWN = "own world"
 FLAT = "exchangeable"  # the same code, where all types are equally likely in every colour
 OTHER = "other world"
-CONDITIONS = (OWN, FLAT, OTHER, "never_acted", "codebook", "edit_distance")
+DRAWN = ["never_acted", "codebook", "edit_distance"]  # a draw is the same for whoever is exchanged
 # The levels of all but the first make the frames in which all six colours can stand.
 FACTORS = ["colour", "verb", "type", "location"]
+MEASURES = ("r", "p", "withheld_pairs", "withheld_triples", "graded")
 
 
 def learners(profile: Profile, world: int, rooms: str) -> dict[str, dict]:
@@ -56,23 +56,17 @@ def everyone(profile: Profile, world: int, other: int | None) -> dict[tuple[str,
     are made from texts."""
     # The same training, where a room shows one colour of each kind.
     acted = Encoder(Source.AGENT, Condition.ACTED)
-    groups = {
-        OWN: {"exclusive agent": parameters(acted, world, rooms="exclusive")},
-        FLAT: learners(profile, world, "exchangeable"),
-        OTHER: {},
-        "never_acted": {},
-    }
-    groups[OWN] |= learners(profile, world, "kinds")
+    found = {(OWN, "exclusive agent"): parameters(acted, world, rooms="exclusive")}
+    groups = {OWN: learners(profile, world, "kinds"), FLAT: learners(profile, world, FLAT)}
     # A shuffled structure: the same learners, where other colours are alike.
     if other is not None:
         groups[OTHER] = learners(profile, other, "kinds")
-    for draw in range(NEVER_ACTED):
-        agent = Encoder(Source.AGENT, Condition.NEVER_ACTED, trained=False, draw=draw)
-        groups["never_acted"][str(draw)] = parameters(agent, world, rooms="kinds")
-    found = {}
     for condition, members in groups.items():
         for name, chosen in members.items():
             found[condition, name] = chosen
+    for draw in range(NEVER_ACTED):
+        agent = Encoder(Source.AGENT, Condition.NEVER_ACTED, trained=False, draw=draw)
+        found["never_acted", str(draw)] = parameters(agent, world, rooms="kinds")
     return found
 
 
@@ -94,102 +88,74 @@ def bigrams(texts: list[str]) -> pd.DataFrame:
     return shares.reindex(index=colours, columns=types, fill_value=0.0)
 
 
-def agreement(condition: str, spaces: dict, factors: pd.DataFrame, world: int) -> list[dict]:
-    """Every pair of learners, with all that `alignment.structure` says of it."""
-    # A colour's kind is its commonest type; inside a kind colours differ by degrees.
-    kind_of = kinds.design(world).idxmax(axis=1).to_dict()
-    rows = []
-    for first, second in combinations(spaces, 2):
-        found = alignment.structure(spaces[first], spaces[second], factors, kinds=kind_of)
-        row = {"condition": condition, "first": first, "second": second, "draw": 0}
-        for name in ("r", "p", "withheld_pairs", "withheld_triples", "graded"):
-            row[name] = float(getattr(found, name))
-        rows.append(row)
-    return rows
-
-
-def controlled(condition: str, own: dict, draws: list[dict], factors: pd.DataFrame) -> list[dict]:
-    """The r of each pair of ``own`` learners where either of the two is exchanged for a control's
-    (the mean of both), for each draw of it; all are distances by name."""
-    rows = []
-    for draw, control in enumerate(draws):
-        for first, second in combinations(own, 2):
-            # Pearson's r of two matrices of distances: nothing else is asked of a control.
-            ends = [
-                alignment.structure(own[first], control[second], factors).r,
-                alignment.structure(own[second], control[first], factors).r,
-            ]
-            row = {"condition": condition, "first": first, "second": second, "draw": draw}
-            rows.append(row | {"r": np.mean(ends)})
-    return rows
-
-
-def _structure(
-    profile: Profile,
-    folder: Path,
-    documents: Documents,
-    *spaces: pd.DataFrame,
-    world: int,
-    other: int | None,
-) -> None:
+def _structure(profile, folder, documents, *spaces, world, other):
     table = columns.instructions(profile, "kinds")
     factors = table[FACTORS]
-    groups: dict[str, dict] = {name: {} for name in CONDITIONS}
-    asked = everyone(profile, world, other)
-    for (condition, name), space in zip(asked, spaces, strict=True):
-        groups[condition][name] = space.to_numpy()
-    # What there is to learn, and who counts neighbours of words: a row for each colour.
-    groups[OWN]["design"] = kinds.design(world)
-    groups[OWN]["bigram counter"] = bigrams(documents.train)
+    design = kinds.design(world)
+    # (condition, name) -> vectors of all sentences, or what is known of six colours.
+    known = {key: space.to_numpy() for key, space in zip(everyone(profile, world, other), spaces)}
+    # What there is to learn, and who counts neighbours of words.
+    known[OWN, "design"] = design
+    known[OWN, "bigram counter"] = bigrams(documents.train)
     for draw in range(profile.alignment.draws):
-        groups["codebook"][str(draw)] = columns.control("codebook", table, world, draw)
-    # What is compared of everybody: six by six distances, over the frames that colours share.
-    distances: dict[str, dict] = {condition: {} for condition in groups}
-    for condition, members in groups.items():
-        for name, X in members.items():
-            distances[condition][name] = alignment.concept_distances(X, factors)
+        known["codebook", str(draw)] = columns.control("codebook", table, world, draw)
     # How many letters turn one colour's word into another's.
-    names = kinds.design(world).index
-    letters = cdist(names, names, scorer=Levenshtein.distance)
-    distances["edit_distance"]["0"] = pd.DataFrame(letters, names, names)
-    # Those that see colours have no controls: they are not expected to agree.
-    own = {name: distances[OWN][name] for name in groups[FLAT]}
-    rows = agreement(OWN, groups[OWN], factors, world)
-    rows += agreement(FLAT, groups[FLAT], factors, world)
-    if distances[OTHER]:
-        rows += controlled(OTHER, own, [distances[OTHER]], factors)
-    for condition in ("never_acted", "codebook", "edit_distance"):
-        # The same draw for whoever is exchanged.
-        draws = [dict.fromkeys(own, drawn) for drawn in distances[condition].values()]
-        rows += controlled(condition, own, draws, factors)
-    structure = pd.DataFrame(rows).assign(world=world)
+    words = design.index
+    letters = cdist(words, words, scorer=Levenshtein.distance)
+    known["edit_distance", "0"] = pd.DataFrame(letters, words, words)
+    distances = {key: alignment.concept_distances(X, factors) for key, X in known.items()}
+    parts = [between_learners(known, factors, design.idxmax(axis=1)), under_controls(distances)]
+    structure = pd.concat(parts).assign(world=world)
     write_table(folder / "structure.csv.gz", structure.round(6))
-    # Of those that notebooks draw.
-    parts = []
-    for condition in (OWN, FLAT):
-        long = pd.concat(distances[condition], names=["learner", "colour"])
-        long = long.rename_axis(columns="other").stack()
-        long = long.rename("distance").reset_index()
-        parts.append(long.assign(condition=condition, world=world))
-    write_table(folder / "distances.csv.gz", pd.concat(parts).round(6))
+    long = pd.concat(distances, names=["condition", "learner", "colour"]).loc[[OWN]]
+    long = long.rename_axis(columns="other").stack().rename("distance").reset_index()
+    write_table(folder / "distances.csv.gz", long.assign(world=world).round(6))
 
 
-def _load(folder: Path) -> dict[str, pd.DataFrame]:
-    names = ("structure", "distances")
-    return {name: pd.read_csv(folder / f"{name}.csv.gz") for name in names}
+def between_learners(known: dict, factors: pd.DataFrame, kind_of: pd.Series) -> pd.DataFrame:
+    """Every pair of learners in their own world, and in flat rooms, with all that
+    `alignment.structure` says of it; ``kind_of``: a colour's commonest type."""
+    rows = []
+    for here, there in combinations(known, 2):
+        condition, first = here
+        if condition in (OWN, FLAT) and there[0] == condition:
+            # Inside a kind colours differ by degrees.
+            found = alignment.structure(known[here], known[there], factors, kinds=dict(kind_of))
+            row = {"condition": condition, "first": first, "second": there[1], "draw": 0}
+            rows.append(row | {name: float(getattr(found, name)) for name in MEASURES})
+    return pd.DataFrame(rows)
 
 
-def _needs(profile: Profile, world: int, other: int | None) -> list[tuple[Stage, dict]]:
+def under_controls(distances: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """The r of each pair of learners where either of the two is exchanged for a control's (the
+    mean of both), for each draw of it."""
+    upper = np.triu_indices(6, 1)
+    # Pearson's r of distances, of everybody with everybody.
+    r = pd.DataFrame({key: square.to_numpy()[upper] for key, square in distances.items()}).corr()
+    rows = []
+    # Those that see colours have no controls: they are not expected to agree.
+    for first, second in combinations(r.loc[FLAT].index, 2):
+        one, other = r[OWN, first], r[OWN, second]
+        means = (one + other) / 2
+        found = means.loc[DRAWN].to_dict()
+        # A run of one world has no other.
+        if OTHER in r:
+            found[OTHER, 0] = (one[OTHER, second] + other[OTHER, first]) / 2
+        for (condition, draw), value in found.items():
+            rows.append((condition, first, second, draw, value))
+    return pd.DataFrame(rows, columns=["condition", "first", "second", "draw", "r"])
+
+
+def _needs(profile: Profile, world: int, other: int | None) -> columns.Needs:
     needed = [(STORIES, {"world": world, "rooms": "kinds"})]
-    for chosen in everyone(profile, world, other).values():
-        needed.append((EMBEDDING, chosen))
+    needed += [(EMBEDDING, chosen) for chosen in everyone(profile, world, other).values()]
     return needed
 
 
 STRUCTURE = Stage(
-    name="structure",
-    make=_structure,
-    load=_load,
+    "structure",
+    _structure,
+    columns.read_tables,
     reads=("data.demonstrations", "alignment.draws", "encoders.families"),
     needs=_needs,
     cost=lambda profile, **_: 30.0,
@@ -198,7 +164,8 @@ STRUCTURE = Stage(
 
 ``structure``: world, condition, first, second, draw, r, and where both are learners p,
 withheld_pairs, withheld_triples, graded.
-``distances``: world, condition, learner, colour, other, distance (a 6 x 6 matrix per learner).
+``distances``: of learners in their own world: world, condition, learner, colour, other, distance
+(a 6 x 6 matrix per learner).
 ``other``: the world whose learners are a control, or None."""
 
 
@@ -206,8 +173,7 @@ def worlds_of(profile: Profile) -> list[dict]:
     """Parameters of STRUCTURE, of each world of a run: the next one is its control."""
     worlds = profile.world_numbers
     found = []
-    for place, world in enumerate(worlds):
-        # After the last comes the first; a run of one world has no other.
-        other = worlds[(place + 1) % len(worlds)]
+    # After the last comes the first; a run of one world has no other.
+    for world, other in zip(worlds, worlds[1:] + worlds[:1]):
         found.append({"world": world, "other": other if other != world else None})
     return found

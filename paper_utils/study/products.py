@@ -1,7 +1,8 @@
 """Every product of a run, so that one plan of work can make them side by side before notebooks load
 them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import chain
 
 from paper_utils.cloning.agents import AGENT, CURVES, Condition, agent_parameters
 from paper_utils.cloning.evaluation import EVALUATION, EXPERT, FIRST_VISITS, RANDOM
@@ -11,7 +12,6 @@ from paper_utils.data.demonstrations import DEMONSTRATIONS, EPISODES
 from paper_utils.encoders import records
 from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED, parameters
 from paper_utils.encoders.families import FAMILIES
-from paper_utils.encoders.records import Source
 from paper_utils.encoders.scratch import MODEL_SCORES, REFERENCE, reference_parameters
 from paper_utils.store import Stage
 from paper_utils.study import columns, kinds, transfer
@@ -50,15 +50,6 @@ def evaluations(profile: Profile) -> list[dict]:
     return found
 
 
-def transfers(profile: Profile) -> list[dict]:
-    """Parameters of TRANSFER: every source of every world."""
-    found = []
-    for world in profile.world_numbers:
-        for source in transfer.sources(profile).values():
-            found.append({"world": world, "source": source})
-    return found
-
-
 def visits(profile: Profile) -> list[dict]:
     """Parameters of FIRST_VISITS: blind agents that learned in rooms of kinds, or in flat ones."""
     found = []
@@ -68,100 +59,72 @@ def visits(profile: Profile) -> list[dict]:
     return found
 
 
-# --- what each notebook loads -------------------------------------------------------------------
+def each_of(stage: Stage, profile: Profile, parameters: Iterable[dict]) -> list[Product]:
+    """A product of a stage for each of some parameters."""
+    return [(stage, profile, chosen) for chosen in parameters]
 
 
-def _data(profile: Profile) -> Iterator[Product]:
-    # A world is shown from near: its episodes, stories and pictures are as large as the first's.
-    yield EPISODES, profile, {"world": profile.world_numbers[0], "rooms": "babyai"}
-
-
-def _cloning(profile: Profile) -> Iterator[Product]:
-    # Two agents play before the reader's eyes; of the others the episodes are counted.
-    first = profile.world_numbers[0]
-    for condition in (Condition.ACTED, Condition.HELD_OUT):
-        yield AGENT, profile, agent_parameters(first, condition)
-    for world in profile.world_numbers:
-        yield CURVES, profile, {"world": world}
-    for chosen in evaluations(profile):
-        yield EVALUATION, profile, chosen
-
-
-def _encoders(profile: Profile) -> Iterator[Product]:
-    for world in profile.world_numbers:
-        yield MODEL_SCORES, profile, {"world": world}
-    # Spaces are drawn in one world: another would look much the same, and take its room.
-    first = profile.world_numbers[0]
-    for stage, chosen in columns.needs_everyone(profile, first):
-        yield stage, profile, chosen
-    # Notebook 03 asks the models themselves, too.
-    for family in profile.encoders.families:
-        yield REFERENCE, profile, reference_parameters(first, family)
-
-
-def last_layers(profile: Profile) -> list[dict]:
-    """Parameters of EMBEDDING: the last layer of each decoder trained in the first world."""
-    world = profile.world_numbers[0]
+def in_worlds(profile: Profile, *stages: Stage) -> list[Product]:
+    """A product of each of some stages for each world."""
     found = []
-    for model in records.models(profile):
-        if model.source is Source.SCRATCH and FAMILIES[model.name].is_decoder:
-            found.append(parameters(model, world, "both", profile.encoders.layers))
+    for world in profile.world_numbers:
+        found += [(stage, profile, {"world": world}) for stage in stages]
     return found
 
 
-def _study(profile: Profile) -> Iterator[Product]:
+def study(profile: Profile) -> list[Product]:
     """What `results.tables` loads."""
+    found = in_worlds(profile, SCORES, PAIRS, SPACES, ORDER_NULL)
     for world in profile.world_numbers:
-        for stage in (SCORES, PAIRS, SPACES, ORDER_NULL):
-            yield stage, profile, {"world": world}
-    for chosen in transfers(profile):
-        yield TRANSFER, profile, chosen
-    for chosen in evaluations(profile):
-        yield EVALUATION, profile, chosen
+        for source in transfer.sources(profile).values():
+            found.append((TRANSFER, profile, {"world": world, "source": source}))
+    found += each_of(EVALUATION, profile, evaluations(profile))
     # Kinds have sizes of their own.
-    for chosen in kinds.worlds_of(profile):
-        yield STRUCTURE, profile.of_kinds(), chosen
+    return found + each_of(STRUCTURE, profile.of_kinds(), kinds.worlds_of(profile))
 
 
-def _alignment(profile: Profile) -> Iterator[Product]:
-    yield from _study(profile)
-    for chosen in last_layers(profile):
-        yield EMBEDDING, profile, chosen
-
-
-def _structure(profile: Profile) -> Iterator[Product]:
+def by_notebook(profile: Profile) -> dict[str, list[Product]]:
+    """What each notebook loads; readers' own data (06) needs nothing of ours."""
+    first = profile.world_numbers[0]
+    of_kinds = profile.of_kinds()
+    decoders = [
+        model for model in records.scratch_models(profile) if FAMILIES[model.name].is_decoder
+    ]
+    last = [parameters(model, first, "both", profile.encoders.layers) for model in decoders]
+    shown = [agent_parameters(first, name) for name in (Condition.ACTED, Condition.HELD_OUT)]
+    asked = [reference_parameters(first, family) for family in profile.encoders.families]
     # Tables of all tests are made together, so whoever loads one has all.
-    yield from _study(profile)
-    yield STORIES, profile.of_kinds(), {"world": profile.world_numbers[0], "rooms": "kinds"}
-    for chosen in visits(profile):
-        yield FIRST_VISITS, profile.of_kinds(), chosen
-
-
-def _appendix(profile: Profile) -> Iterator[Product]:
-    yield from _study(profile)
-    for world in profile.world_numbers:
-        yield LAYERS, profile, {"world": world}
-        yield TABLES, profile, {"world": world}
-
-
-# Readers' own data (06) needs nothing of ours.
-NOTEBOOKS = {
-    "01_data": _data,
-    "02_bc_training": _cloning,
-    "03_embeddings": _encoders,
-    "04_alignment": _alignment,
-    "05_structure": _structure,
-    "07_robustness": _appendix,
-}
+    everything = study(profile)
+    return {
+        # A world is shown from near: episodes, stories and pictures of the first.
+        "01_data": [(EPISODES, profile, {"world": first, "rooms": "babyai"})],
+        # Two agents play before the reader's eyes; of the others the episodes are counted.
+        "02_bc_training": [
+            *each_of(AGENT, profile, shown),
+            *in_worlds(profile, CURVES),
+            *each_of(EVALUATION, profile, evaluations(profile)),
+        ],
+        # Spaces are drawn in one world: another would look much the same, and take its room.
+        "03_embeddings": [
+            *in_worlds(profile, MODEL_SCORES),
+            *((stage, profile, chosen) for stage, chosen in columns.needs_everyone(profile, first)),
+            *each_of(REFERENCE, profile, asked),
+        ],
+        "04_alignment": everything + each_of(EMBEDDING, profile, last),
+        "05_structure": [
+            *everything,
+            (STORIES, of_kinds, {"world": first, "rooms": "kinds"}),
+            *each_of(FIRST_VISITS, of_kinds, visits(profile)),
+        ],
+        "07_robustness": everything + in_worlds(profile, LAYERS, TABLES),
+    }
 
 
 def products(profile: Profile, notebook: str | None = None) -> list[Product]:
     """What a notebook loads, or (None) what all of them do; nothing for a notebook that loads
     nothing."""
-    asked = NOTEBOOKS if notebook is None else [notebook]
+    loaded = by_notebook(profile)
+    if notebook is not None:
+        return loaded.get(notebook, [])
     # What two notebooks load is there twice; a plan of work makes it once.
-    found = []
-    for name in asked:
-        if name in NOTEBOOKS:
-            found += NOTEBOOKS[name](profile)
-    return found
+    return list(chain.from_iterable(loaded.values()))

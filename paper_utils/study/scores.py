@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from paper_utils import alignment
-from paper_utils.alignment import ContrastSets
 from paper_utils.config import Profile
 from paper_utils.encoders import records
 from paper_utils.encoders.embedding import UNTRAINED
@@ -20,11 +19,10 @@ from paper_utils.store import Stage, write_table
 from paper_utils.study import columns
 from paper_utils.study.columns import AGENTS, ROLES, Columns, both_names
 
-COLUMNS = "world test model model_kind encoder draw measure direction layer value chance".split()
-TESTS = ("same_words", "synonyms")
 # The map is fitted once, and asked both ways: images of the model's sentences search the column's,
 # and the other way round.
 DIRECTIONS = {"forward": "model_to_agent", "backward": "agent_to_model"}
+TESTS = ("same_words", "synonyms")
 # What of the profile all scores depend on; models and their vectors come with the inputs.
 READS = (
     "data.demonstrations",
@@ -41,23 +39,21 @@ def options(profile: Profile, table: pd.DataFrame, world: int) -> dict:
     # Questions are prepared once for hundreds of pairs.  Their own nulls are left out: worlds are
     # the unit of every test.
     return {
-        "contrasts": ContrastSets(table[ROLES], settings.k, n_permutations=0),
+        "contrasts": alignment.ContrastSets(table[ROLES], settings.k, n_permutations=0),
         "cv": settings.folds,
         "n_components": settings.dimension,
         "random_state": world,
     }
 
 
-def with_both(found: list[pd.DataFrame]) -> pd.DataFrame:
+def with_both(found: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Rows of `alignment` as one table, with their mean over directions as direction "both"."""
-    scores = pd.concat(found)
     # One number for the whole table, or (p) without its null.
-    scores = scores.drop(columns=["p", "N", "k"])
+    scores = pd.concat(found).drop(columns=["p", "N", "k"])
     by = [name for name in scores if name not in ("direction", "value")]
     means = scores.groupby(by, sort=False, as_index=False)["value"].mean()
-    both = means.assign(direction="both")
     # Six digits: more is rounding, and takes room.
-    return pd.concat([scores, both]).round(6)
+    return pd.concat([scores, means.assign(direction="both")]).round(6)
 
 
 def agreement(
@@ -66,59 +62,70 @@ def agreement(
     """Every reading of a model with every column, by each test and direction."""
     parts = []
     for facts, X, X2 in readings:
-        # Whoever has no synonyms is asked in the same words alone.
+        # Asked in first names, the test of synonyms is that of the same words.
         second = {"same_words": X, "synonyms": X2}
         for test in tests:
+            # Whoever has no synonyms is asked in the same words alone.
             if second[test] is None:
                 continue
             for (encoder, draw), A in everyone.items():
-                # Asked in first names, this is the test of the same words.
                 found = alignment.synonyms(X, second[test], A, **asked)
-                told = {"test": test, "encoder": encoder, "draw": draw}
-                parts.append(found.assign(**told, **facts))
+                parts.append(found.assign(test=test, encoder=encoder, draw=draw, **facts))
     return with_both(parts).replace({"direction": DIRECTIONS})
 
 
+def in_synonyms(
+    profile: Profile, world: int, readings: Iterable[Reading], everyone: Columns
+) -> pd.DataFrame:
+    """`agreement` by unheard synonyms alone, mean of both directions."""
+    asked = options(profile, columns.instructions(profile), world)
+    scores = agreement(readings, everyone, asked, ["synonyms"])
+    return scores.query("direction == 'both'").assign(world=world)
+
+
+def write_scores(folder: Path, scores: pd.DataFrame) -> None:
+    """Writes the table of a stage that has one."""
+    write_table(folder / "scores.csv.gz", scores)
+
+
 def read_scores(folder: Path) -> pd.DataFrame:
-    """The table of a stage that has one."""
+    """Reads it."""
     return pd.read_csv(folder / "scores.csv.gz")
 
 
 def readings(profile: Profile, spaces: Sequence[pd.DataFrame]) -> list[Reading]:
     """Models, from the embeddings after those of agents."""
     found = []
-    own = spaces[len(AGENTS) :]
-    for model, space in zip(records.models(profile), own, strict=True):
+    for model, space in zip(records.models(profile), spaces[len(AGENTS) :]):
         facts = {"model": model.label, "model_kind": model.kind}
         found.append((facts, *both_names(space)))
     return found
 
 
-def _score(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) -> None:
+def _score(profile, folder, *spaces, world):
     table = columns.instructions(profile)
     everyone = columns.agents(spaces)
-    everyone |= columns.all_controls(table, world, profile.alignment.draws)
-    asked = options(profile, table, world)
+    for name in columns.CONTROLS:
+        for draw in range(profile.alignment.draws if name in columns.DRAWN else 1):
+            everyone[name, draw] = columns.control(name, table, world, draw)
     # The most of all work of a study: models times columns and their draws, by two tests.
-    scores = agreement(readings(profile, spaces), everyone, asked)
-    # The layer was fixed beforehand; others are in the appendix.
-    scores = scores.assign(world=world, layer="fixed")
-    write_table(folder / "scores.csv.gz", scores[COLUMNS])
+    scores = agreement(readings(profile, spaces), everyone, options(profile, table, world))
+    write_scores(folder, scores.assign(world=world))
 
 
 SCORES = Stage(
-    name="scores",
-    make=_score,
-    load=read_scores,
+    "scores",
+    _score,
+    read_scores,
     reads=(*READS, "alignment.draws"),
     needs=columns.needs_everyone,
     cost=lambda profile, **_: 5.0 + 1.2 * profile.alignment.draws,
 )
-"""Every model of a world with every column: a table with COLUMNS.  ``direction``: model_to_agent,
-agent_to_model, or both (their mean)."""
+"""Every model of a world with every column: world, test, model, model_kind, encoder, draw, measure,
+direction, value, chance.  ``direction``: model_to_agent, agent_to_model, or both (their mean)."""
 
 
-def _score_pairs(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) -> None:
+def _score_pairs(profile, folder, *spaces, world):
     asked = options(profile, columns.instructions(profile), world)
     # Agents never heard a synonym, so with each other they have the same words alone.
     agents = []
@@ -128,47 +135,40 @@ def _score_pairs(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: i
     # Agents with models are in SCORES.
     for group in (agents, readings(profile, spaces)):
         for (facts, X, X2), (other, Y, Y2) in combinations(group, 2):
-            told = facts | {"encoder": other["model"], "draw": 0}
+            told = facts | {"encoder": other["model"]}
             found = alignment.same_words(X, Y, **asked)
             parts.append(found.assign(test="same_words", **told))
             if X2 is not None and Y2 is not None:
                 # Both sides know the synonyms here, so both are asked in them.
                 found = alignment.second_names(X, X2, Y, Y2, **asked)
                 parts.append(found.assign(test="models", **told))
-    scores = with_both(parts).assign(world=world, layer="fixed")
-    write_table(folder / "scores.csv.gz", scores[COLUMNS])
+    write_scores(folder, with_both(parts).assign(world=world))
 
 
 PAIRS = Stage(
-    name="pairs",
-    make=_score_pairs,
-    load=read_scores,
+    "pairs",
+    _score_pairs,
+    read_scores,
     reads=READS,
     needs=columns.needs_everyone,
     cost=lambda profile, **_: 8.0,
 )
-"""Agents with each other, and models with each other: a table with COLUMNS, where ``encoder`` is
+"""Agents with each other, and models with each other: columns as of SCORES, where ``encoder`` is
 the other of the two, and ``direction`` forward (from ``model`` to ``encoder``), backward or both.
 ``test``: same_words, or models, with synonyms on both sides."""
 
 
-def _score_untrained(profile: Profile, folder: Path, *inputs, world: int) -> None:
-    table = columns.instructions(profile)
+def _score_untrained(profile, folder, *inputs, world):
     untrained = []
-    drawn = inputs[len(AGENTS) :]
-    for family, draws in zip(profile.encoders.families, drawn, strict=True):
+    for family, draws in zip(profile.encoders.families, inputs[len(AGENTS) :]):
         for number, (X, X2) in enumerate(draws):
-            facts = {"family": family, "untrained": number}
-            untrained.append((facts, X, X2))
-    asked = options(profile, table, world)
-    scores = agreement(untrained, columns.agents(inputs), asked, ["synonyms"])
+            untrained.append(({"family": family, "untrained": number}, X, X2))
+    scores = in_synonyms(profile, world, untrained, columns.agents(inputs))
     # Of order alone the spread by luck is large, and not that of a coin for each sentence.
-    order = scores[scores["measure"] == "order"].assign(world=world)
-    names = ["world", "family", "untrained", "encoder", "direction", "value"]
-    write_table(folder / "scores.csv.gz", order[names])
+    write_scores(folder, scores.query("measure == 'order'"))
 
 
-def _needs_untrained(profile: Profile, world: int) -> list[tuple[Stage, dict]]:
+def _needs_untrained(profile: Profile, world: int) -> columns.Needs:
     needed = columns.needs_agents(profile, world)
     for family in profile.encoders.families:
         needed.append((UNTRAINED, {"world": world, "family": family}))
@@ -176,12 +176,12 @@ def _needs_untrained(profile: Profile, world: int) -> list[tuple[Stage, dict]]:
 
 
 ORDER_NULL = Stage(
-    name="order-null",
-    make=_score_untrained,
-    load=read_scores,
+    "order-null",
+    _score_untrained,
+    read_scores,
     reads=(*READS, "encoders.families"),
     needs=_needs_untrained,
     cost=lambda profile, **_: 3.0 + 0.7 * profile.alignment.untrained,
 )
-"""Order with unheard synonyms, of models at random weights: world, family, untrained (its number),
-encoder, direction, value."""
+"""Order with unheard synonyms, of models at random weights, both directions: world, family,
+untrained (its number), encoder, value."""

@@ -4,38 +4,30 @@ Does a model know its synonyms?  Are an agent's sentences spread out as a model'
 Are "go to X" and "pick up X" one?
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from sklearn.preprocessing import normalize
 
 from paper_utils import alignment
-from paper_utils.config import Profile
 from paper_utils.store import Stage, write_table
 from paper_utils.study import columns
 from paper_utils.study.scores import READS, options, readings
 
-TABLES = ("knows_synonyms", "geometry", "verbs")
 VERBS = ("go to", "pick up")  # both end in front of a thing
 
 
 def verb_cosine(space: np.ndarray, table: pd.DataFrame) -> float:
     """Mean cosine, of centred rows, of "go to X" and "pick up X" over all things X; NaN where
     there is none."""
-    numbered = table.reset_index(names="row")
-    first, second = (numbered[numbered["verb"] == verb] for verb in VERBS)
-    pairs = first.merge(second, on=["colour", "type", "location"])
-    if pairs.empty:
-        return np.nan
+    things = pd.MultiIndex.from_frame(table[["colour", "type", "location"]])
     # Centred: what all sentences have in common would make everything alike.
-    unit = normalize(space - space.mean(axis=0))
-    one = unit[pairs["row_x"]]
-    other = unit[pairs["row_y"]]
-    return float(np.sum(one * other, axis=1).mean())
+    unit = pd.DataFrame(normalize(space - space.mean(axis=0)), index=things)
+    one, other = (unit[table["verb"].to_numpy() == verb] for verb in VERBS)
+    # A thing that is only gone to has no partner, and no product.
+    return (one * other).sum(axis=1, min_count=1).mean()
 
 
-def _describe(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int) -> None:
+def _describe(profile, folder, *spaces, world):
     table = columns.instructions(profile)
     contrasts = options(profile, table, world)["contrasts"]
     agents = {name: A for (name, _), A in columns.agents(spaces).items()}
@@ -44,13 +36,13 @@ def _describe(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int)
     commonest = table["verb"].mode()[0]
     parts = {"all": table["verb"] != "", commonest: table["verb"] == commonest}
     # Beside agents: words alone, and a perfect code, which has "go to" apart from "pick up".
-    spaces_by_name = dict(agents)
+    everyone = dict(agents)
     for name in ("word_count", "codebook"):
-        spaces_by_name[name] = columns.control(name, table, world)
+        everyone[name] = columns.control(name, table, world)
     knows = []
     geometry = []
     for facts, X, X2 in readings(profile, spaces):
-        spaces_by_name[facts["model"]] = X
+        everyone[facts["model"]] = X
         if X2 is not None:
             own = alignment.own_names(X, X2, contrasts=contrasts)
             by = own.groupby("measure", sort=False)
@@ -59,25 +51,21 @@ def _describe(profile: Profile, folder: Path, *spaces: pd.DataFrame, world: int)
             for name, A in agents.items():
                 cka = float(alignment.linear_cka(A[rows], X[rows]))
                 geometry.append({**facts, "part": part, "encoder": name, "value": cka})
-    cosines = [(name, verb_cosine(X, table)) for name, X in spaces_by_name.items()]
+    verbs = pd.Series({name: verb_cosine(X, table) for name, X in everyone.items()}, name="value")
     # A run of one verb has no cosine, and its table no row.
     found = {
         "knows_synonyms": pd.concat(knows).reset_index(),
         "geometry": pd.DataFrame(geometry),
-        "verbs": pd.DataFrame(cosines, columns=["encoder", "value"]).dropna(),
+        "verbs": verbs.dropna().rename_axis("encoder").reset_index(),
     }
     for name, each in found.items():
         write_table(folder / f"{name}.csv.gz", each.assign(world=world).round(6))
 
 
-def _load(folder: Path) -> dict[str, pd.DataFrame]:
-    return {name: pd.read_csv(folder / f"{name}.csv.gz") for name in TABLES}
-
-
 SPACES = Stage(
-    name="spaces",
-    make=_describe,
-    load=_load,
+    "spaces",
+    _describe,
+    columns.read_tables,
     reads=READS,
     needs=columns.needs_everyone,
     cost=lambda profile, **_: 5.0,

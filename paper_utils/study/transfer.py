@@ -5,7 +5,6 @@ The agent then acts on images of other sentences, in synonyms: words that it nev
 """
 
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 
 from paper_utils.cloning import evaluation
-from paper_utils.cloning.agents import AGENT, Agent, Condition, agent_parameters
+from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
 from paper_utils.config import Profile, generator
 from paper_utils.data import grammar, levels
 from paper_utils.encoders import records
@@ -74,10 +73,10 @@ def exchanged(template: pd.Series, world: int) -> np.ndarray:
     return wrong
 
 
-def _vectors(
-    profile: Profile, table: pd.DataFrame, own: np.ndarray, spaces: tuple, world: int, source
-) -> np.ndarray:
-    """The vector (N, width) that each instruction is played with."""
+def _vectors(profile, table, own, spaces, world, source):
+    """The vector (N, width) that each instruction is played with; None: it makes no difference."""
+    if source == RANDOM:
+        return None
     if source == "own":
         return own
     if source == WRONG:
@@ -90,23 +89,19 @@ def _vectors(
     return mapped(X.astype(float), X2.astype(float), own, profile.alignment.folds, world)
 
 
-def _transfer(
-    profile: Profile, folder: Path, agent: Agent, *spaces: pd.DataFrame, world: int, source
-) -> None:
+def _transfer(profile, folder, agent, *spaces, world, source):
     table = columns.instructions(profile)
     own = agent.policy.embed(table["text"].tolist()).astype(float)
     # The same episodes for every source, so that their successes can be compared.
     seeds = levels.seeds("evaluation", profile.cloning.transfer_episodes, world)
     limit = profile.cloning.transfer_steps
-    if source != RANDOM:
-        vectors = _vectors(profile, table, own, spaces, world, source).astype(np.float32)
-        row = pd.Series(range(len(table)), index=table["text"])
+    images = pd.DataFrame(_vectors(profile, table, own, spaces, world, source), table["text"])
 
     def sentences(missions: list[str]) -> np.ndarray:
-        """The vectors (B, width) that B missions are played with."""
+        """The vectors float32 (B, width) that B missions are played with."""
         # Whichever article the level says: vectors are of "the".
         texts = [grammar.canonical(mission) for mission in missions]
-        return vectors[row[texts]]
+        return np.array(images.loc[texts], dtype=np.float32)
 
     parts = []
     for level in profile.data.levels:
@@ -115,10 +110,12 @@ def _transfer(
         else:
             played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit)
         parts.append(played[["level", "seed", "success", "steps"]])
-    write_table(folder / "episodes.csv.gz", pd.concat(parts))
+    name = source if isinstance(source, str) else Encoder(**source).label
+    episodes = pd.concat(parts).assign(world=world, source=name)
+    write_table(folder / "episodes.csv.gz", episodes)
 
 
-def _needs(profile: Profile, world: int, source: dict | str) -> list[tuple[Stage, dict]]:
+def _needs(profile: Profile, world: int, source: dict | str) -> columns.Needs:
     needed = [(AGENT, agent_parameters(world, Condition.ACTED))]
     if isinstance(source, dict):
         needed.append((EMBEDDING, parameters(Encoder(**source), world, "both")))
@@ -126,9 +123,9 @@ def _needs(profile: Profile, world: int, source: dict | str) -> list[tuple[Stage
 
 
 TRANSFER = Stage(
-    name="transfer",
-    make=_transfer,
-    load=lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
+    "transfer",
+    _transfer,
+    lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=(
         *("data.demonstrations", "data.synonyms", "alignment.folds"),
         *("cloning.transfer_episodes", "cloning.transfer_steps"),
@@ -137,7 +134,7 @@ TRANSFER = Stage(
     cost=lambda profile, **_: 5.0 + 0.06 * profile.cloning.transfer_episodes,
 )
 """Episodes of a world's acting agent on vectors of ``source``: one of KINDS, or an encoder's record
-(a dictionary).  Columns: level, seed, success, steps."""
+(a dictionary).  Columns: level, seed, success, steps, world, source (its name)."""
 
 
 def sources(profile: Profile) -> dict[str, dict | str]:
@@ -150,12 +147,9 @@ def sources(profile: Profile) -> dict[str, dict | str]:
     return found
 
 
-def success(episodes: dict[tuple[int, str], pd.DataFrame]) -> pd.DataFrame:
-    """Success by world, source, kind (ceiling, control, model) and level, from the episodes of each
-    (world, source)."""
-    played = pd.concat(episodes, names=["world", "source"])
-    played = played.reset_index(["world", "source"])
-    played["kind"] = played["source"].map(KINDS).fillna("model")
+def success(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Success by world, source, kind (ceiling, control, model) and level."""
+    kinds = episodes["source"].map(KINDS).fillna("model")
     by = ["world", "source", "kind", "level"]
-    each = played.groupby(by, sort=False)["success"]
+    each = episodes.assign(kind=kinds).groupby(by, sort=False)["success"]
     return each.agg(success="mean", episodes="size").reset_index()

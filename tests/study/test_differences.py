@@ -91,7 +91,7 @@ def test_the_best_control_is_chosen_for_each_level(table, eight):
     success = eight["transfer"].copy()
     random = (success["source"] == "random moves") & (success["level"] == "PutNextLocal")
     success.loc[random, "success"] = 0.5
-    assert study.best_controls(success) == {
+    assert study.best_controls(success).to_dict() == {
         "PickupLoc": "word_count",
         "PutNextLocal": "random moves",
     }

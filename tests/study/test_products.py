@@ -50,9 +50,8 @@ def test_every_stage_is_needed_by_some_notebook(smoke):
 
 def test_a_notebook_asks_for_its_own_part(smoke):
     everything = {stage.key(profile, chosen) for stage, profile, chosen in products.products(smoke)}
-    for notebook in products.NOTEBOOKS:
-        own = products.products(smoke, notebook)
-        assert own
+    for notebook, own in products.by_notebook(smoke).items():
+        assert own == products.products(smoke, notebook) != []
         assert {stage.key(profile, chosen) for stage, profile, chosen in own} <= everything
     assert products.products(smoke, "06_your_own") == []
 

@@ -39,7 +39,10 @@ def test_a_wrong_instruction_is_another_one_of_its_template():
 
 def test_success_is_counted_by_source_and_level():
     played = pd.DataFrame({"level": ["a", "a", "b"], "success": [True, False, True]})
-    table = transfer.success({(0, "own"): played, (0, "LLaMA"): played, (1, "own"): played})
+    each = [(0, "own"), (0, "LLaMA"), (1, "own")]
+    table = transfer.success(
+        pd.concat([played.assign(world=world, source=name) for world, name in each])
+    )
     assert table["kind"].tolist() == ["ceiling"] * 2 + ["model"] * 2 + ["ceiling"] * 2
     assert table["success"].tolist() == [0.5, 1.0] * 3
     assert table["episodes"].tolist() == [2, 1] * 3
