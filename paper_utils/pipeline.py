@@ -146,7 +146,7 @@ def _kept(error: RunError, folder: Path) -> RunError:
 
 
 def _assemble(job: Job, each: list[dict]) -> None:
-    from paper_utils.study.results import results_of
+    from paper_utils.study import results as study
 
     profile = job.profile
     artifacts = store_of(profile)
@@ -155,7 +155,7 @@ def _assemble(job: Job, each: list[dict]) -> None:
     files, said = folders.collect(places)
     results = {"version": 3, "profile": profile.name, "seed": profile.seed}
     results |= {"missing": said["missing"], "captions": said["captions"]}
-    results |= results_of(profile, artifacts)
+    results |= study.results(profile, artifacts.get)
     results["wall_seconds"] = folders.wall_seconds(said["artifacts"].values())
     facts = folders.facts_of(profile)
     contents = dict(files)

@@ -90,9 +90,8 @@ def best_layers(layers: pd.DataFrame) -> pd.DataFrame:
         # Who looks at all layers and names the best has to do so under the null, too.
         null = values["permuted"].max().to_numpy()
         best = acted.max()
-        p = p_value(best, null)
-        told = (acted.idxmax(), best, null.mean(), p, calibrated(best, null))
-        rows.append((*key, *told))
+        told = (best, null.mean(), p_value(best, null), calibrated(best, null))
+        rows.append((*key, acted.idxmax(), *told))
     return pd.DataFrame(rows, columns=[*by, "layer", "value", "null", "p", "calibrated"])
 
 
@@ -107,12 +106,11 @@ def by_meaning(texts: list[str], words: dict[str, str]) -> list[int]:
     >>> by_meaning(texts, {"red": "azure", "blue": "scarlet"})
     [1, 0]
     """
-    row = {text: number for number, text in enumerate(texts)}
     # Colours alone: with other verbs and types a sentence may say what no level asks.
     colours = {name: word for name, word in words.items() if name in grammar.COLOURS}
     # All other words stay as they are.
     meanings = {phrase: phrase for phrase in grammar.INVENTORY} | grammar.meanings(colours)
-    return [row[grammar.rename(text, meanings)] for text in texts]
+    return [texts.index(grammar.rename(text, meanings)) for text in texts]
 
 
 def questions(name: str, table: pd.DataFrame, count: int) -> Iterator[Reading]:

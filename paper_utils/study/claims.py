@@ -5,7 +5,8 @@ or *less* where a test over worlds says so, the *same* where it surely lies with
 else *open*.  One world has no test: there the margin alone decides, and the evidence says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import pandas as pd
@@ -42,8 +43,6 @@ PAPER = {
 }
 Key = tuple[str, str, str, str]  # test, measure, model, contrast
 PRECISION = "precision_at_k"
-BLIND = "blind agent ~ LLaMA"
-BLIND_CLIP = "blind agent ~ blind CLIP"
 
 # What is said of a difference, by what a claim expects of it.
 RISES = {"more": "yes", "same": "no difference", "less": "no, the opposite", "open": "not settled"}
@@ -84,7 +83,7 @@ def number(value: float, signed: bool = False) -> str:
 def in_words(row: Mapping) -> str:
     """What a row of the differences says: its contrast, and its numbers as far as there are any.
 
-    >>> row = {"contrast": "acted - never_acted", "mean": 0.15}
+    >>> row = {"test": "verbs", "contrast": "acted - never_acted", "mean": 0.15}
     >>> in_words(row | {"low": 0.1, "high": 0.2, "p": 0.004})
     'acted − never acted +.15 (+.10 to +.20, p .004)'
     >>> in_words(row | {"p": None})
@@ -92,6 +91,9 @@ def in_words(row: Mapping) -> str:
     """
     contrast = row["contrast"].replace(" - ", " − ").replace("_", " ")
     text = f"{contrast} {number(row['mean'], '−' in contrast)}"
+    # Of pairs of learners there are several in one claim.
+    if row["test"] == "structure":
+        text = f"{row['model']}: {text}"
     # Values, too, have intervals, but only what is tested is told with them.
     if pd.isna(row["p"]):
         return text
@@ -122,6 +124,11 @@ def verdict(row: Mapping) -> str:
     return sign if significant or turned else "open"
 
 
+def keys(test: str, measure: str, models: Sequence[str], contrasts: Sequence[str]) -> list[Key]:
+    """Rows of the differences that a claim rests on."""
+    return list(product([test], [measure], models, contrasts))
+
+
 class Evidence(NamedTuple):
     """What the answers rest on: rows of the differences (both directions) by their key, and each
     model's own agreement of its two names."""
@@ -129,20 +136,19 @@ class Evidence(NamedTuple):
     rows: pd.DataFrame
     own: Mapping[str, float]  # model -> colour of six, over worlds; 0: it has no synonyms
 
+    def found(self, asked: Iterable[Key]) -> list[dict]:
+        """Those rows that this run has."""
+        return self.rows.reindex(list(asked)).dropna(subset="mean").to_dict("records")
+
     def told(self, asked: Sequence[Key]) -> str:
         """The values that some differences are between, and then the differences themselves."""
-        said = []
+        values = []
         for *place, contrast in asked:
             # Values have rows of their own, called as they stand in the difference.
-            said += [(*place, name) for name in contrast.split(" - ")]
-        words = []
+            values += [(*place, name) for name in contrast.split(" - ")]
         # Each once, in this order.
-        for key in dict.fromkeys([*said, *asked]):
-            if key in self.rows.index:
-                # Of pairs of learners there are several in one claim.
-                pair = f"{key[2]}: " if key[0] == "structure" else ""
-                words.append(pair + in_words(self.rows.loc[key]))
-        return ", ".join(words)
+        rows = self.found(dict.fromkeys([*values, *asked]))
+        return ", ".join(in_words(row) for row in rows)
 
     def strangers(self, models: Sequence[str]) -> str:
         """Which of some models do not know the synonyms, and how far they are from it."""
@@ -157,12 +163,14 @@ class Evidence(NamedTuple):
 
 def answered(evidence: Evidence, words: Mapping, asked: Sequence[Key]) -> tuple[str, str]:
     """The answer that some differences give together, and their numbers."""
-    each = [words[verdict(evidence.rows.loc[key])] for key in asked if key in evidence.rows.index]
-    answer = "; ".join(dict.fromkeys(each)) or ABSENT
+    each = [words[verdict(row)] for row in evidence.found(asked)]
+    if not each:
+        return ABSENT, ""
+    answer = "; ".join(dict.fromkeys(each))
     # All parts have to hold, so one that does not is counted, not averaged away.
     if "yes" in each and len(set(each)) > 1:
         answer = f"in part ({each.count('yes')} of {len(each)})"
-    return answer, evidence.told(asked) if each else ""
+    return answer, evidence.told(asked)
 
 
 def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, str]:
@@ -171,8 +179,7 @@ def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, s
     if not same:
         return ABSENT, ""
     # Not against random tokens: asked in first names, these are a code as good as a codebook.
-    gaps = ["acted - chance", NEVER, "acted - codebook"]
-    asked = [("synonyms", PRECISION, name, gap) for gap in gaps]
+    asked = keys("synonyms", PRECISION, [name], ["acted - chance", NEVER, "acted - codebook"])
     said = f"same words: {same}"
     # A group of models has none, where none of them knows the synonyms.
     unheard = evidence.told(asked)
@@ -183,7 +190,7 @@ def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, s
         return f"cannot be told: {strangers}", said
     if strangers:
         said = f"{said}; left out: {strangers}"
-    beyond, never, codebook = (verdict(evidence.rows.loc[key]) for key in asked)
+    beyond, never, codebook = map(verdict, evidence.found(asked))
     # Whether there is any agreement comes first; then what it takes.
     if beyond == "more":
         return AGREES[never] + CODEBOOK[codebook], said
@@ -216,50 +223,46 @@ def acts(differences: pd.DataFrame, controls: pd.Series) -> tuple[str, str]:
     return "; ".join(answer) or ABSENT, "; ".join(said)
 
 
-# Claims that hold if some differences all have one sign, and how that is said.
-SIGNED: dict[str, tuple[Mapping, list[Key]]] = {
-    APPROACHING: (APPROACHES, [("same_words", PRECISION, DECODERS, "acted - between decoders")]),
-    VISION: (RISES, [("models", PRECISION, DECODERS, "agreement - chance")]),
-    ORDER: (
-        RISES,
-        [("synonyms", "order", MEAN, NEVER), ("synonyms", "order", MEAN, "acted - exchanged")],
-    ),
+# Claims that hold if some differences all have one sign: how that is said, and which (`keys`).
+SIGNED = {
+    APPROACHING: (APPROACHES, "same_words", PRECISION, [DECODERS], ["acted - between decoders"]),
+    VISION: (RISES, "models", PRECISION, [DECODERS], ["agreement - chance"]),
+    ORDER: (RISES, "synonyms", "order", [MEAN], [NEVER, "acted - exchanged"]),
     "agreement in colour needs only a code": (
         SAME,
-        [
-            ("synonyms", "colour", MEAN, NEVER),
-            ("synonyms", "colour", MEAN, "acted - codebook"),
-            ("synonyms", "colour", MEAN, "never_acted - codebook"),
-        ],
+        "synonyms",
+        "colour",
+        [MEAN],
+        [NEVER, "acted - codebook", "never_acted - codebook"],
     ),
-    "acting merges verbs of one consequence": (RISES, [("verbs", "cosine", "agent", NEVER)]),
+    "acting merges verbs of one consequence": (RISES, "verbs", "cosine", ["agent"], [NEVER]),
     "acting leads away from language models": (
         FALLS,
-        [("geometry", "linear_cka, all", DECODERS, NEVER)],
+        "geometry",
+        "linear_cka, all",
+        [DECODERS],
+        [NEVER],
     ),
     "blind agents share kinds with language and vision": (
         RISES,
-        [
-            ("structure", "r", BLIND, "own world - other world"),
-            ("structure", "r", BLIND, "own world - codebook"),
-            ("structure", "r", BLIND_CLIP, "own world - other world"),
-            ("structure", "r", BLIND_CLIP, "own world - codebook"),
-        ],
+        "structure",
+        "r",
+        ["blind agent ~ LLaMA", "blind agent ~ blind CLIP"],
+        ["own world - other world", "own world - codebook"],
     ),
     "seeing agents have kinds with the opposite sign": (
         FALLS,
-        [
-            ("structure", "r", "seeing agent ~ design", "own world"),
-            ("structure", "r", "seeing agent ~ LLaMA", "own world"),
-            ("structure", "r", "seeing agent ~ blind CLIP", "own world"),
-        ],
+        "structure",
+        "r",
+        ["seeing agent ~ design", "seeing agent ~ LLaMA", "seeing agent ~ blind CLIP"],
+        ["own world"],
     ),
     "in exclusive rooms seeing agents agree again": (
         RISES,
-        [
-            ("structure", "r", EXCLUSIVE, "own world"),
-            ("structure", "r", EXCLUSIVE, "own world - seeing agent"),
-        ],
+        "structure",
+        "r",
+        [EXCLUSIVE],
+        ["own world", "own world - seeing agent"],
     ),
 }
 
@@ -286,8 +289,8 @@ def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.Da
         found[f"action agrees with {model}"] = agrees(evidence, model, [model])
     for model in ("CLIP", "BERT"):
         found[f"action agrees less with {model}"] = less(evidence, model)
-    for claim, (words, asked) in SIGNED.items():
-        found[claim] = answered(evidence, words, asked)
+    for claim, (words, *asked) in SIGNED.items():
+        found[claim] = answered(evidence, words, keys(*asked))
     controls = best_controls(tables["transfer"])
     found["an agent can act on another model's sentence"] = acts(differences, controls)
     # Where no model knows the synonyms there is no mean over those that do.
@@ -297,8 +300,8 @@ def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.Da
     # Order has a null of its own: how far luck takes a model that has read nothing.
     null = tables["order_null"].query("encoder == 'acted' and direction == 'both'")
     luck = f"untrained models at most {number(null['value'].max())}"
-    answer, told = found[ORDER]
-    found[ORDER] = answer, f"{told}; {luck}" if told else luck
+    answer, *told = found[ORDER]
+    found[ORDER] = answer, "; ".join(filter(None, [*told, luck]))
     rows = [(claim, PAPER.get(claim, "not asked"), *said) for claim, said in found.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if differences["worlds"].max() == 1:

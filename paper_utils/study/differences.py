@@ -25,8 +25,8 @@ EXCLUSIVE = "exclusive agent ~ design"
 SEEING = "seeing agent ~ design"
 BEST = "best of random tokens"
 SIGHTED = ("CLIP", "BLIP")  # models of pictures and captions
-INDEX = ["test", "measure", "direction", "model", "world"]
-OVER = [*INDEX[:-1], "contrast"]  # what a row over worlds is about
+INDEX = ["test", "measure", "model", "direction", "world"]
+OVER = ["test", "measure", "model", "contrast", "direction"]  # what a row over worlds is about
 COLUMNS = [*OVER, "mean", "low", "high", "p", "p_equivalent", "worlds"]
 # What is subtracted from what, in every row that has both.
 CONTRASTS = (
@@ -150,13 +150,13 @@ def of_pairs(
 ) -> list[pd.DataFrame]:
     """Decoders with each other, in the same words; and those that know the synonyms with models
     that see, in synonyms on both sides."""
-    ends = pairs[["model", "encoder"]]
     # By the paper's measure all decoders count, as they do with the agent.
-    read = ends.isin(decoders)
-    among = pairs[read.all(axis=1) & (pairs["test"] == "same_words")]
-    # One of them reads, and so the other sees.
-    met = (read | ends.isin(SIGHTED)) & ends.isin(known)
-    across = pairs[met.all(axis=1) & (read.sum(axis=1) == 1) & (pairs["test"] == "models")]
+    among = pairs.query("test == 'same_words' and model in @decoders and encoder in @decoders")
+    across = pairs.query(
+        "test == 'models' and model in @known and encoder in @known"
+        " and (model in @decoders and encoder in @SIGHTED"
+        " or model in @SIGHTED and encoder in @decoders)"
+    )
     return [
         wide(among, model=DECODERS, encoder="between decoders"),
         wide(across, model=DECODERS, encoder="agreement"),
@@ -198,21 +198,11 @@ def with_ceiling(values: pd.DataFrame) -> pd.DataFrame:
     return values.assign(**{SHARE: share, REST: rest})
 
 
-def adjust(table: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """The same table with Holm's p over the models of one kind (scratch, public or file), for each
-    test, measure, direction and contrast."""
-    by = ["test", "measure", "direction", "contrast", table["model"].map(kinds)]
-    for name in ("p", "p_equivalent"):
-        adjusted = table.groupby(by)[name].transform(holm)
-        # Groups of models are of no kind, and stay as they are.
-        table[name] = adjusted.fillna(table[name])
-    return table
-
-
 def differences(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.DataFrame:
     """All values and differences over worlds; columns COLUMNS.
 
-    A model's own p and p_equivalent are Holm's (`adjust`); those of a group of models, and of pairs
+    A model's own p and p_equivalent are Holm's over the models of its kind (scratch, public or
+    file), for each test, measure, direction and contrast; those of a group of models, and of pairs
     of learners in the world of kinds, are plain.
 
     Arguments:
@@ -245,7 +235,10 @@ def differences(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> 
     rows = []
     by_world = values.rename_axis(columns="contrast").stack().dropna()
     for key, each in by_world.groupby(OVER, sort=False):
-        test, measure, _, model, contrast = key
-        told = over_worlds(each, stated(test, measure, model, contrast))
+        told = over_worlds(each, stated(*key[:4]))
         rows.append((*key, *told.values()))
-    return adjust(pd.DataFrame(rows, columns=COLUMNS), kinds)
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    # Models of one kind share a correction; groups of models are of no kind, and stay as they are.
+    family = ["test", "measure", "direction", "contrast", found["model"].map(kinds)]
+    found.update(found.groupby(family)[["p", "p_equivalent"]].transform(holm))
+    return found

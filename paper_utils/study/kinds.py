@@ -172,8 +172,6 @@ withheld_pairs, withheld_triples, graded.
 def worlds_of(profile: Profile) -> list[dict]:
     """Parameters of STRUCTURE, of each world of a run: the next one is its control."""
     worlds = profile.world_numbers
-    found = []
     # After the last comes the first; a run of one world has no other.
-    for world, other in zip(worlds, worlds[1:] + worlds[:1]):
-        found.append({"world": world, "other": other if other != world else None})
-    return found
+    pairs = zip(worlds, worlds[1:] + worlds[:1])
+    return [{"world": world, "other": other if other != world else None} for world, other in pairs]

@@ -2,7 +2,7 @@
 them."""
 
 from collections.abc import Iterable
-from itertools import chain
+from itertools import chain, product
 
 from paper_utils.cloning.agents import AGENT, CURVES, Condition, agent_parameters
 from paper_utils.cloning.evaluation import EVALUATION, EXPERT, FIRST_VISITS, RANDOM
@@ -40,23 +40,24 @@ PLAYERS = (*columns.AGENTS, EXPERT, RANDOM)
 def evaluations(profile: Profile) -> list[dict]:
     """Parameters of EVALUATION: every player on every level of every world; the agent with held-out
     compositions in the first world only."""
-    found = []
-    for world in profile.world_numbers:
-        held_out = [Condition.HELD_OUT.value] if world == profile.world_numbers[0] else []
-        for player in (*PLAYERS, *held_out):
-            for level in profile.data.levels:
-                chosen = {"world": world, "player": player, "level": level, "rooms": "babyai"}
-                found.append(chosen)
-    return found
+    worlds = profile.world_numbers
+    levels = profile.data.levels
+    played = [
+        *product(worlds, PLAYERS, levels),
+        *product(worlds[:1], [Condition.HELD_OUT.value], levels),
+    ]
+    return [
+        {"world": world, "player": player, "level": level, "rooms": "babyai"}
+        for world, player, level in played
+    ]
 
 
 def visits(profile: Profile) -> list[dict]:
     """Parameters of FIRST_VISITS: blind agents that learned in rooms of kinds, or in flat ones."""
-    found = []
-    for world in profile.world_numbers:
-        for rooms in ("kinds", "exchangeable"):
-            found.append({"world": world, "condition": Condition.BLIND.value, "rooms": rooms})
-    return found
+    return [
+        {"world": world, "condition": Condition.BLIND.value, "rooms": rooms}
+        for world, rooms in product(profile.world_numbers, ("kinds", "exchangeable"))
+    ]
 
 
 def each_of(stage: Stage, profile: Profile, parameters: Iterable[dict]) -> list[Product]:
@@ -66,21 +67,21 @@ def each_of(stage: Stage, profile: Profile, parameters: Iterable[dict]) -> list[
 
 def in_worlds(profile: Profile, *stages: Stage) -> list[Product]:
     """A product of each of some stages for each world."""
-    found = []
-    for world in profile.world_numbers:
-        found += [(stage, profile, {"world": world}) for stage in stages]
-    return found
+    worlds = profile.world_numbers
+    return [(stage, profile, {"world": world}) for world, stage in product(worlds, stages)]
 
 
 def study(profile: Profile) -> list[Product]:
     """What `results.tables` loads."""
-    found = in_worlds(profile, SCORES, PAIRS, SPACES, ORDER_NULL)
-    for world in profile.world_numbers:
-        for source in transfer.sources(profile).values():
-            found.append((TRANSFER, profile, {"world": world, "source": source}))
-    found += each_of(EVALUATION, profile, evaluations(profile))
-    # Kinds have sizes of their own.
-    return found + each_of(STRUCTURE, profile.of_kinds(), kinds.worlds_of(profile))
+    pairs = product(profile.world_numbers, transfer.sources(profile).values())
+    acted = [{"world": world, "source": source} for world, source in pairs]
+    return [
+        *in_worlds(profile, SCORES, PAIRS, SPACES, ORDER_NULL),
+        *each_of(TRANSFER, profile, acted),
+        *each_of(EVALUATION, profile, evaluations(profile)),
+        # Kinds have sizes of their own.
+        *each_of(STRUCTURE, profile.of_kinds(), kinds.worlds_of(profile)),
+    ]
 
 
 def by_notebook(profile: Profile) -> dict[str, list[Product]]:

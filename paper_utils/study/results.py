@@ -8,7 +8,6 @@ import pandas as pd
 from paper_utils.cloning.evaluation import EVALUATION, success_rates
 from paper_utils.config import Profile
 from paper_utils.encoders.families import FAMILIES
-from paper_utils.store import Store
 from paper_utils.study import columns, products, transfer
 from paper_utils.study.claims import claims
 from paper_utils.study.differences import differences
@@ -52,7 +51,7 @@ def results(profile: Profile, load: Load) -> dict:
     scores = found.pop("scores").query("measure in @MEASURES and encoder in @ENCODERS")
     found["pairs"] = found["pairs"].query("measure in @MEASURES")
     # Draws of a control are one row: twenty of each would be most of the file.
-    by = [name for name in scores if name not in ("draw", "value")]
+    by = scores.columns.drop(["draw", "value"]).tolist()
     scores = scores.groupby(by, sort=False, as_index=False)["value"].mean()
     for test in ("same_words", "synonyms"):
         found[test] = scores[scores["test"] == test].drop(columns="test")
@@ -71,8 +70,3 @@ def results(profile: Profile, load: Load) -> dict:
     k = profile.alignment.k
     facts = {"instructions": count, "k": k, "chance": round(k / count, 4)}
     return rows | facts | {"worlds": profile.world_numbers}
-
-
-def results_of(profile: Profile, artifacts: Store) -> dict:
-    """`results` of a profile whose products are in a store."""
-    return results(profile, artifacts.get)

@@ -50,7 +50,7 @@ def with_both(found: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Rows of `alignment` as one table, with their mean over directions as direction "both"."""
     # One number for the whole table, or (p) without its null.
     scores = pd.concat(found).drop(columns=["p", "N", "k"])
-    by = [name for name in scores if name not in ("direction", "value")]
+    by = scores.columns.drop(["direction", "value"]).tolist()
     means = scores.groupby(by, sort=False, as_index=False)["value"].mean()
     # Six digits: more is rounding, and takes room.
     return pd.concat([scores, means.assign(direction="both")]).round(6)
@@ -145,14 +145,7 @@ def _score_pairs(profile, folder, *spaces, world):
     write_scores(folder, with_both(parts).assign(world=world))
 
 
-PAIRS = Stage(
-    "pairs",
-    _score_pairs,
-    read_scores,
-    reads=READS,
-    needs=columns.needs_everyone,
-    cost=lambda profile, **_: 8.0,
-)
+PAIRS = Stage("pairs", _score_pairs, read_scores, reads=READS, needs=columns.needs_everyone)
 """Agents with each other, and models with each other: columns as of SCORES, where ``encoder`` is
 the other of the two, and ``direction`` forward (from ``model`` to ``encoder``), backward or both.
 ``test``: same_words, or models, with synonyms on both sides."""

@@ -4,6 +4,8 @@ Does a model know its synonyms?  Are an agent's sentences spread out as a model'
 Are "go to X" and "pick up X" one?
 """
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from sklearn.preprocessing import normalize
@@ -30,15 +32,14 @@ def verb_cosine(space: np.ndarray, table: pd.DataFrame) -> float:
 def _describe(profile, folder, *spaces, world):
     table = columns.instructions(profile)
     contrasts = options(profile, table, world)["contrasts"]
-    agents = {name: A for (name, _), A in columns.agents(spaces).items()}
+    agents = {name: space.to_numpy() for name, space in zip(columns.AGENTS, spaces)}
     # Verbs take most of the space of models that read, so CKA over all sentences is much about
     # them; within one verb it is not.
     commonest = table["verb"].mode()[0]
-    parts = {"all": table["verb"] != "", commonest: table["verb"] == commonest}
+    parts = {"all": slice(None), commonest: table["verb"] == commonest}
     # Beside agents: words alone, and a perfect code, which has "go to" apart from "pick up".
-    everyone = dict(agents)
-    for name in ("word_count", "codebook"):
-        everyone[name] = columns.control(name, table, world)
+    codes = {name: columns.control(name, table, world) for name in ("word_count", "codebook")}
+    everyone = agents | codes
     knows = []
     geometry = []
     for facts, X, X2 in readings(profile, spaces):
@@ -47,10 +48,9 @@ def _describe(profile, folder, *spaces, world):
             own = alignment.own_names(X, X2, contrasts=contrasts)
             by = own.groupby("measure", sort=False)
             knows.append(by[["value", "chance"]].mean().assign(**facts))
-        for part, rows in parts.items():
-            for name, A in agents.items():
-                cka = float(alignment.linear_cka(A[rows], X[rows]))
-                geometry.append({**facts, "part": part, "encoder": name, "value": cka})
+        for (part, rows), (name, A) in product(parts.items(), agents.items()):
+            cka = float(alignment.linear_cka(A[rows], X[rows]))
+            geometry.append({**facts, "part": part, "encoder": name, "value": cka})
     verbs = pd.Series({name: verb_cosine(X, table) for name, X in everyone.items()}, name="value")
     # A run of one verb has no cosine, and its table no row.
     found = {
@@ -62,14 +62,7 @@ def _describe(profile, folder, *spaces, world):
         write_table(folder / f"{name}.csv.gz", each.assign(world=world).round(6))
 
 
-SPACES = Stage(
-    "spaces",
-    _describe,
-    columns.read_tables,
-    reads=READS,
-    needs=columns.needs_everyone,
-    cost=lambda profile, **_: 5.0,
-)
+SPACES = Stage("spaces", _describe, columns.read_tables, reads=READS, needs=columns.needs_everyone)
 """Three tables of a world.
 
 ``knows_synonyms``: how far a model's own two names agree (model, model_kind, measure, value,

@@ -55,8 +55,7 @@ def mapped(
     # Each sentence once in a fold that the map has not seen, as in the tests of agreement.
     for train, test in KFold(cv, shuffle=True, random_state=random_state).split(X):
         # Spaces differ in scale by orders of magnitude, and so would a fixed strength in effect.
-        centred = X[train] - X[train].mean(axis=0)
-        spread = np.mean(np.sum(centred**2, axis=1))
+        spread = X[train].var(axis=0).sum()
         ridge = RidgeCV(spread * STRENGTHS).fit(X[train], target[train])
         images[test] = ridge.predict(X2[test])
     return images
@@ -109,10 +108,10 @@ def _transfer(profile, folder, agent, *spaces, world, source):
             played = evaluation.evaluate_random(level, seeds, limit)
         else:
             played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit)
-        parts.append(played[["level", "seed", "success", "steps"]])
+        parts.append(played)
+    episodes = pd.concat(parts).drop(columns="instruction")
     name = source if isinstance(source, str) else Encoder(**source).label
-    episodes = pd.concat(parts).assign(world=world, source=name)
-    write_table(folder / "episodes.csv.gz", episodes)
+    write_table(folder / "episodes.csv.gz", episodes.assign(world=world, source=name))
 
 
 def _needs(profile: Profile, world: int, source: dict | str) -> columns.Needs:
@@ -139,12 +138,9 @@ TRANSFER = Stage(
 
 def sources(profile: Profile) -> dict[str, dict | str]:
     """Name -> ``source`` of everything whose sentences a world's agent acts on."""
-    found: dict[str, dict | str] = {name: name for name in KINDS}
-    for model in records.models(profile):
-        # A file of vectors may have none.
-        if model.has_synonyms:
-            found[model.label] = asdict(model)
-    return found
+    # A file of vectors may have no synonyms.
+    models = [model for model in records.models(profile) if model.has_synonyms]
+    return dict(zip(KINDS, KINDS)) | {model.label: asdict(model) for model in models}
 
 
 def success(episodes: pd.DataFrame) -> pd.DataFrame:
