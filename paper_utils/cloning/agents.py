@@ -13,8 +13,11 @@ from paper_utils.cloning.episodes import Episodes
 from paper_utils.cloning.policy import Policy, Sizes
 from paper_utils.cloning.training import train
 from paper_utils.config import Cloning, Profile, generator, torch_seed
-from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
+from paper_utils.data.demonstrations import Demonstrations, all_recorded
 from paper_utils.store import Stage
+
+# Steps of an expert's episode, to predict how long training will take.
+USUAL_STEPS = {"GoToLocal": 5.3, "PickupLoc": 6.1, "OpenDoor": 7.3, "PutNextLocal": 12.0}
 
 
 class Condition(StrEnum):
@@ -85,14 +88,15 @@ def _make(
     if condition is not Condition.NEVER_ACTED:
         names = profile.data.levels
         recorded = demonstrations[: len(names)]  # the first half of what `_needs` lists
-        held_out = demonstrations[len(names) :]
-        shown = Episodes.of(shown_to(condition, recorded, settings, world), names, policy)
+        parts = []
         # The held-out episodes are of the agent's own kind: exchanged for who exchanges, say.
-        validation = Episodes.of(shown_to(condition, held_out, settings, world), names, policy)
+        for part in (recorded, demonstrations[len(names) :]):
+            part = shown_to(condition, part, settings, world)
+            parts.append(Episodes.of(part, names, policy))
         # Where episodes are left out there are more passes, for about as many steps.
-        share = len(shown) / sum(len(part) for part in recorded)
+        share = len(parts[0]) / sum(len(part) for part in recorded)
         epochs = round(settings.epochs / share)
-        curve = train(policy, shown, validation, settings, epochs, world, folder, profile.device)
+        curve = train(policy, *parts, settings, epochs, world, folder, profile.device)
         curve.to_csv(folder / "curve.csv", index=False)
     policy.save(folder)
 
@@ -106,36 +110,27 @@ def _load(folder: Path) -> Agent:
 def _needs(
     profile: Profile, world: int, condition: str, rooms: str, draw: int
 ) -> list[tuple[Stage, dict]]:
-    needed = []
-    if condition != Condition.NEVER_ACTED:
-        for split in ("train", "validation"):
-            for level in profile.data.levels:
-                which = {"world": world, "level": level, "split": split, "rooms": rooms}
-                needed.append((DEMONSTRATIONS, which))
-    return needed
+    return [] if condition == Condition.NEVER_ACTED else all_recorded(profile, world, rooms)
 
 
 def _cost(profile: Profile, world: int, condition: str, rooms: str, draw: int) -> float:
-    if condition == Condition.NEVER_ACTED:
-        return 1.0
     steps = 0.0
     for level, count in profile.data.demonstrations.items():
         # Validation goes forward only, so it takes a third of the time.
-        steps += (count + profile.data.validation / 3) * episodes.usual_steps(level)
+        steps += (count + profile.data.validation / 3) * USUAL_STEPS.get(level, 12.0)
     # Measured on one core: 44 microseconds a step at width 32, 92 at 96.
     seconds_per_step = (20 + 0.75 * profile.cloning.width) * 1e-6
-    return 3.0 + profile.cloning.epochs * steps * seconds_per_step
+    epochs = 0 if condition == Condition.NEVER_ACTED else profile.cloning.epochs
+    return 3.0 + epochs * steps * seconds_per_step
 
 
 # What of the profile an agent depends on; episodes and their number come with the inputs.
-READS = [f"cloning.{name}" for name in Sizes._fields]
-READS += ["cloning.epochs", "cloning.batch_episodes", "cloning.learning_rate"]
-READS += ["cloning.weight_decay", "cloning.held_out", "cloning.blind_share"]
+TRAINING = "epochs batch_episodes learning_rate weight_decay held_out blind_share".split()
 AGENT = Stage(
     name="agent",
     make=_make,
     load=_load,
-    reads=tuple(READS),
+    reads=tuple(f"cloning.{name}" for name in (*Sizes._fields, *TRAINING)),
     needs=_needs,
     version=1,
     resumable=True,
@@ -153,12 +148,11 @@ def trained_conditions(profile: Profile, world: int) -> list[Condition]:
 
 
 def _make_curves(profile: Profile, folder: Path, *agents: Agent, world: int) -> None:
-    curves = []
+    curves = {}
     for condition, agent in zip(trained_conditions(profile, world), agents, strict=True):
-        curve = agent.curve.copy()
-        curve.insert(0, "condition", str(condition))
-        curves.append(curve)
-    pd.concat(curves).to_csv(folder / "curves.csv", index=False)
+        curves[str(condition)] = agent.curve
+    table = pd.concat(curves, names=["condition"]).reset_index("condition")
+    table.to_csv(folder / "curves.csv", index=False)
 
 
 def _needs_of_curves(profile: Profile, world: int) -> list[tuple[Stage, dict]]:

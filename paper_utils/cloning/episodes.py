@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,13 +17,6 @@ from paper_utils.data.demonstrations import Demonstrations
 from paper_utils.data.levels import hide_colours
 
 BUCKET = 32  # batches that are sorted by length together, so that little is padded
-# Steps of an expert's episode, to predict how long training and evaluation will take.
-USUAL_STEPS = {"GoToLocal": 5.3, "PickupLoc": 6.1, "OpenDoor": 7.3, "PutNextLocal": 12.0}
-
-
-def usual_steps(level: str) -> float:
-    """How many steps an expert's episode of a level has, about."""
-    return USUAL_STEPS.get(level, 12.0)
 
 
 def exchange_instructions(part: Demonstrations, rng: np.random.Generator) -> Demonstrations:
@@ -32,9 +26,8 @@ def exchange_instructions(part: Demonstrations, rng: np.random.Generator) -> Dem
 
 def leave_out(part: Demonstrations, phrases: Sequence[str]) -> Demonstrations:
     """Only the episodes whose instruction holds none of ``phrases``, as "red ball"."""
-    keep = np.ones(len(part), dtype=bool)  # (N,)
-    for number, text in enumerate(part.instructions):
-        keep[number] = not any(phrase in text for phrase in phrases)
+    texts = pd.Series(part.instructions, dtype=str)
+    keep = ~texts.str.contains("|".join(phrases)).to_numpy(bool)  # (N,)
     steps = np.repeat(keep, part.lengths)  # (S,)
     return replace(
         part,
@@ -85,20 +78,16 @@ class Episodes:
 
         Raises ValueError if there is no episode.
         """
-        texts = []
-        cells = []
-        # Cells become numbers part by part: all views at once would be the largest thing here.
-        for part in demonstrations:
-            texts += list(part.instructions)
-            cells.append(cell_kinds(part.observations))  # (S, 49)
-        if not texts:
+        texts = np.concatenate([part.instructions for part in demonstrations])  # (N,)
+        if not len(texts):
             raise ValueError("there is no episode to learn from: is every one held out?")
-        lengths = np.concatenate([part.lengths for part in demonstrations])  # (N,)
-        lengths = torch.from_numpy(lengths).long()
+        lengths = torch.from_numpy(np.concatenate([part.lengths for part in demonstrations])).long()
         counts = torch.tensor([len(part) for part in demonstrations])
+        # Cells become numbers part by part: all views at once would be the largest thing here.
+        cells = np.concatenate([cell_kinds(part.observations) for part in demonstrations])
         actions = np.concatenate([part.actions for part in demonstrations])  # (S,)
         return cls(
-            cells=torch.from_numpy(np.concatenate(cells)),
+            cells=torch.from_numpy(cells),
             actions=torch.from_numpy(actions),
             starts=torch.cumsum(lengths, 0) - lengths,
             lengths=lengths,
@@ -124,7 +113,7 @@ class Episodes:
         tokens = self.tokens[index]
         words = int((tokens != PAD).sum(1).max())
         batch = Batch(tokens[:, :words], self.cells[steps].long(), previous, actions, mask)
-        return Batch(*[part.to(device, non_blocking=True) for part in batch])
+        return Batch(*[part.to(device) for part in batch])
 
     def batch_count(self, size: int) -> int:
         """How many batches one epoch has."""

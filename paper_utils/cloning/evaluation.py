@@ -11,7 +11,6 @@ from minigrid.core.constants import COLOR_NAMES
 from scipy.stats import binomtest
 
 from paper_utils.cloning.agents import AGENT, Agent, Condition, agent_parameters
-from paper_utils.cloning.episodes import usual_steps
 from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds
 from paper_utils.config import Profile, generator
 from paper_utils.data import expert, levels
@@ -48,29 +47,24 @@ class GreedyPolicy:
         self.running = np.arange(len(self.sentences))
         self.previous = torch.full((len(self.sentences), 1), START)
         self.kv_cache = []
-        self.attention = None  # over the cells in the last step, float32 (B, 1, Q, 49)
 
     @torch.inference_mode()
     def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
         # Most episodes end early; who waits for the last ones need not compute for all.
         if len(running) < len(self.running):
-            self._forget_all_but(running)
+            keep = torch.from_numpy(np.isin(self.running, running))  # (B,)
+            self.running = running
+            self.sentences = self.sentences[keep]
+            self.previous = self.previous[keep]
+            self.kv_cache = [cache[:, keep] for cache in self.kv_cache]
         if self.hide_colours:
             observations = levels.hide_colours(observations)
         cells = torch.from_numpy(cell_kinds(observations)).long()  # (B, 49)
-        logits, self.kv_cache, self.attention = self.policy(
+        logits, self.kv_cache, _ = self.policy(
             self.sentences, cells.unsqueeze(1), self.previous, self.kv_cache
         )
         self.previous = logits.argmax(-1)  # (B, 1)
         return self.previous[:, 0].numpy()
-
-    def _forget_all_but(self, running: np.ndarray) -> None:
-        """Drops the memory of episodes that have ended."""
-        keep = torch.from_numpy(np.isin(self.running, running))  # (B,)
-        self.running = running
-        self.sentences = self.sentences[keep]
-        self.previous = self.previous[keep]
-        self.kv_cache = [cache[:, keep] for cache in self.kv_cache]
 
 
 class RandomPlayer:
@@ -81,8 +75,7 @@ class RandomPlayer:
         self.generators = [generator("random player", int(seed)) for seed in seeds]
 
     def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
-        demonstrated = len(ACTIONS) - 1
-        return np.array([self.generators[i].integers(demonstrated) for i in running])
+        return np.array([self.generators[i].integers(len(ACTIONS) - 1) for i in running])
 
 
 def play(
@@ -92,49 +85,36 @@ def play(
     limit: int | None = None,
     rooms: str = "babyai",
     world: int = 0,
-    stop: Callable | None = None,
+    watch: Callable = lambda env, action: False,
 ) -> pd.DataFrame:
     """Plays an episode for each seed; one row each, with COLUMNS.
 
-    An episode fails after ``limit`` steps, or where the level gives up before.  ``stop(env)`` is
-    asked after each step whether to end it there.
+    An episode fails after ``limit`` steps, or where the level gives up before.  ``watch(env,
+    action)`` sees every step after it was made, and ends the episode there by returning True.
     """
     rows = []
     for start in range(0, len(seeds), BATCH):
         batch = seeds[start : start + BATCH]
         # All at once, because a policy takes hardly longer for many episodes than for one.
         envs = [levels.make(level, rooms, world) for _ in batch]
-        observations = []
-        for env, seed in zip(envs, batch):
-            observation, _ = env.reset(seed=int(seed))
-            observations.append(observation["image"])
+        resets = [env.reset(seed=int(seed)) for env, seed in zip(envs, batch)]
+        views = np.array([observation["image"] for observation, _ in resets])  # (B, 7, 7, 3)
         act = make_act([env.mission for env in envs], batch)
-        success = _play_batch(envs, observations, act, limit, stop)
+        success = np.zeros(len(batch), dtype=bool)
+        running = np.arange(len(batch))
+        while len(running):
+            ended = []
+            for i, action in zip(running, act(views[running], running)):
+                env = envs[i]
+                observation, reward, terminated, truncated, _ = env.step(int(action))
+                views[i] = observation["image"]
+                success[i] = reward > 0
+                stopped = watch(env, action) or env.step_count == limit
+                ended.append(stopped or terminated or truncated)
+            running = running[~np.array(ended)]
         for seed, env, won in zip(batch, envs, success):
             rows.append((level, seed, env.mission, won, env.step_count))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _play_batch(
-    envs: list, observations: list, act: Act, limit: int | None, stop: Callable | None
-) -> np.ndarray:
-    """Plays on from the first ``observations``, until all have ended; returns who succeeded."""
-    success = np.zeros(len(envs), dtype=bool)
-    running = np.arange(len(envs))
-    while len(running):
-        actions = act(np.stack([observations[i] for i in running]), running)
-        going_on = []
-        for i, action in zip(running, actions):
-            observation, reward, terminated, truncated, _ = envs[i].step(int(action))
-            observations[i] = observation["image"]
-            success[i] = reward > 0
-            ended = terminated or truncated or envs[i].step_count == limit
-            # Always asked, because who asks may want to see every step.
-            stopped = stop is not None and stop(envs[i])
-            if not ended and not stopped:
-                going_on.append(i)
-        running = np.array(going_on, dtype=int)
-    return success
 
 
 def evaluate(
@@ -143,48 +123,35 @@ def evaluate(
     seeds: Sequence[int],
     vectors: Callable[[list[str]], np.ndarray] | None = None,
     limit: int | None = None,
-    rooms: str = "babyai",
-    world: int = 0,
     hide_colours: bool = False,
+    **options,
 ) -> pd.DataFrame:
     """Episodes of a policy that takes its most probable actions, as `play` gives them.
 
     ``vectors`` turns B instructions into the vectors [B, width] that it acts on, as those of
-    another model, mapped; None: its own.  Raises ValueError if they are of another shape.
+    another model, mapped; None: its own.  ``options`` go to `play`.
     """
+    embed = vectors or policy.embed
 
     def make_act(texts: list[str], seeds: Sequence[int]) -> Act:
-        if vectors is None:
-            return GreedyPolicy(policy, policy.embed(texts), hide_colours)
-        sentences = np.asarray(vectors(texts))
-        expected = (len(texts), policy.sizes.width)
-        if sentences.shape != expected:
-            raise ValueError(f"vectors have the shape {sentences.shape}, and not {expected}")
-        return GreedyPolicy(policy, sentences, hide_colours)
+        return GreedyPolicy(policy, embed(texts), hide_colours)
 
-    return play(level, seeds, make_act, limit, rooms, world)
+    return play(level, seeds, make_act, limit, **options)
 
 
 def evaluate_random(
-    level: str,
-    seeds: Sequence[int],
-    limit: int | None = None,
-    rooms: str = "babyai",
-    world: int = 0,
+    level: str, seeds: Sequence[int], limit: int | None = None, **options
 ) -> pd.DataFrame:
     """Episodes of a `RandomPlayer`, as `play` gives them."""
-    return play(level, seeds, lambda texts, seeds: RandomPlayer(seeds), limit, rooms, world)
+    return play(level, seeds, lambda texts, seeds: RandomPlayer(seeds), limit, **options)
 
 
 def evaluate_expert(
     level: str, seeds: Sequence[int], rooms: str = "babyai", world: int = 0
 ) -> pd.DataFrame:
     """Episodes of the expert, as `play` gives them: what cloning could reach."""
-    rows = []
-    for episode in expert.rollouts(level, seeds, rooms, world):
-        steps = len(episode.actions)
-        rows.append((level, episode.seed, episode.instruction, episode.success, steps))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(expert.rollouts(level, seeds, rooms, world))
+    return table.assign(steps=table["actions"].map(len))[COLUMNS]
 
 
 def success_rates(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -199,61 +166,30 @@ def success_rates(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     for values, group in episodes.groupby(by, sort=False):
         test = binomtest(int(group["success"].sum()), len(group))
         interval = test.proportion_ci(method="wilson")
-        row = dict(zip(by, values))
-        row["success"] = test.statistic
-        row["low"] = interval.low
-        row["high"] = interval.high
-        row["episodes"] = len(group)
-        row["steps"] = group["steps"].median()
-        rows.append(row)
-    return pd.DataFrame(rows)
+        rows.append((*values, test.statistic, *interval, len(group), group["steps"].median()))
+    return pd.DataFrame(rows, columns=[*by, "success", "low", "high", "episodes", "steps"])
 
 
 def record_episode(
-    policy: Policy,
-    level: str,
-    seed: int,
-    max_steps: int = 40,
-    sentence: np.ndarray | None = None,
-    rooms: str = "babyai",
-    world: int = 0,
-    hide_colours: bool = False,
+    policy: Policy, level: str, seed: int, max_steps: int = 40, sentence: np.ndarray | None = None
 ) -> expert.Recording:
-    """Plays one episode and keeps every frame, and the attention float32[T, Q, 7, 7] over cells.
+    """Plays one episode and keeps every frame.
 
     ``sentence`` float32[width]: a vector to act on in place of the policy's own.
     """
-    env = levels.make(level, rooms, world, highlight=True)
-    observation, _ = env.reset(seed=int(seed))
-    sentences = policy.embed([env.mission]) if sentence is None else sentence[None]
-    act = GreedyPolicy(policy, sentences, hide_colours)
+    env = levels.make(level)
+    env.reset(seed=int(seed))
     frames = [env.get_frame(tile_size=32)]
-    views = []
-    names = []
-    attention = []
-    reward = 0.0
-    ended = False
-    while not ended and len(names) < max_steps:
-        view = observation["image"]
-        action = int(act(view[None], np.zeros(1, dtype=int))[0])
-        views.append(view)
-        names.append(ACTIONS[action])
-        attention.append(act.attention[0, 0].numpy().reshape(-1, 7, 7))  # (Q, 7, 7)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        ended = terminated or truncated
+    actions = []
+
+    def watch(env, action) -> None:
         frames.append(env.get_frame(tile_size=32))
-    return expert.Recording(
-        instruction=env.mission,
-        success=reward > 0,
-        frames=frames,
-        views=np.array(views),
-        actions=names,
-        attention=np.array(attention),
-    )
+        actions.append(ACTIONS[action])
 
-
-def _load_episodes(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "episodes.csv.gz")
+    vectors = None if sentence is None else lambda texts: sentence[None]
+    played = evaluate(policy, level, [seed], vectors, max_steps, watch=watch)
+    success = bool(played["success"].item())
+    return expert.Recording(env.mission, success, frames, actions)
 
 
 def _episode_count(profile: Profile, player: str) -> int:
@@ -263,11 +199,9 @@ def _episode_count(profile: Profile, player: str) -> int:
 
 
 def _evaluate_player(
-    profile: Profile, folder: Path, *agents: Agent, world: int, player: str, level: str, rooms: str
+    profile: Profile, folder: Path, *agents: Agent, player: str, level: str, **where
 ) -> None:
-    where = {"rooms": rooms, "world": world}
-    count = _episode_count(profile, player)
-    seeds = levels.seeds("evaluation", count, world, rooms)
+    seeds = levels.seeds("evaluation", _episode_count(profile, player), **where)
     if player == EXPERT:
         episodes = evaluate_expert(level, seeds, **where)
     elif player == RANDOM:
@@ -279,35 +213,28 @@ def _evaluate_player(
     write_table(folder / "episodes.csv.gz", episodes)
 
 
-def _needs_of_player(
-    profile: Profile, world: int, player: str, level: str, rooms: str
-) -> list[tuple[Stage, dict]]:
-    if player in (EXPERT, RANDOM):
-        return []
-    return [(AGENT, agent_parameters(world, player, rooms))]
+def _needs_of_player(profile: Profile, world: int, player: str, rooms: str, **_) -> list:
+    is_agent = player not in (EXPERT, RANDOM)
+    return [(AGENT, agent_parameters(world, player, rooms))] if is_agent else []
 
 
-def _predicted_seconds(level: str, count: int, lost: float) -> float:
-    """Of ``count`` episodes, of which a share is lost and goes on until the level gives up."""
-    longest = LONGEST_STEPS.get(level, 576)
-    steps = count * ((1 - lost) * usual_steps(level) + lost * longest)
-    # The last ones of a batch play alone, and a step of theirs is no faster than one of all.
-    return 0.2 + steps * 1e-4 + math.ceil(count / BATCH) * longest * 2.5e-3
-
-
-def _cost_of_player(profile: Profile, world: int, player: str, level: str, rooms: str) -> float:
+def _cost(profile: Profile, player: str = EXPERT, level: str = "GoToLocal", **_) -> float:
+    count = _episode_count(profile, player)
+    # Episodes that are lost go on until the level gives up.  The last ones of a batch play alone,
+    # and a step of theirs is no faster than one of all.
     lost = 0.05 if player in SKILLED else 0.9
-    return _predicted_seconds(level, _episode_count(profile, player), lost)
+    per_step = math.ceil(count / BATCH) * 2.5e-3 + lost * count * 1e-4
+    return 0.2 + LONGEST_STEPS.get(level, 576) * per_step
 
 
 EVALUATION = Stage(
     name="evaluation",
     make=_evaluate_player,
-    load=_load_episodes,
+    load=lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=("cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=_needs_of_player,
     version=1,
-    cost=_cost_of_player,
+    cost=_cost,
 )
 """Episodes of one player on one level, with COLUMNS.  ``player``: a `Condition`, "expert" or
 "random"; ``rooms``: where the agent was trained, and plays.  Blind agents play without colours."""
@@ -317,18 +244,18 @@ def _first_types(policy: Policy, colour: str, seeds: Sequence[int], world: int) 
     """Types of the things that are visited first, where the policy is told one colour."""
     visited = []
 
-    def make_act(texts: list[str], seeds: Sequence[int]) -> Act:
-        told = [f"go to the {colour} object"] * len(texts)
-        return GreedyPolicy(policy, policy.embed(told), hide_colours=True)
+    def told(texts: list[str]) -> np.ndarray:
+        return policy.embed([f"go to the {colour} object"] * len(texts))
 
-    def stop(env) -> bool:
+    def watch(env, action) -> bool:
         thing = env.grid.get(*env.front_pos)
-        if thing is None or thing.type not in TYPES:
-            return False
-        visited.append(thing.type)
-        return True
+        found = thing is not None and thing.type in TYPES
+        if found:
+            visited.append(thing.type)
+        return found
 
-    play("GoToLocal", seeds, make_act, rooms="exchangeable", world=world, stop=stop)
+    where = {"rooms": "exchangeable", "world": world}
+    evaluate(policy, "GoToLocal", seeds, told, hide_colours=True, watch=watch, **where)
     return visited
 
 
@@ -358,23 +285,13 @@ def _make_first_visits(
     write_table(folder / "visits.csv.gz", first_visits(agent.policy, seeds, world))
 
 
-def _needs_of_first_visits(
-    profile: Profile, world: int, condition: str, rooms: str
-) -> list[tuple[Stage, dict]]:
-    return [(AGENT, agent_parameters(world, condition, rooms))]
-
-
-def _cost_of_first_visits(profile: Profile, world: int, condition: str, rooms: str) -> float:
-    return _predicted_seconds("GoToLocal", profile.cloning.evaluation_episodes, lost=0.05)
-
-
 FIRST_VISITS = Stage(
     name="first_visits",
     make=_make_first_visits,
     load=lambda folder: pd.read_csv(folder / "visits.csv.gz"),
     reads=("cloning.evaluation_episodes",),
-    needs=_needs_of_first_visits,
+    needs=lambda profile, **which: [(AGENT, agent_parameters(**which))],
     version=1,
-    cost=_cost_of_first_visits,
+    cost=_cost,
 )
-"""`first_visits` of an agent of a condition that was trained in ``rooms``."""
+"""`first_visits` of an agent of a ``condition`` that was trained in ``rooms``."""

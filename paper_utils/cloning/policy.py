@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,22 +29,14 @@ WORDS = tuple(
 WORD_ID = {word: number for number, word in enumerate(WORDS)}
 
 
-def _list_cell_kinds() -> list[tuple[int, int, int]]:
-    """All that a cell of a BabyAI view can show, as Minigrid's (object, colour, state)."""
-    grey = COLOR_TO_IDX["grey"]  # of every wall
-    kinds = [(OBJECT_TO_IDX["unseen"], 0, 0)]
-    kinds.append((OBJECT_TO_IDX["empty"], 0, 0))
-    kinds.append((OBJECT_TO_IDX["wall"], grey, 0))
-    for colour in [*COLOR_TO_IDX.values(), HIDDEN]:
-        for thing in ("key", "ball", "box"):
-            kinds.append((OBJECT_TO_IDX[thing], colour, 0))
-    for colour in COLOR_TO_IDX.values():
-        for state in range(3):  # open, closed, locked
-            kinds.append((OBJECT_TO_IDX["door"], colour, state))
-    return kinds
-
-
-CELL_KINDS = _list_cell_kinds()
+# All that a cell of a BabyAI view can show, as Minigrid's (object, colour, state).
+_THINGS = [OBJECT_TO_IDX[name] for name in ("key", "ball", "box")]
+CELL_KINDS = [(OBJECT_TO_IDX["unseen"], 0, 0), (OBJECT_TO_IDX["empty"], 0, 0)]
+CELL_KINDS.append((OBJECT_TO_IDX["wall"], COLOR_TO_IDX["grey"], 0))
+for _colour, _thing in product((*COLOR_TO_IDX.values(), HIDDEN), _THINGS):
+    CELL_KINDS.append((_thing, _colour, 0))
+# A door is open, closed or locked.
+CELL_KINDS += product([OBJECT_TO_IDX["door"]], COLOR_TO_IDX.values(), range(3))
 # A cell as one integer is object + 16 colour + 128 state: a table from that to its kind, or -1.
 _CELL_CODE = np.array([1, 16, 128], dtype=np.uint16)
 _KIND_OF_CODE = np.full(255 * _CELL_CODE.sum() + 1, -1, dtype=np.int16)
@@ -56,10 +49,7 @@ def cell_kinds(observations: np.ndarray) -> np.ndarray:
     Raises ValueError on a cell that no BabyAI level contains.
     """
     # 16 bits hold every code, and a hundred thousand views at once stay small.
-    codes = observations[..., 0] * _CELL_CODE[0]  # (..., 7, 7)
-    codes += observations[..., 1] * _CELL_CODE[1]
-    codes += observations[..., 2] * _CELL_CODE[2]
-    kinds = _KIND_OF_CODE[codes]
+    kinds = _KIND_OF_CODE[observations @ _CELL_CODE]  # (..., 7, 7)
     if (kinds < 0).any():
         raise ValueError("an observation holds a cell that no BabyAI level contains")
     return kinds.reshape(*kinds.shape[:-2], CELLS).astype(np.uint8)
@@ -86,24 +76,23 @@ class InstructionEncoder(nn.Module):
         # Positions as loud as words: who is put next to whom is a matter of order.
         nn.init.normal_(self.words.weight, std=0.5)
         nn.init.normal_(self.positions.weight, std=0.5)
-        self.layers = nn.ModuleList()
-        for _ in range(sizes.instruction_layers):
-            layer = nn.TransformerEncoderLayer(
-                d_model=width,
-                nhead=sizes.heads,
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width,
+                sizes.heads,
                 dim_feedforward=2 * width,
                 dropout=0.0,
                 activation="gelu",
                 batch_first=True,
                 norm_first=True,
             )
-            self.layers.append(layer)
+            for _ in range(sizes.instruction_layers)
+        )
         self.norm = nn.LayerNorm(width)
 
     def states(self, tokens: Tensor) -> Tensor:
         """Word states of every layer, float[layers + 1, B, L, C]; layer 0 is the embeddings."""
-        length = tokens.shape[1]
-        x = self.words(tokens) + self.positions.weight[:length]  # (B, L, C)
+        x = self.words(tokens) + self.positions.weight[: tokens.shape[1]]  # (B, L, C)
         states = [x]
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=tokens == PAD)  # (B, L, C)
@@ -148,7 +137,7 @@ class CellAttention(nn.Module):
         """x (N, C), cells int64 (N, 49) -> what was read (N, C), attention (N, Q, 49)."""
         queries = self.q_proj(x) * self.width**-0.5  # (N, Q * C)
         queries = queries.view(-1, self.queries, self.width)  # (N, Q, C)
-        objects, colours, states = self.kinds.unbind(1)  # (K,) each
+        objects, colours, states = self.kinds.T  # (K,) each
         rows = self.object(objects) + self.colour(colours) + self.state(states)  # (K, 2C)
         kind_keys, kind_values = rows.chunk(2, dim=1)  # (K, C)
         position_keys, position_values = self.position.weight.chunk(2, dim=1)  # (49, C)
@@ -189,21 +178,19 @@ class CausalBlock(nn.Module):
     def forward(self, x: Tensor, kv_cache: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, T, C), which follows on the P steps of ``kv_cache`` (2, B, H, P, C / H), to
         (B, T, C) and the cache with x in it, (2, B, H, P + T, C / H)."""
-        batch, steps, width = x.shape
+        batch, steps, _ = x.shape
         qkv = self.qkv_proj(self.norm_attention(x))  # (B, T, 3C)
-        qkv = qkv.view(batch, steps, 3, self.heads, width // self.heads)  # (B, T, 3, H, C / H)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, C / H) each
+        qkv = qkv.view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        kv = qkv[1:]  # (2, B, H, T, C / H)
         if kv_cache is not None:
-            k = torch.cat([kv_cache[0], k], dim=2)  # (B, H, P + T, C / H)
-            v = torch.cat([kv_cache[1], v], dim=2)
-        times = torch.arange(k.shape[2], device=x.device)  # (P + T,)
+            kv = torch.cat([kv_cache, kv], dim=3)  # (2, B, H, P + T, C / H)
+        times = torch.arange(kv.shape[3], device=x.device)  # (P + T,)
         ago = times[-steps:].unsqueeze(1) - times  # (T, P + T): how many steps ago
         bias = -self.slopes * ago  # (1, H, T, P + T)
-        bias = bias.masked_fill(ago < 0, float("-inf"))  # the future is not attended to
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (B, H, T, C / H)
+        bias = bias.masked_fill(ago < 0, -torch.inf)  # the future is not attended to
+        mixed = F.scaled_dot_product_attention(qkv[0], *kv, attn_mask=bias)  # (B, H, T, C / H)
         x = x + self.out_proj(mixed.transpose(1, 2).flatten(2))  # (B, T, C)
-        x = x + self.mlp(self.norm_mlp(x))
-        return x, torch.stack([k, v])
+        return x + self.mlp(self.norm_mlp(x)), kv
 
 
 class Policy(nn.Module):
@@ -231,9 +218,8 @@ class Policy(nn.Module):
         self.instruction = InstructionEncoder(self.sizes)
         self.previous = nn.Embedding(START + 1, width)
         self.cell_attention = CellAttention(width, sizes.queries)
-        self.history = nn.ModuleList()
-        for _ in range(sizes.history_layers):
-            self.history.append(CausalBlock(width, sizes.heads))
+        blocks = [CausalBlock(width, sizes.heads) for _ in range(sizes.history_layers)]
+        self.history = nn.ModuleList(blocks)
         self.action_head = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, 2 * width),
@@ -253,15 +239,14 @@ class Policy(nn.Module):
 
         ``sentence`` (B, C), ``cells`` int64 (B, T, 49), ``previous`` actions int64 (B, T).
         """
-        batch, steps = previous.shape
         x = sentence.unsqueeze(1) + self.previous(previous)  # (B, T, C)
         read, attention = self.cell_attention(x.flatten(0, 1), cells.flatten(0, 1))
-        x = x + read.view(batch, steps, -1)  # (B, T, C)
+        x = x + read.view_as(x)  # (B, T, C)
         extended = []
-        for number, block in enumerate(self.history):
-            x, cache = block(x, kv_cache[number] if kv_cache else None)  # (B, T, C)
+        for block, cache in zip(self.history, kv_cache or [None] * len(self.history)):
+            x, cache = block(x, cache)  # (B, T, C)
             extended.append(cache)
-        return self.action_head(x), extended, attention.view(batch, steps, -1, CELLS)
+        return self.action_head(x), extended, attention.unflatten(0, previous.shape)
 
     def tokenize(self, texts: Iterable[str]) -> Tensor:
         """Instructions -> word numbers int64[N, L], filled up with PAD on the right.
@@ -271,13 +256,9 @@ class Policy(nn.Module):
         rows = []
         for text in texts:
             words = text.replace(",", " ,").split()
-            reason = ""
             unknown = [word for word in words if word not in WORD_ID]
-            if unknown:
-                reason = f"unknown word {unknown[0]!r}"
-            elif not 0 < len(words) <= MAX_WORDS:
-                reason = f"{len(words)} words"
-            if reason:
+            if unknown or not 0 < len(words) <= MAX_WORDS:
+                reason = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
                 raise ValueError(f"not an instruction that this policy knows ({reason}): {text!r}")
             rows.append(torch.tensor([WORD_ID[word] for word in words]))
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
@@ -287,27 +268,23 @@ class Policy(nn.Module):
         """Instructions -> float32[N, width], row i for ``texts[i]``.
 
         The sentence embedding that the policy acts on; or, of a ``layer`` from 0 (word embeddings)
-        to L (or -1, the last), the mean of its word states.  Raises ValueError on an unknown word
-        or layer.
+        to L (or -1, the last), the mean of its word states.  Raises ValueError on an unknown word,
+        IndexError on an unknown layer.
         """
         tokens = self.tokenize(texts)  # (N, L)
         if layer is None:
             return self.instruction(tokens).numpy()
-        states = self.instruction.states(tokens)  # (layers + 1, N, L, C)
-        if not -len(states) <= layer < len(states):
-            raise ValueError(f"layer {layer} is not among 0 to {len(states) - 1}")
-        return self.instruction.pool(states[layer], tokens).numpy()
+        states = self.instruction.states(tokens)[layer]  # (N, L, C)
+        return self.instruction.pool(states, tokens).numpy()
 
     def save(self, folder: Path) -> None:
         """Writes policy.safetensors (weights) and policy.json (sizes)."""
         save_file(self.state_dict(), folder / "policy.safetensors")
-        sizes = json.dumps(self.sizes._asdict(), indent=1)
-        (folder / "policy.json").write_text(sizes + "\n", encoding="utf-8")
+        (folder / "policy.json").write_text(json.dumps(self.sizes._asdict(), indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Policy":
         """The policy that `save` wrote into a folder, ready to act."""
-        sizes = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
-        policy = cls(Sizes(**sizes))
+        policy = cls(Sizes(**json.loads((folder / "policy.json").read_text())))
         policy.load_state_dict(load_file(folder / "policy.safetensors"))
         return policy.eval()

@@ -40,44 +40,38 @@ def validate(policy: Policy, episodes: Episodes, device: torch.device) -> dict[s
     """Loss per step on held-out episodes, and for each level the share of right actions."""
     policy.eval()
     total = 0.0
-    right_steps = torch.zeros(len(episodes.levels))
-    steps = torch.zeros(len(episodes.levels))
+    right = torch.zeros(len(episodes))  # steps of each episode
     by_length = episodes.lengths.argsort(stable=True)  # little is padded
     for chosen in by_length.split(VALIDATION_BATCH):
         batch = episodes.batch(chosen.numpy(), device)
-        loss, right = loss_of(policy, batch)
+        loss, is_right = loss_of(policy, batch)
         # A batch counts by its steps: the loss is a mean over steps, not over batches.
         total += float(loss) * int(batch.mask.sum())
-        level = episodes.level[chosen]
-        right_steps.index_add_(0, level, right.sum(1).float().cpu())
-        steps.index_add_(0, level, batch.mask.sum(1).float().cpu())
+        right[chosen] = is_right.sum(1).float().cpu()
     policy.train()
     scores = {"validation_loss": total / int(episodes.lengths.sum())}
-    for name, share in zip(episodes.levels, right_steps / steps.clamp_min(1)):
+    for number, name in enumerate(episodes.levels):
+        here = episodes.level == number
+        share = right[here].sum() / episodes.lengths[here].sum().clamp_min(1)
         scores[f"accuracy {name}"] = float(share)
     return scores
 
 
 def make_optimizer(policy: Policy, settings: Cloning) -> AdamW:
     """AdamW that decays matrices and leaves gains and biases alone."""
-    matrices = [p for p in policy.parameters() if p.ndim == 2]
-    others = [p for p in policy.parameters() if p.ndim != 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    groups = []
+    for is_matrix, decay in ((True, settings.weight_decay), (False, 0.0)):
+        weights = [p for p in policy.parameters() if (p.ndim == 2) == is_matrix]
+        groups.append({"params": weights, "weight_decay": decay})
     # 0.99 and not 0.999: there are a few thousand steps, and the second moment has to keep up.
     return AdamW(groups, settings.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
 def schedule(step: int, total: int) -> float:
     """Share of the peak learning rate: a linear warm-up, then half a cosine down to 0."""
-    warmup = max(WARMUP_STEPS, WARMUP * total)
-    warmup = min(warmup, total)
+    warmup = min(max(WARMUP_STEPS, WARMUP * total), total)
     rise = min((step + 1) / warmup, 1.0)
-    angle = math.pi * step / total
-    fall = 0.5 * (1 + math.cos(angle))
-    return rise * fall
+    return rise * 0.5 * (1 + math.cos(math.pi * step / total))
 
 
 def train(
@@ -111,35 +105,28 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(state["step"], total)
             loss, _ = loss_of(policy, episodes.batch(chosen, device))
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
-            state["loss"] += float(loss.detach())
+            state["loss"] += loss.item()
             state["step"] += 1
-            ended = state["step"] % per_epoch == 0
-            if ended:
-                scores = validate(policy, validation, device)
-                _end_epoch(state, epoch, per_epoch, policy, scores)
-            if ended or state["step"] % CHECKPOINT_STEPS == 0:
+            if state["step"] % per_epoch == 0:
+                row = {"step": state["step"], "epoch": epoch + 1}
+                row["train_loss"] = state["loss"] / per_epoch
+                state["curve"].append(row | validate(policy, validation, device))
+                state["loss"] = 0.0
+                losses = [row["validation_loss"] for row in state["curve"]]
+                if losses[-1] == min(losses):
+                    # Copies, for training goes on in the same tensors.
+                    state["best"] = copy.deepcopy(policy.state_dict())
+            if state["step"] % per_epoch == 0 or state["step"] % CHECKPOINT_STEPS == 0:
                 save_checkpoint(folder / CHECKPOINT, policy, optimizer, state)
     # Later epochs may have begun to learn the demonstrations by heart.
     policy.load_state_dict(state["best"])
     policy.to("cpu").eval()
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return pd.DataFrame(state["curve"])
-
-
-def _end_epoch(state: dict, epoch: int, steps: int, policy: Policy, scores: dict) -> None:
-    """Adds an epoch's row to the curve, and keeps the weights if none were better."""
-    train_loss = state["loss"] / steps
-    state["loss"] = 0.0
-    row = {"step": state["step"], "epoch": epoch + 1, "train_loss": train_loss}
-    state["curve"].append(row | scores)
-    losses = [row["validation_loss"] for row in state["curve"]]
-    if losses[-1] == min(losses):
-        # Copies, for training goes on in the same tensors.
-        state["best"] = copy.deepcopy(policy.state_dict())
 
 
 def save_checkpoint(path: Path, policy: Policy, optimizer: AdamW, state: dict) -> None:
@@ -151,15 +138,10 @@ def save_checkpoint(path: Path, policy: Policy, optimizer: AdamW, state: dict) -
 
 def load_checkpoint(path: Path, policy: Policy, optimizer: AdamW, device: torch.device) -> dict:
     """Puts back what an interrupted training left and returns its state; {} if nothing is whole."""
-    # A whole file must load: any other error is ours, and would silently cost the training.
-    try:
-        with zipfile.ZipFile(path) as file:
-            damaged = file.testzip()
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except zipfile.BadZipFile:
-        damaged = "all of it"
-    if damaged:
+    # A whole file must load: any other error is ours, and would silently cost the training.
+    if not zipfile.is_zipfile(path) or zipfile.ZipFile(path).testzip():
         path.unlink()
         return {}
     # A checkpoint is data: weights_only refuses one that would run code.

@@ -17,7 +17,7 @@ from paper_utils.data import expert, grammar, levels
 from paper_utils.data.scene import (
     direction_from_agent,
     name_of,
-    thing_at,
+    things_at,
     things_beside,
     things_in_room,
 )
@@ -39,6 +39,61 @@ calls a thing by both.  ``dialect``: all texts of an episode speak one of the tw
 themselves hold no tie.  ``typeless``: first names, but half of the mentions leave the type out, as
 "the red object"."""
 
+# What a story says of an event: sentences in their order, and ways to say each.
+SAID = {
+    "room": [("you are in a room", "you stand in a room", "this is a room , and you are in it")],
+    # Twice: only who is told of one thing twice can learn that it has two names.
+    "thing": [
+        ("there is a {thing} {place}", "you see a {thing} {place}"),
+        ("it is the {thing} {place}", "the {thing} is {place}", "{place} is the {thing}"),
+    ],
+    "neighbours": [("the {thing} is next to the {other}",)],
+    "task": [
+        ("your task : {task}", "now you must {task}", "you are told to {task}"),
+        ("you want to {task}", "please {task}", "so {task}"),
+    ],
+    "walk": [("you walk {far}", "you go {far}", "you walk on")],
+    "left": [("you turn left", "you turn to the left", "then you turn left")],
+    "right": [("you turn right", "you turn to the right", "then you turn right")],
+    "pickup": [
+        ("you pick up the {thing}", "you take the {thing} and pick it up"),
+        ("now you carry the {thing}", "the {thing} is with you", "you hold the {thing}"),
+    ],
+    # Told as a relation where there is one: that is what "next to" is learned from.
+    "drop next to": [
+        (
+            "you put the {thing} next to the {other}",
+            "you put down the {thing} , and now it is next to the {other}",
+        ),
+        ("you do not carry the {thing} any more", "your hands are empty"),
+    ],
+    "drop": [
+        ("you put down the {thing}", "you put the {thing} on the floor"),
+        ("you do not carry the {thing} any more", "your hands are empty"),
+    ],
+    "toggle": [
+        ("the {thing} is closed", "the {thing} is not open"),
+        ("you open the {thing}", "you open it , the {thing}"),
+        ("now the {thing} is open", "the {thing} is open and you can walk through"),
+    ],
+    "arrival": [
+        (
+            "now you are at the {thing}",
+            "you have come to the {thing} , it is in front of you",
+            "the {thing} is in front of you , you can touch it",
+        )
+    ],
+    "end": [("the task is done", "that is all", "well done")],
+}
+# What a caption says of it.
+CAPTIONS = {
+    "arrival": "you go to the {thing}",
+    "pickup": "you pick up the {thing}",
+    "toggle": "you open the {thing}",
+    "drop next to": "you put the {thing} next to the {other}",
+    "drop": "you put the {thing} on the floor",
+}
+
 
 # Both are split by episode, so that no validation text shares its episode with a training text.
 class Documents(NamedTuple):
@@ -57,6 +112,33 @@ class Pictures(NamedTuple):
     validation_captions: list[str]
 
 
+def event_of(env, action) -> str:
+    """What an action is about to do, a key of SAID; ``""`` where there is nothing to act on.  The
+    end (None) is an arrival where one was sought."""
+    event = "arrival" if action is None else env.actions(action).name
+    if event in ("forward", "left", "right"):
+        return event
+    sought = event != "arrival" or env.mission.startswith("go to")
+    if _acted_on(env, event) is None or not sought:
+        return ""
+    if event == "drop" and things_beside(env, *env.front_pos):
+        return "drop next to"
+    return event
+
+
+def _acted_on(env, event: str):
+    # What an action is about lies ahead, except when the agent puts down what it carries.
+    return env.carrying if event.startswith("drop") else env.grid.get(*env.front_pos)
+
+
+def words_of(env, event: str, draw: random.Random) -> dict[str, str]:
+    """Names of what an event is about; of several neighbours one is drawn."""
+    words = {"thing": name_of(_acted_on(env, event))}
+    if event == "drop next to":
+        words["other"] = name_of(draw.choice(things_beside(env, *env.front_pos)))
+    return words
+
+
 class Narrator:
     """Watches one expert episode and tells it, sentence by sentence."""
 
@@ -65,105 +147,48 @@ class Narrator:
         self.sentences = []
         self.steps = 0  # walked since something was last told
 
-    def say(self, *variants: str) -> None:
-        """Adds one of several ways to say something."""
-        self.sentences.append(self.random.choice(variants))
+    def say(self, event: str, **words: str) -> None:
+        """Tells an event, each of its sentences in one of several ways."""
+        for variants in SAID[event]:
+            self.sentences.append(self.random.choice(variants).format(**words))
 
     def __call__(self, env, action) -> None:
         # The first call comes before the first step: what is there, and what is asked.
         if not self.sentences:
             self._tell_room(env)
             return
-        actions = env.actions
-        ahead = env.grid.get(*env.front_pos)
-        # What an action is about lies ahead, except when the agent puts down what it carries.
-        thing = env.carrying if action == actions.drop else ahead
+        event = event_of(env, action)
         # Steps are counted, and told when something else happens.
-        if action == actions.forward:
+        if event == "forward":
             self.steps += 1
             return
-        # Nothing happens where there is nothing to act on.
-        if action in (actions.pickup, actions.drop, actions.toggle) and thing is None:
-            return
-        self._tell_walk()
-        name = name_of(thing) if thing is not None else ""
+        if self.steps and (event or action is None):
+            count = COUNTED[self.steps] if self.steps < len(COUNTED) else "many"
+            self.say("walk", far=f"{count} step" if self.steps == 1 else f"{count} steps")
+            self.steps = 0
+        if event:
+            self.say(event, **words_of(env, event, self.random))
+        # Of other verbs than "go to" the last action has told the end already.
         if action is None:
-            self._tell_end(env, name)
-        elif action in (actions.left, actions.right):
-            side = action.name
-            self.say(f"you turn {side}", f"you turn to the {side}", f"then you turn {side}")
-        elif action == actions.pickup:
-            self._tell_pickup(name)
-        elif action == actions.drop:
-            self._tell_drop(env, name)
-        elif action == actions.toggle:
-            self._tell_opening(name)
+            self.say("end")
 
     def text(self) -> str:
         """The story so far."""
         return " . ".join(self.sentences) + " ."
 
     def _tell_room(self, env) -> None:
-        self.say("you are in a room", "you stand in a room", "this is a room , and you are in it")
+        self.say("room")
         things = things_in_room(env)
         # Shuffled, so that the order of telling says nothing of where things are.
         self.random.shuffle(things)
         for thing, x, y in things[: self.random.randint(2, 4)]:
-            name = name_of(thing)
             place = grammar.LOCATIONS[direction_from_agent(env, x, y)]
-            self.say(f"there is a {name} {place}", f"you see a {name} {place}")
-            # Once more: only who is told of one thing twice can learn that it has two names.
-            self.say(
-                f"it is the {name} {place}", f"the {name} is {place}", f"{place} is the {name}"
-            )
+            self.say("thing", thing=name_of(thing), place=place)
         # Pairs side by side, each told once: from the left one.
         for thing, x, y in things:
-            other = thing_at(env, x + 1, y) if x + 1 < env.width else None
-            if other is not None:
-                self.say(f"the {name_of(thing)} is next to the {name_of(other)}")
-        # Twice, as everything else that a reader should connect.
-        task = env.mission
-        self.say(f"your task : {task}", f"now you must {task}", f"you are told to {task}")
-        self.say(f"you want to {task}", f"please {task}", f"so {task}")
-
-    def _tell_walk(self) -> None:
-        if not self.steps:
-            return
-        count = COUNTED[self.steps] if self.steps < len(COUNTED) else "many"
-        far = f"{count} step" if self.steps == 1 else f"{count} steps"
-        self.say(f"you walk {far}", f"you go {far}", "you walk on")
-        self.steps = 0
-
-    def _tell_end(self, env, name: str) -> None:
-        # Of the other verbs the last action has told the end already.
-        if env.mission.startswith("go to") and name:
-            self.say(
-                f"now you are at the {name}",
-                f"you have come to the {name} , it is in front of you",
-                f"the {name} is in front of you , you can touch it",
-            )
-        self.say("the task is done", "that is all", "well done")
-
-    def _tell_pickup(self, name: str) -> None:
-        self.say(f"you pick up the {name}", f"you take the {name} and pick it up")
-        self.say(f"now you carry the {name}", f"the {name} is with you", f"you hold the {name}")
-
-    def _tell_drop(self, env, name: str) -> None:
-        # Told as a relation where there is one: that is what "next to" is learned from.
-        near = things_beside(env, *map(int, env.front_pos))
-        if near:
-            place = f"next to the {name_of(self.random.choice(near))}"
-            self.say(
-                f"you put the {name} {place}", f"you put down the {name} , and now it is {place}"
-            )
-        else:
-            self.say(f"you put down the {name}", f"you put the {name} on the floor")
-        self.say(f"you do not carry the {name} any more", "your hands are empty")
-
-    def _tell_opening(self, name: str) -> None:
-        self.say(f"the {name} is closed", f"the {name} is not open")
-        self.say(f"you open the {name}", f"you open it , the {name}")
-        self.say(f"now the {name} is open", f"the {name} is open and you can walk through")
+            for other, *_ in things_at(env, [(x + 1, y)]):
+                self.say("neighbours", thing=name_of(thing), other=name_of(other))
+        self.say("task", task=env.mission)
 
 
 class Photographer:
@@ -183,12 +208,11 @@ class Photographer:
         return self.events + self.between
 
     def __call__(self, env, action) -> None:
-        ahead = env.grid.get(*env.front_pos)
         # The watcher is called with None at the start, too; then no step has been counted.
-        is_end = action is None and env.step_count > 0
-        if is_end and env.mission.startswith("go to") and ahead is not None:
-            self.event = f"you go to the {name_of(ahead)}"
-        # An event is pictured with its result, so one call after its action.
+        event = event_of(env, action) if env.step_count or action is not None else ""
+        # An arrival is pictured at once, another event with its result: one call after its action.
+        if event == "arrival":
+            self.event = self._caption(env, event)
         if self.event:
             self.events.append(self._shot(env, self.event))
         else:
@@ -196,20 +220,10 @@ class Photographer:
             # Each moment is as likely as any other to be the one that is kept.
             if self.random.random() < 1 / self.moments:
                 self.between = [self._shot(env, "")]
-        self.event = self._event_of(env, action, ahead)
+        self.event = self._caption(env, event)
 
-    def _event_of(self, env, action, ahead) -> str:
-        """What an action is about to do, if that can be told."""
-        actions = env.actions
-        if action == actions.pickup and ahead is not None:
-            return f"you pick up the {name_of(ahead)}"
-        if action == actions.toggle and ahead is not None:
-            return f"you open the {name_of(ahead)}"
-        if action == actions.drop and env.carrying is not None:
-            near = things_beside(env, *map(int, env.front_pos))
-            place = f"next to the {name_of(self.random.choice(near))}" if near else "on the floor"
-            return f"you put the {name_of(env.carrying)} {place}"
-        return ""
+    def _caption(self, env, event: str) -> str:
+        return CAPTIONS.get(event, "").format(**words_of(env, event, self.random))
 
     def _shot(self, env, event: str) -> tuple[np.ndarray, str]:
         # First what happens, then what is carried, then where things are.
@@ -231,8 +245,7 @@ def picture(env, coloured: bool = True) -> np.ndarray:
     Not ``coloured``: keys, balls and boxes are all drawn in one colour."""
     left, top = env.room_from_pos(*env.agent_pos).top
     grid = env.grid.slice(left, top, CELLS, CELLS)
-    x = int(env.agent_pos[0]) - left
-    y = int(env.agent_pos[1]) - top
+    x, y = np.subtract(env.agent_pos, (left, top)).tolist()
     # What is carried is drawn under the agent, whose triangle leaves its edges to be seen.
     if env.carrying is not None:
         grid.set(x, y, env.carrying)
@@ -241,18 +254,15 @@ def picture(env, coloured: bool = True) -> np.ndarray:
     # Direction 3 is up; each turn of the grid is one to the left.
     for _ in range((env.agent_dir + 1) % 4):
         grid = grid.rotate_left()
-        turned_y = CELLS - 1 - x
-        x = y
-        y = turned_y
+        x, y = y, CELLS - 1 - x
     return grid.render(TILE, agent_pos=(x, y), agent_dir=3)
 
 
 # Doors keep their colours: pictures without colours are of rooms without doors.
 def _in_one_colour(cell):
     """A key, ball or box as a copy without its colour; anything else as it is."""
-    if cell is None or cell.type not in grammar.OBJECTS:
-        return cell
-    return type(cell)(ONE_COLOUR)
+    is_thing = cell is not None and cell.type in grammar.OBJECTS
+    return type(cell)(ONE_COLOUR) if is_thing else cell
 
 
 def tell(env, level: str, seed: int) -> str | None:
@@ -278,23 +288,23 @@ def reworder(wording: str, table: dict[str, str], seed: int) -> Callable[[str], 
     """A function that rewords the texts of one episode, as one of WORDINGS says.
 
     ``table``: phrase -> synonym; ``seed``: the episode's, which draws names and dialects."""
-    if wording == "first":
-        return str
     # One draw for all texts of the episode...
     if wording == "dialect":
         second = generator("dialects", seed).random() < 0.5
         return lambda text: grammar.rename(text, table) if second else text
     # ... or one for each mention, in the order of the text.
     drawn = generator("synonym mentions", seed)
+
+    def half(*_) -> bool:
+        return drawn.random() < 0.5
+
     if wording == "mention":
-        return lambda text: grammar.rename(text, table, lambda phrase: drawn.random() < 0.5)
-
-    def leave_types_out(text: str) -> str:
-        return _COLOUR_AND_TYPE.sub(
-            lambda mention: f"{mention[1]} object" if drawn.random() < 0.5 else mention[0], text
+        return lambda text: grammar.rename(text, table, half)
+    if wording == "typeless":
+        return lambda text: _COLOUR_AND_TYPE.sub(
+            lambda mention: f"{mention[1]} object" if half() else mention[0], text
         )
-
-    return leave_types_out
+    return str
 
 
 def record(
@@ -318,46 +328,43 @@ def record(
             yield seed, made
 
 
-def _parts(use: str, count: int, world: int, rooms: str) -> dict[str, range]:
+PARTS = Documents._fields
+
+
+def _parts(use: str, count: int, world: int, rooms: str) -> Iterator[tuple[str, range]]:
     """Seeds of the two parts of a corpus; at least one episode is for validation."""
     seeds = levels.seeds(use, count, world, rooms)
     split = count - max(1, int(HELD_OUT * count))
-    return {"train": seeds[:split], "validation": seeds[split:]}
+    return zip(PARTS, (seeds[:split], seeds[split:]))
 
 
 def _write_stories(profile, folder: Path, world: int, rooms: str) -> None:
     table = grammar.synonyms(profile.data.synonyms)
     # A model that reads nothing but words has to be told that two of them name one thing.
     wording = "mention" if rooms == "babyai" else "first"
-    for part, seeds in _parts("text", profile.data.documents, world, rooms).items():
-        lines = []
-        for seed, story in record(tell, profile.data.levels, seeds, rooms, world):
-            reword = reworder(wording, table, seed)
-            lines.append(reword(story) + "\n")
+    for part, seeds in _parts("text", profile.data.documents, world, rooms):
+        told = record(tell, profile.data.levels, seeds, rooms, world)
+        lines = [reworder(wording, table, seed)(story) + "\n" for seed, story in told]
         # Without the time of writing, so that equal stories are equal files.
         data = gzip.compress("".join(lines).encode(), mtime=0)
         write_atomically(folder / f"{part}.txt.gz", data)
 
 
 def _read_stories(folder: Path) -> Documents:
-    texts = {}
-    for part in Documents._fields:
-        data = gzip.decompress((folder / f"{part}.txt.gz").read_bytes())
-        texts[part] = data.decode().splitlines()
-    return Documents(**texts)
+    data = [gzip.decompress((folder / f"{part}.txt.gz").read_bytes()) for part in PARTS]
+    return Documents(*[text.decode().splitlines() for text in data])
 
 
 def _write_pictures(profile, folder: Path, world: int, rooms: str, coloured: bool) -> None:
     table = grammar.synonyms(profile.data.synonyms)
     # A model that sees can find out for itself.
     wording = "dialect" if rooms == "babyai" else "typeless"
-    count = profile.data.pictured_episodes
-    for part, seeds in _parts("pictures", count, world, rooms).items():
+    for part, seeds in _parts("pictures", profile.data.pictured_episodes, world, rooms):
         # One caption a line, in the order of the images.
         images = []
         lines = []
-        recorded = record(photograph, profile.data.levels, seeds, rooms, world, coloured=coloured)
-        for seed, shots in recorded:
+        taken = record(photograph, profile.data.levels, seeds, rooms, world, coloured=coloured)
+        for seed, shots in taken:
             reword = reworder(wording, table, seed)
             for image, caption in shots:
                 images.append(image)
@@ -367,28 +374,17 @@ def _write_pictures(profile, folder: Path, world: int, rooms: str, coloured: boo
 
 
 def _read_pictures(folder: Path) -> Pictures:
-    values = {}
-    for part in ("train", "validation"):
-        with np.load(folder / f"{part}.npz", allow_pickle=False) as file:
-            values[f"{part}_images"] = file["images"]
-        text = (folder / f"{part}.txt").read_text(encoding="utf-8")
-        values[f"{part}_captions"] = text.splitlines()
-    return Pictures(**values)
+    found = []
+    for part in PARTS:
+        found.append(np.load(folder / f"{part}.npz")["images"])
+        found.append((folder / f"{part}.txt").read_text(encoding="utf-8").splitlines())
+    return Pictures(*found)
 
 
-# Only a plan of work reads these: what takes longest is begun first.
-# Episodes that one busy core tells or photographs in a second.
+# Only a plan of work reads costs: what takes longest is begun first.  One busy core tells so many
+# stories in a second, or pictures so many episodes.
 _STORIES_PER_SECOND = 320
 _PICTURED_PER_SECOND = 170
-
-
-def _cost_of_stories(profile, world: int, rooms: str) -> float:
-    return profile.data.documents / _STORIES_PER_SECOND
-
-
-def _cost_of_pictures(profile, world: int, rooms: str, coloured: bool) -> float:
-    return profile.data.pictured_episodes / _PICTURED_PER_SECOND
-
 
 STORIES = Stage(
     name="stories",
@@ -396,7 +392,7 @@ STORIES = Stage(
     load=_read_stories,
     reads=("data.demonstrations", "data.synonyms", "data.documents"),
     version=1,
-    cost=_cost_of_stories,
+    cost=lambda profile, **_: profile.data.documents / _STORIES_PER_SECOND,
 )
 """`Documents` of a ``world`` in ``rooms``; in BabyAI's own rooms they tie names by mention."""
 
@@ -406,7 +402,7 @@ PICTURES = Stage(
     load=_read_pictures,
     reads=("data.demonstrations", "data.synonyms", "data.pictured_episodes"),
     version=1,
-    cost=_cost_of_pictures,
+    cost=lambda profile, **_: profile.data.pictured_episodes / _PICTURED_PER_SECOND,
 )
 """`Pictures` of a ``world`` in ``rooms``, ``coloured`` or with all things in one colour.  Captions
 speak dialects in BabyAI's own rooms; in others half of their mentions leave the type out."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,20 +34,21 @@ class Demonstrations:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def save(self, path: Path) -> None:
-        """Writes a compressed ``.npz``."""
+    def save(self, folder: Path) -> None:
+        """Writes a compressed demonstrations.npz."""
         # The three channels compress better apart than interleaved.
         planes = np.moveaxis(self.observations, -1, 0)
-        np.savez_compressed(path, **{**vars(self), "observations": planes})
+        arrays = vars(self) | {"observations": planes}
+        np.savez_compressed(folder / "demonstrations.npz", **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> "Demonstrations":
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
+    def load(cls, folder: Path) -> "Demonstrations":
+        """Reads what `save` wrote into a folder."""
+        with np.load(folder / "demonstrations.npz") as file:
             arrays = dict(file)  # read whole, because the file is closed here
-        planes = arrays.pop("observations")
-        observations = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
-        return cls(observations=observations, **arrays)
+        interleaved = np.moveaxis(arrays["observations"], 0, -1)
+        arrays["observations"] = np.ascontiguousarray(interleaved)
+        return cls(**arrays)
 
 
 def collect(episodes: list[expert.Episode]) -> Demonstrations:
@@ -73,14 +75,9 @@ def _count(profile, level: str, split: str) -> int:
 
 
 def _record(profile, folder: Path, world: int, level: str, split: str, rooms: str) -> None:
-    count = _count(profile, level, split)
-    seeds = levels.seeds(split, count, world, rooms)
+    seeds = levels.seeds(split, _count(profile, level, split), world, rooms)
     # One task of one thread: the plan of work runs levels and worlds side by side.
-    collect(expert.rollouts(level, seeds, rooms, world)).save(folder / "demonstrations.npz")
-
-
-def _load(folder: Path) -> Demonstrations:
-    return Demonstrations.load(folder / "demonstrations.npz")
+    collect(expert.rollouts(level, seeds, rooms, world)).save(folder)
 
 
 def _cost(profile, world: int, level: str, split: str, rooms: str) -> float:
@@ -90,7 +87,7 @@ def _cost(profile, world: int, level: str, split: str, rooms: str) -> float:
 DEMONSTRATIONS = Stage(
     name="demonstrations",
     make=_record,
-    load=_load,
+    load=Demonstrations.load,
     reads=("data.demonstrations", "data.validation"),
     version=1,
     cost=_cost,
@@ -99,23 +96,20 @@ DEMONSTRATIONS = Stage(
 `levels.ROOMS`."""
 
 
-def _all_recorded(profile, world: int, rooms: str) -> list[tuple[Stage, dict]]:
-    """Every level's two splits, as inputs of a stage."""
+def all_recorded(profile, world: int, rooms: str) -> list[tuple[Stage, dict]]:
+    """Demonstrations of every level, to train on and then for validation, as inputs of a stage."""
     needed = []
-    for level in profile.data.levels:
-        for split in SPLITS:
-            parameters = {"world": world, "level": level, "split": split, "rooms": rooms}
-            needed.append((DEMONSTRATIONS, parameters))
+    for split, level in product(SPLITS, profile.data.levels):
+        parameters = {"world": world, "level": level, "split": split, "rooms": rooms}
+        needed.append((DEMONSTRATIONS, parameters))
     return needed
 
 
 def _list_episodes(profile, folder: Path, *recorded: Demonstrations, world: int, rooms: str):
-    # The inputs come in the order in which they were asked for.
     tables = []
     skipped = {}
-    for (_, parameters), played in zip(_all_recorded(profile, world, rooms), recorded):
-        level = parameters["level"]
-        split = parameters["split"]
+    # The inputs come in the order in which they were asked for.
+    for (split, level), played in zip(product(SPLITS, profile.data.levels), recorded):
         facts = {
             "level": level,
             "split": split,
@@ -130,10 +124,8 @@ def _list_episodes(profile, folder: Path, *recorded: Demonstrations, world: int,
 
 
 def _load_episodes(folder: Path) -> SimpleNamespace:
-    return SimpleNamespace(
-        episodes=pd.read_csv(folder / "episodes.csv.gz"),
-        skipped=json.loads((folder / "skipped.json").read_text(encoding="utf-8")),
-    )
+    skipped = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
+    return SimpleNamespace(episodes=pd.read_csv(folder / "episodes.csv.gz"), skipped=skipped)
 
 
 EPISODES = Stage(
@@ -141,7 +133,7 @@ EPISODES = Stage(
     make=_list_episodes,
     load=_load_episodes,
     reads=("data.demonstrations",),
-    needs=_all_recorded,
+    needs=all_recorded,
 )
 """All demonstrations of a ``world`` in ``rooms``, without their steps: ``episodes``, a table with a
 row each (level, split, seed, steps, instruction), and ``skipped``, "level split" -> seeds that the

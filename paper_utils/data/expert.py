@@ -33,9 +33,7 @@ class Recording(NamedTuple):
     instruction: str
     success: bool
     frames: list[np.ndarray]  # T + 1 pictures uint8[H, W, 3], before each step and at the end
-    views: np.ndarray  # uint8[T, 7, 7, 3], the observations
     actions: list[str]  # T names
-    attention: np.ndarray | None = None  # a policy's: float32[T, Q, 7, 7] (x, y)
 
 
 class _SeenCells(set):
@@ -149,11 +147,7 @@ class FastBot(BabyAIBot):
         return search.path_to(found), found, search.previous
 
 
-def _watch_nothing(env, action) -> None:
-    pass
-
-
-def rollout(env, level: str, seed: int, watch: Callable = _watch_nothing) -> Episode:
+def rollout(env, level: str, seed: int, watch: Callable = lambda *_: None) -> Episode:
     """Plays one episode with the expert; ``success`` is False where it fails, hangs or times out.
 
     ``watch(env, action)`` is called before each step, with ``None`` at the start and at the end."""
@@ -162,14 +156,12 @@ def rollout(env, level: str, seed: int, watch: Callable = _watch_nothing) -> Epi
     bot = FastBot(env)
     observations = []
     actions = []
-    reward = 0.0
-    failed = False
+    reward = 0.0  # until the level says that the mission is done
     ended = False
     while not ended:
         try:  # the bot's own planning alone: an error of whoever watches is not the bot's
             action = bot.replan()
         except FAILURES:
-            failed = True
             break
         if action == env.actions.done:  # the bot believes that it is finished, the level does not
             break
@@ -178,15 +170,14 @@ def rollout(env, level: str, seed: int, watch: Callable = _watch_nothing) -> Epi
         watch(env, action)
         observation, reward, terminated, truncated, _ = env.step(action)
         ended = terminated or truncated
-    if not failed:
-        watch(env, None)
+    watch(env, None)
     return Episode(
         level=level,
         seed=int(seed),
         instruction=env.mission,
         observations=np.array(observations, dtype=np.uint8).reshape(-1, 7, 7, 3),
         actions=np.array(actions, dtype=np.uint8),
-        success=reward > 0 and not failed,
+        success=reward > 0,
     )
 
 
@@ -206,11 +197,9 @@ def rollouts(
     return [rollout(env, levels.short(level), seed) for seed in seeds]
 
 
-def record_expert(
-    level: str, seed: int, tile_size: int = 16, rooms: str = "babyai", world: int = 0
-) -> Recording:
+def record_expert(level: str, seed: int, tile_size: int = 16) -> Recording:
     """One expert episode with a picture before each step and at the end."""
-    env = levels.make(level, rooms, world, highlight=True)
+    env = levels.make(level)
     frames = []
 
     def watch(env, action) -> None:
@@ -221,6 +210,5 @@ def record_expert(
         instruction=episode.instruction,
         success=episode.success,
         frames=frames[1:],  # the start is pictured twice: by itself, and before the first step
-        views=episode.observations,
         actions=[env.actions(action).name for action in episode.actions],
     )

@@ -3,105 +3,92 @@
 Minigrid slices, turns and encodes the grid anew for every observation, and its bot does the same a
 second time.  Here the grid is encoded once per change, and a view is one indexing operation."""
 
-import math
-from contextlib import suppress
+from contextlib import redirect_stdout
 from functools import lru_cache
 
 import numpy as np
-from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX
+from minigrid.core.constants import DIR_TO_VEC, OBJECT_TO_IDX
 from minigrid.core.world_object import Door, Wall
-from minigrid.envs.babyai.core.roomgrid_level import RejectSampling, RoomGridLevel
+from minigrid.envs.babyai.core.roomgrid_level import RejectSampling
 
 SIZE = 7
 AGENT_CELL = 3 * SIZE + 6  # the agent stands at image[3, 6], looking towards image[3, 0]
 
-# A cell is one integer: object + 16 * colour + 128 * state, and 512 if it blocks the view.  Row
-# `code` of this table turns it back into an observation's channels; code 0 is a cell not seen.
-_OPAQUE = 512
-_CODES = np.arange(2 * _OPAQUE)
-_CHANNELS = np.stack([_CODES & 15, _CODES >> 4 & 7, _CODES >> 7 & 3], axis=1).astype(np.uint8)
-_EMPTY = OBJECT_TO_IDX["empty"]
-_WALL = {name: OBJECT_TO_IDX["wall"] + 16 * n + _OPAQUE for name, n in COLOR_TO_IDX.items()}
-_OUTSIDE = Wall()  # stands for every cell beyond the edge of the grid
-
-# How far each of the 49 cells lies ahead of the agent and to its right, in the image's order.
-_COLUMNS, _ROWS = np.divmod(np.arange(SIZE * SIZE), SIZE)
-_CELLS_AHEAD = SIZE - 1 - _ROWS
-_CELLS_ASIDE = _COLUMNS - SIZE // 2
-
 # By the agent's direction: one step ahead as plain integers, and one to the right as an array.
-_AHEAD = [(int(dx), int(dy)) for dx, dy in DIR_TO_VEC]
+_AHEAD = np.array(DIR_TO_VEC).tolist()
 _RIGHT = [np.array((-dy, dx)) for dx, dy in _AHEAD]
+# By the agent's direction: where the 49 cells lie from it, int64[49, 2], in the image's order.
+_PLACES = list(np.ndindex(SIZE, SIZE))
+_COLUMNS, _ROWS = np.transpose(_PLACES)
+_OFFSETS = [
+    np.outer(SIZE - 1 - _ROWS, ahead) + np.outer(_COLUMNS - SIZE // 2, right)
+    for ahead, right in zip(_AHEAD, _RIGHT)
+]
 
 
-def _code(cell) -> int:
-    """The integer of a cell of the grid."""
+# How light goes through a row: from which column, and which way.
+_SWEEP = [(column, 1) for column in range(SIZE - 1)]
+_SWEEP += [(column, -1) for column in range(SIZE - 1, 0, -1)]
+
+_EMPTY = bytes([OBJECT_TO_IDX["empty"], 0, 0])
+_WALL = bytes(Wall().encode())
+
+
+def _encode(cell) -> bytes:
+    """Object, colour and state of a cell of the grid."""
     if cell is None:
         return _EMPTY
-    if cell.__class__ is Wall:  # the most frequent by far, and its `encode` is slow
-        return _WALL[cell.color]
-    kind, colour, state = cell.encode()
-    code = kind + 16 * colour + 128 * state
-    return code if cell.see_behind() else code + _OPAQUE
+    # The most frequent by far, and to encode it anew is slow.
+    return _WALL if cell.__class__ is Wall else bytes(cell.encode())
 
 
 @lru_cache(maxsize=65536)
 def _pose(width: int, height: int, x: int, y: int, direction: int):
     """By the agent's pose: where in a grid's list its 49 cells are, int64[49], and their places."""
-    dx, dy = _AHEAD[direction]
-    i = x + _CELLS_AHEAD * dx - _CELLS_ASIDE * dy
-    j = y + _CELLS_AHEAD * dy + _CELLS_ASIDE * dx
-    inside = (i >= 0) & (i < width) & (j >= 0) & (j < height)
-    # One wall is appended to the list, for the cells that lie outside.
-    indices = np.where(inside, j * width + i, width * height)
-    places = list(zip(i.tolist(), j.tolist()))
-    return indices, [place if kept else None for place, kept in zip(places, inside)]
+    # A level's outermost cells are walls: nothing is seen beyond them, so one stands for the rest.
+    places = np.clip(_OFFSETS[direction] + (x, y), 0, (width - 1, height - 1))
+    return places @ (1, width), list(map(tuple, places.tolist()))
 
 
 @lru_cache(maxsize=65536)
-def _visible(opaque: bytes) -> tuple[tuple[bool, ...], np.ndarray]:
-    """Which of the 49 cells are seen, given those that block the view: as a tuple and int64[49].
+def _visible(opaque: bytes) -> tuple[list[bool], np.ndarray]:
+    """Which of the 49 cells are seen, given those that block the view: a list, and uint8[49, 1].
 
     Light spreads along a row, right and then left, and from each lit cell into the row behind."""
-    blocked = np.frombuffer(opaque, dtype=bool).reshape(SIZE, SIZE)
-    lit = np.zeros((SIZE, SIZE), dtype=bool)  # (column, row), as the image
-
-    def spread(column: int, row: int, step: int) -> None:
-        if lit[column, row] and not blocked[column, row]:
-            lit[column + step, row] = True
-            # Of the last row nothing lies behind: what is set again there is lit already.
-            behind = max(row - 1, 0)
-            lit[column, behind] = True
-            lit[column + step, behind] = True
-
-    lit[SIZE // 2, SIZE - 1] = True  # where the agent stands
+    lit = {(SIZE // 2, SIZE - 1)}  # where the agent stands
     for row in reversed(range(SIZE)):
-        for column in range(SIZE - 1):
-            spread(column, row, 1)
-        for column in range(SIZE - 1, 0, -1):
-            spread(column, row, -1)
-    seen = lit.ravel()
-    return tuple(seen.tolist()), seen.astype(np.int64)
+        for column, step in _SWEEP:
+            if (column, row) in lit and not opaque[column * SIZE + row]:
+                there = column + step
+                lit |= {(there, row), (column, row - 1), (there, row - 1)}
+    seen = [place in lit for place in _PLACES]
+    return seen, np.array(seen, dtype=np.uint8)[:, None]
 
 
 class FastLevel:
     """Mixin for a BabyAI level: the same episodes, sooner, and resets that do not print."""
 
-    _cells = None  # the grid's list as it was last encoded
+    _known = None  # `_contents` when the grid was last encoded
     _doors = ()
-    _door_states = ()
+
+    def _contents(self) -> list:
+        # Things are compared by identity; of all of them only doors change while they stay.
+        return self.grid.grid + [door.is_open for door in self._doors]
 
     def _encode_grid(self) -> None:
         """Encodes every cell of the grid, unless nothing has changed since the last time."""
-        cells = self.grid.grid
-        # Things are compared by identity; of all of them only doors change while they stay.
-        door_states = [(door.is_open, door.is_locked) for door in self._doors]
-        if cells == self._cells and door_states == self._door_states:
+        if self._contents() == self._known:
             return
-        self._cells = cells.copy()
+        cells = self.grid.grid
         self._doors = [cell for cell in cells if cell.__class__ is Door]
-        self._door_states = [(door.is_open, door.is_locked) for door in self._doors]
-        self._codes = np.array([_code(cell) for cell in (*cells, _OUTSIDE)])
+        self._known = self._contents()
+        encoded = b"".join(map(_encode, cells))
+        self._encoded = np.frombuffer(encoded, dtype=np.uint8).reshape(-1, 3)
+        kind, _, state = self._encoded.T
+        # One sees through an open door, whose state is 0.
+        self._opaque = (kind == OBJECT_TO_IDX["wall"]) | (kind == OBJECT_TO_IDX["door"]) & (
+            state > 0
+        )
 
     def gen_obs(self) -> dict:
         """Minigrid's observation: image uint8[7, 7, 3] (x, y, channel), direction and mission."""
@@ -109,12 +96,12 @@ class FastLevel:
         # A level may have put the agent down itself, with numpy's integers, slow to hash.
         x, y = self.agent_pos
         indices, places = _pose(self.width, self.height, int(x), int(y), self.agent_dir)
-        codes = self._codes[indices]
-        seen, mask = _visible((codes >= _OPAQUE).tobytes())
+        seen, mask = _visible(self._opaque[indices].tobytes())
+        image = self._encoded[indices] * mask
         # The agent sees what it carries where it stands itself.
-        codes[AGENT_CELL] = _code(self.carrying)
-        image = _CHANNELS[codes * mask].reshape(SIZE, SIZE, 3)
-        self.last_seen = places, seen  # for whoever keeps a map; a place outside is None
+        image[AGENT_CELL] = list(_encode(self.carrying))
+        self.last_seen = places, seen  # for whoever keeps a map
+        image = image.reshape(SIZE, SIZE, 3)
         return {"image": image, "direction": self.agent_dir, "mission": self.mission}
 
     @property
@@ -130,67 +117,50 @@ class FastLevel:
         """int64[2]: one step to the right of where the agent looks."""
         return _RIGHT[self.agent_dir]
 
-    def place_obj(self, obj, top=None, size=None, reject_fn=None, max_tries=math.inf):
+    def place_obj(self, obj, top, size, reject_fn=None, max_tries=1000) -> tuple[int, int]:
         """Puts a thing (or the agent, None) into a free cell of a rectangle, as Minigrid's does.
 
         The same draws, but positions are of plain integers."""
-        left, upper = (0, 0) if top is None else top
-        width, height = (self.grid.width, self.grid.height) if size is None else size
-        right = min(left + width, self.grid.width)
-        lower = min(upper + height, self.grid.height)
-        agent = tuple(map(int, self.agent_pos))  # (-1, -1) until it is placed
+        left, upper = top
+        width, height = size
+        agent = tuple(self.agent_pos)
         draw = self.np_random.integers
-        tries = 0
-        while True:
-            # A level that cannot be filled is drawn again by `_gen_grid`.
-            if tries > max_tries:
-                raise RecursionError("rejection sampling failed in place_obj")
-            tries += 1
+        for _ in range(max_tries + 1):
             # Column first, then row: the order of Minigrid's draws.
-            place = (int(draw(left, right)), int(draw(upper, lower)))
+            place = (int(draw(left, left + width)), int(draw(upper, upper + height)))
             if self.grid.get(*place) is not None or place == agent:
                 continue
             if reject_fn is None or not reject_fn(self, place):
-                break
-        self.grid.set(*place, obj)
-        if obj is not None:
-            obj.init_pos = place
-            obj.cur_pos = place
-        return place
+                self.grid.set(*place, obj)
+                if obj is not None:
+                    obj.init_pos = obj.cur_pos = place
+                return place
+        # A level that cannot be filled is drawn again.
+        raise RecursionError("rejection sampling failed in place_obj")
 
     def check_objs_reachable(self, raise_exc: bool = True) -> bool:
         """Whether the agent can walk up to every thing; RejectSampling if not, as Minigrid's."""
         cells = self.grid.grid
         width = self.grid.width
-        x, y = map(int, self.agent_pos)
+        x, y = self.agent_pos
         waiting = [y * width + x]
-        reached = set(waiting)
+        reached = set()
         while waiting:
             here = waiting.pop()
-            # One can stand before a thing, but not go on through it; a door can be opened.
-            if cells[here] is not None and cells[here].type != "door":
+            if here in reached:
                 continue
-            # A level's outermost cells are walls, so no neighbour lies outside.
-            for there in (here + 1, here - 1, here + width, here - width):
-                if there not in reached:
-                    reached.add(there)
-                    waiting.append(there)
+            reached.add(here)
+            # One can stand before a thing, but not go on through it; a door can be opened.
+            if cells[here] is None or cells[here].type == "door":
+                # A level's outermost cells are walls, so no neighbour lies outside.
+                waiting += here + 1, here - 1, here + width, here - width
         # Walls are never to be reached.
-        things = (n for n, cell in enumerate(cells) if cell is not None and cell.type != "wall")
-        if reached.issuperset(things):
-            return True
-        if raise_exc:
+        things = {n for n, cell in enumerate(cells) if cell is not None and cell.type != "wall"}
+        if raise_exc and not things <= reached:
             raise RejectSampling("unreachable object")
-        return False
+        return things <= reached
 
     def _gen_grid(self, width: int, height: int) -> None:
-        """Draws rooms until a mission fits them, as RoomGridLevel does, but without printing."""
-        while True:
-            with suppress(RecursionError, RejectSampling):
-                super(RoomGridLevel, self)._gen_grid(width, height)
-                self.gen_mission()
-                self.validate_instrs(self.instrs)
-                break
-        # Said only now, because the article depends on what else is in the room.
-        self.surface = self.instrs.surface(self)
-        self.mission = self.surface
+        """Draws rooms until a mission fits them, without a line for each that is rejected."""
+        with redirect_stdout(None):
+            super()._gen_grid(width, height)

@@ -6,6 +6,7 @@ its own.  Levels, expert, narrator and photographer stay the same; only which th
 changes.  Whoever learns from such rooms can find the kinds; whoever knows words alone cannot."""
 
 from bisect import bisect
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -86,8 +87,8 @@ class ColourOnly(ObjDesc):
         # Without location, things found before are only followed, and the walls are gone already.
         if use_location:
             is_thing = [found.type != "wall" for found in self.obj_set]
-            self.obj_set = [found for found, keep in zip(self.obj_set, is_thing) if keep]
-            self.obj_poss = [place for place, keep in zip(self.obj_poss, is_thing) if keep]
+            self.obj_set = list(compress(self.obj_set, is_thing))
+            self.obj_poss = list(compress(self.obj_poss, is_thing))
         return self.obj_set, self.obj_poss
 
 

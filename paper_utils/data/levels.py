@@ -61,15 +61,14 @@ def check(name: str, rooms: str = "babyai") -> str:
     """Returns the Gymnasium id of a level; LevelError, one clear line, if it is not offered."""
     name = short(name)
     if rooms not in ROOMS:
-        raise LevelError(f"unknown rooms {rooms!r}{hint(str(rooms), ROOMS)}")
+        raise LevelError(f"unknown rooms {rooms!r}{hint(rooms, ROOMS)}")
     if name in REFUSED:
         raise LevelError(f"level {name!r} is not offered: {REFUSED[name]}")
     if name not in offered():
         raise LevelError(f"unknown level {name!r}{hint(name, offered())}")
     # The world of kinds is made of levels of one room, without doors, that name one thing.
     if rooms != "babyai" and name not in kinds.LEVELS:
-        known = " and ".join(kinds.LEVELS)
-        raise LevelError(f"level {name!r} does not take place in rooms {rooms!r}; {known} do")
+        raise LevelError(f"level {name!r} does not take place in rooms {rooms!r}")
     return offered()[name]
 
 
@@ -81,13 +80,11 @@ def _level_class(name: str, rooms: str, assignment: int) -> partial:
     level = gymnasium.envs.registration.load_env_creator(spec.entry_point)
     # The fast methods come first, so that they stand in for the level's own.
     bases = (FastLevel, level)
-    attributes = {}
     if rooms != "babyai":
-        # One class per assignment, which Minigrid's constructors need not know of.
         bases = (kinds.RoomsOfKinds, *bases)
-        attributes = {"rooms": rooms, "assignment": assignment}
-    fast = type(f"Fast{level.__name__}", bases, attributes)
-    return partial(fast, **spec.kwargs)
+    # One class per assignment, which Minigrid's constructors need not know of.
+    attributes = {"rooms": rooms, "assignment": assignment}
+    return partial(type(f"Fast{level.__name__}", bases, attributes), **spec.kwargs)
 
 
 def make(level: str, rooms: str = "babyai", world: int = 0, **kwargs):
@@ -107,12 +104,11 @@ def make(level: str, rooms: str = "babyai", world: int = 0, **kwargs):
 def seeds(use: str, count: int, world: int = 0, rooms: str = "babyai") -> range:
     """``count`` episode seeds for one of USES, disjoint from those of every other use, world and
     kind of rooms.  ValueError: an unknown use, or more episodes or worlds than there are seeds."""
-    if use not in USES:
-        raise ValueError(f"unknown use {use!r}{hint(use, USES)}")
-    if not 0 <= count <= _SLICE:
-        raise ValueError(f"a use has at most {_SLICE:,} episodes in a world, not {count:,}")
-    if not 0 <= world < _WORLDS:
-        raise ValueError(f"a world is a number from 0 to {_WORLDS - 1:,}, not {world:,}")
+    if count > _SLICE or not 0 <= world < _WORLDS:
+        raise ValueError(
+            f"there are seeds for {_SLICE:,} episodes in each of {_WORLDS:,} worlds, "
+            f"and not for {count:,} in world {world:,}"
+        )
     use_number = ROOMS.index(rooms) * len(USES) + USES.index(use)
     start = (use_number * _WORLDS + world) * _SLICE
     return range(start, start + count)

@@ -6,7 +6,9 @@ sentence in synonyms shares the article with the same sentence in first names, a
 
 import re
 from collections.abc import Callable
+from difflib import SequenceMatcher
 
+import numpy as np
 from minigrid.core.constants import COLOR_NAMES
 
 from paper_utils.config import generator, hint
@@ -72,13 +74,6 @@ SYNONYMS = {
 
 # What a synonym must not resemble: every word of every phrase, as "front" and "your".
 _FIRST_WORDS = frozenset(" ".join(INVENTORY).split())
-# Four letters in a row of a first name, or a whole one of three, -> the first name.
-_FRAGMENTS = {}
-for _word in sorted(_FIRST_WORDS):
-    if len(_word) >= 3:
-        for _start in range(max(1, len(_word) - 3)):
-            _FRAGMENTS[_word[_start : _start + 4]] = _word
-_LONGEST = 24  # letters of a synonym
 
 
 def synonyms(value: str | dict[str, str]) -> dict[str, str]:
@@ -92,14 +87,13 @@ def synonyms(value: str | dict[str, str]) -> dict[str, str]:
             raise ValueError(f"unknown table {value!r}{hint(value, SYNONYMS)}")
         return SYNONYMS[value]
     # One's own table has to be complete: a word without a synonym would give a sentence away.
-    for phrase in INVENTORY:
+    for phrase in (*INVENTORY, *value):
         if phrase not in value:
             raise ValueError(f"{phrase!r} has no synonym")
-    for phrase, name in value.items():
         if phrase not in INVENTORY:
             raise ValueError(f"{phrase!r} takes no synonym{hint(phrase, INVENTORY)}")
-        if problem := _problem_of(name):
-            raise ValueError(f"{name!r}, for {phrase!r}, {problem}")
+        if problem := _problem_of(value[phrase]):
+            raise ValueError(f"{value[phrase]!r}, for {phrase!r}, {problem}")
     if len(set(value.values())) < len(value):
         raise ValueError("two words have the same synonym")
     return value
@@ -107,14 +101,13 @@ def synonyms(value: str | dict[str, str]) -> dict[str, str]:
 
 def _problem_of(name: str) -> str | None:
     """Why a word cannot be a synonym."""
-    if not name.isalpha() or name != name.lower() or name in _FIRST_WORDS:
+    if not name.isalpha() or not name.islower() or name in _FIRST_WORDS:
         return "is not one new word in lower case"
-    if not 2 <= len(name) <= _LONGEST:
-        return f"has to have 2 to {_LONGEST} letters"
     # Spelling tells what "reddish" or "doorway" have to do with red and door.
-    for fragment, word in _FRAGMENTS.items():
-        if fragment in name:
-            return f"shares {fragment!r} with {word!r}"
+    for word in sorted(_FIRST_WORDS):
+        shared = SequenceMatcher(None, name, word).find_longest_match()
+        if shared.size >= (3 if len(word) == 3 else 4):
+            return f"shares {word[shared.b :][: shared.size]!r} with {word!r}"
     return None
 
 
@@ -138,10 +131,10 @@ def swapped_table(number: int) -> dict[str, str]:
     swapped = {}
     # A colour takes another colour's word, and so on: the sentence stays one that could be said.
     for phrases in _CLASSES:
-        others = phrases
+        others = np.array(phrases)
         # Drawn again until none has stayed where it was: about one permutation in e.
-        while any(phrase == other for phrase, other in zip(phrases, others)):
-            others = [phrases[n] for n in chosen.permutation(len(phrases))]
+        while np.any(others == phrases):
+            others = chosen.permutation(phrases)
         for phrase, other in zip(phrases, others):
             swapped[phrase] = table[other]
     return swapped
@@ -193,8 +186,6 @@ def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None 
         phrase = mention[0]
         if draw is not None and not draw(phrase):
             return phrase
-        if phrase == _PICK_IT_UP:
-            return f"{table['pick up']} it"
-        return table[phrase]
+        return f"{table['pick up']} it" if phrase == _PICK_IT_UP else table[phrase]
 
     return _MENTION.sub(name, text)

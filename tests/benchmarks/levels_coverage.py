@@ -24,12 +24,12 @@ def solved(level: str, rooms: str) -> int:
 
 def missions(level: str, rooms: str) -> tuple[int, set[str]]:
     """How many distinct missions were met, and those that the grammar does not list."""
-    known = set(grammar.instructions([level], rooms, articles=True)["text"])
+    known = set(grammar.instructions([level], rooms)["text"])
     env = levels.make(level, rooms)
     met = set()
     for seed in range(MISSIONS):
         env.reset(seed=seed)
-        met.add(env.mission)
+        met.add(grammar.canonical(env.mission))
     return len(met), met - known
 
 

@@ -96,7 +96,7 @@ def test_embeddings_of_each_layer(policy):
     normed = policy.instruction.norm(torch.from_numpy(policy.embed(TEXTS, layer=-1)))
     np.testing.assert_allclose(normed.detach().numpy(), own, atol=1e-4)
     for layer in (3, -4):
-        with pytest.raises(ValueError, match=f"layer {layer} is not among 0 to 2"):
+        with pytest.raises(IndexError):
             policy.embed(TEXTS, layer=layer)
 
 
@@ -108,7 +108,7 @@ def test_embedding_does_not_change_the_policy(policy):
 
 def test_every_instruction_can_be_said_and_nothing_else(policy):
     for level in grammar.GRAMMARS:
-        policy.tokenize(grammar.instructions([level], articles=True)["text"].head(2000))
+        policy.tokenize(grammar.instructions([level])["text"].head(2000))
     assert len(set(WORDS)) == len(WORDS)
     for text, reason in (
         ("go to the pink ball", "unknown word 'pink'"),

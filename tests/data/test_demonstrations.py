@@ -13,15 +13,15 @@ def small_profile():
 
 def test_demonstrations_survive_the_disk(tmp_path):
     made = collect(expert.rollouts("GoToLocal", levels.seeds("train", 30)))
-    made.save(tmp_path / "made.npz")
-    loaded = Demonstrations.load(tmp_path / "made.npz")
+    made.save(tmp_path)
+    loaded = Demonstrations.load(tmp_path)
     for name, array in vars(made).items():
         np.testing.assert_array_equal(getattr(loaded, name), array)
         assert getattr(loaded, name).dtype == array.dtype
     assert loaded.observations.flags["C_CONTIGUOUS"]
     assert loaded.lengths.sum() == len(loaded.actions) == len(loaded.observations)
     assert len(loaded) == 30
-    assert (tmp_path / "made.npz").stat().st_size < 150 * 30 + 2000
+    assert (tmp_path / "demonstrations.npz").stat().st_size < 150 * 30 + 2000
 
 
 def test_failed_episodes_are_listed_and_left_out():

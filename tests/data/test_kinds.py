@@ -118,7 +118,6 @@ def test_a_colour_without_a_type_is_any_thing_of_it_and_no_wall(level):
 )
 def test_the_grammar_lists_what_is_said_and_nothing_else(level, count, enough):
     listed = set(grammar.instructions([level], "kinds")["text"])
-    with_articles = set(grammar.instructions([level], "kinds", articles=True)["text"])
     assert len(listed) == count
     # All types are equally likely in exchangeable rooms: there rare instructions are met sooner.
     said = set()
@@ -126,7 +125,6 @@ def test_the_grammar_lists_what_is_said_and_nothing_else(level, count, enough):
         env = levels.make(level, rooms, 0)
         for seed in range(episodes):
             env.reset(seed=seed)
-            assert env.mission in with_articles
             said.add(grammar.canonical(env.mission))
     assert said <= listed
     missing = listed - said

@@ -46,10 +46,9 @@ def test_uses_worlds_and_rooms_never_share_an_episode():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("train", 10**7 + 1), "at most 10,000,000 episodes"),
-        (("train", 1, 4 * 10**7), "a world is a number from 0 to"),
-        (("train", 1, -1), "a world is a number from 0 to"),
-        (("training", 1), "unknown use 'training': did you mean 'train'?"),
+        (("train", 10**7 + 1), "seeds for 10,000,000 episodes in each of 40,000,000 worlds"),
+        (("train", 1, 4 * 10**7), "and not for 1 in world 40,000,000"),
+        (("train", 1, -1), "and not for 1 in world -1"),
     ],
 )
 def test_seeds_that_do_not_exist_are_refused(arguments, words):
