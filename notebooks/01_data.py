@@ -69,8 +69,7 @@ scene = draw.worth_showing(level, levels.seeds("pictures", 500, world), range(8,
 film = expert.record_expert(level, scene, tile_size=draw.TILE)
 assert film.success
 message = f"The expert needs {len(film.actions)} actions for “{film.instruction}”."
-run.figure(draw.filmstrip({"expert": film}, rows=2), "01_expert", message)
-run.animation(draw.moving({"expert": film}), "01_expert_film", "The same demonstration, playing.")
+run.animation(draw.moving({"expert": film}), "01_expert_film", message)
 
 # %% [markdown]
 # ## What the agent sees
@@ -118,11 +117,9 @@ recorded = run.get(EPISODES, world=world, rooms="babyai")
 train = recorded.episodes.query("split == 'train'")
 assert set(train["seed"]).isdisjoint(levels.seeds("evaluation", 10**6, world))
 steps = train.groupby("level")["steps"]
-overview = steps.agg(demonstrations="size", steps="sum", mean="mean", longest="max").loc[names]
+overview = steps.agg(demonstrations="size", steps="sum", median="median", longest="max").loc[names]
 overview["skipped"] = [len(recorded.skipped[f"{name} train"]) for name in names]
 display(run.table(overview.reset_index().round(1), "01_demonstrations"))
-caption = "Steps of the expert's demonstrations. Boxes: middle 50 %; lines: middle 90 %."
-run.figure(draw.lengths(train), "01_lengths", caption)
 
 # %% [markdown]
 # ## Same words, another meaning
@@ -144,11 +141,7 @@ shown = table.sample(6, random_state=1)
 shown[["text", "verb", "colour", "type", "location", "second_type"]]
 
 # %%
-run.figure(
-    draw.templates(table),
-    "01_templates",
-    "All sentences by their form. What is said of encoders in later notebooks is mostly said of the first.",
-)
+run.table(table["template"].value_counts().reset_index(), "01_templates").head(8)
 
 # %% [markdown]
 # ## Chance alone reaches what was reported

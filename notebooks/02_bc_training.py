@@ -134,7 +134,7 @@ print(
 # %% [markdown]
 # ## Three agents in every world
 #
-# The figure's title says what wrong instructions cost. The same loop, longer, makes the agents to be compared:
+# The same loop, longer, makes the agents to be compared; the table shows their loss in held-out episodes:
 #
 # - **acted**: cloned from the demonstrations as they are;
 # - **exchanged**: cloned from the same episodes, but episodes of a level exchanged their sentences. It hears the same
@@ -145,17 +145,15 @@ print(
 curves = pd.concat(run.get(agents.CURVES, world=one).assign(world=one) for one in run.worlds)
 trained = curves.groupby(["world", "condition"])["step"].max().unstack()
 assert (trained["acted"] == trained["exchanged"]).all()
-run.figure(
-    acting.curves(curves),
-    "02_curves",
-    "Cross-entropy of the expert's actions in held-out episodes, a line for each world.",
-)
+losses = curves.pivot_table("validation_loss", "epoch", "condition")[["acted", "exchanged"]]
+run.table(losses.reset_index(), "02_curves")
+losses.round(2)
 
 # %% [markdown]
 # ## Does it do what it is told?
 #
 # Single actions are not the goal. So every agent plays *fresh* episodes, and we count those in which it does what
-# was said. The expert and random moves are references. Each point is a world, with its 95 % interval (Wilson).
+# was said. The expert and random moves are references. Intervals are over worlds; where there is one, over episodes.
 #
 # **Guess before you run:** where would an agent succeed that does not know what it is told?
 
@@ -167,7 +165,7 @@ run.table(evaluation.success_rates(main, ["world", "player", "level"]), "02_succ
 run.figure(
     acting.success(main, names),
     "02_success",
-    "Success in fresh episodes. A point for each world; intervals: Wilson, 95 %.",
+    "Success in fresh episodes; intervals: 95 %, over worlds, or with one world over episodes.",
 )
 
 # %% tags=["nbval-check-output"]
@@ -241,7 +239,6 @@ for number, mission in zip(telling["seed"], telling["instruction"]):
         break
 films = {"its own vector": film, "counted words": other}
 message = "One agent, one episode: with its own vector, and with a count of the same words."
-run.figure(draw.filmstrip(films), "02_filmstrip", message)
 run.animation(draw.moving(films), "02_film", message)
 
 # %% [markdown]

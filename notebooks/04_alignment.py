@@ -31,6 +31,7 @@ from paper_utils.data import grammar, levels
 from paper_utils.encoders import records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.figures import alignment as figures
+from paper_utils.figures import data as draw
 from paper_utils.run import Run
 from paper_utils.study import columns, results, scores, transfer
 from paper_utils.study.differences import BEST, who_knows
@@ -196,7 +197,7 @@ floors = differences[differences["contrast"] == BEST].query("test == 'synonyms'"
 floors = {name: floors["mean"][floors["measure"] == one] for name, one in measures.items()}
 floors = {name: values.rename("random words") for name, values in floors.items()}
 figure = figures.by_model(differences, models, two, floors=floors, strangers=strangers)
-caption = "Fitted in first names, asked in synonyms, both directions. Star: does not know them."
+caption = "Fitted in first names, asked in synonyms. Star: does not know them. Band: random words."
 run.figure(figure, "04_synonyms", caption)
 
 # %% [markdown]
@@ -240,7 +241,7 @@ for name, space in agents.items():
     cosine = (unit[goes] * unit[picks]).sum(axis=1).mean()
     assert np.isclose(cosine, verbs[world, name], atol=1e-5)
     print(f"{name}: cosine of the verbs {cosine:.2f}, CKA {alignment.linear_cka(space, X):.2f}")
-caption = "Means over worlds with 95 % intervals. Star: does not know the synonyms."
+caption = "95 % intervals over worlds. Star: does not know the synonyms. Band: untrained models."
 run.figure(figures.taught(differences, models, lucky, strangers), "04_taught", caption)
 verbs.groupby("encoder", sort=False).mean().reindex(figures.FIVE).dropna().round(2).to_frame()
 
@@ -260,6 +261,7 @@ success = run.table(found["transfer"], "04_transfer")
 level, sources = run.profile.data.levels[-1], transfer.sources(run.profile)
 here = success.query("world == @world and level == @level and kind == 'model'")
 best = here.loc[here["success"].idxmax(), "source"]
+chosen = {one.label: one for one in models}[best]
 played = [run.get(transfer.TRANSFER, world=world, source=sources[s]) for s in (best, "word_count")]
 ours, theirs = (episodes.query("level == @level").set_index("seed") for episodes in played)
 telling = ours["success"] & ~theirs["success"] & (ours["steps"] > 4)
@@ -270,14 +272,14 @@ number = int(telling.idxmax())  # only the model's vector solves it, if there is
 this = row[grammar.canonical(levels.make(level).reset(seed=number)[0]["mission"])]
 policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
 own = policy.embed(table["text"].tolist()).astype(float)
-chosen = {one.label: one for one in models}[best]
 sides = [columns.both_names(run.get(EMBEDDING, **parameters(chosen, world, "both")))]
 sides.append(np.split(columns.control("word_count", table, world, both=True), 2))
-films = []
-for first, second in sides:
+films = {}
+for name, (first, second) in zip((best, "word count"), sides):
     images = transfer.mapped(first, second, own, run.profile.alignment.folds, world)
-    films.append(evaluation.record_episode(policy, level, number, 40, images[this].astype("f4")))
-run.animation(figures.beside(*films, table["second_text"][this]), "04_film", f"{best}; word count")
+    film = evaluation.record_episode(policy, level, number, 40, images[this].astype("f4"))
+    films[name] = film._replace(instruction=table["second_text"][this])  # as the model reads it
+run.animation(draw.moving(films), "04_film", f"One episode, on vectors of {best} and of counts.")
 
 # %% [markdown]
 # ## Answers
@@ -289,8 +291,8 @@ run.animation(figures.beside(*films, table["second_text"][this]), "04_film", f"{
 # answered in notebook 05.
 
 # %%
-caption = "Means over worlds, with 95 % intervals; dotted: chance. Right: the test of notebook 05."
-run.figure(figures.answer(differences, models, k / N), "04_answer", caption)
+caption = "Means over worlds (1, 2: over models, too), 95 % intervals; 3: the test of notebook 05."
+run.figure(figures.answer(differences, k / N), "04_answer", caption)
 run.table(found["claims"], "04_claims")
 pd.set_option("display.max_colwidth", None)
 of_paper = claims["paper"] != "not asked"

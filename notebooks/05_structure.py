@@ -183,8 +183,12 @@ own_r = figures.values_of(found["differences"], "structure", "r").query("contras
 own_r = own_r.set_index("model")["mean"]
 print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.2f}")
 print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}")
-caption = "Left: maps of one world. Right: r over worlds, with 95 % intervals."
-run.figure(figures.sign(found["differences"], measured, world), "05_sign", caption)
+shown = ["design", "seeing agent", "exclusive agent"]
+caption = f"Colours of world {world}, as above, of agents that see them."
+run.figure(figures.colour_maps(measured, shown, world), "05_seeing", caption)
+who = figures.SEEING + figures.EXCLUSIVE
+figure = figures.agreement(found["differences"], who, ["own world"], "own world")
+run.figure(figure, "05_sign", "r over worlds, with 95 % intervals.")
 
 # %% [markdown]
 # ## Why: tell apart, or predict

@@ -1,4 +1,7 @@
-"""What a figure has to be, where the eye would not notice: width and letters in print."""
+"""What a figure has to be, where the eye would not notice: width, letters, and what is named."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,11 +10,17 @@ from matplotlib import pyplot as plt
 from matplotlib.text import Text
 
 from paper_utils.cloning.evaluation import success_rates
-from paper_utils.data import expert, grammar, levels
-from paper_utils.figures import acting, data
+from paper_utils.config import Profile
+from paper_utils.data import expert, grammar, kinds, levels
+from paper_utils.encoders import records
+from paper_utils.figures import acting, alignment, data, robustness, structure
 from paper_utils.figures.style import COLUMN, PAGE
 
 NAMES = ["GoToLocal", "OpenDoor"]
+RESULTS = json.loads(
+    (Path(__file__).parents[1] / "figures" / "results.json").read_text(encoding="utf-8")
+)
+ALONE = "one world, so no intervals"
 
 
 @pytest.fixture(autouse=True)
@@ -20,10 +29,10 @@ def closed():
     plt.close("all")
 
 
-def episodes() -> pd.DataFrame:
-    """Two worlds in which every player succeeds in half of its episodes."""
+def episodes(worlds: int) -> pd.DataFrame:
+    """Worlds in which every player succeeds in half of its episodes."""
     rows = []
-    for world in (0, 1):
+    for world in range(worlds):
         for player in [*acting.PLAYERS, "held_out"]:
             for level in NAMES:
                 for number in range(4):
@@ -31,63 +40,161 @@ def episodes() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["world", "player", "level", "success", "steps"])
 
 
-def curves() -> pd.DataFrame:
-    """Two worlds; one has a step less, as where the expert failed once."""
-    rows = []
-    for world in (0, 1):
-        for condition, loss in (("acted", 0.2), ("exchanged", 0.5), ("held_out", 9.0)):
-            rows += [
-                (world, condition, 1, 10 - world, 1.0),
-                (world, condition, 2, 20 - world, loss),
-            ]
-    columns = ["world", "condition", "epoch", "step", "validation_loss"]
-    return pd.DataFrame(rows, columns=columns)
+def with_intervals(table: pd.DataFrame, worlds: int) -> pd.DataFrame:
+    """As if there were so many worlds: means of a table, and intervals around them if several."""
+    reach = 0.05 if worlds > 1 else np.nan
+    found = table.assign(low=table["mean"] - reach, high=table["mean"] + reach, worlds=worlds)
+    return found.assign(p=0.5, p_equivalent=0.5)
 
 
-def seen():
+def differences(worlds: int) -> pd.DataFrame:
+    """The published differences; several worlds have other worlds, too."""
+    table = pd.DataFrame(RESULTS["differences"])
+    own = table[table["contrast"] == "own world"]
+    if worlds > 1:
+        others = [own.assign(contrast="other world", mean=0.0)]
+        others.append(own.assign(contrast="own world - other world"))
+        table = pd.concat([table, *others])
+    return with_intervals(table, worlds)
+
+
+def seen(worlds: int):
     env = levels.make("PutNextLocal", highlight=True)
     view = env.reset(seed=0)[0]["image"]
     return data.seen(env, view)
 
 
-def strip():
-    film = expert.record_expert("GoToLocal", 0, tile_size=8)
-    return data.filmstrip({"one": film, "other": film})
+def compositions(worlds: int):
+    return acting.compositions(success_rates(episodes(1), ["player", "level"]), NAMES)
 
 
-def compositions():
-    pairs = success_rates(episodes(), ["player", "level"])
-    return acting.compositions(pairs, NAMES)
+def by_model(worlds: int):
+    asked = {
+        "precision@15": ("same_words", "precision_at_k", "model_to_agent", 0.03),
+        "colour": ("synonyms", "colour", "both", 1 / 6),
+    }
+    floors = {"colour": pd.Series([0.1, 0.2])}
+    table = differences(worlds)
+    return alignment.by_model(table, models(), asked, floors=floors, strangers=["BERT"])
+
+
+def models():
+    return records.models(Profile.load("preview"))
+
+
+def maps(worlds: int):
+    random = np.random.default_rng(0)
+    measured = {}
+    for learner in ("design", "blind agent", "LLaMA"):
+        square = 1 - np.corrcoef(random.normal(size=(6, 9)))
+        index = kinds.design(0).index
+        measured[learner] = pd.DataFrame(square, index=index, columns=index)
+    return structure.colour_maps(measured, list(measured), 0)
+
+
+def visits(worlds: int):
+    rows = []
+    for role in ("mostly key, 0.92", "mostly ball, 0.64"):
+        for rooms, mean in (("kinds", 0.6), ("exchangeable", 0.4)):
+            rows.append({"role": role, "rooms": rooms, "design": 0.9, "mean": mean})
+    return structure.visits(with_intervals(pd.DataFrame(rows), worlds))
+
+
+def layers(worlds: int):
+    rows = []
+    for panel in ("LLaMA", "CLIP"):
+        for at in (0, 1, 2):
+            for hue in ("acted", "never_acted"):
+                rows.append({"panel": panel, "at": at, "hue": hue, "mean": 0.5})
+    means = with_intervals(pd.DataFrame(rows), worlds)
+    null = means[["panel", "at"]].drop_duplicates().assign(hue="permuted", low=0.4, high=0.6)
+    hues = ["acted", "never_acted", "permuted"]
+    return robustness.curves(pd.concat([means, null]), hues, "layer", "order")
+
+
+def choices(worlds: int):
+    rows = [{"panel": "one", "row": row, "mean": 0.2} for row in ("as fixed", "word_count")]
+    return robustness.rows(with_intervals(pd.DataFrame(rows), worlds), {"one": "10 of 12"}, line=0)
 
 
 FIGURES = {
-    "gallery": lambda: data.gallery(NAMES, 0),
-    "strip": strip,
+    "gallery": lambda worlds: data.gallery(NAMES, 0),
     "seen": seen,
-    "lengths": lambda: data.lengths(episodes()),
-    "templates": lambda: data.templates(grammar.instructions(NAMES)),
-    "curves": lambda: acting.curves(curves()),
-    "success": lambda: acting.success(episodes(), NAMES),
+    "success": lambda worlds: acting.success(episodes(worlds), NAMES),
     "compositions": compositions,
+    "tests": lambda worlds: alignment.schematic(grammar.instructions(NAMES)),
+    "by_model": by_model,
+    "taught": lambda worlds: alignment.taught(
+        differences(worlds), models(), pd.Series([0.4, 0.6]), []
+    ),
+    "transfer": lambda worlds: alignment.transfer(differences(worlds), models()),
+    "answer": lambda worlds: alignment.answer(differences(worlds), 0.03),
+    "rooms": lambda worlds: structure.rooms([0, 1]),
+    "maps": maps,
+    "agreement": lambda worlds: structure.agreement(differences(worlds)),
+    "visits": visits,
+    "layers": layers,
+    "choices": choices,
 }
+# Of worlds, or means over them: these need intervals, or a reason why there are none.
+OVER_WORLDS = [
+    "by_model",
+    "taught",
+    "transfer",
+    "answer",
+    "agreement",
+    "visits",
+    "layers",
+    "choices",
+]
 
 
+def words(figure) -> list[str]:
+    """All that can be read in a figure."""
+    texts = figure.findobj(Text)
+    return [text.get_text() for text in texts if text.get_text().strip() and text.get_visible()]
+
+
+@pytest.mark.parametrize("worlds", [1, 8])
 @pytest.mark.parametrize("name", FIGURES)
-def test_can_be_read_in_print(name):
-    """As wide as a column or a page, with a message above it and no letter below seven points."""
-    figure = FIGURES[name]()
+def test_can_be_read_in_print(name, worlds):
+    """As wide as a column or a page, nothing beyond its edge, and no letter below seven points."""
+    figure = FIGURES[name](worlds)
     figure.canvas.draw()
     assert figure.get_figwidth() in (COLUMN, PAGE)
-    assert figure.get_suptitle()
-    texts = [
-        text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()
-    ]
-    assert min(text.get_fontsize() for text in texts) >= 7
+    for text in figure.findobj(Text):
+        if text.get_text().strip() and text.get_visible():
+            assert text.get_fontsize() >= 7
+    assert figure.get_tightbbox().width <= figure.get_figwidth() + 0.1
+    assert (ALONE in words(figure)) == (name in OVER_WORLDS and worlds == 1)
+
+
+def test_over_worlds_intervals_are_drawn():
+    """A line from the lower end of an interval to the upper one, at every point."""
+    for worlds, many in ((1, 0), (8, 2)):
+        axis = choices(worlds).axes[0]
+        ends = [line.get_xdata() for line in axis.lines if len(line.get_xdata()) == 2]
+        assert sum(np.allclose(x, [0.15, 0.25]) for x in ends) == many
 
 
 def test_titles_say_what_the_numbers_are():
-    assert "cost 0.30 nats" in acting.curves(curves()).get_suptitle().replace("\n", " ")
-    assert "in 50% of fresh" in acting.success(episodes(), NAMES).get_suptitle()
+    heads = words(acting.success(episodes(1), NAMES))
+    assert any("in 50% of fresh" in text.replace("\n", " ") for text in heads)
+    table = differences(1)
+    assert any(
+        "acting adds\n" in text or text.endswith("acting adds")
+        for text in words(alignment.answer(table, 0.03))
+    )
+
+
+def test_a_word_of_a_title_follows_the_verdict():
+    rows = [("acted - never_acted", "mean", "synonyms", "order", 0.2, 1)]
+    columns = ["contrast", "model", "test", "measure", "mean", "worlds"]
+    table = pd.DataFrame(rows, columns=columns)
+    assert alignment.said(table) == "acting adds"
+    assert alignment.said(table.assign(mean=0.01)) == "acting adds nothing"
+    # Where no model knows the synonyms there is no mean over models.
+    assert alignment.said(table.assign(model="BERT")) == "nobody can tell"
 
 
 def test_of_a_maze_one_room_is_shown():
@@ -123,9 +230,10 @@ def test_a_view_is_turned_as_its_room_is():
 
 def test_a_live_curve_is_drawn_now_and_then(monkeypatch):
     shown = []
-    monkeypatch.setattr(acting, "display", lambda picture, **_: shown.append(picture))
+    monkeypatch.setattr(acting.DisplayHandle, "display", lambda *_, **__: None)
+    monkeypatch.setattr(acting.DisplayHandle, "update", lambda _, figure: shown.append(figure))
     live = acting.LiveLoss()
     for number in range(2 * acting.EVERY + 1):
         live.add(1 / (1 + number))
     assert len(live.losses) == 2 * acting.EVERY + 1
-    assert len(shown) == 2 and shown[0].data[:4] == b"\x89PNG"
+    assert [len(figure.axes[0].lines[0].get_ydata()) for figure in shown] == [25, 50]

@@ -1,13 +1,15 @@
-"""One style for the paper: a fixed colour for each thing, sizes in print, direct labels."""
+"""One style for the paper: sizes in print, one dictionary of colours, one of names, and points.
+
+Whatever has a label in any panel of a figure is named once, under the figure's headline."""
 
 import logging
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 
 # Where no folder of its own can be written, matplotlib says so at import, in a reader's notebook.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 import matplotlib as mpl  # noqa: E402
-import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import seaborn as sns  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
@@ -17,6 +19,8 @@ from matplotlib.figure import Figure  # noqa: E402
 COLUMN = 3.4  # inches: one column of a printed page
 PAGE = 6.9  # inches: its whole width
 
+INK = "#333333"
+PALE = "#B0B0B0"
 # Of Okabe and Ito, safe for colour-blind readers; the same hue never stands for two things.
 COLOURS = {
     "acted": "#D55E00",
@@ -24,24 +28,65 @@ COLOURS = {
     "exchanged": "#CC79A7",
     "codebook": "#000000",
     "word_count": "#7F7F7F",
-    "random_tokens": "#B0B0B0",
+    "random_tokens": PALE,
     "edit_distance": "#9A9A9A",
     "language": "#0072B2",
     "vision-language": "#009E73",
+    # Who plays and is no agent.
+    "expert": INK,
+    "random": PALE,
+    "permuted": PALE,
+    # Public models that are asked, and not a control in their place.
+    "drawn: model": "#0072B2",
+    "swapped: model": "#0072B2",
+    "swapped, by meaning: model": "#0072B2",
+    "pseudo: model": "#0072B2",
+    # Shades of the acting agent's hue: the same agent, cloned from less, or in another world.
+    "held_out": "#F0A66E",
+    "own world": "#D55E00",
+    "other world": "#F2B48A",
+    "exchangeable": "#7A3A08",
+    "design": "#999933",
 }
 COLOURS["action"] = COLOURS["acted"]
+# All that only sees words is grey, also where it has no hue of its own.
 COLOURS["lexical"] = COLOURS["word_count"]
 
-# What readers call the columns.
+# What readers call rows and columns.
 NAMES = {
-    "acted": "acted",
     "never_acted": "never acted",
     "exchanged": "wrong instructions",
     "word_count": "word count",
-    "codebook": "codebook",
     "random_tokens": "random words",
     "edit_distance": "edit distance",
+    "character_ngrams": "letters in a row",
+    "length": "length of the sentence",
+    "permuted": "by chance",
+    "mean": "their mean",
+    "own": "its own",
+    "own world": "same world",
+    "other world": "another world",
+    "design": "how often in rooms",
+    "blind agent ~ LLaMA": "blind agent,\nLLaMA",
+    "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
+    "seeing agent ~ LLaMA": "seeing agent,\nLLaMA",
+    "precision_at_k": "precision\n@k",
+    "colour": "colour\nof six",
+    "order": "order\nof two",
+    "exchangeable": "flat rooms",
 }
+# What public models are asked, and who is asked: the model, or a control in its place.
+QUESTIONS = {
+    "drawn: model": "synonyms: the model",
+    "drawn: layer 0": "its word vectors",
+    "drawn: subwords": "its subwords",
+    "drawn: letters": "their letters",
+    "swapped: model": "swapped, as told",
+    "swapped, by meaning: model": "swapped, by meaning",
+    "pseudo: model": "made-up words",
+    "own: untrained": "random weights",
+}
+NAMES |= QUESTIONS
 # Things in the world are drawn in their own colour.
 THINGS = {
     "red": "#D62728",
@@ -51,34 +96,44 @@ THINGS = {
     "yellow": "#E6C200",
     "grey": "#7F7F7F",
 }
-CHANCE = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
-BAND = {"color": "#7F7F7F", "alpha": 0.18, "linewidth": 0, "zorder": 0}
+ZERO = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
+CHANCE = ZERO | {"label": "chance"}
+BAND = {"label": "controls", "color": "#7F7F7F", "alpha": 0.18, "linewidth": 0, "zorder": 0}
+# A little more than what is possible, so that points at the ends are whole.
+SHARE = (-0.03, 1.03)
 
-
-def use() -> None:
-    """Sets the style, from matplotlib's own defaults: nobody's personal settings are part of it."""
-    mpl.rcdefaults()
-    settings = {
+# From matplotlib's own defaults: nobody's personal settings are part of the style.
+mpl.rcdefaults()
+sns.set_theme(
+    "paper",
+    style="ticks",
+    # Labels of 8 points, and ticks of 7.5.
+    font_scale=0.85,
+    rc={
         "axes.spines.right": False,
         "axes.spines.top": False,
         "axes.titleweight": "bold",
-        "axes.titlesize": 8.5,
         "axes.titlelocation": "left",
-        "axes.labelsize": 8,
-        "font.size": 8,
-        "xtick.labelsize": 7.5,
-        "ytick.labelsize": 7.5,
-        "legend.fontsize": 7.5,
+        "axes.linewidth": 0.8,
+        "ytick.major.size": 0,
         "legend.frameon": False,
-        "errorbar.capsize": 2,
+        "legend.handlelength": 1.2,
         "figure.constrained_layout.use": True,
-        "lines.linewidth": 1.2,
         "pdf.fonttype": 42,
-    }
-    sns.set_theme(style="ticks", rc=settings)
+    },
+)
 
 
-use()
+NOTHING: Mapping = {}
+
+
+def short(label: str) -> str:
+    """A model's label without its kind and bits, which stand in the text.
+
+    >>> short("SmolLM2-135M-Instruct, 4-bit")
+    'SmolLM2-135M'
+    """
+    return label.partition("-Instruct")[0]
 
 
 def panels(count: int, columns: int, width: float, height: float, **options):
@@ -88,59 +143,129 @@ def panels(count: int, columns: int, width: float, height: float, **options):
     figure, axes = plt.subplots(
         rows, columns, figsize=(width, rows * height), squeeze=False, **options
     )
+    # Places of the last row that stay empty.
     for axis in axes.flat[count:]:
         axis.set_axis_off()
     return figure, list(axes.flat[:count])
 
 
-def interval_points(
-    axis: Axes, table: pd.DataFrame, value: str, places: Sequence[float], colour: str, **options
-) -> None:
-    """Points at heights ``places`` with intervals, where the table has them (low, high)."""
-    x = table[value].to_numpy(float)
-    error = None
-    if {"low", "high"} <= set(table):
-        reach = np.array([x - table["low"], table["high"] - x], dtype=float)
-        # A value without an interval is drawn without one.
-        error = np.nan_to_num(np.clip(reach, 0, None))
-    axis.errorbar(x, places, xerr=error, fmt="o", markersize=4, color=colour, **options)
+def headline(figure: Figure, text: str = "") -> None:
+    """What a figure shows, in bold above all panels, and under it what their colours mean."""
+    named = {}
+    # Panels share what they show, so each name stands there once.
+    for axis in figure.axes:
+        handles, labels = axis.get_legend_handles_labels()
+        named |= dict(zip(labels, handles))
+    width = figure.get_figwidth()
+    text = textwrap.fill(text, int(13 * width))
+    font = {"size": 9, "weight": "bold"}
+    if not named:
+        figure.suptitle(text, x=0.01, ha="left", **font)
+        return
+    # The title of a legend, because a title of the figure would lie on the legend.
+    figure.legend(
+        named.values(),
+        named,
+        title=text,
+        title_fontproperties=font,
+        loc="outside upper left",
+        alignment="left",
+        ncols=int(0.6 * width),
+    )
 
 
-def rows_of_points(
+def name_hues(axis: Axes, called: Mapping[str, str], values: pd.DataFrame) -> None:
+    """Lets a legend name colours (name -> colour), and say why there are no intervals."""
+    for name, colour in called.items():
+        axis.plot([], [], "o", color=colour, label=name)
+    # Where only a mean is known.  Other values, as a null, may have intervals alone.
+    if values.loc[values["mean"].notna(), "low"].isna().all():
+        axis.plot([], [], " ", label="one world, so no intervals")
+
+
+def points(
     axis: Axes,
-    table: pd.DataFrame,
-    of: str,
-    value: str,
-    hue: str,
-    order: Sequence[str],
-    hues: Sequence[str],
-    *,
-    colours: dict[str, str] = COLOURS,
-    names: dict[str, str] = NAMES,
+    values: pd.DataFrame,
+    rows: Sequence[str],
+    hues: Sequence[str] = (),
+    names: Mapping[str, str] = NAMES,
+    colours: Mapping[str, str] = COLOURS,
 ) -> None:
-    """A row for each of ``order`` (column ``of``), in it a point for each of ``hues``."""
-    apart = 0.7 / max(1, len(hues))
-    for number, one in enumerate(hues):
-        part = table[(table[hue] == one) & table[of].isin(order)]
-        if part.empty:
-            continue
-        offset = apart * ((len(hues) - 1) / 2 - number)
-        places = [offset - order.index(name) for name in part[of]]
-        label = names.get(one, one)
-        interval_points(axis, part, value, places, colours[one], label=label)
-    axis.set_yticks([-number for number in range(len(order))], order)
-    axis.set_ylim(0.6 - len(order), 0.6)
+    """A row for each of ``rows``, in it a point with its interval for each of ``hues``.
+
+    Arguments:
+        values: columns row, hue, mean, low and high (NaN where there is one world).
+        hues: those that the table lacks are left out.  Without hues a row is one point, in its
+            own of ``colours``.
+        names: what readers call rows and hues that are not called as in the table.
+    """
+    hues = [hue for hue in hues if hue in set(values["hue"])]
+    name_hues(axis, {names.get(hue, hue): colours[hue] for hue in hues}, values)
+    apart = 0.6 if len(hues) > 1 else False
+    if not hues:
+        hues = rows
+        values = values.assign(hue=values["row"])
+    # The median of three numbers is the one in the middle, and all of them are the interval.
+    sns.pointplot(
+        values.melt(["row", "hue"], ["low", "mean", "high"]),
+        x="value",
+        y="row",
+        hue="hue",
+        order=rows,
+        hue_order=hues,
+        # All that only sees words is grey.
+        palette={hue: colours.get(hue, COLOURS["lexical"]) for hue in hues},
+        estimator="median",
+        errorbar=("pi", 100),
+        dodge=apart,
+        linestyle="none",
+        markersize=4,
+        err_kws={"linewidth": 1.2},
+        legend=False,
+        ax=axis,
+    )
+    axis.set_yticks(range(len(rows)), [names.get(row, short(row)) for row in rows])
+    axis.set(xlabel=None, ylabel=None)
     axis.grid(axis="x", linewidth=0.3)
 
 
-def chance_line(axis: Axes, value: float, label: str = "chance") -> None:
-    """A dotted line with its name, at the bottom of a panel of rows."""
-    axis.axvline(value, **CHANCE)
-    low, _ = axis.get_ylim()
-    axis.text(value, low, f" {label}", fontsize=7, va="bottom", color="#444444")
+def rows(
+    values: pd.DataFrame,
+    titles: Mapping[str, str],
+    label: str = "",
+    hues: Sequence[str] = (),
+    limits: tuple[float | None, float | None] | None = None,
+    line: float | None = None,
+    *,
+    order: Sequence[str] = (),
+    bands: Mapping[str, pd.Series] = NOTHING,
+    message: str = "",
+    width: float = PAGE,
+    **options,
+) -> Figure:
+    """A panel of ``points`` for each of ``titles`` (values of column panel).
 
-
-def legend_above(figure: Figure, axis: Axes, columns: int = 5) -> None:
-    """The names of one panel's points, once, above all panels."""
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns, markerscale=1.0)
+    Arguments:
+        label: what the axis says; ``limits``: its ends; ``line``: chance, or no difference.
+        order: of the rows; else that of the table.
+        bands: by panel, values of all controls: one band, from the worst to the best of them.
+        message: the headline.  ``options``: of `points`.
+    """
+    order = list(order or values["row"].unique())
+    # Points of one row need room between them.
+    height = (0.17 + 0.04 * len(hues)) * len(order) + 1
+    # All panels have the same rows: the first names them.
+    figure, axes = panels(len(titles), min(4, len(titles)), width, height, sharey=True)
+    for axis, panel in zip(axes, titles):
+        points(axis, values[values["panel"] == panel], order, hues, **options)
+        axis.set(title=titles[panel], xlabel=label, xlim=limits)
+        if line is not None:
+            axis.axvline(line, **CHANCE if line else ZERO)
+        if panel in bands:
+            axis.axvspan(bands[panel].min(), bands[panel].max(), **BAND)
+        # What titles speak of.
+        if "mean" in order:
+            middle = order.index("mean")
+            axis.axhspan(middle - 0.5, middle + 0.5, color="#F1F1F1", zorder=-1)
+    headline(figure, message)
+    return figure
