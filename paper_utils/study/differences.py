@@ -141,8 +141,8 @@ def of_models(scores: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
     chance = scores.groupby(INDEX)["chance"].first()
     # Of all others the mean over draws: a codebook is no floor, so its luck is none either.
     values = wide(scores[~drawn]).assign(**{BEST: best, "chance": chance})
-    cka = "linear_cka, " + geometry["part"]
-    return pd.concat([values, wide(geometry, test="geometry", direction="both", measure=cka)])
+    named = geometry.assign(measure="linear_cka, " + geometry["part"])
+    return pd.concat([values, wide(named, test="geometry", direction="both")])
 
 
 def of_pairs(
@@ -183,7 +183,8 @@ def of_structure(structure: pd.DataFrame) -> pd.DataFrame:
     values = wide(named, test="structure", measure="r", direction="both", model=pair)
     # Which way do seeing agents have the design, in either kind of rooms?
     seeing = values.query("model == @SEEING").rename(index={SEEING: EXCLUSIVE})
-    return pd.concat([values, seeing["own world"].to_frame("seeing agent")])
+    turned = seeing["own world"].to_frame("seeing agent")
+    return pd.concat([values, turned])
 
 
 def with_ceiling(values: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ Learners are compared by the distances between six colours, without a map and wi
 (`Profile.of_kinds`).
 """
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -38,14 +39,15 @@ def learners(profile: Profile, world: int, rooms: str) -> dict[str, dict]:
     or they read of it.  In rooms of kinds then those that see colours, to tell things apart."""
     blind = {"blind agent": Encoder(Source.AGENT, Condition.BLIND)}
     seeing = {"seeing agent": Encoder(Source.AGENT, Condition.ACTED)}
-    for family in profile.encoders.families:
-        label = FAMILIES[family].label
-        if FAMILIES[family].modality == "language":
-            blind[label] = Encoder(Source.SCRATCH, family)
+    for name in profile.encoders.families:
+        family = FAMILIES[name]
+        model = Encoder(Source.SCRATCH, name)
+        if family.modality == "language":
+            blind[family.label] = model
         else:
             # Pictures in one colour: which colour a thing has stands in its caption alone.
-            blind[f"blind {label}"] = Encoder(Source.SCRATCH, family, coloured=False)
-            seeing[f"seeing {label}"] = Encoder(Source.SCRATCH, family)
+            blind[f"blind {family.label}"] = replace(model, coloured=False)
+            seeing[f"seeing {family.label}"] = model
     # Agents first, so that a pair of an agent and a model has the agent's name in front.
     chosen = seeing | blind if rooms == "kinds" else blind
     return {name: parameters(encoder, world, rooms=rooms) for name, encoder in chosen.items()}
@@ -104,38 +106,42 @@ def _structure(profile, folder, documents, *spaces, world, other):
     letters = cdist(words, words, scorer=Levenshtein.distance)
     known["edit_distance", "0"] = pd.DataFrame(letters, words, words)
     distances = {key: alignment.concept_distances(X, factors) for key, X in known.items()}
-    parts = [between_learners(known, factors, design.idxmax(axis=1)), under_controls(distances)]
-    structure = pd.concat(parts).assign(world=world)
-    write_table(folder / "structure.csv.gz", structure.round(6))
-    long = pd.concat(distances, names=["condition", "learner", "colour"]).loc[[OWN]]
-    long = long.rename_axis(columns="other").stack().rename("distance").reset_index()
-    write_table(folder / "distances.csv.gz", long.assign(world=world).round(6))
+    # A colour's kind is its commonest type.
+    kind_of = design.idxmax(axis=1).to_dict()
+    structure = pd.concat([between_learners(known, factors, kind_of), under_controls(distances)])
+    # Of those that notebooks draw.
+    squares = pd.concat(distances, names=["condition", "learner", "colour"]).loc[[OWN]]
+    long = squares.rename_axis(columns="other").stack().rename("distance").reset_index()
+    for name, table in (("structure", structure), ("distances", long)):
+        write_table(folder / f"{name}.csv.gz", table.assign(world=world).round(6))
 
 
-def between_learners(known: dict, factors: pd.DataFrame, kind_of: pd.Series) -> pd.DataFrame:
+def between_learners(known: dict, factors: pd.DataFrame, kind_of: dict) -> pd.DataFrame:
     """Every pair of learners in their own world, and in flat rooms, with all that
-    `alignment.structure` says of it; ``kind_of``: a colour's commonest type."""
+    `alignment.structure` says of it."""
     rows = []
     for here, there in combinations(known, 2):
         condition, first = here
         if condition in (OWN, FLAT) and there[0] == condition:
             # Inside a kind colours differ by degrees.
-            found = alignment.structure(known[here], known[there], factors, kinds=dict(kind_of))
+            found = alignment.structure(known[here], known[there], factors, kinds=kind_of)
             row = {"condition": condition, "first": first, "second": there[1], "draw": 0}
             rows.append(row | {name: float(getattr(found, name)) for name in MEASURES})
     return pd.DataFrame(rows)
 
 
-def under_controls(distances: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+def under_controls(distances: dict) -> pd.DataFrame:
     """The r of each pair of learners where either of the two is exchanged for a control's (the
     mean of both), for each draw of it."""
-    upper = np.triu_indices(6, 1)
+    pairs = np.triu_indices(6, 1)
+    fifteen = {key: square.to_numpy()[pairs] for key, square in distances.items()}
     # Pearson's r of distances, of everybody with everybody.
-    r = pd.DataFrame({key: square.to_numpy()[upper] for key, square in distances.items()}).corr()
+    r = pd.DataFrame(fifteen).corr()
     rows = []
     # Those that see colours have no controls: they are not expected to agree.
     for first, second in combinations(r.loc[FLAT].index, 2):
-        one, other = r[OWN, first], r[OWN, second]
+        one = r[OWN, first]
+        other = r[OWN, second]
         means = (one + other) / 2
         found = means.loc[DRAWN].to_dict()
         # A run of one world has no other.

@@ -25,10 +25,26 @@ Product = tuple[Stage, Profile, dict]
 STAGES = {
     stage.name: stage
     for stage in (
-        *(DEMONSTRATIONS, EPISODES, STORIES, PICTURES),
-        *(AGENT, CURVES, EVALUATION, FIRST_VISITS),
-        *(REFERENCE, MODEL_SCORES, EMBEDDING, UNTRAINED),
-        *(SCORES, PAIRS, SPACES, ORDER_NULL, TRANSFER, STRUCTURE, LAYERS, TABLES),
+        DEMONSTRATIONS,
+        EPISODES,
+        STORIES,
+        PICTURES,
+        AGENT,
+        CURVES,
+        EVALUATION,
+        FIRST_VISITS,
+        REFERENCE,
+        MODEL_SCORES,
+        EMBEDDING,
+        UNTRAINED,
+        SCORES,
+        PAIRS,
+        SPACES,
+        ORDER_NULL,
+        TRANSFER,
+        STRUCTURE,
+        LAYERS,
+        TABLES,
     )
 }
 """Stages of all rooms by name, for a worker that is told a name."""

@@ -27,7 +27,9 @@ TESTS = ("same_words", "synonyms")
 READS = (
     "data.demonstrations",
     "data.synonyms",
-    *(f"alignment.{name}" for name in ("k", "dimension", "folds")),
+    "alignment.k",
+    "alignment.dimension",
+    "alignment.folds",
 )
 # What a model is (columns of the result), and its vectors in first names (N, d) and in synonyms.
 Reading = tuple[dict, np.ndarray, np.ndarray | None]

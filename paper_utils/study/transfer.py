@@ -126,8 +126,11 @@ TRANSFER = Stage(
     _transfer,
     lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=(
-        *("data.demonstrations", "data.synonyms", "alignment.folds"),
-        *("cloning.transfer_episodes", "cloning.transfer_steps"),
+        "data.demonstrations",
+        "data.synonyms",
+        "alignment.folds",
+        "cloning.transfer_episodes",
+        "cloning.transfer_steps",
     ),
     needs=_needs,
     cost=lambda profile, **_: 5.0 + 0.06 * profile.cloning.transfer_episodes,
