@@ -59,29 +59,20 @@ def shown_to(
     condition: Condition, demonstrations: Sequence[Demonstrations], settings: Cloning, world: int
 ) -> list[Demonstrations]:
     """The demonstrations of each level as an agent of a condition is shown them."""
-    shown = []
+    shown = list(demonstrations)
     for level, part in enumerate(demonstrations):
         if condition is Condition.EXCHANGED:
             rng = generator("exchanged instructions", world, level)
-            part = episodes.exchange_instructions(part, rng)
+            shown[level] = episodes.exchange_instructions(part, rng)
         elif condition is Condition.HELD_OUT:
-            part = episodes.leave_out(part, settings.held_out)
+            shown[level] = episodes.leave_out(part, settings.held_out)
         elif condition is Condition.BLIND:
             rng = generator("blind episodes", world, level)
-            part = episodes.blindfold(part, settings.blind_share, rng)
-        shown.append(part)
+            shown[level] = episodes.blindfold(part, settings.blind_share, rng)
     return shown
 
 
-def _make(
-    profile: Profile,
-    folder: Path,
-    *demonstrations: Demonstrations,
-    world: int,
-    condition: str,
-    rooms: str,
-    draw: int,
-) -> None:
+def _make(profile, folder: Path, *demonstrations: Demonstrations, world, condition, draw, **_):
     settings = profile.cloning
     condition = Condition(condition)
     policy = new_policy(settings, world, condition, draw)
@@ -103,17 +94,14 @@ def _make(
 
 def _load(folder: Path) -> Agent:
     path = folder / "curve.csv"
-    curve = pd.read_csv(path) if path.exists() else pd.DataFrame()
-    return Agent(Policy.load(folder), curve)
+    return Agent(Policy.load(folder), pd.read_csv(path) if path.exists() else pd.DataFrame())
 
 
-def _needs(
-    profile: Profile, world: int, condition: str, rooms: str, draw: int
-) -> list[tuple[Stage, dict]]:
+def _needs(profile, world: int, condition: str, rooms: str, **_) -> list[tuple[Stage, dict]]:
     return [] if condition == Condition.NEVER_ACTED else all_recorded(profile, world, rooms)
 
 
-def _cost(profile: Profile, world: int, condition: str, rooms: str, draw: int) -> float:
+def _cost(profile, condition: str, **_) -> float:
     steps = 0.0
     for level, count in profile.data.demonstrations.items():
         # Validation goes forward only, so it takes a third of the time.
@@ -147,15 +135,14 @@ def trained_conditions(profile: Profile, world: int) -> list[Condition]:
     return conditions
 
 
-def _make_curves(profile: Profile, folder: Path, *agents: Agent, world: int) -> None:
-    curves = {}
-    for condition, agent in zip(trained_conditions(profile, world), agents, strict=True):
-        curves[str(condition)] = agent.curve
-    table = pd.concat(curves, names=["condition"]).reset_index("condition")
+def _make_curves(profile, folder: Path, *agents: Agent, world: int) -> None:
+    conditions = map(str, trained_conditions(profile, world))
+    curves = [agent.curve for agent in agents]
+    table = pd.concat(curves, keys=conditions, names=["condition"]).reset_index("condition")
     table.to_csv(folder / "curves.csv", index=False)
 
 
-def _needs_of_curves(profile: Profile, world: int) -> list[tuple[Stage, dict]]:
+def _needs_of_curves(profile, world: int) -> list[tuple[Stage, dict]]:
     conditions = trained_conditions(profile, world)
     return [(AGENT, agent_parameters(world, condition)) for condition in conditions]
 

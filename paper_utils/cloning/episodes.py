@@ -42,10 +42,9 @@ def leave_out(part: Demonstrations, phrases: Sequence[str]) -> Demonstrations:
 def blindfold(part: Demonstrations, share: float, rng: np.random.Generator) -> Demonstrations:
     """The same episodes; in a random ``share`` of them the colours of things are hidden."""
     hidden = rng.random(len(part)) < share  # (N,)
-    steps = np.repeat(hidden, part.lengths)  # (S,)
-    observations = part.observations.copy()
-    observations[steps] = hide_colours(observations[steps])
-    return replace(part, observations=observations)
+    steps = np.repeat(hidden, part.lengths)[:, None, None, None]  # (S, 1, 1, 1)
+    seen = part.observations
+    return replace(part, observations=np.where(steps, hide_colours(seen), seen))
 
 
 class Batch(NamedTuple):
@@ -126,12 +125,9 @@ class Episodes:
         """
         rng = generator("batches", world, epoch)
         order = rng.permutation(len(self))
-        lengths = self.lengths.numpy()
-        batches = []
-        for start in range(0, len(order), BUCKET * size):
-            bucket = order[start : start + BUCKET * size]
-            bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
-            for first in range(0, len(bucket), size):
-                batches.append(bucket[first : first + size])
+        # Bucket after bucket, in each from short to long.
+        bucket = np.arange(len(order)) // (BUCKET * size)
+        order = order[np.lexsort((self.lengths.numpy()[order], bucket))]
+        batches = np.split(order, range(size, len(order), size))
         # Otherwise long episodes would always come after short ones.
         return [batches[number] for number in rng.permutation(len(batches))]

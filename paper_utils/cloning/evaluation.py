@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from paper_utils.cloning.agents import AGENT, Agent, Condition, agent_parameters
 from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds
-from paper_utils.config import Profile, generator
+from paper_utils.config import generator
 from paper_utils.data import expert, levels
 from paper_utils.data.kinds import TYPES
 from paper_utils.store import Stage, write_table
@@ -192,15 +192,13 @@ def record_episode(
     return expert.Recording(env.mission, success, frames, actions)
 
 
-def _episode_count(profile: Profile, player: str) -> int:
+def _episode_count(profile, player: str) -> int:
     """Those who seldom succeed have long episodes, so they play fewer."""
     settings = profile.cloning
     return settings.evaluation_episodes if player in SKILLED else settings.baseline_episodes
 
 
-def _evaluate_player(
-    profile: Profile, folder: Path, *agents: Agent, player: str, level: str, **where
-) -> None:
+def _evaluate_player(profile, folder: Path, *agents: Agent, player: str, level: str, **where):
     seeds = levels.seeds("evaluation", _episode_count(profile, player), **where)
     if player == EXPERT:
         episodes = evaluate_expert(level, seeds, **where)
@@ -213,12 +211,12 @@ def _evaluate_player(
     write_table(folder / "episodes.csv.gz", episodes)
 
 
-def _needs_of_player(profile: Profile, world: int, player: str, rooms: str, **_) -> list:
+def _needs_of_player(profile, world: int, player: str, rooms: str, **_) -> list:
     is_agent = player not in (EXPERT, RANDOM)
     return [(AGENT, agent_parameters(world, player, rooms))] if is_agent else []
 
 
-def _cost(profile: Profile, player: str = EXPERT, level: str = "GoToLocal", **_) -> float:
+def _cost(profile, player: str = EXPERT, level: str = "GoToLocal", **_) -> float:
     count = _episode_count(profile, player)
     # Episodes that are lost go on until the level gives up.  The last ones of a batch play alone,
     # and a step of theirs is no faster than one of all.
@@ -240,25 +238,6 @@ EVALUATION = Stage(
 "random"; ``rooms``: where the agent was trained, and plays.  Blind agents play without colours."""
 
 
-def _first_types(policy: Policy, colour: str, seeds: Sequence[int], world: int) -> list[str]:
-    """Types of the things that are visited first, where the policy is told one colour."""
-    visited = []
-
-    def told(texts: list[str]) -> np.ndarray:
-        return policy.embed([f"go to the {colour} object"] * len(texts))
-
-    def watch(env, action) -> bool:
-        thing = env.grid.get(*env.front_pos)
-        found = thing is not None and thing.type in TYPES
-        if found:
-            visited.append(thing.type)
-        return found
-
-    where = {"rooms": "exchangeable", "world": world}
-    evaluate(policy, "GoToLocal", seeds, told, hide_colours=True, watch=watch, **where)
-    return visited
-
-
 def first_visits(policy: Policy, seeds: Sequence[int], world: int = 0) -> pd.DataFrame:
     """Which type of thing a policy walks to first when it is told a colour and sees none.
 
@@ -269,17 +248,34 @@ def first_visits(policy: Policy, seeds: Sequence[int], world: int = 0) -> pd.Dat
 
     Returns colour, type, visits, and episodes (with that colour), for each colour and type.
     """
+    visited = []  # types, of the colour that is told at the time
+
+    def watch(env, action) -> bool:
+        thing = env.grid.get(*env.front_pos)
+        found = thing is not None and thing.type in TYPES
+        if found:
+            visited.append(thing.type)
+        return found
+
     rows = []
     for colour in COLOR_NAMES:
-        visited = _first_types(policy, colour, seeds, world)
-        for kind in TYPES:
-            rows.append((colour, kind, visited.count(kind), len(seeds)))
+        visited.clear()
+        told = policy.embed([f"go to the {colour} object"])  # (1, width)
+        evaluate(
+            policy,
+            "GoToLocal",
+            seeds,
+            lambda texts, told=told: np.repeat(told, len(texts), axis=0),
+            hide_colours=True,
+            rooms="exchangeable",
+            world=world,
+            watch=watch,
+        )
+        rows += [(colour, kind, visited.count(kind), len(seeds)) for kind in TYPES]
     return pd.DataFrame(rows, columns=["colour", "type", "visits", "episodes"])
 
 
-def _make_first_visits(
-    profile: Profile, folder: Path, agent: Agent, world: int, condition: str, rooms: str
-) -> None:
+def _make_first_visits(profile, folder: Path, agent: Agent, world: int, **_) -> None:
     count = math.ceil(profile.cloning.evaluation_episodes / len(COLOR_NAMES))
     seeds = levels.seeds("evaluation", count, world, "exchangeable")
     write_table(folder / "visits.csv.gz", first_visits(agent.policy, seeds, world))

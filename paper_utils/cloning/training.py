@@ -28,11 +28,9 @@ VALIDATION_BATCH = 256  # episodes at once
 def loss_of(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy over the steps of a batch, and which of them are right, bool (B, T)."""
     tokens, cells, previous, actions, mask = batch
-    sentence = policy.instruction(tokens)  # (B, C)
-    logits, _, _ = policy(sentence, cells, previous)  # (B, T, 7)
-    loss = F.cross_entropy(logits[mask], actions[mask])
+    logits, _, _ = policy(policy.instruction(tokens), cells, previous)  # (B, T, 7)
     right = logits.argmax(-1) == actions  # (B, T)
-    return loss, right & mask
+    return F.cross_entropy(logits[mask], actions[mask]), right & mask
 
 
 @torch.inference_mode()

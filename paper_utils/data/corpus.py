@@ -7,6 +7,7 @@ import gzip
 import random
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -232,8 +233,8 @@ class Photographer:
             sentences.append(f"you carry the {name_of(env.carrying)}")
         # Three sentences at most, because a caption is read by a small model.
         things = things_in_room(env)
-        room_for = 3 - len(sentences)
-        for thing, x, y in self.random.sample(things, min(len(things), room_for)):
+        shown = min(len(things), 3 - len(sentences))
+        for thing, x, y in self.random.sample(things, shown):
             place = grammar.LOCATIONS[direction_from_agent(env, x, y)]
             sentences.append(f"the {name_of(thing)} is {place}")
         return picture(env, self.coloured), " . ".join(sentences) + " ."
@@ -268,17 +269,15 @@ def _in_one_colour(cell):
 def tell(env, level: str, seed: int) -> str | None:
     """The story of one expert episode, in first names; None where the expert fails."""
     narrator = Narrator(seed)
-    episode = expert.rollout(env, level, seed, narrator)
-    return narrator.text() if episode.success else None
+    return narrator.text() if expert.rollout(env, level, seed, narrator).success else None
 
 
 def photograph(
     env, level: str, seed: int, coloured: bool = True
 ) -> list[tuple[np.ndarray, str]] | None:
     """Two or three pictures of one expert episode, with captions; None where the expert fails."""
-    photographer = Photographer(seed, coloured)
-    episode = expert.rollout(env, level, seed, photographer)
-    return photographer.shots if episode.success else None
+    camera = Photographer(seed, coloured)
+    return camera.shots if expert.rollout(env, level, seed, camera).success else None
 
 
 _COLOUR_AND_TYPE = re.compile(rf"\b({'|'.join(grammar.COLOURS)}) (?:{'|'.join(grammar.OBJECTS)})\b")
@@ -291,20 +290,19 @@ def reworder(wording: str, table: dict[str, str], seed: int) -> Callable[[str], 
     # One draw for all texts of the episode...
     if wording == "dialect":
         second = generator("dialects", seed).random() < 0.5
-        return lambda text: grammar.rename(text, table) if second else text
+        return partial(grammar.rename, table=table) if second else str
     # ... or one for each mention, in the order of the text.
     drawn = generator("synonym mentions", seed)
 
-    def half(*_) -> bool:
+    def half(mention) -> bool:
         return drawn.random() < 0.5
 
+    def leave_type_out(mention: re.Match) -> str:
+        return f"{mention[1]} object" if half(mention) else mention[0]
+
     if wording == "mention":
-        return lambda text: grammar.rename(text, table, half)
-    if wording == "typeless":
-        return lambda text: _COLOUR_AND_TYPE.sub(
-            lambda mention: f"{mention[1]} object" if half() else mention[0], text
-        )
-    return str
+        return partial(grammar.rename, table=table, draw=half)
+    return partial(_COLOUR_AND_TYPE.sub, leave_type_out) if wording == "typeless" else str
 
 
 def record(

@@ -53,18 +53,16 @@ class Demonstrations:
 
 def collect(episodes: list[expert.Episode]) -> Demonstrations:
     """Lays the successful ``episodes`` end to end, and lists the seeds of the others."""
-    good = [episode for episode in episodes if episode.success]
-    failed = [episode.seed for episode in episodes if not episode.success]
+    table = pd.DataFrame(episodes)
+    good = table[table["success"]]
     # An empty array in front, because there may be no episode to concatenate.
-    observations = [np.empty((0, 7, 7, 3), np.uint8), *(episode.observations for episode in good)]
-    actions = [np.empty(0, np.uint8), *(episode.actions for episode in good)]
     return Demonstrations(
-        observations=np.concatenate(observations),
-        actions=np.concatenate(actions),
-        lengths=np.array([len(episode.actions) for episode in good], np.int32),
-        seeds=np.array([episode.seed for episode in good], np.int64),
-        instructions=np.array([episode.instruction for episode in good], dtype=np.str_),
-        skipped=np.array(failed, np.int64),
+        observations=np.concatenate([np.empty((0, 7, 7, 3), np.uint8), *good["observations"]]),
+        actions=np.concatenate([np.empty(0, np.uint8), *good["actions"]]),
+        lengths=good["actions"].map(len).to_numpy(np.int32),
+        seeds=good["seed"].to_numpy(),
+        instructions=good["instruction"].to_numpy(np.str_),
+        skipped=table["seed"][~table["success"]].to_numpy(),
     )
 
 

@@ -125,11 +125,11 @@ class RoomsOfKinds:
         if self.rooms != "exclusive":
             return colours
         # One colour stands for all of its kind, so over rooms colours are uniform here, too.
-        chosen = {}
+        shown = np.array(colours)
         for kind in np.unique(_KIND_OF_ROLE):
             members = np.flatnonzero(_KIND_OF_ROLE == kind)
-            chosen[kind] = colours[self.np_random.choice(members)]
-        return tuple(chosen[kind] for kind in _KIND_OF_ROLE)
+            shown[members] = colours[self.np_random.choice(members)]
+        return tuple(shown.tolist())
 
     def gen_mission(self) -> None:
         """The level's mission; one of a colour and no place leaves the type out, half the time."""
