@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePath
 
-from paper_utils.config import hint, register
+from paper_utils.code import ROOT
+from paper_utils.config import Encoders, hint, register
 
 # Special tokens of the tokenizer trained here; the position of a token is its id.
 # CLIP would misread an EOS whose id is 2.
@@ -28,32 +30,29 @@ class Family:
     modality: str = "language"  # or vision-language
     objective: str = "next token"  # a key of OBJECTIVES
     tower: str = "AutoModel"
-    poolings: tuple[str, ...] = ("mean", "last")  # the first was fixed before any comparison
+    pooling: str = "mean"  # how states become one vector, fixed before any comparison
     template: str = "[BOS] $A"  # special tokens around a text, of a tokenizer trained here
-    unused: str = r"^lm_head\."  # weights (a regular expression) that reading text does not need
-    text_path: str = ""  # weights of the tower that it does need
-    options: dict = field(default_factory=dict)
-    encoder: str | None = None  # attribute of the tower with hidden states; None: the tower itself
-    projection: str | None = None  # attribute that maps to the space shared with images
+    text_path: str = ""  # weights of the tower (a regular expression) that reading text needs
+    encoder: str = ""  # attribute of the tower with hidden states; "": the tower itself
 
     @property
     def is_decoder(self) -> bool:
         """Whether it reads from left to right, to say the next token."""
         return self.objective == "next token"
 
-    def fixed_layer(self, blocks: int) -> int | None:
+    def fixed_layer(self, blocks: int) -> int:
         """The layer that is compared, fixed beforehand: block ceil(L / 2) of a decoder's L.
 
         A decoder's last layers serve the next word rather than the sentence (Skean et al., arXiv
-        2502.02013; the opposite view: arXiv 2606.02750).  None for all others: they are read where
+        2502.02013; the opposite view: arXiv 2606.02750).  All others are read at block L, where
         their own training reads them.
 
         >>> FAMILIES["llama"].fixed_layer(2), FAMILIES["llama"].fixed_layer(30)
         (1, 15)
-        >>> FAMILIES["bert"].fixed_layer(12) is None
-        True
+        >>> FAMILIES["bert"].fixed_layer(12)
+        12
         """
-        return math.ceil(blocks / 2) if self.is_decoder else None
+        return math.ceil(blocks / 2) if self.is_decoder else blocks
 
 
 FAMILIES: dict[str, Family] = {
@@ -68,10 +67,9 @@ FAMILIES: dict[str, Family] = {
         model_types=("bert",),
         objective="masked token",
         tower="BertModel",
-        poolings=("mean", "cls"),
         template="[CLS] $A [SEP]",
-        unused=r"^cls\.|(^|\.)pooler\.",
-        options={"add_pooling_layer": False},
+        # Its pooler is random in many checkpoints, and never read.
+        text_path=r"^(?!pooler\.)",
     ),
     "clip": Family(
         label="CLIP",
@@ -80,11 +78,9 @@ FAMILIES: dict[str, Family] = {
         modality="vision-language",
         objective="contrastive",
         tower="CLIPTextModelWithProjection",
-        poolings=("pooled", "projected"),
+        pooling="last",  # the EOS with which it ends every text
         template="[BOS] $A [EOS]",
-        unused=r"^vision_model\.|^visual_projection\.|^logit_scale$",
         encoder="text_model",
-        projection="text_projection",
     ),
     # Not BlipModel: it names its text weights otherwise, and would leave them random.
     "blip": Family(
@@ -94,24 +90,23 @@ FAMILIES: dict[str, Family] = {
         modality="vision-language",
         objective="contrastive and matching",
         tower="BlipForImageTextRetrieval",
-        poolings=("cls", "projected"),
+        pooling="cls",
         template="[CLS] $A [SEP]",
-        text_path=r"^text_encoder\.|^text_proj\.",
-        unused=r"^(?!text_encoder\.|text_proj\.)|^text_encoder\.pooler\.",
+        text_path=r"^text_encoder\.(?!pooler\.)",
         encoder="text_encoder",
-        projection="text_proj",
     ),
 }
 
 
-def small_configuration(
-    family: str, vocab_size: int, width: int, layers: int, heads: int, image_size: int
-) -> dict:
-    """Fields of a small configuration of a family, for its class in ``transformers``."""
+def small_configuration(family: str, vocab_size: int, image_size: int, settings: Encoders) -> dict:
+    """Fields of a configuration of a family, of the sizes that a profile names, for its class in
+    ``transformers``."""
+    width = settings.width
+    heads = settings.heads
     block = {
         "hidden_size": width,
         "intermediate_size": 4 * width,
-        "num_hidden_layers": layers,
+        "num_hidden_layers": settings.layers,
         "num_attention_heads": heads,
         # The customary 0.02 suits widths near 1,000; narrow models would hear nothing.
         "initializer_range": width**-0.5,
@@ -124,64 +119,57 @@ def small_configuration(
         "eos_token_id": EOS,
     }
     bert = text | {"bos_token_id": CLS, "eos_token_id": SEP}
-    # Untied, as the large models of these families: the layers then keep what a word means.
-    decoder = text | {"tie_word_embeddings": False}
     vision = block | {
         # Half as deep: a picture has more tokens than its caption, and simpler ones.
-        "num_hidden_layers": max(1, layers // 2),
+        "num_hidden_layers": max(1, settings.layers // 2),
         "image_size": image_size,
         "patch_size": PATCH,
     }
-    if family == "llama":
-        return decoder
-    if family == "qwen":
-        # Two heads share their keys and values, where the number of heads allows it.
-        shared = heads if heads % 2 else heads // 2
-        return decoder | {"num_key_value_heads": shared, "head_dim": width // heads}
-    if family == "deepseek":
-        return decoder | _bottleneck_and_experts(width, heads)
-    if family == "bert":
-        # No dropout: the corpus is seen about once, there is nothing to overfit.
-        return bert | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    if family == "clip":
-        projection = {"projection_dim": width}
-        parts = {"text_config": text | projection, "vision_config": vision | projection}
-        return parts | projection
-    return {
-        "text_config": bert | {"encoder_hidden_size": width},
-        "vision_config": vision,
-        "image_text_hidden_size": width,
-        "initializer_range": width**-0.5,
-    }
-
-
-def _bottleneck_and_experts(width: int, heads: int) -> dict:
-    """What DeepSeek has beside LLaMA: queries, keys and values pass through a latent bottleneck of
-    half the width; after a dense first layer, one shared expert and two of four routed ones."""
     head = width // heads
-    return {
-        "num_key_value_heads": heads,
-        "q_lora_rank": width // 2,
-        "kv_lora_rank": width // 2,
-        "v_head_dim": head,
-        "qk_rope_head_dim": head // 2,
-        "qk_nope_head_dim": head // 2,
-        "first_k_dense_replace": 1,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
-        "n_group": 1,
-        "topk_group": 1,
-        "routed_scaling_factor": 1.0,
-        "num_mtp_layers": 0,
-        "moe_intermediate_size": 2 * width,
+    shared = {"projection_dim": width}
+    each = {
+        # These leave input and output embeddings untied, as large models do: the layers then keep
+        # what a word means.
+        "llama": text,
+        # Two heads share their keys and values, where the number of heads allows it.
+        "qwen": text
+        | {"num_key_value_heads": heads if heads % 2 else heads // 2, "head_dim": head},
+        # Keys and values through a bottleneck of half the width; after a dense first layer, one
+        # shared expert and two of four routed ones.
+        "deepseek": text
+        | {
+            "num_key_value_heads": heads,
+            "q_lora_rank": width // 2,
+            "kv_lora_rank": width // 2,
+            "v_head_dim": head,
+            "qk_rope_head_dim": head // 2,
+            "qk_nope_head_dim": head // 2,
+            "first_k_dense_replace": 1,
+            "n_routed_experts": 4,
+            "num_experts_per_tok": 2,
+            "n_group": 1,
+            "topk_group": 1,
+            "routed_scaling_factor": 1.0,
+            "num_mtp_layers": 0,
+            "moe_intermediate_size": 2 * width,
+        },
+        # No dropout: the corpus is seen about once, there is nothing to overfit.
+        "bert": bert | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        "clip": {"text_config": text | shared, "vision_config": vision | shared} | shared,
+        "blip": {
+            "text_config": bert | {"encoder_hidden_size": width},
+            "vision_config": vision,
+            "image_text_hidden_size": width,
+            "initializer_range": width**-0.5,
+        },
     }
+    return each[family]
 
 
-def check(names: Iterable[str]) -> None:
-    """Raises ValueError for the first that is no family."""
-    for name in names:
-        if name not in FAMILIES:
-            raise ValueError(f"unknown family {name!r}{hint(name, FAMILIES)}")
+def located(path: str | PurePath) -> Path:
+    """A path from the working folder, else from the project's: runs and notebooks are started in
+    different ones."""
+    return Path(path) if Path(path).exists() else ROOT / path
 
 
 def short_name(checkpoint: str) -> str:
@@ -193,17 +181,21 @@ def short_name(checkpoint: str) -> str:
     return PurePath(checkpoint.partition("@")[0]).name
 
 
+def check(names: Iterable[str]) -> None:
+    """Raises ValueError for the first that is no family."""
+    for name in names:
+        if name not in FAMILIES:
+            raise ValueError(f"unknown family {name!r}{hint(name, FAMILIES)}")
+
+
 def check_checkpoints(given: dict[str, Iterable[str]]) -> None:
-    """Raises ValueError: an unknown family, one without a checkpoint, two of one name."""
+    """Raises ValueError: an unknown family, or two checkpoints of one name."""
     check(given)
-    taken = set()
-    for family, checkpoints in given.items():
-        if not checkpoints:
-            raise ValueError(f"{family}: name at least one checkpoint")
-        for name in map(short_name, checkpoints):
-            if name in taken:
-                raise ValueError(f"{family}: two checkpoints are called {name!r}")
-            taken.add(name)
+    names = [short_name(checkpoint) for checkpoint in chain.from_iterable(given.values())]
+    # Tables know a model by its name alone.
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"two checkpoints are called {twice[0]!r}")
 
 
 # That there is a family, and each once, config.py checks.

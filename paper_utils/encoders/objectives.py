@@ -1,17 +1,16 @@
 """What a model trained from scratch learns: ``loss(model, generator)`` on a random batch, and
 ``scores(model)`` on held-out data, each beside a trivial baseline that is named."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from paper_utils.config import generator as stream
-from paper_utils.encoders.families import BOS, CLS, CONTEXT, EOS, MASK, PAD, SEP, SPECIAL
+from paper_utils.encoders.families import BOS, CLS, CONTEXT, EOS, MASK, SEP, SPECIAL
+from paper_utils.encoders.hub import padded
 
 LENGTHS = (32, 64, CONTEXT)  # tokens per row of a batch of text
 TOKENS = 64  # tokens of text that count as one in ``batch_size``: about what a pair costs
@@ -36,51 +35,40 @@ class NextToken:
         # One stream, cut anywhere: no step is spent on padding.
         told = tokenizer(documents.train, add_special_tokens=False)["input_ids"]
         self.stream = np.concatenate([[*ids, self.last] for ids in told])
-        asked = documents.validation[:HELD_OUT]
-        self.held_out = []
-        for ids in tokenizer(asked, add_special_tokens=False)["input_ids"]:
-            row = [self.first, *ids, self.last]
-            self.held_out.append(row[:CONTEXT])
+        asked = tokenizer(documents.validation[:HELD_OUT], add_special_tokens=False)["input_ids"]
+        self.held_out = [[self.first, *ids, self.last][:CONTEXT] for ids in asked]
+        self.held_out.sort(key=len)  # so that little is padded
         # Rows begin where a sentence does, like the instructions that will be embedded.
         period = tokenizer.convert_tokens_to_ids(".")
-        ends = np.isin(self.stream, [self.last, period])
-        starts = np.append(0, np.flatnonzero(ends) + 1)
-        latest = len(self.stream) - CONTEXT
-        self.starts = starts[starts <= latest]
-        if not len(self.starts):
-            raise ValueError(f"the corpus has fewer than {CONTEXT} tokens of text")
+        ends = np.flatnonzero(np.isin(self.stream, [self.last, period]))
+        starts = np.append(0, ends + 1)
+        self.starts = starts[starts <= len(self.stream) - CONTEXT]
 
     def batch(self, generator: np.random.Generator) -> Tensor:
         """int64[B, T]: a special token, then T - 1 of the stream; B x T is about constant."""
         length = int(generator.choice(LENGTHS))
-        count = self.batch_tokens // length
-        starts = generator.choice(self.starts, count)
-        steps = np.arange(length - 1)
-        words = self.stream[starts[:, None] + steps]  # (B, T - 1)
-        first = np.full((count, 1), self.first)
-        return torch.from_numpy(np.hstack([first, words]))
+        starts = generator.choice(self.starts, self.batch_tokens // length)
+        words = self.stream[starts[:, None] + np.arange(length - 1)]  # (B, T - 1)
+        return F.pad(torch.from_numpy(words), (1, 0), value=self.first)
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
         """Cross-entropy of the next token, of a random batch."""
         rows = self.batch(generator)
-        logits = model(input_ids=rows, use_cache=False).logits  # (B, T, V)
-        return _cross_entropy(logits[:, :-1], rows[:, 1:])
+        logits = model(input_ids=rows, use_cache=False).logits.transpose(1, 2)  # (B, V, T)
+        return F.cross_entropy(logits[..., :-1], rows[:, 1:])
 
     def scores(self, model) -> list[dict]:
         """Perplexity on held-out stories, beside that of word frequencies."""
         total = 0.0
-        for rows, mask in _batches(self.held_out):
-            logits = model(input_ids=rows, attention_mask=mask, use_cache=False).logits
-            targets = rows.masked_fill(mask == 0, IGNORED)
-            loss = _cross_entropy(logits[:, :-1], targets[:, 1:], reduction="sum")
-            total += loss.item()
+        for row in self.held_out:
+            ids = torch.tensor([row])
+            total += model(input_ids=ids, labels=ids).loss.item() * (len(row) - 1)
         asked = np.concatenate([row[1:] for row in self.held_out])
-        perplexity = np.exp(total / len(asked))
         # The baseline knows how often each token is said (Laplace's rule: counts start at one).
         counts = np.bincount(self.stream, minlength=self.vocab_size) + 1
-        frequencies = counts[asked] / counts.sum()
-        unigram = np.exp(-np.log(frequencies).mean())
-        return [_score("perplexity", perplexity, "unigram", unigram, len(asked), "lower")]
+        surprise = -np.log(counts[asked] / counts.sum()).mean()
+        perplexities = np.exp([total / len(asked), surprise])
+        return [_score("perplexity", "unigram", *perplexities, len(asked), "lower")]
 
 
 class MaskedToken(NextToken):
@@ -94,12 +82,9 @@ class MaskedToken(NextToken):
         # Uniform on (0, 1) among the words that are asked.
         draw = torch.from_numpy(generator.random(rows.shape) / MASKED)
         others = generator.integers(len(SPECIAL), self.vocab_size, rows.shape)
-        words = rows >= len(SPECIAL)
-        asked = words & (draw < 1)
-        hidden = asked & (draw < 0.8)
-        replaced = asked & (draw >= 0.9)
-        shown = torch.where(hidden, MASK, rows)
-        shown = torch.where(replaced, torch.from_numpy(others), shown)
+        asked = (rows >= len(SPECIAL)) & (draw < 1)
+        shown = torch.where(asked & (draw < 0.8), MASK, rows)
+        shown = torch.where(asked & (draw >= 0.9), torch.from_numpy(others), shown)
         return shown, rows.masked_fill(~asked, IGNORED)
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
@@ -107,57 +92,40 @@ class MaskedToken(NextToken):
         # As a sentence will end when it is embedded.
         rows[:, -1] = SEP
         shown, asked = self.hide(rows, generator)
-        return _cross_entropy(model(input_ids=shown).logits, asked)
+        return F.cross_entropy(model(input_ids=shown).logits.transpose(1, 2), asked)
 
     def scores(self, model) -> list[dict]:
+        """How often a hidden word is restored, beside the most frequent word."""
         random = stream("masked words", 0)  # every model is asked the same words
         counts = np.bincount(self.stream)
         counts[: len(SPECIAL)] = 0  # are never asked
-        frequent = int(counts.argmax())
         right = trivial = count = 0
-        for rows, mask in _batches(self.held_out):
+        size = len(self.held_out)
+        for part in np.array_split(range(size), size // 64 + 1):
+            rows, mask = padded([self.held_out[number] for number in part])
             shown, asked = self.hide(rows, random)
             guesses = model(input_ids=shown, attention_mask=mask).logits.argmax(-1)
-            right += int((guesses == asked).sum())
-            trivial += int((asked == frequent).sum())
-            count += int((asked != IGNORED).sum())
+            right += (guesses == asked).sum().item()
+            trivial += (asked == counts.argmax()).sum().item()
+            count += (asked != IGNORED).sum().item()
         rival = "most frequent word"
-        return [_score("masked accuracy", right / count, rival, trivial / count, count)]
+        return [_score("masked accuracy", rival, right / count, trivial / count, count)]
 
 
 class Pairs(NamedTuple):
     """Images and their captions."""
 
     images: np.ndarray  # uint8[N, H, W, 3]
-    captions: Tensor  # int64[N, T], padded
+    captions: list[list[int]]  # tokens
 
-    @classmethod
-    def of(cls, images: np.ndarray, captions: list[str], tokenizer) -> "Pairs":
-        """Pixels uint8[M, H, W, 3] with the tokens of their captions."""
-        tokens = tokenizer(captions, truncation=True, max_length=CONTEXT)["input_ids"]
-        rows = [torch.tensor(ids) for ids in tokens]
-        return cls(images, pad_sequence(rows, batch_first=True, padding_value=PAD))
+    def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Pixels float32[B, 3, H, W] in [-1, 1], and tokens and mask, int64[B, T] each."""
+        images = torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2)
+        return images.float() / 127.5 - 1, *padded([self.captions[row] for row in rows])
 
-    def pixels(self, rows: np.ndarray) -> Tensor:
-        """float32[B, 3, H, W], each in [-1, 1]."""
-        images = torch.from_numpy(self.images[rows])
-        return images.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-    def text(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """Token ids and their mask, int64[B, T] each, as wide as the longest caption."""
-        ids = self.captions[torch.from_numpy(rows)]
-        said = (ids != PAD).any(0)
-        ids = ids[:, said]
-        return {"input_ids": ids, "attention_mask": (ids != PAD).long()}
-
-
-class Encoded(NamedTuple):
-    """What a model makes of B images and their captions."""
-
-    images: Tensor  # float32[B, D], unit vectors
-    captions: Tensor  # float32[B, D], unit vectors
-    scale: Tensor | float  # of their similarities
-    patches: Tensor | None = None  # float32[B, 1 + P, D] of the images, if captions look at them
+    @property
+    def all(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.batch(np.arange(len(self.captions)))
 
 
 class Contrastive:
@@ -167,57 +135,49 @@ class Contrastive:
     share = 2 / 3  # of the steps: one with pictures costs two or more without
 
     def __init__(self, documents, pictures, tokenizer, batch_size: int) -> None:
-        self.train = Pairs.of(pictures.train_images, pictures.train_captions, tokenizer)
-        images = pictures.validation_images[:HELD_OUT]
-        captions = pictures.validation_captions[:HELD_OUT]
-        self.held_out = Pairs.of(images, captions, tokenizer)
-        self.batch_size = min(batch_size, len(self.train.images))
+        images, captions, held_out, asked = pictures
+        whole = {"truncation": True, "max_length": CONTEXT}
+        self.train = Pairs(images, tokenizer(captions, **whole)["input_ids"])
+        tokens = tokenizer(asked[:HELD_OUT], **whole)["input_ids"]
+        self.held_out = Pairs(held_out[:HELD_OUT], tokens)
+        self.batch_size = min(batch_size, len(images))
 
-    def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> Encoded:
-        """Images and captions in the space that they share."""
-        images = model.get_image_features(pixel_values=pixels).pooler_output
-        captions = model.get_text_features(**text).pooler_output
+    def encode(self, model, pixels: Tensor, ids: Tensor, mask: Tensor) -> tuple:
+        """Images and captions in the space that they share, float32[B, D] each, whose products are
+        logits; and the patches of the images, if captions look at them."""
+        images = model.get_image_features(pixels).pooler_output
+        captions = model.get_text_features(ids, mask).pooler_output
         # Clipped as by Radford et al. 2021, lest it runs away.
         scale = model.logit_scale.exp().clamp(max=100)
-        return Encoded(_unit(images), _unit(captions), scale)
+        return _unit(images), scale * _unit(captions), None
 
     def loss(self, model, generator: np.random.Generator) -> Tensor:
         """Cross-entropy of finding one's caption, and one's image, in a random batch."""
-        count = len(self.train.images)
-        rows = generator.choice(count, self.batch_size, replace=False)
-        text = self.train.text(rows)
-        encoded = self.encode(model, self.train.pixels(rows), text)
-        logits = encoded.scale * encoded.captions @ encoded.images.T  # (B, B)
+        rows = generator.choice(len(self.train.images), self.batch_size, replace=False)
+        pixels, ids, mask = self.train.batch(rows)
+        images, captions, patches = self.encode(model, pixels, ids, mask)
+        logits = captions @ images.T  # (B, B)
         # Captions that read the same share their images; InfoNCE would call them wrong.
-        same = _same_captions(text["input_ids"])
+        same = _same_captions(ids)
         target = same / same.sum(1, keepdim=True)
-        to_images = F.cross_entropy(logits, target)
-        to_captions = F.cross_entropy(logits.T, target)
+        contrast = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         # What is drawn from these is no part of this loss.
         mismatched = logits.detach().masked_fill(same, -1e4)
-        more = self.further_loss(model, text, encoded.patches, mismatched, generator)
-        return (to_images + to_captions) / 2 + more
+        return contrast + self.further_loss(model, ids, mask, patches, mismatched, generator)
 
-    def further_loss(self, model, text, patches, logits, generator) -> Tensor | float:
+    def further_loss(self, model, ids, mask, patches, logits, generator) -> Tensor | float:
         """What else is learned from a batch; ``logits`` float32[B, B], without what is a match."""
         return 0.0
 
     def scores(self, model) -> list[dict]:
         """How often a held-out caption finds its image, beside chance."""
-        count = len(self.held_out.images)
-        images = []
-        captions = []
-        for rows in _split(np.arange(count)):
-            pixels = self.held_out.pixels(rows)
-            encoded = self.encode(model, pixels, self.held_out.text(rows))
-            images.append(encoded.images)
-            captions.append(encoded.captions)
-        similarities = torch.cat(captions) @ torch.cat(images).T  # (N, N)
+        pixels, ids, mask = self.held_out.all
+        images, captions, _ = self.encode(model, pixels, ids, mask)
+        nearest = (captions @ images.T).argmax(1)  # (N,)
         # Any image whose caption reads the same is a right answer, and so chance is above 1 / N.
-        same = _same_captions(self.held_out.captions).float()
-        nearest = similarities.argmax(1)
-        right = same[torch.arange(count), nearest].mean()
-        return [_score("caption-to-image R@1", right, "chance", same.mean(), count)]
+        same = _same_captions(ids).float()
+        right = same[range(len(ids)), nearest]
+        return [_score("caption-to-image R@1", "chance", right.mean(), same.mean(), len(ids))]
 
 
 class ContrastiveMatching(Contrastive):
@@ -225,49 +185,38 @@ class ContrastiveMatching(Contrastive):
 
     rate = 1 / 10  # faster, matching stays a coin toss
 
-    def encode(self, model, pixels: Tensor, text: dict[str, Tensor]) -> Encoded:
-        patches = model.vision_model(pixel_values=pixels).last_hidden_state  # (B, 1 + P, D)
-        words = model.text_encoder(**text).last_hidden_state  # (B, T, D)
+    def encode(self, model, pixels: Tensor, ids: Tensor, mask: Tensor) -> tuple:
+        patches = model.vision_model(pixels).last_hidden_state  # (B, 1 + P, D)
+        words = model.text_encoder(ids, mask).last_hidden_state  # (B, T, D)
         images = model.vision_proj(patches[:, 0])
         captions = model.text_proj(words[:, 0])
-        return Encoded(_unit(images), _unit(captions), 1 / TEMPERATURE, patches)
+        return _unit(images), 1 / TEMPERATURE * _unit(captions), patches
 
-    def match(self, model, patches: Tensor, text: dict[str, Tensor]) -> Tensor:
+    def match(self, model, patches: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         """Logits float32[B, 2] of mismatch and match; words attend to the patches."""
-        seen = torch.ones(patches.shape[:2], dtype=torch.long)
-        words = model.text_encoder(
-            **text, encoder_hidden_states=patches, encoder_attention_mask=seen
-        ).last_hidden_state
+        words = model.text_encoder(ids, mask, encoder_hidden_states=patches).last_hidden_state
         return model.itm_head(words[:, 0])
 
-    def further_loss(self, model, text, patches, logits, generator) -> Tensor:
+    def further_loss(self, model, ids, mask, patches, logits, generator) -> Tensor:
         # A caption's mismatch is drawn among other images, the likelier the more alike they are.
         odds = logits.softmax(1).double().cumsum(1)
         size = len(odds)
         draw = torch.from_numpy(generator.random((size, 1)))
         # Sums of rounded numbers may end below one: the last image is then the one drawn.
         others = (odds < draw).sum(1).clamp(max=size - 1)
-        twice = {name: value.repeat(2, 1) for name, value in text.items()}
-        guesses = self.match(model, torch.cat([patches, patches[others]]), twice)
-        truth = torch.tensor([1, 0]).repeat_interleave(size)
-        return F.cross_entropy(guesses, truth)
+        shown = torch.cat([patches, patches[others]])
+        guesses = self.match(model, shown, ids.repeat(2, 1), mask.repeat(2, 1))
+        return F.cross_entropy(guesses, torch.tensor([1, 0]).repeat_interleave(size))
 
     def scores(self, model) -> list[dict]:
-        captions = self.held_out.captions
+        pixels, ids, mask = self.held_out.all
+        patches = model.vision_model(pixels).last_hidden_state
+        own = self.match(model, patches, ids, mask).argmax(1) == 1
         # Each caption with its own image, and with that of its neighbour if this reads otherwise.
-        others = np.roll(np.arange(len(captions)), 1)
-        differ = (captions != captions[others]).any(1).numpy()
-        right = 0
-        for rows in _split(np.flatnonzero(differ)):
-            text = self.held_out.text(rows)
-            for images, truth in ((rows, 1), (others[rows], 0)):
-                pixels = self.held_out.pixels(images)
-                patches = self.encode(model, pixels, text).patches
-                guesses = self.match(model, patches, text).argmax(1)
-                right += int((guesses == truth).sum())
-        count = 2 * int(differ.sum())
-        accuracy = right / max(count, 1)
-        matching = _score("matching accuracy", accuracy, "chance", 0.5, count)
+        other = self.match(model, patches.roll(1, 0), ids, mask).argmax(1) == 0
+        differ = (ids != ids.roll(1, 0)).any(1)
+        right = torch.cat([own[differ], other[differ]]).double()
+        matching = _score("matching accuracy", "chance", right.mean(), 0.5, len(right))
         return [*super().scores(model), matching]
 
 
@@ -279,11 +228,6 @@ OBJECTIVES = {
 }
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-    """Of logits float32[B, T, V] and tokens int64[B, T]."""
-    return F.cross_entropy(logits.transpose(1, 2), targets, reduction=reduction)
-
-
 def _unit(vectors: Tensor) -> Tensor:
     return F.normalize(vectors, dim=-1)
 
@@ -293,24 +237,7 @@ def _same_captions(ids: Tensor) -> Tensor:
     return (ids[:, None] == ids).all(-1)
 
 
-def _batches(rows: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Ids and mask, int64[B, T] each, of rows of similar length."""
-    lengths = [len(row) for row in rows]
-    # So that little is padded.
-    by_length = np.argsort(lengths, kind="stable")
-    for chosen in _split(by_length):
-        tensors = [torch.tensor(rows[number]) for number in chosen]
-        ids = pad_sequence(tensors, batch_first=True, padding_value=PAD)
-        yield ids, (ids != PAD).long()
-
-
-def _split(rows: np.ndarray) -> list[np.ndarray]:
-    """In parts of 64 at most."""
-    parts = len(rows) // 64 + 1
-    return np.array_split(rows, parts)
-
-
-def _score(score: str, value, baseline: str, known, n: int, better: str = "higher") -> dict:
+def _score(score: str, baseline: str, value, known, n: int, better: str = "higher") -> dict:
     """A score of a model, beside that of a baseline on the same ``n``."""
     return {
         "score": score,

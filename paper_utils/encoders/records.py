@@ -9,7 +9,7 @@ from paper_utils.cloning.agents import Condition
 from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.encoders import hub, public, vectors
-from paper_utils.encoders.families import FAMILIES, short_name
+from paper_utils.encoders.families import FAMILIES, Family, short_name
 
 
 class Source(StrEnum):
@@ -23,15 +23,10 @@ class Source(StrEnum):
     LEXICAL = "lexical"  # a control, which only sees words: a label, for tables
 
 
-# What readers are told of a source.
-KINDS = {
-    Source.AGENT: "agent",
-    Source.SCRATCH: "scratch",
-    Source.PUBLIC: "public",
-    Source.HUB: "public",
-    Source.VECTORS: "file",
-    Source.LEXICAL: "control",
-}
+# What readers are told of a source, where it is not its name.
+KINDS = {Source.HUB: "public", Source.VECTORS: "file", Source.LEXICAL: "control"}
+# What it learned from, where that is not language.
+MODALITIES = {Source.AGENT: "action", Source.LEXICAL: "lexical"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Encoder:
     ``name``: of an agent its condition, of a model its family, of the published models and of
     files their own."""
 
-    source: Source
+    source: Source  # or its value, when it comes back from plain data
     name: str
     trained: bool = True  # or at random weights
     draw: int = 0  # which of several that differ in their random weights
@@ -49,71 +44,48 @@ class Encoder:
     checkpoint: str = ""  # where a checkpoint or file is
     revision: str = ""  # and which
 
-    def __post_init__(self) -> None:
-        # Also when it comes back from plain data, where a source is a word; ValueError if none.
-        object.__setattr__(self, "source", Source(self.source))
+    @property
+    def family(self) -> Family | None:
+        """The architecture of a model that is read here."""
+        return FAMILIES[self.name] if self.source in (Source.SCRATCH, Source.HUB) else None
 
     @property
     def kind(self) -> str:
         """For readers: agent, scratch, public, file or control."""
-        return KINDS[self.source]
+        return KINDS.get(self.source, str(self.source))
 
     @property
     def label(self) -> str:
         """What people call it, and nobody takes apart."""
-        words = [self._called]
-        if self.source is Source.SCRATCH and not self.trained:
-            words.append("untrained")
-        if not self.coloured:
-            words.append("blind")
-        label = ", ".join(words)
-        return f"{label} #{self.draw}" if self.draw else label
-
-    @property
-    def _called(self) -> str:
-        if self.source is Source.SCRATCH:
-            return FAMILIES[self.name].label
-        if self.source is Source.PUBLIC:
+        if self.source == Source.SCRATCH:
+            return self.family.label
+        if self.source == Source.PUBLIC:
             return public.MODELS[self.name]
-        if self.source is Source.HUB:
+        if self.source == Source.HUB:
             # A folder may hold anything under a public name.
             is_local = self.revision.startswith(hub.LOCAL)
             return f"{short_name(self.checkpoint)}, {'local' if is_local else 'Hub'}"
-        if self.source is Source.VECTORS:
+        if self.source == Source.VECTORS:
             return f"{self.name}, vectors"
         return self.name.replace("_", " ")
 
     @property
     def modality(self) -> str:
         """What it learned from: action, language, vision-language, or lexical."""
-        if self.source in (Source.SCRATCH, Source.HUB):
-            return FAMILIES[self.name].modality
-        if self.source is Source.AGENT:
-            return "action"
-        return "lexical" if self.source is Source.LEXICAL else "language"
+        return self.family.modality if self.family else MODALITIES.get(self.source, "language")
 
     @property
     def pooling(self) -> str:
         """How states of words become one vector; fixed before anything was compared."""
-        if self.source in (Source.SCRATCH, Source.HUB):
-            return FAMILIES[self.name].poolings[0]
-        return "as made" if self.source is Source.VECTORS else "mean"
-
-    @property
-    def origin(self) -> str:
-        """A checkpoint and its revision, what a file says of itself, or nothing."""
-        if self.source is Source.PUBLIC:
-            return public.load(self.name).about["origin"]
-        said = vectors.read(self.checkpoint).source if self.source is Source.VECTORS else ""
-        return said or f"{self.checkpoint} {self.revision[:14]}".strip()
+        return self.family.pooling if self.family else "mean"
 
     @property
     def has_synonyms(self) -> bool:
         """Whether it can embed synonyms: agents never hear one, and a file may have none."""
-        if self.source is Source.VECTORS:
-            return vectors.read(self.checkpoint).second is not None
+        if self.source == Source.VECTORS:
+            return len(vectors.read(self.checkpoint).rows) > 1
         # Their vocabulary is that of the missions.
-        return self.source is not Source.AGENT
+        return self.source != Source.AGENT
 
 
 def agents() -> list[Encoder]:
@@ -129,17 +101,13 @@ def models(profile: Profile) -> list[Encoder]:
     """The models of a profile: those trained here, the two public ones, then checkpoints and files
     of vectors.  Raises CheckpointError, if the profile is strict, for the first checkpoint that
     cannot be had, and VectorsError for a file that cannot be used."""
-    return [*scratch_models(profile), *_search(profile)[0]]
+    scratch = [Encoder(Source.SCRATCH, family) for family in profile.encoders.families]
+    return [*scratch, *_search(profile)[0]]
 
 
 def missing(profile: Profile) -> dict[str, str]:
     """Label -> why a model of the profile cannot be had; it is left out of all tables."""
     return _search(profile)[1]
-
-
-def scratch_models(profile: Profile) -> list[Encoder]:
-    """The reference models of each world, one of each family."""
-    return [Encoder(Source.SCRATCH, family) for family in profile.encoders.families]
 
 
 def texts(profile: Profile, rooms: str = "babyai") -> pd.DataFrame:
@@ -155,17 +123,17 @@ def _search(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
     absent = {}  # label -> reason
     asked = texts(profile)
     # A profile with other levels or synonyms has sentences that nobody embedded.
-    for name in public.MODELS:
+    for name, label in public.MODELS.items():
         try:
-            encoder = Encoder(Source.PUBLIC, name, revision=public.revision(name))
-            public.load(name).rows([*asked["text"], *asked["second_text"]])
-            found.append(encoder)
+            published = public.load(name)
+            published.rows([*asked["text"], *asked["second_text"]])
+            found.append(Encoder(Source.PUBLIC, name, revision=published.revision))
         except public.PublishedError as error:
-            absent[public.MODELS[name]] = str(error)
+            absent[label] = str(error)
     for family, checkpoints in profile.encoders.checkpoints.items():
         for name in checkpoints:
             try:
-                revision = hub.usable(name, family).revision
+                _, revision = hub.usable(name, family)
                 found.append(Encoder(Source.HUB, family, checkpoint=name, revision=revision))
             except hub.CheckpointError as error:
                 # A batch of long runs should stop at once; a reader's run should not.

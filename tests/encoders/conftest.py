@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from paper_utils.encoders.families import FAMILIES
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (99, 99, 99)}
 THINGS = ("ball", "box", "key")
-SMALL = {"width": 32, "layers": 2, "heads": 4, "batch_size": 8, "seed": 1}
+SMALL = {"width": 32, "layers": 2, "heads": 4, "steps": 3, "batch_size": 8, "learning_rate": 5e-3}
 TEXTS = [  # lengths out of order, on purpose
     "go to the red ball",
     "put the green box next to the grey key on your left",
@@ -27,6 +28,11 @@ TEXTS = [  # lengths out of order, on purpose
     "go to the red box",
     "put the grey key next to the green box on your left",
 ]
+
+
+def settings(**changes) -> SimpleNamespace:
+    """Sizes of a small model, three steps of training, and what else is asked for."""
+    return SimpleNamespace(**SMALL | changes)
 
 
 def _document(random: np.random.Generator) -> str:
@@ -79,7 +85,7 @@ def folders(tmp_path_factory, corpus):
     """Family -> folder of a checkpoint that has moved away from its random weights."""
     root = tmp_path_factory.mktemp("checkpoints")
     for family in FAMILIES:
-        scratch.train(family, root / family, *corpus, steps=3, **SMALL)
+        scratch.train(family, root / family, *corpus, settings(), seed=1)
     return {family: root / family for family in FAMILIES}
 
 

@@ -20,7 +20,8 @@ from paper_utils.encoders import hub
 from paper_utils.encoders.families import FAMILIES
 from tests.encoders.conftest import TEXTS, change_weights, copy, edit
 
-CASES = [(name, pooling) for name, family in FAMILIES.items() for pooling in family.poolings]
+CASES = [(name, family.pooling) for name, family in FAMILIES.items()]
+CASES += [("llama", "last"), ("bert", "cls")]
 DECODERS = [name for name, family in FAMILIES.items() if family.is_decoder]
 SINK = 5  # the id of [BOS] in tokenizers trained here
 
@@ -45,13 +46,15 @@ def plain(family: str, pooling: str, folder, text: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("family, pooling", CASES)
-def test_equals_a_plain_forward_in_the_order_given(folders, family, pooling):
-    found = hub.embed(TEXTS, folders[family], pooling=pooling, batch_size=3)
+def test_equals_a_plain_forward_in_the_order_given(folders, family, pooling, monkeypatch):
+    monkeypatch.setattr(hub, "BATCH", 3)
+    found = hub.embed(TEXTS, folders[family], pooling=pooling)
     expected = [plain(family, pooling, folders[family], text) for text in TEXTS[:3]]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[:3], expected, atol=1e-5)
     assert np.ptp(found, axis=0).max() > 1e-3  # texts are told apart
     # A row does not depend on its batch or its neighbours.
+    monkeypatch.undo()
     other = hub.embed(TEXTS[::-1], folders[family], pooling=pooling)
     np.testing.assert_allclose(other[::-1], found, atol=1e-5)
 
@@ -60,11 +63,11 @@ def test_equals_a_plain_forward_in_the_order_given(folders, family, pooling):
 def test_every_layer_on_request(folders, family):
     encoder = hub.load(folders[family])
     layers = [encoder.embed(TEXTS, layer=number) for number in range(3)]
-    np.testing.assert_allclose(layers, encoder.every_layer(TEXTS), atol=1e-6)
-    np.testing.assert_allclose(layers[-1], encoder.embed(TEXTS), atol=1e-6)
-    np.testing.assert_array_equal(layers[1], hub.embed(TEXTS, folders[family], layer=-2))
+    np.testing.assert_array_equal(layers[1], hub.embed(TEXTS, folders[family], layer=1))
+    np.testing.assert_array_equal(layers[2], hub.embed(TEXTS, folders[family]))
+    # In memory, the one that is compared unless another is asked for.
     fixed = 1 if FAMILIES[family].is_decoder else 2
-    np.testing.assert_array_equal(layers[fixed], encoder.embed(TEXTS, layer=hub.FIXED))
+    np.testing.assert_array_equal(layers[fixed], encoder.embed(TEXTS))
     with pytest.raises(ValueError, match="not among 0 to 2"):
         encoder.embed(TEXTS, layer=3)
 
@@ -125,17 +128,10 @@ def test_one_position_that_dwarfs_the_others_is_said_in_one_line(folders, tmp_pa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         encoder.embed(TEXTS, layer=1)
-    encoder.family = SimpleNamespace(is_decoder=False, encoder=None, poolings=("mean",))
+    encoder.family = SimpleNamespace(is_decoder=False, encoder="", pooling="mean")
     with pytest.warns(hub.SinkWarning, match="dwarfs the others.*read another layer") as caught:
         encoder.embed(TEXTS, layer=1)
     assert "\n" not in str(caught[0].message)
-
-
-def test_a_tokenizer_with_neither_bos_nor_eos_is_refused(folders, tmp_path):
-    folder = without_bos(copy(folders["llama"], tmp_path))
-    edit(folder / "tokenizer_config.json", lambda config: config.pop("eos_token"))
-    with pytest.raises(hub.CheckpointError, match="checkpoint .* neither BOS nor EOS"):
-        hub.embed(TEXTS, folder)
 
 
 # Which weights ----------------------------------------------------------------------------------
@@ -146,8 +142,7 @@ def test_blip_reads_with_the_text_weights_of_the_checkpoint(folders, tmp_path):
     change_weights(folder, lambda w: w["text_encoder.encoder.layer.0.output.dense.weight"].mul_(2))
     before, after = (hub.embed(TEXTS, path) for path in (folders["blip"], folder))
     assert np.abs(before - after).max() > 1e-3
-    # Vision weights that nothing knows, or that are missing, do not matter.
-    change_weights(folder, lambda weights: weights.update({"vision_model.extra": torch.ones(2)}))
+    # Vision weights that are missing do not matter.
     change_weights(folder, lambda weights: weights.pop("vision_proj.bias"))
     np.testing.assert_array_equal(hub.embed(TEXTS, folder), after)
 
@@ -159,23 +154,12 @@ def test_blip_reads_with_the_text_weights_of_the_checkpoint(folders, tmp_path):
         ("bert", "bert.encoder.layer.0.output.dense.weight"),
         ("clip", "text_projection.weight"),
         ("blip", "text_encoder.embeddings.word_embeddings.weight"),
-        ("blip", "text_proj.bias"),
     ],
 )
 def test_weights_missing_from_the_text_path_are_refused(folders, tmp_path, family, key):
     folder = copy(folders[family], tmp_path)
     change_weights(folder, lambda weights: weights.pop(key))
     with pytest.raises(hub.CheckpointError, match="lacks weights of the text path"):
-        hub.embed(TEXTS, folder)
-
-
-@pytest.mark.parametrize("family", ("qwen", "bert", "clip", "blip"))
-def test_weights_that_would_go_unused_are_refused(folders, tmp_path, family):
-    folder = copy(folders[family], tmp_path)
-    stray = {"clip": "text_model.encoder.layers.2.x", "blip": "text_encoder.layer.2.x"}
-    key = stray.get(family, "model.layers.2.x")
-    change_weights(folder, lambda weights: weights.update({key: torch.zeros(1)}))
-    with pytest.raises(hub.CheckpointError, match="does not use"):
         hub.embed(TEXTS, folder)
 
 
@@ -202,21 +186,20 @@ def test_weights_in_parts(folders, tmp_path):
     assert len(parts) > 1 and (folder / "model.safetensors.index.json").is_file()
     np.testing.assert_array_equal(hub.embed(TEXTS, folder), hub.embed(TEXTS, folders["llama"]))
     parts[1].unlink()
-    with pytest.raises(hub.CheckpointError, match=f"lacks its part {parts[1].name}"):
-        hub.usable(str(folder), "llama")
+    with pytest.raises(hub.CheckpointError, match="cannot be loaded"):
+        hub.embed(TEXTS, folder)
 
 
-def test_half_precision_on_disk_and_in_memory(folders, tmp_path):
+def test_half_precision_on_disk(folders, tmp_path):
     expected = hub.embed(TEXTS, folders["bert"])
     folder = copy(folders["bert"], tmp_path)
     whole = transformers.BertForMaskedLM.from_pretrained(folder)
     whole.to(torch.bfloat16).save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
-    # On CPU in float32, from rounded weights; or as it is.
-    for dtype in ("auto", "bfloat16"):
-        found = hub.embed(TEXTS, folder, dtype=dtype)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected, atol=0.1)
+    # On CPU in float32, from rounded weights.
+    found = hub.embed(TEXTS, folder)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=0.1)
 
 
 def test_what_public_folders_hold_beside(folders, tmp_path):
@@ -295,7 +278,7 @@ def test_other_tokenizers_with_and_without_bos(tmp_path, make, adds_bos):
             ids = fast(text, add_special_tokens=False)["input_ids"]
             states = model.model(torch.tensor([[sink, *ids]])).last_hidden_state[0]
             expected.append(states[1:].mean(0).numpy())
-    found = hub.embed(TEXTS, tmp_path, batch_size=3)
+    found = hub.embed(TEXTS, tmp_path)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -324,14 +307,7 @@ DAMAGE = {
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
     "wrong shapes": (
         lambda f: edit(f / "config.json", lambda c: c.update(intermediate_size=96)),
-        "another shape",
-    ),
-    "another tokenizer": (
-        lambda f: change_weights(
-            f, lambda w: w.update({k: v[:9].clone() for k, v in w.items() if "word_emb" in k}),
-            vocab_size=9,
-        ),
-        "another shape|do not belong together",
+        "cannot be loaded",
     ),
     "not a number": (
         lambda f: change_weights(
@@ -364,21 +340,18 @@ def test_remote_code_is_not_run(folders, tmp_path):
 @pytest.mark.parametrize(
     "options, reason",
     [
-        ({"texts": []}, "no texts"),
-        ({"texts": ["go", " "]}, "text 1 is empty"),
+        ({"texts": []}, "list of texts"),
+        ({"texts": ["go", " "]}, "none of them empty"),
         ({"texts": "go to the red ball"}, "list of texts"),
         ({"texts": ["ball " * 200]}, "reads 128"),
         ({"family": "gpt"}, "unknown family"),
-        ({"pooling": "last"}, "mean or cls, not 'last'"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"dtype": "int8"}, "unknown dtype 'int8'"),
-        ({"pooling": "projected", "checkpoint": "clip", "layer": 1}, "last layer only"),
+        ({"pooling": "max"}, "mean, last, cls, not 'max'"),
+        ({"layer": 9}, "not among 0 to 2"),
     ],
 )
 def test_wrong_arguments(folders, options, reason):
     with pytest.raises(ValueError, match=reason):
-        values = {"texts": TEXTS, "checkpoint": "bert"} | options
-        hub.embed(**values | {"checkpoint": folders[values["checkpoint"]]})
+        hub.embed(**{"texts": TEXTS, "checkpoint": folders["bert"]} | options)
 
 
 def test_the_family_asked_for_must_be_the_checkpoint_s(folders):
@@ -404,22 +377,22 @@ def online(monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub, "_silent_since", [-hub.SILENCE])
-    hub._ask.cache_clear()
+    answers = hub._hub_answers
+    answers.cache_clear()
     yield
-    hub._ask.cache_clear()
+    answers.cache_clear()
 
 
 @pytest.mark.parametrize(
     "error, words",
     [
-        ("GatedRepoError", "gated.*HF_TOKEN"),
+        ("GatedRepoError", "some-model: gated.*HF_TOKEN"),
         ("RepositoryNotFoundError", "not on the Hub"),
-        ("RevisionNotFoundError", "no revision"),
-        ("LocalEntryNotFoundError", "cannot be reached"),
+        ("RevisionNotFoundError", "no such revision"),
+        ("LocalEntryNotFoundError", "cannot be reached.*hf download"),
     ],
 )
-def test_what_cannot_be_fetched_is_named_with_its_command(monkeypatch, error, words):
+def test_what_cannot_be_fetched_is_named_with_its_reason(monkeypatch, error, words):
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -430,7 +403,6 @@ def test_what_cannot_be_fetched_is_named_with_its_command(monkeypatch, error, wo
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(hub.CheckpointError, match=words) as caught:
         hub.embed(TEXTS, "someone/some-model")
-    assert str(caught.value).endswith("hf download someone/some-model")
     assert "\n" not in str(caught.value)
 
 
@@ -447,12 +419,12 @@ def test_a_proxy_that_never_answers_costs_seconds_and_is_said(monkeypatch, onlin
         assert time.monotonic() - started < 15
         silent.settimeout(1)
         silent.accept()[0].close()  # it was asked
-    # One line, and the second is not asked for.
-    assert capfd.readouterr().err == "asking the Hub for someone/one\n"
+    # One line, and for the second nobody is asked.
+    assert capfd.readouterr().err == "asking the Hub for checkpoints\n"
 
 
 def test_a_commit_in_the_cache_asks_nobody(folders, tmp_path, monkeypatch, online):
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import constants
 
     commit = "0123456789abcdef0123456789abcdef01234567"
     stored = tmp_path / "models--someone--bert"
@@ -460,20 +432,11 @@ def test_a_commit_in_the_cache_asks_nobody(folders, tmp_path, monkeypatch, onlin
     (stored / "refs").mkdir()
     (stored / "refs" / "main").write_text(commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: pytest.fail("asked"))
-    assert hub.resolve(f"someone/bert@{commit}").revision == commit
+    monkeypatch.setattr(hub, "_hub_answers", lambda: pytest.fail("asked"))
+    assert hub.usable(f"someone/bert@{commit}", "bert")[1] == commit
+    monkeypatch.setattr(hub, "_hub_answers", lambda: False)
     # A branch has to be asked for; offline, the cache says what it was.
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert hub.usable("someone/bert", "bert").revision == commit
+    assert hub.usable("someone/bert", "bert")[1] == commit
     found = hub.embed(TEXTS, "someone/bert")
     np.testing.assert_array_equal(found, hub.embed(TEXTS, folders["bert"]))
-
-
-def test_a_folder_does_not_pass_for_a_revision(folders, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(folders["bert"], tmp_path / "someone" / "bert")
-    assert hub.resolve("someone/bert").revision == hub.LOCAL
-    with pytest.raises(hub.CheckpointError, match="someone/bert, a folder, has no revisions"):
-        hub.resolve("someone/bert@main")
-    with pytest.raises(hub.CheckpointError, match="no such folder"):
-        hub.resolve("../elsewhere")
