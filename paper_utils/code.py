@@ -44,26 +44,24 @@ def _read(module: str, root: Path) -> tuple[str, tuple[str, ...]] | None:
         return None
     text = file.read_text(encoding="utf-8")
     lines = _without_comments(text)
-    imports: list[str] = []
+    imports = []
     for node in ast.walk(ast.parse(text)):
         if _is_text(node):
-            first, last = node.lineno - 1, node.end_lineno
+            first = node.lineno - 1
             # Only where the string has its lines for itself.
             if not lines[first][: node.col_offset].strip():
-                lines[first:last] = [""] * (last - first)
-        elif isinstance(node, ast.Import):
-            imports += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{file}: relative imports are not followed"
-            imports.append(node.module)
-            imports += [f"{node.module}.{alias.name}" for alias in node.names]
+                lines[first : node.end_lineno] = [""] * (node.end_lineno - first)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            # Whatever is imported from a module may be one itself.
+            base = getattr(node, "module", "")
+            imports += [base, *(f"{base}.{alias.name}".strip(".") for alias in node.names)]
     code = [line.rstrip() for line in lines if line.strip()]
     return "\n".join(code), tuple(imports)
 
 
 def reachable(module: str, root: Path = ROOT) -> dict[str, str]:
     """The code of a module and of all that it imports, modules of the rooms alone, by name."""
-    found: dict[str, str] = {}
+    found = {}
     # Imports are followed wherever they stand, inside functions, too.
     waiting = [module]
     while waiting:

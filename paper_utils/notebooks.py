@@ -31,66 +31,43 @@ def sources() -> list[Path]:
     return found
 
 
-def made_from(profile: Profile, arguments: dict) -> dict:
-    """What every notebook of a run depends on, beside its own source."""
-    from paper_utils.encoders import records
-
-    # Any edit of the package may show in a notebook, and executing one takes seconds.
-    files = [path for path in (ROOT / "paper_utils").rglob("*") if path.suffix in SOURCES]
-    files.append(NOTEBOOKS / "exercises.py")
-    code = {}
-    for path in files:
-        # Not what an editor or a system leaves there.
-        if not path.name.startswith((".", "~", "#")):
-            code["/".join(path.parts[-2:])] = hash_file(path)
-    return {
-        "arguments": arguments | {"profile": Path(arguments["profile"]).name},
-        # As text: levels in their order.
-        "profile": {"json": profile.fingerprint},
-        "code": code,
-        "versions": store.versions(),
-        "public": {
-            "present": [encoder.revision for encoder in records.models(profile)],
-            "missing": records.missing(profile),
-        },
-    }
-
-
 def parameters_of(profile: Profile, arguments: dict) -> list[dict]:
     """The parameters of each notebook's artifact: its name, and what it is made from."""
-    # Hashing the package once serves all notebooks.
-    common = made_from(profile, arguments)
-    each = []
-    for source in sources():
-        own = common | {"source": {"sha256": hash_file(source)}}
-        each.append({"name": source.stem, "made_from": own})
-    return each
+    from paper_utils.encoders import records
+
+    # Any edit of the package may show in a notebook, and executing one takes seconds; but not
+    # what an editor or a system leaves there.
+    files = [*sorted((ROOT / "paper_utils").rglob("[!.~#]*")), NOTEBOOKS / "exercises.py"]
+    common = {
+        "arguments": arguments,
+        # As text: levels in their order.
+        "profile": [profile.fingerprint],
+        "code": [hash_file(path) for path in files if path.suffix in SOURCES],
+        "versions": store.versions(),
+        "present": [encoder.revision for encoder in records.models(profile)],
+        "missing": records.missing(profile),
+    }
+    return [
+        {"name": source.stem, "made_from": common | {"source": [hash_file(source)]}}
+        for source in sources()
+    ]
 
 
 def _make(profile: Profile, folder: Path, name: str, made_from: dict) -> None:
-    """Executes a notebook with the profile as it was read, which it shows as it was asked for."""
-    as_read = folder / "profile.json"
-    write_atomically(as_read, profile.model_dump_json(exclude={"compute"}))
-    compute = profile.compute.model_dump(exclude_defaults=True)
+    """Executes a notebook with the profile that was asked for; it shows no path of this machine."""
+    asked = made_from["arguments"]
     # All products are there: a notebook that lacks one makes it by itself.
-    compute |= {"progress": "off", "store": str(store_of(profile).root), "workers": 1}
-    compute.pop("cluster", None)
-    given = {
-        "profile": str(as_read),
-        "seed": profile.seed,
-        "out": ".",
-        "overrides": {f"compute.{key}": value for key, value in compute.items()},
-    }
-    execute(NOTEBOOKS / f"{name}.py", folder, given, made_from["arguments"] | {"out": ""})
-    as_read.unlink()
+    here = {"progress": "off", "store": str(store_of(profile).root), "workers": 1, "cluster": ""}
+    overrides = dict(asked["overrides"])
+    for key, value in (profile.compute.model_dump() | here).items():
+        overrides[f"compute.{key}"] = value
+    given = asked | {"overrides": overrides, "out": "."}
+    shown = asked | {"profile": Path(asked["profile"]).name, "out": ""}
+    execute(NOTEBOOKS / f"{name}.py", folder, given, shown)
 
 
-def _seconds(profile: Profile, name: str, made_from: dict) -> float:
-    return 25.0
-
-
-NOTEBOOK = Stage("notebook", _make, Path, cost=_seconds)
-"""The folder of an executed notebook, with its figures, tables and parts."""
+NOTEBOOK = Stage("notebook", _make, Path, resumable=True, cost=lambda profile, **parameters: 25.0)
+"""The folder of an executed notebook, with its figures, tables and parts; what failed is kept."""
 
 
 def make_notebook(profile: Profile, parameters: dict) -> None:
@@ -104,11 +81,13 @@ def execute(
     """Executes a source through Papermill in ``folder``, where the executed notebook appears.
 
     ``shown``: the parameters that it shows in place of those ``given``, which hold paths of this
-    machine.  Raises RunError, which holds the notebook as far as it came."""
+    machine.  Raises RunError; the notebook as far as it came is kept beside."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
+    kept = folder / f"{source.stem}.failed.ipynb"
+    kept.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as place:
         # Papermill reads braces in a path as names of parameters: it is given none of ours.
         executed = Path(place) / "executed.ipynb"
@@ -134,15 +113,13 @@ def execute(
             )
             write_atomically(folder / f"{source.stem}.ipynb", _tidy(executed, source, shown))
         except PapermillExecutionError as error:
-            line = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
-            kept = {f"{source.stem}.failed.ipynb": _tidy(executed, source, shown)}
-            raise _failed(source, line, kept) from None
+            write_atomically(kept, _tidy(executed, source, shown))
+            # What went wrong may be said at length, and in many lines.
+            said = " ".join(f"{error.ename}: {error.evalue}".split())[:500]
+            line = f"{source.stem}: cell {error.exec_count} failed: {said} (see {kept})"
+            raise RunError(line) from None
         except RuntimeError as error:
-            raise _failed(source, f"{error} (is there enough memory?)", {}) from None
-
-
-def _failed(source: Path, line: str, files: dict[str, str]) -> RunError:
-    return RunError(f"{source.stem}: {' '.join(line.split())[:500]}", files=files)
+            raise RunError(f"{source.stem}: {error} (is there enough memory?)") from None
 
 
 def read(source: Path):
@@ -172,7 +149,7 @@ def _tidy(path: Path, source: Path, shown: dict | None) -> str:
     # Papermill's cell of parameters has another id each time.
     _number_cells(notebook, source)
     for cell in notebook.cells:
-        tags = [tag for tag in cell.metadata.get("tags", []) if tag != "papermill-error-cell-tag"]
+        tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags and shown:
             lines = [f"{name} = {value!r}" for name, value in shown.items()]
             cell.source = "\n".join(["# Parameters", *lines])
@@ -194,13 +171,12 @@ def build(check: bool = False) -> list[str]:
     return stale
 
 
-def write_for_students(folder: Path) -> list[Path]:
+def write_for_students(folder: Path) -> None:
     """Writes every notebook into ``folder`` without outputs, so that guessing is possible; of cells
     tagged "solution" only the comments stay, and lines that end in "# fill in" end in an ellipsis
-    where the cell is tagged "fill-in".  Returns the files."""
+    where the cell is tagged "fill-in"."""
     import nbformat
 
-    written = []
     for source in sources():
         notebook = read(source)
         for cell in notebook.cells:
@@ -210,10 +186,7 @@ def write_for_students(folder: Path) -> list[Path]:
                 cell.source = "\n".join([*lines, "..."])
             elif "fill-in" in tags:
                 cell.source = BLANK.sub(r"\1 ...  # fill in", cell.source)
-        path = folder / f"{source.stem}.ipynb"
-        write_atomically(path, nbformat.writes(notebook) + "\n")
-        written.append(path)
-    return written
+        write_atomically(folder / f"{source.stem}.ipynb", nbformat.writes(notebook) + "\n")
 
 
 def _cells(notebook) -> list[tuple]:

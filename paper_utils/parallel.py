@@ -11,10 +11,19 @@ import sys
 import threading
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +37,8 @@ LOST = ("KilledWorker", "FutureCancelledError", "CancelledError")  # Dask's word
 TICK = 1.0  # seconds between two looks at what is running
 # A worker of a cluster has threads, and torch one source of random numbers for all of them.
 ONE_AT_A_TIME = threading.RLock()
+# Key of a task that has ended, and the seconds that it took.
+Done = Callable[[str, float], None]
 
 
 @dataclass
@@ -39,7 +50,7 @@ class Task:
     arguments: tuple
     seconds: float = 1.0
     """That it should take; the longest chains are begun first."""
-    needs: frozenset[str] = field(default_factory=frozenset)
+    needs: frozenset[str] = frozenset()
 
 
 def cpu_count() -> int:
@@ -50,15 +61,12 @@ def cpu_count() -> int:
 
 
 def device(wanted: str) -> str:
-    """``auto`` is a GPU where there is one.  RuntimeError, one line, if the device is missing."""
-    import torch
+    """``auto`` is a GPU where there is one."""
+    from torch import accelerator
 
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return next((name for name, there in present.items() if there), "cpu")
-    if wanted != "cpu" and not present.get(wanted):
-        raise RuntimeError(f"device {wanted!r} is not available here; use device=auto or cpu")
-    return wanted
+    if wanted != "auto":
+        return wanted
+    return str(accelerator.current_accelerator()) if accelerator.is_available() else "cpu"
 
 
 def one_thread() -> None:
@@ -77,53 +85,33 @@ def call(function: Callable, arguments: tuple):
         return function(*arguments)
 
 
-def run(tasks: Sequence[Task], compute: Compute, done: Callable[[str], None], show: Show) -> None:
+def run(tasks: Sequence[Task], compute: Compute, done: Done, show: Show) -> None:
     """Runs tasks, each after those that it needs, ``compute.workers`` of them at once.
 
-    ``done(key)`` is called in this process when a task has ended, ``show`` about once a second.
+    ``done`` is called in this process when a task has ended, ``show`` about once a second.
     The first error stops everything and is raised; OSError, one line, if a worker is lost."""
     if not tasks:
         return
+    clock = _Clock(tasks)
+    running = {}
     # A worker without a task would import everything for nothing.
-    workers = min(compute.workers or cpu_count(), len(tasks))
-    clock = _Clock(tasks, workers)
-    if compute.cluster:
-        _on_cluster(tasks, compute.cluster, clock, done, show)
-    elif workers == 1:
-        _here(clock, done, show)
-    else:
-        _in_processes(workers, clock, done, show)
-
-
-def _here(clock: "_Clock", done: Callable[[str], None], show: Show) -> None:
-    while clock.waiting:
-        task = clock.next()
-        show(*clock.estimate())
-        call(task.function, task.arguments)
-        clock.ended(task.key)
-        done(task.key)
-
-
-def _in_processes(workers: int, clock: "_Clock", done: Callable[[str], None], show: Show) -> None:
-    with _pool(workers) as pool:
-        running = {}
-        while clock.waiting or running:
+    with _executor(compute, len(tasks)) as (executor, slots):
+        while clock.left:
             # Never more than there are workers: what waits here can still be reordered.
-            while len(running) < workers and (task := clock.next()):
-                running[pool.submit(call, task.function, task.arguments)] = task.key
+            while len(running) < slots() and (task := clock.begin()):
+                running[executor.submit(call, task.function, task.arguments)] = task.key
             ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
             for future in ended:
                 key = running.pop(future)
-                _result(future)
-                clock.ended(key)
-                done(key)
-            show(*clock.estimate())
+                _raise_error(future)
+                done(key, clock.end(key))
+            show(*clock.estimate(slots()))
 
 
-def _result(future):
-    """A future's result, or its error: one line where the worker is gone."""
+def _raise_error(future: Future) -> None:
+    """Raises a future's error, if it has one: a line where the worker is gone."""
     try:
-        return future.result()
+        future.result()
     except Exception as error:
         # By name, so that Dask need not be installed.
         if isinstance(error, BrokenExecutor) or type(error).__name__ in LOST:
@@ -132,7 +120,31 @@ def _result(future):
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _executor(compute: Compute, most: int) -> Iterator[tuple[Executor, Callable[[], int]]]:
+    """What tasks are given to, and how many it can work at now."""
+    workers = min(compute.workers or cpu_count(), most)
+    if compute.cluster:
+        with _client(compute.cluster) as client:
+            # Clusters grow; one that has no worker yet keeps the first task.
+            yield client.get_executor(pure=False), lambda: sum(client.nthreads().values()) or 1
+    elif workers == 1:
+        yield _Here(), lambda: 1
+    else:
+        with _pool(workers) as pool:
+            yield pool, lambda: workers
+
+
+class _Here(Executor):
+    """Does each task in this process, at once; its error is raised at once, too."""
+
+    def submit(self, function: Callable, *arguments) -> Future:
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor]:
     """A pool of workers that end with it, at once where something goes wrong."""
     # Read by Python's own tracker of semaphores, which would complain after a kill.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
@@ -140,63 +152,32 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     # The server imports once, with no thread started, and each worker is its copy.
-    if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(PRELOADED)
     try:
-        # Workers end when the other end of this pipe is closed, by us or because we are gone.
-        watched, held = context.Pipe(duplex=False)
-        pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(watched,))
+        pool = ProcessPoolExecutor(workers, context, initializer=_begin)
     except OSError as error:
         remedy = "with --set compute.workers=1 none are needed"
         raise OSError(f"cannot start workers ({error.strerror}); {remedy}") from None
     try:
         yield pool
     except BaseException:
-        held.close()
+        # Nobody wants any more what they are doing.
+        for process in multiprocessing.active_children():
+            process.terminate()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        held.close()
-        watched.close()
+        pool.shutdown(cancel_futures=True)
 
 
-def _begin(watched) -> None:
-    """Has a worker ignore Ctrl-C, which its parent handles, and end as soon as that says so."""
+def _begin() -> None:
+    """Has a worker ignore Ctrl-C, which its parent handles, and end as soon as that is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        multiprocessing.connection.wait([watched])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _on_cluster(
-    tasks: Sequence[Task], address: str, clock: "_Clock", done: Callable[[str], None], show: Show
-) -> None:
-    """The same tasks on a Dask cluster, whose futures hold what each of them needs."""
-    with _client(address) as client:
-        from distributed import as_completed
-
-        futures = {}
-        # A cluster wants the rank of a task beforehand; what it needs was named before it.
-        for task in _in_order(tasks):
-            needed = [futures[key] for key in task.needs if key in futures]
-            options = {"pure": False, "priority": clock.rank[task.key]}
-            futures[task.key] = client.submit(
-                _after, needed, task.function, task.arguments, **options
-            )
-            clock.begun(task.key)
-        keys = {future: key for key, future in futures.items()}
-        for future in as_completed(keys):
-            _result(future)
-            clock.ended(keys[future])
-            done(keys[future])
-            show(*clock.estimate())
-
-
-def _after(needed: list, function: Callable, arguments: tuple):
-    return call(function, arguments)
+def _end_with_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _client(address: str):
@@ -206,26 +187,9 @@ def _client(address: str):
 
         # The default of half a minute looks like a hang.
         return Client(address, timeout="5s")
-    except ImportError:
-        raise OSError("a cluster needs Dask: pip install -e .[cluster]") from None
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise OSError(f"no Dask scheduler at {address!r}: {reason}") from None
-
-
-def _in_order(tasks: Sequence[Task]) -> list[Task]:
-    """Tasks, each after those that it needs."""
-    # What is needed and is no task is there already.
-    known = {task.key for task in tasks}
-    placed: dict[str, Task] = {}
-    while len(placed) < len(tasks):
-        before = len(placed)
-        for task in tasks:
-            if task.key not in placed and task.needs & known <= placed.keys():
-                placed[task.key] = task
-        if len(placed) == before:
-            raise ValueError("tasks need each other in a circle")
-    return list(placed.values())
+    except (ImportError, OSError, ValueError) as error:
+        remedy = "pip install -e .[cluster], dask scheduler"
+        raise OSError(f"no Dask scheduler at {address!r} ({remedy}): {error}") from None
 
 
 class _Clock:
@@ -234,55 +198,49 @@ class _Clock:
     Tasks are begun by the length of the chain that waits for them, the longest first.  Predictions
     of what is left are scaled by how right they were for what has ended."""
 
-    def __init__(self, tasks: Sequence[Task], workers: int):
-        self.workers = workers
-        self.tasks = {task.key: task for task in _in_order(tasks)}
-        self.rank = {}
-        # From the last to the first: each knows those that wait for it.
-        for task in reversed(self.tasks.values()):
-            after = [key for key, other in self.tasks.items() if task.key in other.needs]
-            self.rank[task.key] = task.seconds + max((self.rank[key] for key in after), default=0.0)
-        self.waiting = sorted(self.tasks, key=lambda key: -self.rank[key])
-        self.since: dict[str, float] = {}  # when what is running has begun
-        self.finished: set[str] = set()
-        self.taken = 0.0  # seconds of what has ended, and what had been predicted for it
-        self.predicted = 0.0
+    def __init__(self, tasks: Sequence[Task]):
+        self.left = {task.key: task for task in tasks}
+        self.after = defaultdict(float)  # seconds of the longest chain that waits for a task
+        order = TopologicalSorter({task.key: task.needs for task in tasks}).static_order()
+        # From the last to the first; what is needed and is no task is there already.
+        for key in reversed([one for one in order if one in self.left]):
+            for needed in self.left[key].needs:
+                chain = self.after[key] + self.left[key].seconds
+                self.after[needed] = max(self.after[needed], chain)
+        self.waiting = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
+        self.since = {}  # when what is running has begun
         self.start = time.monotonic()
+        # Of what has ended, and what had been predicted for it; a few quick tasks say little
+        # about the others.
+        self.taken = self.predicted = 0.05 * sum(task.seconds for task in tasks)
 
-    def next(self) -> Task | None:
+    def begin(self) -> Task | None:
         """The task to begin now, if one can be."""
-        unmet = self.tasks.keys() - self.finished
-        for key in self.waiting:
-            if not self.tasks[key].needs & unmet:
-                self.begun(key)
-                return self.tasks[key]
+        for task in self.waiting:
+            if not task.needs & self.left.keys():
+                self.waiting.remove(task)
+                self.since[task.key] = time.monotonic()
+                return task
         return None
 
-    def begun(self, key: str) -> None:
-        self.waiting.remove(key)
-        self.since[key] = time.monotonic()
+    def end(self, key: str) -> float:
+        """Notes that a task has ended; returns the seconds that it took."""
+        seconds = time.monotonic() - self.since.pop(key)
+        self.taken += seconds
+        self.predicted += self.left.pop(key).seconds
+        return seconds
 
-    def ended(self, key: str) -> None:
-        # A pace for all: a machine that is slow is slow for everybody.
-        self.taken += time.monotonic() - self.since.pop(key)
-        self.predicted += self.tasks[key].seconds
-        self.finished.add(key)
-
-    def estimate(self) -> tuple[float, float]:
-        """Seconds that have passed, and those that should be left: what is running goes on, then
-        each worker that becomes free takes the next task."""
+    def estimate(self, workers: int) -> tuple[float, float]:
+        """Seconds that have passed, and those that should be left: of all work, or of the longest
+        chain, whichever takes longer."""
         now = time.monotonic()
-        # A few quick tasks say little about the others.
-        prior = 0.05 * sum(task.seconds for task in self.tasks.values())
-        pace = (self.taken + prior) / (self.predicted + prior)
-        free = []
-        for key, since in self.since.items():
-            expected = pace * self.tasks[key].seconds
+        # A pace for all: a machine that is slow is slow for everybody.
+        pace = self.taken / self.predicted
+        work = chain = 0.0
+        for key, task in self.left.items():
+            passed = now - self.since.get(key, now)
             # What has outlived its prediction is nearly done, or will take as long again.
-            free.append(max(expected - (now - since), 0.1 * (now - since)))
-        free = sorted(free)[-self.workers :]
-        free += [0.0] * (self.workers - len(free))
-        for key in self.waiting:
-            free.sort()
-            free[0] += pace * self.tasks[key].seconds
-        return now - self.start, max(free)
+            own = max(pace * task.seconds - passed, 0.1 * passed)
+            work += own
+            chain = max(chain, own + pace * self.after[key])
+        return now - self.start, max(chain, work / workers)

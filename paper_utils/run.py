@@ -3,12 +3,12 @@
 import io
 import runpy
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
-from paper_utils import parallel, plan, store
+from paper_utils import parallel, store
 from paper_utils.code import ROOT
 from paper_utils.config import Profile
 from paper_utils.store import Stage, Store, write_atomically
@@ -22,17 +22,11 @@ SHOWN = 100  # pixels per inch of a figure in a notebook
 
 
 class RunError(RuntimeError):
-    """A run that cannot start (``usage``) or a notebook that failed; the message is one line.
-    ``files``: what is worth keeping, by name."""
+    """A run that cannot start (``usage``), or a notebook that failed; the message is one line."""
 
-    def __init__(self, message: str, usage: bool = False, files: Mapping[str, str] | None = None):
+    def __init__(self, message: str, usage: bool = False):
         super().__init__(message)
         self.usage = usage
-        self.files = dict(files or {})
-
-    def __reduce__(self):
-        # Errors of workers travel; without this the files would stay behind.
-        return RunError, (str(self), self.usage, self.files)
 
 
 def store_of(profile: Profile) -> Store:
@@ -51,27 +45,29 @@ class Run:
     store: Store
     missing: dict[str, str] = field(default_factory=dict)
     """Encoders that this run has to do without, and why; every table says so."""
-    used: dict[str, dict] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def start(
-        cls, notebook: str, profile: str, seed: int = 0, overrides: dict | None = None,
+        cls,
+        notebook: str,
+        profile: str,
+        seed: int = 0,
+        overrides: dict | None = None,
         out: str = "",
-    ) -> "Run":  # fmt: skip
+    ) -> "Run":
         """Validates a notebook's parameters, and makes what the notebook lacks, side by side.
         Raises ProfileError, one line, on a bad parameter."""
+        # A checked profile: rooms register what they know of it.
+        from paper_utils import Profile, plan
         from paper_utils.study.products import products
 
         parallel.one_thread()
-        # A checked profile: rooms register what they know of it.
-        from paper_utils import Profile
-
         loaded = Profile.load(profile, overrides=overrides, seed=seed)
         # Whoever opens a notebook alone finds its results where a run puts them.
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}").resolve()
         run = cls(notebook, loaded, folder, store_of(loaded))
-        plan.make_elsewhere(run.store, products(loaded, notebook), loaded.compute)
+        plan.make(run.store, products(loaded, notebook), loaded.compute)
         return run
 
     @property
@@ -90,26 +86,7 @@ class Run:
 
     def load(self, stage: Stage, profile: Profile, **parameters):
         """Like `get` for a given profile, as that of the world of kinds."""
-        product = self.store.get(stage, profile, **parameters)
-        self._note(stage, profile, parameters)
-        return product
-
-    def get_many(self, stage: Stage, each: Sequence[dict]) -> list:
-        """Like `get` for several parameters."""
-        return [self.get(stage, **parameters) for parameters in each]
-
-    def _note(self, stage: Stage, profile: Profile, parameters: dict) -> None:
-        """Remembers an artifact that is used, and what it was made from."""
-        name = f"{stage.label(parameters)}/{stage.key(profile, parameters)[:20]}"
-        made = self.store.manifest(stage, profile, **parameters)
-        if name in self.used or not made:
-            return
-        # What a reader needs to find it again, and to check it.
-        facts = {key: made[key] for key in ("key", "files", "wall_seconds")}
-        self.used[name] = facts | {"stage": stage.name}
-        # And what it was made from, down to the first episode.
-        for needed, chosen in stage.needs(profile, **parameters):
-            self._note(needed, profile, chosen)
+        return self.store.get(stage, profile, **parameters)
 
     def figure(self, figure, name: str, caption: str) -> None:
         """Saves a figure as PDF and PNG, the same bytes each time; shows it and its caption."""
@@ -161,14 +138,15 @@ class Run:
         runpy.run_path(str(NOTEBOOKS / "exercises.py"))["check"](self, answers)
 
     def finish(self):
-        """Writes what this notebook used and drew; returns a table of its provenance."""
+        """Writes what this notebook tells of its figures; returns a table of its provenance."""
         import pandas as pd
 
+        from paper_utils.study.products import products
+
         # A run gathers these parts when all notebooks have ended.
-        part = {"missing": self.missing, "artifacts": self.used, "captions": self.captions}
         path = self.folder / "parts" / f"{self.notebook}.json"
-        write_atomically(path, store.json_bytes(part))
+        write_atomically(path, store.json_bytes(self.captions))
         facts = {**store.versions(), "profile": f"{self.profile.name}, seed {self.profile.seed}"}
-        for name, entry in self.used.items():
-            facts[name.split("/")[0]] = f"key {entry['key'][:16]}"
+        for stage, profile, parameters in products(self.profile, self.notebook):
+            facts[stage.label(parameters)] = f"key {stage.key(profile, parameters)[:16]}"
         return pd.DataFrame(facts.items(), columns=["what", "which"]).set_index("what")

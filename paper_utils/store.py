@@ -12,8 +12,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -26,23 +25,16 @@ from paper_utils.code import fingerprint
 from paper_utils.config import Profile
 
 MANIFEST = "manifest.json"
+# Those that can change a number, or how it is shown.
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "minigrid", "gymnasium",
             "transformers", "tokenizers", "rapidfuzz", "papermill", "jupytext")  # fmt: skip
-QUICK = 600.0  # seconds; a published artifact of other code that took longer is not made unasked
+QUICK = 10.0  # minutes; a published artifact of other code that took longer is not made unasked
 # Systems leave these wherever somebody looked into a folder.
 STRAY = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 class ArtifactError(RuntimeError):
     """An artifact that cannot be made, read or trusted; the message is one line."""
-
-
-def _needs_nothing(profile: Profile, **parameters) -> list:
-    return []
-
-
-def _a_moment(profile: Profile, **parameters) -> float:
-    return 1.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +58,10 @@ class Stage:
     make: Callable[..., None]
     load: Callable
     reads: tuple[str, ...] = ()
-    needs: Callable[..., list[tuple["Stage", dict]]] = _needs_nothing
+    needs: Callable[..., list[tuple["Stage", dict]]] = lambda profile, **parameters: []
     version: int | None = None
     resumable: bool = False
-    cost: Callable[..., float] = _a_moment
+    cost: Callable[..., float] = lambda profile, **parameters: 1.0
 
     def recipe(self, profile: Profile, parameters: dict) -> dict:
         """Everything that the artifact depends on."""
@@ -127,16 +119,17 @@ class Store:
 
     def get(self, stage: Stage, profile: Profile, **parameters):
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
-        # The usual case: it is there.
-        found = self.find(stage, profile, parameters)
-        if found is None:
-            self.make(stage, profile, parameters)
-            found = self.find(stage, profile, parameters)
+        found = self.find(stage, profile, parameters) or self.make(stage, profile, parameters)
         return stage.load(found)
 
     def get_many(self, stage: Stage, profile: Profile, each: Sequence[dict]) -> list:
         """Like `get` for several parameters."""
         return [self.get(stage, profile, **parameters) for parameters in each]
+
+    def remake(self, stage: Stage, profile: Profile, **parameters):
+        """Makes an artifact again, with all that it needs, loads it, and keeps nothing."""
+        with TemporaryDirectory() as folder:
+            return Store(Path(folder)).get(stage, profile, **parameters)
 
     def _places(self, stage: Stage, profile: Profile, parameters: dict) -> list[Path]:
         """Where an artifact may be: what is published comes first."""
@@ -144,131 +137,101 @@ class Store:
         place = Path(stage.label(parameters), stage.key(profile, parameters)[:20])
         return [root / place for root in (self.published, self.root) if root]
 
-    def manifest(self, stage: Stage, profile: Profile, **parameters) -> dict | None:
+    def manifest(self, stage: Stage, profile: Profile, parameters: dict) -> dict | None:
         """The manifest (recipe, hashes, wall time, versions, host), if there is one."""
         for path in self._places(stage, profile, parameters):
             if (path / MANIFEST).is_file():
-                return json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+                return read_json(path / MANIFEST)
         return None
 
     def find(self, stage: Stage, profile: Profile, parameters: dict) -> Path | None:
         """The checked folder of an artifact, or None.  What is damaged here is removed, with a
         line that says so; raises ArtifactError for what is damaged where it is published."""
-        # What is published was checked by its authors, and is not made again.
-        for path in self._places(stage, profile, parameters):
-            problem = damage(path) if path.exists() else "not there"
+        for path in filter(Path.exists, self._places(stage, profile, parameters)):
+            problem = damage(path)
             if problem is None:
                 return path
-            if problem == "not there":
-                continue
             said = f"artifact {path.parent.name}/{path.name} is damaged: {problem}"
-            if self.published and path.is_relative_to(self.published):
+            if path.parents[1] == self.published:
                 remedy = f"restore it with: git checkout -- {self.published}"
                 raise ArtifactError(f"published {said}; {remedy}")
             with self._lock(path):
                 # Another run may have seen it, too, and made it again.
-                if damage(path) is None:
-                    return path
-                print(f"{said}; rebuilding it")
-                shutil.rmtree(path, ignore_errors=True)
+                if damage(path):
+                    print(f"{said}; rebuilding it")
+                    shutil.rmtree(path, ignore_errors=True)
         return None
 
     def refuse_other_code(self, stage: Stage, profile: Profile, parameters: dict) -> None:
-        """Says so, or raises ArtifactError, where code has changed since this was published."""
-        if not self.published:
-            return
-        # Only the same settings with other code are a matter of code.
+        """Raises ArtifactError where code has changed since this was published, if making it again
+        takes long: hours of training are not begun because somebody edited a line."""
         recipe = stage.recipe(profile, parameters)
-        for folder in sorted((self.published / stage.label(parameters)).glob("*")):
-            if damage(folder):
-                continue
-            made = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            same = all(made["recipe"][key] == recipe[key] for key in ("profile", "parameters"))
-            if not same:
-                continue
-            said = f"published artifact {folder.parent.name} was made by other code"
-            # Hours of training are not begun because somebody edited a line.
-            seconds = made["wall_seconds"]
-            if seconds > QUICK:
-                remedy = "restore the code (git stash, git checkout), or make everything here with"
-                took = f"this one takes about {seconds / 60:.0f} min"
-                raise ArtifactError(f"{said}; {remedy} compute.published=false ({took})")
-            print(f"{said}; making it here (about {max(1, seconds):.0f} s)")
+        label = stage.label(parameters)
+        for path in self.published.glob(f"{label}/*/{MANIFEST}") if self.published else ():
+            made = read_json(path)
+            minutes = made["wall_seconds"] / 60
+            # Only the same settings with other code are a matter of code.
+            same = all(made["recipe"][part] == recipe[part] for part in ("profile", "parameters"))
+            if same and minutes > QUICK:
+                raise ArtifactError(
+                    f"published artifact {label} was made by other code; restore the code (git "
+                    "stash, git checkout), or make everything here with compute.published=false "
+                    f"(this one takes about {minutes:.0f} min)"
+                )
 
-    @contextmanager
-    def _lock(self, final: Path) -> Iterator[None]:
-        """Holds an artifact's place.  ArtifactError if the store is not writable."""
+    def _lock(self, final: Path):
+        """Holds an artifact's place, in a ``with``.  ArtifactError if nothing can be written."""
         try:
             # Beside the artifact, which does not exist yet.
             final.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(final.with_name(final.name + ".lock"))
-            lock.acquire()
+            return FileLock(f"{final}.lock").acquire()
         except OSError as error:
             place = error.filename or final.parent
             raise ArtifactError(f"cannot write to the store: {place}: {error.strerror}") from None
-        with lock:
-            yield
 
-    def remake(self, stage: Stage, profile: Profile, **parameters):
-        """Makes an artifact again and loads it, from inputs as they are, and keeps nothing."""
-        with TemporaryDirectory() as folder:
-            self._write(stage, profile, parameters, Path(folder))
-            return stage.load(Path(folder))
-
-    def _write(self, stage: Stage, profile: Profile, parameters: dict, folder: Path) -> float:
-        """Has a stage write its files into a folder; returns the seconds that it took."""
-        # Whoever asks for one artifact alone has what it needs made first.
-        needs = stage.needs(profile, **parameters)
-        inputs = [self.get(needed, profile, **chosen) for needed, chosen in needs]
-        started = time.monotonic()
-        stage.make(profile, folder, *inputs, **parameters)
-        return round(time.monotonic() - started, 2)
-
-    def make(self, stage: Stage, profile: Profile, parameters: dict) -> None:
-        """Makes one artifact in this process.  Two runs that want the same one take turns."""
+    def make(self, stage: Stage, profile: Profile, parameters: dict) -> Path:
+        """Makes one artifact in this process; returns its folder.  Two runs that want the same one
+        take turns."""
         self.refuse_other_code(stage, profile, parameters)
         final = self.path(stage, profile, **parameters)
         with self._lock(final):
             # While we waited for the lock, another run may have made it.
-            if final.exists():
-                return
-            beside = final.with_name(final.name + ".partial")
-            # Only a stage that says so can go on from what is half made.
+            if not final.exists():
+                self._write(stage, profile, parameters, final)
+        return final
+
+    def _write(self, stage: Stage, profile: Profile, parameters: dict, final: Path) -> None:
+        """Has a stage write its files into a folder beside, which gets its name when whole."""
+        needs = stage.needs(profile, **parameters)
+        inputs = [self.get(needed, profile, **chosen) for needed, chosen in needs]
+        beside = Path(f"{final}.partial")
+        try:
+            # Only a stage that says so goes on from what a run left that was killed.
             if not stage.resumable:
                 shutil.rmtree(beside, ignore_errors=True)
-            try:
-                beside.mkdir(exist_ok=True)
-                _remove_half_written(beside)
-                seconds = self._write(stage, profile, parameters, beside)
-                manifest = self._certificate(stage, profile, parameters, beside, seconds)
-                write_atomically(beside / MANIFEST, json_bytes(manifest))
-                # Written through before the name promises that it is whole.
-                sync(*beside.rglob("*"), beside)
-                os.replace(beside, final)
-                sync(final.parent)
-            finally:
-                if not stage.resumable:
-                    shutil.rmtree(beside, ignore_errors=True)
-
-    def _certificate(
-        self, stage: Stage, profile: Profile, parameters: dict, folder: Path, seconds: float
-    ) -> dict:
-        recipe = stage.recipe(profile, parameters)
-        return {
-            "recipe": recipe,
-            "key": hash_json(recipe),
-            "wall_seconds": seconds,
-            "predicted_seconds": round(stage.cost(profile, **parameters), 2),
-            "files": files_of(folder),
-            "versions": versions(),
-            "host": host(),
-        }
-
-
-def _remove_half_written(folder: Path) -> None:
-    """Removes what `write_atomically` left in a run that was killed."""
-    for path in [*folder.rglob(".*"), *folder.rglob("[!.]*.tmp")]:
-        path.unlink()
+            beside.mkdir(exist_ok=True)
+            # Half-written files are of no use to it, either.
+            for path in [*beside.rglob(".*"), *beside.rglob("[!.]*.tmp")]:
+                path.unlink()
+            started = time.monotonic()
+            stage.make(profile, beside, *inputs, **parameters)
+            manifest = {
+                "recipe": stage.recipe(profile, parameters),
+                "key": stage.key(profile, parameters),
+                "wall_seconds": round(time.monotonic() - started, 2),
+                "predicted_seconds": round(stage.cost(profile, **parameters), 2),
+                "files": files_of(beside),
+                "versions": versions(),
+                "host": host(),
+            }
+            write_atomically(beside / MANIFEST, json_bytes(manifest))
+            # Written through before the name promises that it is whole.
+            sync(*beside.rglob("*"), beside)
+            os.replace(beside, final)
+            sync(final.parent)
+        finally:
+            if not stage.resumable:
+                shutil.rmtree(beside, ignore_errors=True)
 
 
 @cache
@@ -289,15 +252,15 @@ def hash_json(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def hash_bytes(data: bytes) -> str:
-    """SHA-256 (hex) of what is in memory."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def hash_file(path: Path) -> str:
     """SHA-256 (hex) of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path):
+    """What a JSON file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -306,10 +269,8 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     # On the same disk, so that renaming it is one step.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data.encode("utf-8") if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+        sync(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -326,7 +287,7 @@ def write_table(path: Path, table) -> None:
 
 
 def sync_folder(
-    wanted: Mapping[str, Path | bytes], folder: Path, ours: Sequence[str] | None = None
+    wanted: Mapping[str, Path | bytes], folder: Path, ours: Collection[str] | None = None
 ) -> None:
     """Makes a folder hold ``wanted`` (relative name -> a file, or its bytes).
 
@@ -357,25 +318,29 @@ def files_of(folder: Path) -> dict[str, dict]:
     return found
 
 
+def differences(expected: Mapping, actual: Mapping) -> dict[str, str]:
+    """How what is there (name -> hash) differs from what is ``expected``, file by file."""
+    found = {}
+    # In order of names, so that everybody is told the same.
+    for name in sorted(expected.keys() | actual.keys()):
+        if name not in actual:
+            found[name] = "is missing"
+        elif name not in expected:
+            found[name] = "does not belong there"
+        elif expected[name] != actual[name]:
+            found[name] = "does not match its hash"
+    return found
+
+
 def damage(folder: Path) -> str | None:
     """What is wrong with an artifact's folder, in a few words; None if every hash holds."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        expected = {name: entry["sha256"] for name, entry in manifest["files"].items()}
-        actual = {name: entry["sha256"] for name, entry in files_of(folder).items()}
+        problems = differences(read_json(folder / MANIFEST)["files"], files_of(folder))
+        return next((f"{name} {problem}" for name, problem in problems.items()), None)
     except OSError as error:
-        return f"{Path(error.filename or folder).name} is missing or unreadable ({error.strerror})"
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{Path(error.filename).name} is missing or unreadable ({error.strerror})"
+    except (ValueError, LookupError, TypeError, AttributeError):
         return f"{MANIFEST} is unreadable"
-    # The first in order of names, so that everybody is told the same.
-    for name in sorted(expected.keys() | actual.keys()):
-        if name not in actual:
-            return f"{name} is missing"
-        if name not in expected:
-            return f"{name} does not belong there"
-        if expected[name] != actual[name]:
-            return f"{name} does not match its hash"
-    return None
 
 
 def sync(*paths: Path) -> None:

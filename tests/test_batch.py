@@ -7,19 +7,19 @@ import json
 import pandas as pd
 import pytest
 
-from paper_utils import batch
+from paper_utils import batch, pipeline
 from paper_utils.__main__ import overrides, seeds
 from paper_utils.config import ProfileError
 
 
 def test_seeds_and_choices():
     assert seeds("0-3") == [0, 1, 2, 3]
-    assert seeds("0,2, 5") == [0, 2, 5] and seeds("1-2,2") == [1, 2]
+    assert seeds("0,2, 5") == [0, 2, 5]
     assert overrides(["cloning.width=64,96"], several=True) == {"cloning.width": [64, 96]}
     read = overrides(["a.b={x: 1, y: 2},[3, 4]"], several=True)
     assert read == {"a.b": [{"x": 1, "y": 2}, [3, 4]]}
-    for bad in ("", "x", "3-1", "1-", "-1", "0-99999999"):
-        with pytest.raises(ProfileError, match="--seeds"):
+    for bad in ("", "x", "3-1", "-1"):
+        with pytest.raises(ValueError):
             seeds(bad)
 
 
@@ -46,26 +46,22 @@ def test_a_summary_is_means_with_intervals_over_seeds():
 def test_a_batch_gathers_what_its_runs_found(tmp_path, monkeypatch):
     """Runs that are told what they find: three that do, and one that fails."""
     row = {"test": "synonyms", "measure": "order", "model": "mean", "contrast": "acted - exchanged"}
-    claim = {"claim": "acting adds order", "answer": "it does", "paper": "", "evidence": ""}
 
-    def process(job):
-        if job.folder.name == "seed3":
-            return "the disk is full"
+    def run(job):
+        if job.profile.seed == 3:
+            raise OSError("the disk is full")
         job.folder.mkdir(parents=True)
-        found = row | {"mean": 0.3 + 0.1 * int(job.folder.name[-1])}
-        results = {"differences": [found, found | {"model": "LLaMA"}], "claims": [claim]}
+        found = row | {"mean": 0.3 + 0.1 * job.profile.seed}
+        results = {"differences": [found, found | {"model": "LLaMA"}]}
         (job.folder / "results.json").write_text(json.dumps(results))
-        return ""
+        return job.folder
 
-    monkeypatch.setattr(batch, "_process", process)
-    said, out = [], tmp_path / "out"
+    monkeypatch.setattr(pipeline, "run", run)
+    out = tmp_path / "out"
     given = {"compute.workers": 1, "compute.progress": "off"}
-    planned = batch.check("smoke", [0, 1, 2, 3], {}, str(out), given)
-    table, failures = batch.run(*planned, say=lambda line, **_: said.append(line))
-    assert failures == [f"{out / 'plain' / 'seed3'}: the disk is full"]
-    assert (out / "failures.txt").read_text() == f"{failures[0]}\n"
+    table, failures = batch.run(*batch.check("smoke", [0, 1, 2, 3], {}, str(out), given))
+    assert failures == [f"{out / '003-plain-seed3'}: the disk is full"]
     pd.testing.assert_frame_equal(pd.read_csv(out / "summary.csv"), table)
     (one,) = table.itertuples()
     assert one.runs == 3 and one.mean == pytest.approx(0.4) and one.low < 0.4 < one.high
-    assert said[1] == "seed 0, as it is: acting adds order: it does"
-    assert len(pd.read_csv(out / "claims.csv")) == 3 == len(pd.read_csv(out / "runs.csv"))
+    assert len(pd.read_csv(out / "runs.csv")) == 3

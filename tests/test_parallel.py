@@ -44,7 +44,8 @@ def diamond(folder: Path) -> list[Task]:
 
 def run(tasks: list[Task], **compute) -> tuple[list[str], list[tuple[float, float]]]:
     ended, shown = [], []
-    parallel.run(tasks, Compute(**compute), ended.append, lambda *pair: shown.append(pair))
+    done = lambda key, seconds: ended.append(key)  # noqa: E731
+    parallel.run(tasks, Compute(**compute), done, lambda *pair: shown.append(pair))
     return ended, shown
 
 
@@ -63,7 +64,7 @@ def test_nothing_to_do():
 def test_a_circle_is_refused():
     needs = {"a": "b", "b": "a"}
     tasks = [Task(one, _note, (), needs=frozenset([other])) for one, other in needs.items()]
-    with pytest.raises(ValueError, match="circle"):
+    with pytest.raises(ValueError, match="cycle"):
         run(tasks)
 
 
@@ -93,16 +94,17 @@ def script(tasks: str, ending: str = "") -> subprocess.CompletedProcess:
     code = ("import os, time\nfrom paper_utils import parallel\n"
             "from paper_utils.config import Compute\nfrom paper_utils.parallel import Task\n"
             f"def show(*pair): {ending or 'pass'}\n"
-            f"parallel.run({tasks}, Compute(workers=2), print, show)")  # fmt: skip
+            "def done(key, seconds): print(key)\n"
+            f"parallel.run({tasks}, Compute(workers=2), done, show)")  # fmt: skip
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
 
 
 def test_a_process_that_is_killed_leaves_no_warning_and_no_worker_behind():
-    tasks = "[Task(str(n), time.sleep, (60,)) for n in range(2)]"
+    tasks = "[Task(str(n), time.sleep, (600,)) for n in range(2)]"
     started = time.monotonic()
     done = script(tasks, "os.kill(os.getpid(), 9)")
     # Whoever still could write to the pipe has ended.
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 200
     assert done.returncode == -9 and done.stderr == ""
 
 
@@ -116,17 +118,17 @@ def test_the_estimate_corrects_itself(monkeypatch):
     """Predictions that are twice too short: after a fifth of the work the estimate knows."""
     now = [0.0]
     monkeypatch.setattr(parallel.time, "monotonic", lambda: now[0])
-    clock = parallel._Clock([Task(f"{n}", _sleep, (), 10.0) for n in range(20)], workers=2)
+    clock = parallel._Clock([Task(f"{n}", _sleep, (), 10.0) for n in range(20)])
     for _ in range(2):
-        first, second = clock.next(), clock.next()
+        first, second = clock.begin(), clock.begin()
         now[0] += 20
-        clock.ended(first.key)
-        clock.ended(second.key)
-    elapsed, left = clock.estimate()
+        clock.end(first.key)
+        clock.end(second.key)
+    elapsed, left = clock.estimate(workers=2)
     assert elapsed == 40 and left == pytest.approx(160, rel=0.2)
-    clock.next()
+    clock.begin()
     now[0] += 5
-    assert clock.estimate()[1] == pytest.approx(155, rel=0.2)
+    assert clock.estimate(workers=2)[1] == pytest.approx(155, rel=0.2)
 
 
 @pytest.mark.xdist_group("cluster")
@@ -150,10 +152,4 @@ def test_a_scheduler_that_is_not_there_is_one_line_and_soon():
 
 
 def test_devices():
-    import torch
-
     assert parallel.device("cpu") == "cpu" and parallel.device("auto") in ("cpu", "cuda", "mps")
-    for wanted, there in (("cuda", torch.cuda.is_available()), ("tpu", False)):
-        if not there:
-            with pytest.raises(RuntimeError, match=f"device '{wanted}' is not available"):
-                parallel.device(wanted)

@@ -22,7 +22,7 @@ def test_a_lost_worker_does_not_stop_a_batch(smallest, tmp_path):
         there = batch.check(smallest, [0], choices, str(out / "there"), compute)
         killer = threading.Thread(target=kill_one, args=(client, tmp_path / "other", killed))
         killer.start()
-        found, failures = batch.run(*there, say=lambda *_, **__: None)
+        found, failures = batch.run(*there)
         killer.join()
     assert killed
     assert failures == [] and len(found)
