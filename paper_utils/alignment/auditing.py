@@ -5,7 +5,7 @@ encoders that know words only or a dictionary only (the controls), each in the p
 
 from contextlib import suppress
 from copy import copy
-from itertools import zip_longest
+from itertools import product, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +57,6 @@ class Plan:
             with suppress(ValueError):
                 _, self.contexts[factor] = concepts.full_contexts(given.factors, factor)
 
-    def without_nulls(self):
-        """The same for controls, which are a comparison themselves."""
-        alone = copy(self)
-        alone.within = self.within[:1]
-        alone.free = self.free[:1]
-        return alone
-
 
 class Space:
     """One encoder at one layer, and what is computed from it alone."""
@@ -77,10 +70,6 @@ class Space:
         self.tables = {}
         for name, (table, _) in plan.similarities.items():
             self.tables[name] = table(centred)
-        self.structures = {}
-        for factor, contexts in plan.contexts.items():
-            means = rows[contexts].mean(axis=0)  # (W, d)
-            self.structures[factor] = concepts.vector_distances(means)
 
 
 def _named(test, measure, ways, chance):
@@ -88,7 +77,7 @@ def _named(test, measure, ways, chance):
     return {(test, measure, way): Draws(values, chance) for way, values in ways.items()}
 
 
-def measure_pair(first, second, plan):
+def _measure_pair(first, second, plan):
     """(test, measure, direction) -> `Draws` of two spaces, of the true pairing first."""
     found = {}
     draws = precision_draws(first.reduced, second.reduced, plan.folds, plan.within, plan.ks)
@@ -104,9 +93,10 @@ def measure_pair(first, second, plan):
         found |= _asked(SAME_WORDS, measures[2:], first.rows, first, second, plan)
     if first.synonyms is not None:
         found |= _asked(SYNONYMS, measures, first.synonyms, first, second, plan)
-    for name, distances in first.structures.items():
-        values = concepts.agreement_draws(distances, second.structures[name])
-        found |= _named(STRUCTURE, name, {"both": values}, 0.0)
+    for factor, contexts in plan.contexts.items():
+        means = [space.rows[contexts].mean(axis=0) for space in (first, second)]  # (W, d)
+        values = concepts.agreement_draws(*map(concepts.vector_distances, means))
+        found |= _named(STRUCTURE, factor, {"both": values}, 0.0)
     return found
 
 
@@ -128,14 +118,13 @@ def _asked(test, measures, queries, first, second, plan):
     return found
 
 
-def best_of_layers(firsts, seconds, plan):
+def _best_of_layers(firsts, seconds, plan):
     """(test, measure, direction) -> (draws, layers): maxima over all pairs of layers, and the pair.
 
     Every draw of the null is a maximum over the same pairs, so a search among many is paid for."""
     parts = {}
-    for one, first in enumerate(firsts):
-        for other, second in enumerate(seconds):
-            parts[f"{one} ~ {other}"] = measure_pair(first, second, plan)
+    for (one, first), (other, second) in product(enumerate(firsts), enumerate(seconds)):
+        parts[f"{one} ~ {other}"] = _measure_pair(first, second, plan)
     pairs = list(parts)
     found = {}
     for key, draws in parts[pairs[0]].items():
@@ -146,21 +135,16 @@ def best_of_layers(firsts, seconds, plan):
     return found
 
 
-def _told(measured):
+def _told(measured, n):
     """Values beside their nulls, a row each, indexed by KEYS."""
-    rows = {}
-    for key, (draws, layers) in measured.items():
-        score = Score.tested(draws.values, key, draws.chance, 0)
-        rows[key] = {
-            "value": float(score),
-            "chance": score.chance,
-            "null": score.null,
-            "p": score.p,
-            "calibrated": calibrated(score, draws.values[1:]),
-            "smallest_p": 1 / len(draws.values),
-            "layers": layers,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(KEYS)
+    rows = []
+    for (test, measure, direction), (draws, layers) in measured.items():
+        score = Score.tested(draws.values, measure, draws.chance, n)
+        row = {"test": test, "direction": direction, "value": float(score), "layers": layers}
+        row["calibrated"] = calibrated(score, draws.values[1:])
+        row["smallest_p"] = 1 / len(draws.values)
+        rows.append(row | vars(score))
+    return pd.DataFrame(rows).set_index(KEYS)
 
 
 # --- controls ----------------------------------------------------------------------------------
@@ -173,47 +157,33 @@ def _controls(given, n_draws, seed):
         return []
     texts = given.texts + (given.synonym_texts or [])
     found = [(name, control(texts)) for name, control in controls.FROM_TEXTS.items()]
-    # What is random is drawn many times: a single draw may be near by luck.
-    for draw in range(seed, seed + n_draws):
-        found.append(("random tokens", controls.random_tokens(texts, draw)))
-        found.append(("ordered random tokens", controls.random_tokens_ordered(texts, draw)))
+    for name, control in controls.DRAWN.items():
+        found += [(name, control(texts, draw)) for draw in range(seed, seed + n_draws)]
     return found
 
 
-def _codebooks(given, n_draws, seed):
-    """(name, vectors (N, D)) of encoders that know which words are one thing."""
-    draws = range(seed, seed + n_draws if given.factors.size else seed)
-    return [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
-
-
-def _stand_in(name, vectors, fair, firsts, seconds, plan):
-    """(test, measure, direction, name, value) of a control in the place of either side, with
-    synonyms in the ``fair`` one alone."""
+def _stand_in(name, vectors, firsts, seconds, plan):
+    """(test, measure, direction, name, value) of a control in the place of either side."""
     rows = vectors[: plan.n]
     synonyms = vectors[plan.n :]
     try:
         control = [Space(plan, rows, synonyms if synonyms.size else None)]
     except NothingToAlign:
         return []  # it tells nothing apart: a count of words where all have equally many
-    places = {
-        "first": best_of_layers(control, seconds, plan),
-        "second": best_of_layers(firsts, control, plan),
-    }
     found = []
-    for place, measured in places.items():
-        for key, (draws, _) in measured.items():
-            if key[0] != SYNONYMS or place == fair:
-                found.append((*key, name, draws.values[0]))
+    for one, other in ((control, seconds), (firsts, control)):
+        for key, (draws, _) in _best_of_layers(one, other, plan).items():
+            found.append((*key, name, draws.values[0]))
     return found
 
 
-def _best(candidates, fair, firsts, seconds, plan, n_jobs):
+def _best(candidates, firsts, seconds, plan, n_jobs):
     """The best control of each measure: columns control (its name) and value, indexed by KEYS."""
     # Threads: the work is in numpy, and spaces need not be sent anywhere.
     run = Parallel(n_jobs=n_jobs, prefer="threads")
-    tasks = [delayed(_stand_in)(*each, fair, firsts, seconds, plan) for each in candidates]
+    tasks = [delayed(_stand_in)(*each, firsts, seconds, plan) for each in candidates]
     rows = sum(run(tasks), [])
-    found = pd.DataFrame(rows, columns=[*KEYS, "control", "value"]).astype({"value": float})
+    found = pd.DataFrame(rows, columns=[*KEYS, "control", "value"])
     # Of equals the first: what is simpler comes before what is drawn.
     ordered = found.dropna().sort_values("value", ascending=False, kind="stable")
     return ordered.groupby(KEYS).first()
@@ -275,51 +245,53 @@ def audit(
     >>> report.main["verdict"].unique().tolist()
     ['shared, and nothing to compare it with']
     """
-    items = {"texts2": texts2, "groups": groups, "random_state": random_state}
-    given = read_inputs(X, Y, texts, factors, X2, **items)
+    given = read_inputs(X, Y, texts, factors, X2, texts2, groups, random_state)
     n = len(given.factors)
     # Of few rows all may be neighbours: then only the nearest are asked for.
-    asked = np.unique(k).tolist()
-    ks = [check_k(number, n) for number in asked if number < n or number == asked[0]]
+    asked = np.unique(k)
+    check_k(asked[0].item(), n)
+    ks = asked[asked < n].tolist()
     plan = Plan(given, ks, cv, n_components, n_permutations, random_state)
 
     # Spaces first: all that depends on one side alone is computed once.
     firsts = [Space(plan, *pair) for pair in zip_longest(given.first, given.synonyms)]
     seconds = [Space(plan, layer) for layer in given.second]
-    table = _told(best_of_layers(firsts, seconds, plan))
-    sides = firsts, seconds, plan.without_nulls(), n_jobs
-    # Whose synonyms are asked has to know them, which words do not; the other has to be some code,
-    # which a codebook is.
-    words = _best(_controls(given, n_draws, random_state), "first", *sides)
-    codes = _best(_codebooks(given, n_draws, random_state), "second", *sides)
+    table = _told(_best_of_layers(firsts, seconds, plan), n)
+    # Controls are a comparison themselves, and need no nulls.
+    alone = Plan(given, ks, plan.folds.pairs, n_components, 0, random_state)
+    # Whose synonyms are asked has to know them, which words do not: in place of the other side
+    # they are not asked.  That side has to be some code, which a codebook is.
+    silent = [copy(space) for space in firsts]
+    for space in silent:
+        space.synonyms = None
+    words = _best(_controls(given, n_draws, random_state), silent, seconds, alone, n_jobs)
+    draws = range(random_state, random_state + n_draws)
+    told = [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
+    codes = _best(told, firsts, seconds, alone, n_jobs)
     table["best_control"] = words["value"]
     table["control"] = words["control"]
     table["codebook"] = codes["value"]
-    table = table.fillna({"control": ""}).reset_index().assign(n=n)
-    table["verdict"] = [report.verdict(row) for row in table.to_dict("records")]
+    table = table.fillna({"control": ""}).reset_index()
+    table["verdict"] = table.apply(report.verdict, axis=1)
 
-    settings = {
-        "n_permutations": n_permutations,
-        "n_draws": n_draws,
-        "n_components": n_components,
-        "cv": str(cv),
-        "random_state": random_state,
-        "layers": [len(firsts), len(seconds)],
-        "effect": effect,
-        "power": None,
-    }
+    widths = [layer.shape[1] for layer in given.first + given.second]
+    width = min([*widths, n_components or n])
+    power = None
     if effect is not None:
-        widths = [layer.shape[1] for layer in given.first + given.second]
-        width = min([*widths, n_components or n])
-        settings["power"] = simulated_power(
-            n, width, effect, ks[-1], cv, n_components, random_state
-        )
-    found = doubts.about_size(n, ks[-1], settings["power"], effect)
+        power = simulated_power(n, width, effect, ks[-1], cv, n_components, random_state)
+    found = doubts.about_size(n, ks[-1], power, effect)
     found += doubts.about_rows(given.first, names[0])
     found += doubts.about_rows(given.second, names[1])
     found += doubts.about_inputs(given, plan.folds)
-    table = table.drop(columns="smallest_p").reset_index(drop=True)
-    return Audit(table, tuple(names), found, settings)
+    settings = {
+        "n_permutations": n_permutations,
+        "n_draws": n_draws,
+        "random_state": random_state,
+        "layers": f"{len(firsts)} x {len(seconds)}",
+        "effect": effect,
+        "power": power,
+    }
+    return Audit(table.drop(columns="smallest_p"), tuple(names), found, settings)
 
 
 def audit_files(first, second, texts=None, out="audit", **options) -> Audit:

@@ -111,12 +111,9 @@ def check_k(k, rows):
     >>> check_k(5, rows=6)
     5
     """
-    # True is an integer to Python, and a slip to everyone else.
-    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, not {k!r}")
-    if rows <= k:
-        raise ValueError(f"N = {rows} items are too few for k = {k} neighbours: N must exceed k")
-    return int(k)
+    if not isinstance(k, Integral) or not 1 <= k < rows:
+        raise ValueError(f"k must be an integer from 1 to N - 1 = {rows - 1}, not {k!r}")
+    return k
 
 
 def check_choice(value, allowed, what):

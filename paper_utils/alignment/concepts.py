@@ -223,16 +223,14 @@ def _graded(draws, levels, kinds):
     measure = "relabellings within kinds that agree less"
     if kinds is None:
         return Score(nan, measure)
-    unknown = [level for level in levels if level not in kinds]
-    if unknown:
-        raise ValueError(f"kinds has no level {unknown[0]!r}")
     of_level = np.array([str(kinds[level]) for level in levels])
     kept = of_level[relabellings(len(levels))] == of_level
     true, *others = draws[kept.all(axis=1)]
     if not others or np.isnan(true):
         return Score(nan, measure)  # every level is a kind of its own, or nothing is known
     gains = true - np.array(others)
-    # What is tied is half beaten.
-    value = (1 + np.mean(gains > SLACK) - np.mean(gains < -SLACK)) / 2
+    # What is tied, but for rounding, is half beaten.
+    beaten = np.sign(gains.round(12))
+    value = (1 + beaten.mean()) / 2
     p = p_value(true, others)
     return Score(value, measure, chance=0.5, null=0.5, p=p, n=len(others))

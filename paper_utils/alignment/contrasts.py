@@ -92,19 +92,22 @@ def rows_alike(table, column):
     return {levels: np.array(rows) for levels, rows in sets.items()}
 
 
-def forced_choices(table, column):
-    """Levels (W,) and rows (S, W) of the sets in which exactly one of W levels has to stand.
+def forced_choices(table, columns):
+    """Levels (W,) and rows (S, W) of the sets in which exactly one of W levels has to stand in one
+    of the columns, which are one factor.
 
     >>> table = pd.DataFrame({"size": ["big", "small", "", "big"], "type": list("aabb")})
-    >>> forced_choices(table, "size")
+    >>> forced_choices(table, ["size"])
     [(('big', 'small'), array([[0, 1]]))]
     """
-    sets = rows_alike(table, column)
+    sets = []
+    for column in columns:
+        sets += rows_alike(table, column).items()
     # Where the word can be left out, nothing forces the choice.
-    forced = [levels for levels in sets if MISSING not in levels]
-    # A set that lacks a level would have another chance.
-    most = max(map(len, forced), default=0)
-    return [(levels, sets[levels]) for levels in forced if len(levels) == most > 1]
+    forced = [(levels, rows) for levels, rows in sets if MISSING not in levels]
+    # A set that lacks a level would have another chance, and so would another role.
+    most = max((len(levels) for levels, _ in forced), default=0)
+    return [(levels, rows) for levels, rows in forced if len(levels) == most > 1]
 
 
 class Swaps:
@@ -123,54 +126,47 @@ class Swaps:
     """
 
     def __init__(self, table, n_permutations, random_state):
-        # Levels as numbers (N, columns), alike in both roles of a factor; 0 is missing.
-        self.codes = np.zeros(table.shape, dtype=int)
-        roles = []
-        for columns in factor_roles(table).values():
-            values = table[columns].to_numpy(dtype=str)
-            levels = np.union1d(values, MISSING)
-            places = table.columns.get_indexer(columns)
-            self.codes[:, places] = np.searchsorted(levels, values)
-            if len(places) == 2:
-                roles.append(places)
-        # Columns of factors in their first and in their second role: (2, F).
+        self.said = table.to_numpy(dtype=str)  # (N, columns)
+        # Columns of F factors in their first and in their second role: (2, F).
+        pairs = [columns for columns in factor_roles(table).values() if len(columns) == 2]
+        roles = [table.columns.get_indexer(pair) for pair in pairs]
         self.roles = np.array(roles, dtype=int).reshape(-1, 2).T
         # Of rows that say the same, the first is found.
         self.places = {}
-        for place, row in enumerate(self.codes.tolist()):
+        for place, row in enumerate(self.said.tolist()):
             self.places.setdefault(tuple(row), place)
         self.twin = self._twins()
         self.asked = np.flatnonzero(self.twin >= 0)
         renamed = self._renamed(n_permutations, stream("renamed levels", random_state))
         self.partners = np.array([self.asked, *renamed])
 
-    def _find(self, codes):
-        """Where rows of codes stand in the table; -1 for those that do not."""
-        found = [self.places.get(tuple(row), -1) for row in codes.tolist()]
+    def _find(self, said):
+        """Where rows of levels stand in the table; -1 for those that do not."""
+        found = [self.places.get(tuple(row), -1) for row in said.tolist()]
         return np.array(found, dtype=int)
 
     def _twins(self):
-        turned = self.codes.copy()
-        turned[:, self.roles] = self.codes[:, self.roles[::-1]]
+        turned = self.said.copy()
+        turned[:, self.roles] = self.said[:, self.roles[::-1]]
         # "Put A next to A" is its own twin, and one thing alone has no place to change.
-        same = (turned == self.codes).all(axis=1)
-        said = self.codes[:, self.roles] > 0  # (N, 2, F)
-        two = said.any(axis=2).all(axis=1)
+        same = (turned == self.said).all(axis=1)
+        filled = self.said[:, self.roles] != MISSING  # (N, 2, F)
+        two = filled.any(axis=2).all(axis=1)
         return np.where(two & ~same, self._find(turned), -1)
 
     def _renamed(self, count, random):
         """Where the asked rows stand after each renaming; nothing where such rows are missing."""
-        rows = self.codes[self.asked]
+        rows = self.said[self.asked]
         found = {}
         # Few levels have few renamings: no more draws than there are, each of them once.
         for _ in range(TRIES * count if rows.size else 0):
             other = rows.copy()
             for pair in self.roles.T:
                 said = rows[:, pair]
-                levels = np.setdiff1d(said, 0)  # what is missing stays so
-                names = np.arange(said.max() + 1)
-                names[levels] = random.permutation(levels)
-                other[:, pair] = names[said]
+                levels = np.setdiff1d(said, MISSING)
+                names = random.permutation(levels)
+                renamed = names[np.searchsorted(levels, said)]
+                other[:, pair] = np.where(said == MISSING, MISSING, renamed)
             places = self._find(other)
             if places.min() < 0:
                 return []
@@ -232,13 +228,9 @@ class ContrastSets:
         self.groups = np.where(twin < 0, rows, np.minimum(rows, twin))
         self.choices = {}
         for factor, columns in factor_roles(table).items():
-            sets = []
-            for column in columns:
-                sets += forced_choices(table, column)
-            # One chance in both roles.
-            most = max((len(levels) for levels, _ in sets), default=0)
-            if most:
-                self.choices[factor] = [part for part in sets if len(part[0]) == most]
+            sets = forced_choices(table, columns)
+            if sets:
+                self.choices[factor] = sets
         self.measures = ["precision_at_1", "precision_at_k", *self.choices]
         if self.swaps.asked.size:
             self.measures.append("order")

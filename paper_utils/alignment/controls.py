@@ -167,6 +167,9 @@ FROM_TEXTS = {
 }
 """Controls by name, of those that are not drawn."""
 
+# What is random is drawn many times: a single draw may be near by luck.
+DRAWN = {"random tokens": random_tokens, "ordered random tokens": random_tokens_ordered}
+
 
 def _drawn(seed, key):
     """A generator for one word, place or level: what else stands in the texts does not matter."""

@@ -95,12 +95,9 @@ def own_names(X, X2, k=15, factors=None, *, contrasts=None) -> pd.DataFrame:
     """
     contrasts, checked = _prepared({"X": X, "X2": X2}, k, factors, contrasts)
     X = checked["X"]
-    X2 = checked["X2"]
-    if X.shape != X2.shape:
-        raise ValueError(f"X has {X.shape[1]} dimensions and X2 has {X2.shape[1]}")
     # One centre for both: where synonyms lie as a whole is part of what the space says of them.
     centre = X.mean(axis=0)
-    cosines = unit_rows(X - centre) @ unit_rows(X2 - centre).T
+    cosines = unit_rows(X - centre) @ unit_rows(checked["X2"] - centre).T
     return _table(contrasts, [(cosines, cosines.T)])
 
 

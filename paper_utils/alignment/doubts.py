@@ -2,18 +2,19 @@
 
 import numpy as np
 import pandas as pd
+from numpy.linalg import norm
 
-from paper_utils.alignment.inference import pairings, stream
-from paper_utils.alignment.retrieval import make_folds, precision_draws, reduce_folds
+from paper_utils.alignment.inference import stream
+from paper_utils.alignment.retrieval import precision_at_k
 
 MANY_NEIGHBOURS = 0.1  # chance k/N above which a precision says little
 ONE_ROW = 0.25  # share of all variance in a single row
-FEW_ROWS = 12
 ONE_DIRECTION = 0.9  # share of all variance in a single direction
 SINK = "a sink token that was pooled does this"
 LITTLE_POWER = 0.8
 SIMULATED = 40  # pairs of arrays
 ALPHA = 0.05
+FEWEST = 19  # permutations of which p can be ALPHA
 MOST_ROWS = 500  # beyond which power is not in doubt, and simulations take long
 
 
@@ -31,14 +32,14 @@ def about_rows(layers, name):
         if repeated:
             found.append(f"{repeated} of {len(rows)} rows of {where} repeat an earlier row")
         centred = rows - rows.mean(axis=0)
-        shares = (centred**2).sum(axis=1) / (centred**2).sum()
-        # Of few rows one may well make so much.
-        if shares.max() > ONE_ROW and len(rows) > FEW_ROWS:
-            told = f"row {shares.argmax()} alone makes {shares.max():.0%}"
+        squares = (centred**2).sum(axis=1)
+        share = squares.max() / squares.sum()
+        if share > ONE_ROW:
+            told = f"row {squares.argmax()} alone makes {share:.0%}"
             found.append(f"{told} of the variance of {where}")
-        strengths = np.linalg.svd(centred, compute_uv=False) ** 2
-        share = strengths[0] / strengths.sum()
-        if share > ONE_DIRECTION and rows.shape[1] > 1:
+        largest = norm(centred, 2)  # singular value
+        share = largest**2 / squares.sum()
+        if share > ONE_DIRECTION:
             found.append(f"one direction holds {share:.0%} of the variance of {where} ({SINK})")
     return found
 
@@ -47,6 +48,7 @@ def about_inputs(given, folds):
     """Sentences about what was left out, tested on what it was fitted on, or not given at all.
 
     >>> from paper_utils.alignment.inputs import read_inputs
+    >>> from paper_utils.alignment.retrieval import make_folds
     >>> about_inputs(read_inputs(np.eye(6), np.eye(6)), make_folds(6, cv=2))
     ['no texts were given, so that words explain this cannot be ruled out']
     """
@@ -65,10 +67,10 @@ def about_inputs(given, folds):
     return found
 
 
-def about_size(n, k, power=None, effect=None):
+def about_size(n, k, power, effect):
     """Sentences about a number of rows that is too small to tell.
 
-    >>> about_size(30, k=15)
+    >>> about_size(30, 15, None, None)
     ['N = 30 is small for k = 15: by chance alone precision is 0.50']
     """
     found = []
@@ -85,7 +87,7 @@ def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_st
     """How often precision@k of n rows finds a shared signal (p <= .05), by simulation.
 
     Both sides are standard normal (n, width), every dimension of the one correlated with one of
-    the other by ``effect``; the threshold comes from pairings that are permuted.
+    the other by ``effect``; p comes from as few permuted pairings as can reach it.
 
     >>> simulated_power(100, 8, effect=0.9) > simulated_power(100, 8, effect=0.1)
     True
@@ -93,16 +95,12 @@ def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_st
     if n > MOST_ROWS:
         return 1.0
     random = stream("simulated power", random_state)
-    folds = make_folds(n, cv, None, random_state)
-    shuffled = pairings(n, 2 * SIMULATED, random_state, folds.blocks)
+    options = {"cv": cv, "n_components": n_components, "random_state": random_state}
     rest = np.sqrt(1 - effect**2)  # so that Y, too, has a variance of 1
     found = []
     for _ in range(SIMULATED):
         X, noise = random.normal(size=(2, n, width))
-        A = reduce_folds(X, folds, n_components)
-        B = reduce_folds(effect * X + rest * noise, folds, n_components)
-        found.append(precision_draws(A, B, folds, shuffled, [k])[k]["both"])
-        # The null of one sample serves for all: it depends on n and the width alone.
-        shuffled = shuffled[:1]
-    threshold = np.quantile(found[0][1:], 1 - ALPHA)
-    return float(np.mean([draws[0] > threshold for draws in found]))
+        Y = effect * X + rest * noise
+        score = precision_at_k(X, Y, k, n_permutations=FEWEST, **options)
+        found.append(score.p <= ALPHA)
+    return float(np.mean(found))

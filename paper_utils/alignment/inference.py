@@ -159,10 +159,7 @@ def sign_flip(values, alternative="greater"):
     # The first assignment changes no sign, so its sum is the observed one.
     signs = np.array(list(product((1, -1), repeat=n)))
     sums = signs @ values  # (2^n,)
-    if alternative == "less":
-        sums = -sums
-    if alternative == "two-sided":
-        sums = np.abs(sums)
+    sums = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}[alternative]
     # Without values the one sum is 0, and has no null.
     return p_value(sums[0], sums[1:])
 

@@ -1,7 +1,7 @@
 """What an audit is given: arrays, tables, layers, or files of vectors, all as one kind of thing."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,33 +14,16 @@ MOST_ROWS = 5000  # tables of all pairs of rows are held: so many stay within 4 
 NOT_FACTORS = ["id", "text", "second_text"]  # columns of a table of sentences
 
 
-@dataclass
-class Inputs:
-    """Two encoders of the same N items, and what is known of these.
+def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=None, random_state=0):
+    """What `audit` is given, as one kind of thing; of more than 5,000 rows a random sample.
 
-    Attributes:
-        first, second: layers of either, each (N, d).
+    Returns a namespace with
+        first, second: layers of either encoder, each (N, d).
         synonyms: the first encoder's layers of the same sentences in synonyms; none if not given.
         texts, synonym_texts: the N sentences, and the same in synonyms, or None.
         factors: a row per item, a column per factor, perhaps none.
         groups: (N,) labels of rows that are left out together, or None.
-        left_out: rows that were given and are not audited.
-    """
-
-    first: list
-    second: list
-    synonyms: list
-    texts: list
-    synonym_texts: list
-    factors: pd.DataFrame
-    groups: list
-    left_out: int
-
-
-def read_inputs(
-    X, Y, texts=None, factors=None, X2=None, *, texts2=None, groups=None, random_state=0
-):
-    """`Inputs` from what `audit` is given; of more than 5,000 rows a random sample.
+        left_out: how many rows were given and are not audited.
 
     Raises ValueError, one line, for what cannot be compared, and OSError for no such file.
 
@@ -48,24 +31,22 @@ def read_inputs(
     >>> len(read_inputs(layers, layers[0]).first)
     2
     """
-    first = _read(X)
-    second = _read(Y)
+    known = _read(X)
+    other = _read(Y)
+    first = _layers(known["vectors"], "X", known.get("ids"))
+    second = _layers(other["vectors"], "Y", other.get("ids"))
     # What is given counts for more than what stands in a file.
-    given = {"second_vectors": X2, "texts": texts, "second_texts": texts2}
-    given = {key: value for key, value in given.items() if value is not None}
-    known = {"texts": second.get("texts")} | first | given
-    texts = known["texts"]
-    texts2 = known.get("second_texts")
-
-    layers = _layers(first["vectors"], "X", first.get("ids"))
-    others = _layers(second["vectors"], "Y", second.get("ids"))
-    synonyms = {}
-    if "second_vectors" in known:
-        synonyms = _layers(known["second_vectors"], "X2")
-        if len(layers) != len(synonyms):
-            raise ValueError(f"X has {len(layers)} layers and X2 has {len(synonyms)}")
+    if X2 is None:
+        X2 = known.get("second_vectors")
+    if texts is None:
+        texts = known.get("texts", other.get("texts"))
+    if texts2 is None:
+        texts2 = known.get("second_texts")
+    synonyms = {} if X2 is None else _layers(X2, "X2")
+    if synonyms and len(first) != len(synonyms):
+        raise ValueError(f"X has {len(first)} layers and X2 has {len(synonyms)}")
     items = {"texts": texts, "texts2": texts2, "factors": factors, "groups": groups}
-    n = check_paired(**layers, **others, **synonyms, **items)
+    n = check_paired(**first, **second, **synonyms, **items)
 
     rows = np.arange(n)
     if n > MOST_ROWS:
@@ -74,23 +55,28 @@ def read_inputs(
     if factors is None:
         factors = pd.DataFrame(index=range(n))
     factors = factors.drop(columns=NOT_FACTORS, errors="ignore")
-    return Inputs(
-        first=[layer.to_numpy()[rows] for layer in layers.values()],
-        second=[layer.to_numpy()[rows] for layer in others.values()],
-        synonyms=[layer.to_numpy()[rows] for layer in synonyms.values()],
-        texts=_taken(texts, rows),
-        synonym_texts=_taken(texts2, rows),
+    return SimpleNamespace(
+        first=_arrays(first, rows),
+        second=_arrays(second, rows),
+        synonyms=_arrays(synonyms, rows),
+        texts=_list(texts, rows),
+        synonym_texts=_list(texts2, rows),
         factors=factor_table(factors.iloc[rows]),
-        groups=_taken(groups, rows),
+        groups=_list(groups, rows),
         left_out=n - len(rows),
     )
 
 
-def _taken(values, rows):
-    """A list of some of the values, or None where there are none."""
-    if values is None:
-        return None
-    return np.array(values, dtype=object)[rows].tolist()
+def _arrays(layers, rows):
+    """Some rows of each layer."""
+    return [layer.to_numpy()[rows] for layer in layers.values()]
+
+
+def _list(values, rows):
+    """Some of the values, or None where there are none."""
+    if values is not None:
+        values = np.array(values, dtype=object)[rows].tolist()
+    return values
 
 
 def _read(source):

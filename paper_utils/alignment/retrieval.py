@@ -17,7 +17,6 @@ from paper_utils.alignment.scores import Score
 
 TIE = 1e-9  # cosines closer than this are tied: beyond it only rounding differs
 RANK_TOLERANCE = 1e-9  # directions weaker than this share of the strongest are rounding errors
-ROUNDING = 1e-13  # of sums of squares, in units of the largest number
 BLOCK = 2**22  # entries of the largest table of cosines that is held at once: 32 MiB
 DIRECTIONS = ("forward", "backward", "both")
 
@@ -40,14 +39,12 @@ class Components:
     def __init__(self, X, n_components=None):
         if n_components is not None and n_components < 1:
             raise ValueError(f"n_components must be at least 1, not {n_components}")
+        if (X == X[0]).all():
+            raise NothingToAlign("the training rows have zero variance: nothing to align")
         self.mean = X.mean(axis=0)  # (d,)
         _, strengths, axes = np.linalg.svd(X - self.mean, full_matrices=False)
         # Directions that only rounding made would be rotated as if they meant something.
-        rounding = ROUNDING * np.abs(X).max() * X.size**0.5
-        weakest = max(RANK_TOLERANCE * strengths[0], rounding)
-        rank = np.count_nonzero(strengths > weakest)
-        if rank == 0:
-            raise NothingToAlign("the training rows have zero variance: nothing to align")
+        rank = np.count_nonzero(strengths > RANK_TOLERANCE * strengths[0])
         kept = axes[:rank]
         self.axes = kept[:n_components].T  # (d, c), orthonormal, strongest first
 
@@ -140,7 +137,7 @@ class Folds:
     """
 
     def __init__(self, pairs, n):
-        self.pairs = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
+        self.pairs = list(pairs)
         self.in_sample = any(np.isin(test, train).any() for train, test in self.pairs)
         tested = np.concatenate([test for _, test in self.pairs])  # (E,)
         times = np.bincount(tested, minlength=n)
@@ -168,8 +165,6 @@ def make_folds(n, cv=5, groups=None, random_state=0):
     >>> [len(test) for _, test in make_folds(10, cv=2).pairs]
     [5, 5]
     """
-    if groups is not None and len(groups) != n:
-        raise ValueError(f"groups has {len(groups)} labels for {n} rows")
     if isinstance(cv, int):
         # Of one row a fold, nothing could be permuted.
         if not 2 <= cv <= n // 2:
@@ -178,8 +173,8 @@ def make_folds(n, cv=5, groups=None, random_state=0):
         cv = splitter(cv, shuffle=True, random_state=random_state)
     if not hasattr(cv, "split"):
         return Folds(cv, n)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of splitters that ignore groups
+    # Splitters that ignore groups say so, and are refused below if it matters.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         folds = Folds(cv.split(np.zeros(n), groups=groups), n)
     if groups is not None:
         labels = np.asarray(groups)

@@ -272,14 +272,17 @@ def test_bad_input_is_one_line(files, tmp_path, bags, texts, factors):
         ({"X": broken}, "broken.npz cannot be read as .npz"),
         ({"X": tmp_path / "other.npz"}, "other.npz has no array 'vectors'"),
         ({"X": tmp_path / "short.npz"}, "imply"),
-        ({"X": tmp_path / "shifted.npz", "Y": files[1]}, "Y, layer 0 is misordered: its ids differ"),
+        (
+            {"X": tmp_path / "shifted.npz", "Y": files[1]},
+            "Y, layer 0 is misordered: its ids differ",
+        ),
         ({"X": X[:50]}, "X has 50 rows and Y has 168"),
         ({"texts": texts[:9]}, "X has 168 rows and texts has 9"),
         ({"factors": factors[:9]}, "X has 168 rows and factors has 9"),
         ({"X2": X[:9]}, "X has 168 rows and X2 has 9"),
         ({"X2": [X, X]}, "X has 1 layers and X2 has 2"),
         ({"X": X * np.nan}, "X has NaN"),
-        ({"k": 0}, "k must be an integer of at least 1"),
+        ({"k": 0}, "k must be an integer from 1"),
     ):
         with pytest.raises(ValueError, match=message) as caught:
             alignment.audit(**({"X": X, "Y": Y, "n_permutations": 1} | arguments))

@@ -177,5 +177,5 @@ def test_what_has_no_structure_is_nan_or_refused(table):
     ):
         with pytest.raises(ValueError, match=message):
             structure(*arguments)
-    with pytest.raises(ValueError, match="kinds has no level 'blue'"):
+    with pytest.raises(KeyError, match="blue"):
         structure(X, X, table, kinds={"red": 1})

@@ -35,7 +35,7 @@ def test_forced_choices_of_random_tables(seed):
     table = pd.DataFrame({name: random.choice(of, 40) for name, of in levels.items()})
     table = table.drop_duplicates().reset_index(drop=True)
     for column in table:
-        found = forced_choices(table, column)
+        found = forced_choices(table, [column])
         rows = [frozenset(row) for _, sets in found for row in sets.tolist()]
         assert len(rows) == len(set(rows)) and set(rows) == brute_choices(table, column)
         for names, sets in found:
@@ -58,7 +58,7 @@ def test_factors_of_any_names_and_what_is_no_factor(factors):
             assert names == other
             np.testing.assert_array_equal(rows, others)
     assert ContrastSets(30, k=5).measures == ["precision_at_1", "precision_at_k"]
-    with pytest.raises(ValueError, match="N = 9 items are too few for k = 15"):
+    with pytest.raises(ValueError, match="k must be an integer from 1 to N - 1 = 8, not 15"):
         ContrastSets(9)
 
 
@@ -103,7 +103,7 @@ def test_choices_and_order_of_random_cosines_by_hand(factors):
     scores = sets.scores([table[None]])
     right = []
     for column in ("type", "second_type"):  # three stand in both roles, colours six and four
-        for _, rows in forced_choices(factor_table(factors), column):
+        for _, rows in forced_choices(factor_table(factors), [column]):
             right += [table[row, row] == table[row, group].max() for group in rows for row in group]
     assert scores["type"].values[0, 0] == pytest.approx(np.mean(right))
     assert scores["type"].chance == pytest.approx(1 / 3)

@@ -179,13 +179,10 @@ def test_refusals_are_one_clear_line(X, message):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5, "3", True, None, 60])
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, 60])
 @pytest.mark.parametrize("measure", ["mutual_knn", "precision_at_k"])
 def test_k_must_be_an_integer_below_n(k, measure):
-    message = (
-        "N = 60 items are too few for k = 60" if k == 60 else "k must be an integer of at least"
-    )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="k must be an integer from 1 to N - 1 = 59"):
         getattr(alignment, measure)(*gaussians(), k)
 
 
