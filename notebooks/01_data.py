@@ -65,7 +65,7 @@ print(*twins[:3], sep="\n")
 
 # %%
 level = names[-1]  # the one that names two things
-scene = draw.worth_showing(level, levels.seeds("pictures", 500, world), range(8, 14))
+scene = draw.worth_showing(level, levels.seeds("pictures", 500, world))
 film = expert.record_expert(level, scene, tile_size=draw.TILE)
 assert film.success
 message = f"The expert needs {len(film.actions)} actions for “{film.instruction}”."

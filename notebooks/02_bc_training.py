@@ -245,7 +245,7 @@ run.animation(draw.moving(films), "02_film", message)
 # ## Words it was never told together
 #
 # One more agent, in the first world alone, learned without the episodes that say any of the pairs printed below.
-# It heard *red*, and it heard *ball*, but never *red ball*. The title says how it does where such a pair is said,
+# It heard *red*, and it heard *ball*, but never *red ball*. The table says how it does where such a pair is said,
 # beside the agent that was told all. Intervals are wide where few episodes say one.
 
 # %%
@@ -253,12 +253,8 @@ print("never said together:", ", ".join(settings.held_out))
 says_one = played["instruction"].str.contains("|".join(settings.held_out))
 both = played["player"].isin(["acted", "held_out"]) & (played["world"] == world)
 pairs = evaluation.success_rates(played[says_one & both], ["player", "level"])
-run.table(pairs, "02_compositions")
-run.figure(
-    acting.compositions(pairs, names),
-    "02_compositions",
-    "Success in fresh episodes that say a held-out pair; intervals: Wilson, 95 %; one world.",
-)
+run.table(pairs, "02_compositions")  # 95 % intervals: Wilson, over episodes
+pairs.pivot(index="level", columns="player", values=["success", "low", "high"]).loc[names].round(2)
 
 # %% [markdown]
 # ## On your own

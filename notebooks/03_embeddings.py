@@ -177,7 +177,7 @@ wide = neighbours.pivot_table("mean", "row", "panel", sort=False)
 swaps = wide["the swap"]
 found = f"Nearest is the swap: word count {swaps['word count']:.0%}, acted {swaps['acted']:.0%}"
 told = "Share of sentences whose nearest neighbour has the same word; means over worlds."
-run.figure(figures.kept_words(wide, everyone, found), "03_neighbours", told)
+run.figure(figures.kept_words(wide, found), "03_neighbours", told)
 
 # %% [markdown]
 # Read a row as what a space takes for the same: 1.00 under *verb* and little under *colour* says that

@@ -40,39 +40,19 @@ def success(episodes: pd.DataFrame, names: Sequence[str]) -> Figure:
     over episodes (Wilson).
 
     ``episodes``: a row each, with world, player, level and success."""
-    episodes = episodes.assign(row=episodes["player"], panel=episodes["level"])
-    rates = success_rates(episodes, ["row", "panel", "world"])
-    rates["mean"] = rates["success"]
-    if rates["world"].nunique() > 1:
-        values = rates[["row", "panel", "world"]].assign(value=rates["success"])
-        rates = over_all_worlds(values)
-    means = rates.groupby("row")["mean"].mean()
+    rates = success_rates(episodes, ["player", "level", "world"])
+    values = rates.rename(columns={"player": "row", "level": "panel", "success": "mean"})
+    # Worlds are the unit, as soon as there are several.
+    if values["world"].nunique() > 1:
+        each = values[["row", "panel", "world"]].assign(value=values["mean"])
+        values = over_all_worlds(each)
+    means = values.groupby("row")["mean"].mean()
     return rows(
-        rates,
+        values,
         dict(zip(names, names)),
         "success",
         limits=SHARE,
         order=PLAYERS,
         message=f"Agents do what they are told in {means['acted']:.0%} of fresh episodes; "
         f"after wrong instructions, in {means['exchanged']:.0%}",
-    )
-
-
-def compositions(rates: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """Success where a pair of words is said that the held-out agent never heard together.
-
-    ``rates``: player, level, success, low, high."""
-    called = {"acted": "told such pairs", "held_out": "never told them"}
-    means = rates.groupby("player")["success"].mean()
-    told = f"{means['held_out']:.0%}; told them: {means['acted']:.0%}"
-    return rows(
-        rates.assign(panel="", row=rates["level"], hue=rates["player"], mean=rates["success"]),
-        {"": ""},
-        "success where such a pair is said",
-        list(called),
-        SHARE,
-        order=names,
-        message=f"Never told such pairs of words: success {told}",
-        width=COLUMN,
-        names=called,
     )

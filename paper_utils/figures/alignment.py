@@ -177,9 +177,10 @@ def answer(differences: pd.DataFrame, chance: float) -> Figure:
         f"2  Order of unheard\nsynonyms: {said(order)}": (synonyms, FIVE, SHARE, UNHEARD),
         f"3  Kinds of colours:\n{blind}": (kinds, WORLDS, WHOLE, PAIRS),
     }
+    names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}
     figure, axes = panels(3, 3, PAGE, 2.6)
     for axis, (title, (values, hues, limits, chances)) in zip(axes, parts.items()):
-        points(axis, values, list(chances), hues)
+        points(axis, values, list(chances), hues, names)
         axis.set(title=title, xlim=limits)
         # Chance differs by row.
         heights = np.arange(len(chances))
@@ -199,7 +200,7 @@ def schematic(instructions: pd.DataFrame) -> Figure:
     first, second = instructions.query("colour == 'red'").iloc[0][["text", "second_text"]]
     # Any cloud will do; this one has its first point at the edge, where it can be seen.
     cloud = np.random.default_rng(4).normal(size=(30, 2))
-    sizes = [60] + 29 * [6]
+    sizes = [70] + 29 * [3]
     model = COLOURS["language"]
     agent = COLOURS["acted"]
     hues = [THINGS[colour] for colour in colours_by_role(0)]

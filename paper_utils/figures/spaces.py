@@ -51,16 +51,12 @@ def in_every_world(run, measure: Callable[[np.ndarray], dict[str, float]]) -> pd
     return over_all_worlds(pd.concat(found))
 
 
-def names_and_colours(encoders: Sequence[Encoder]) -> tuple[dict[str, str], dict[str, str]]:
-    """By label: what readers call an encoder, and the colour of what it is or learned from."""
-    names = {}
-    colours = {}
+def colours_of(encoders: Sequence[Encoder]) -> dict[str, str]:
+    """By label: the colour of what an encoder is, or of what it learned from."""
+    found = {}
     for encoder in encoders:
-        name = NAMES.get(encoder.name, short(encoder.label))
-        # Whoever learned English at large is told from those that were trained here.
-        names[encoder.label] = f"{name} (public)" if encoder.kind == "public" else name
-        colours[encoder.label] = COLOURS.get(encoder.name, COLOURS[encoder.modality])
-    return names, colours
+        found[encoder.label] = COLOURS.get(encoder.name, COLOURS[encoder.modality])
+    return found
 
 
 # --- figures -------------------------------------------------------------------------------------
@@ -78,12 +74,11 @@ def odds(images: np.ndarray, shares: Mapping[str, Sequence[float]], caption: str
     return pictures(images, titles, len(images), f"“{caption}”")
 
 
-def kept_words(shares: pd.DataFrame, encoders: Sequence[Encoder], title: str) -> Figure:
+def kept_words(shares: pd.DataFrame, title: str) -> Figure:
     """Shares (encoders, words): of how many sentences has the nearest one the same word?"""
     figure, (axis,) = panels(1, 1, PAGE, 0.2 * len(shares) + 0.8)
-    names, _ = names_and_colours(encoders)
     sns.heatmap(
-        shares.rename(index=names, columns=lambda name: name.replace("_", " ")),
+        shares.rename(index=NAMES, columns=NAMES).rename(index=short),
         # From 0 to 1, whatever the table holds: figures of two runs compare.
         vmin=0,
         vmax=1,
@@ -112,8 +107,7 @@ def budget(values: pd.DataFrame, encoders: Sequence[Encoder]) -> Figure:
     for panel, name in BUDGET.items():
         acted, never = means.loc[panel, ["acted", "never acted"]]
         titles[panel] = f"{name}:\nacted {acted:.2g}, never acted {never:.2g}"
-    names, colours = names_and_colours(encoders)
-    return rows(values, titles, limits=(0, None), names=names, colours=colours)
+    return rows(values, titles, limits=(0, None), colours=colours_of(encoders))
 
 
 def maps(
@@ -123,16 +117,15 @@ def maps(
 
     Titles say what share of the variance is shown."""
     figure, axes = panels(len(encoders), 3, PAGE, 2.1)
-    names, colours = names_and_colours(encoders)
-    for axis, label in zip(axes, names):
+    for axis, (label, colour) in zip(axes, colours_of(encoders).items()):
         components = PCA(2, svd_solver="full")
         places = components.fit_transform(spaces[label])
         for kind, marker in zip(groups.unique(), MARKERS):
             chosen = places[groups == kind]
-            axis.plot(*chosen.T, marker, color=colours[label], label=kind, **DOT)
+            axis.plot(*chosen.T, marker, color=colour, label=kind, **DOT)
         # A map that shows little of its space has to say so.
         share = components.explained_variance_ratio_.sum()
-        axis.set(xticks=[], yticks=[], title=f"{names[label]}: {share:.0%}")
+        axis.set(xticks=[], yticks=[], title=f"{short(label)}: {share:.0%}")
     headline(figure)
     # Shapes mean the same in every hue, so their names have none.
     for handle in figure.legends[0].legend_handles:

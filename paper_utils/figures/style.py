@@ -41,8 +41,7 @@ COLOURS = {
     "swapped: model": "#0072B2",
     "swapped, by meaning: model": "#0072B2",
     "pseudo: model": "#0072B2",
-    # Shades of the acting agent's hue: the same agent, cloned from less, or in another world.
-    "held_out": "#F0A66E",
+    # Shades of the acting agent's hue: an agent that acted, in another world.
     "own world": "#D55E00",
     "other world": "#F2B48A",
     "exchangeable": "#7A3A08",
@@ -67,12 +66,13 @@ NAMES = {
     "own world": "same world",
     "other world": "another world",
     "design": "how often in rooms",
+    "second_colour": "second colour",
+    "second_type": "second type",
+    "second_location": "second location",
     "blind agent ~ LLaMA": "blind agent,\nLLaMA",
     "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
     "seeing agent ~ LLaMA": "seeing agent,\nLLaMA",
     "precision_at_k": "precision\n@k",
-    "colour": "colour\nof six",
-    "order": "order\nof two",
     "exchangeable": "flat rooms",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
@@ -122,7 +122,6 @@ sns.set_theme(
         "pdf.fonttype": 42,
     },
 )
-
 
 NOTHING: Mapping = {}
 
