@@ -9,9 +9,9 @@ from paper_utils.cloning.evaluation import EVALUATION, EXPERT, FIRST_VISITS, RAN
 from paper_utils.config import Profile
 from paper_utils.data.corpus import PICTURES, STORIES
 from paper_utils.data.demonstrations import DEMONSTRATIONS, EPISODES
-from paper_utils.encoders import records
 from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED, parameters
 from paper_utils.encoders.families import FAMILIES
+from paper_utils.encoders.records import Encoder, Source
 from paper_utils.encoders.scratch import MODEL_SCORES, REFERENCE, reference_parameters
 from paper_utils.store import Stage
 from paper_utils.study import columns, kinds, transfer
@@ -104,10 +104,9 @@ def by_notebook(profile: Profile) -> dict[str, list[Product]]:
     """What each notebook loads; readers' own data (06) needs nothing of ours."""
     first = profile.world_numbers[0]
     of_kinds = profile.of_kinds()
-    decoders = [
-        model for model in records.scratch_models(profile) if FAMILIES[model.name].is_decoder
-    ]
-    last = [parameters(model, first, "both", profile.encoders.layers) for model in decoders]
+    decoders = [family for family in profile.encoders.families if FAMILIES[family].is_decoder]
+    trained = [Encoder(Source.SCRATCH, family) for family in decoders]
+    last = [parameters(model, first, "both", profile.encoders.layers) for model in trained]
     shown = [agent_parameters(first, name) for name in (Condition.ACTED, Condition.HELD_OUT)]
     asked = [reference_parameters(first, family) for family in profile.encoders.families]
     # Tables of all tests are made together, so whoever loads one has all.

@@ -109,7 +109,7 @@ def _transfer(profile, folder, agent, *spaces, world, source):
         else:
             played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit)
         parts.append(played)
-    episodes = pd.concat(parts).drop(columns="instruction")
+    episodes = pd.concat(parts)[["level", "seed", "success", "steps"]]
     name = source if isinstance(source, str) else Encoder(**source).label
     write_table(folder / "episodes.csv.gz", episodes.assign(world=world, source=name))
 
