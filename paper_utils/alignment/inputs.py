@@ -15,7 +15,8 @@ NOT_FACTORS = ["id", "text", "second_text"]  # columns of a table of sentences
 
 
 def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=None, random_state=0):
-    """What `audit` is given, as one kind of thing; of more than 5,000 rows a random sample.
+    """What `audit` is given, as one kind of thing; of more than 5,000 rows (2,500 with
+    ``texts2``) a random sample.
 
     Returns a namespace with
         first, second: layers of either encoder, each (N, d).
@@ -49,9 +50,11 @@ def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=Non
     n = check_paired(**first, **second, **synonyms, **items)
 
     rows = np.arange(n)
-    if n > MOST_ROWS:
+    # Synonyms are sentences, too, of which a control holds all pairs.
+    most = MOST_ROWS if texts2 is None else MOST_ROWS // 2
+    if n > most:
         random = stream("audited rows", random_state)
-        rows = np.sort(random.choice(n, MOST_ROWS, replace=False))
+        rows = np.sort(random.choice(n, most, replace=False))
     if factors is None:
         factors = pd.DataFrame(index=range(n))
     factors = factors.drop(columns=NOT_FACTORS, errors="ignore")

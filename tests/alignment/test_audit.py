@@ -178,7 +178,7 @@ def test_what_to_doubt_is_said(texts, bags):
 
 
 def test_of_too_many_rows_a_sample_is_audited_and_the_rest_is_told(texts, factors, monkeypatch):
-    monkeypatch.setattr(inputs, "MOST_ROWS", 100)
+    monkeypatch.setattr(inputs, "MOST_ROWS", 200)  # sentences, half of them synonyms
     spaces = [controls.codebook(factors, seed) for seed in range(2)]
     options = {"X2": spaces[0], "texts2": texts, "groups": np.arange(168) // 2}
     found = alignment.audit(*spaces, texts, factors, **options, **FAST | {"n_draws": 1})
