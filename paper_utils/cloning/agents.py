@@ -97,7 +97,7 @@ def _load(folder: Path) -> Agent:
     return Agent(Policy.load(folder), pd.read_csv(path) if path.exists() else pd.DataFrame())
 
 
-def _needs(profile, world: int, condition: str, rooms: str, **_) -> list[tuple[Stage, dict]]:
+def _needs(profile, world: int, condition: str, rooms: str, **_) -> list:
     return [] if condition == Condition.NEVER_ACTED else all_recorded(profile, world, rooms)
 
 
@@ -142,7 +142,7 @@ def _make_curves(profile, folder: Path, *agents: Agent, world: int) -> None:
     table.to_csv(folder / "curves.csv", index=False)
 
 
-def _needs_of_curves(profile, world: int) -> list[tuple[Stage, dict]]:
+def _needs_of_curves(profile, world: int) -> list:
     conditions = trained_conditions(profile, world)
     return [(AGENT, agent_parameters(world, condition)) for condition in conditions]
 

@@ -25,12 +25,6 @@ EXPERT = "expert"
 RANDOM = "random"
 SKILLED = (Condition.ACTED, Condition.HELD_OUT, Condition.BLIND, EXPERT)
 
-# Observations uint8[B, 7, 7, 3] of the episodes that still run, and which these are, int64[B]
-# -> an action for each.
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
-# Instructions of a batch of episodes, and their seeds -> who plays them.
-MakeAct = Callable[[list[str], Sequence[int]], Act]
-
 
 class GreedyPolicy:
     """Takes a policy's most probable actions in B episodes side by side.
@@ -81,13 +75,17 @@ class RandomPlayer:
 def play(
     level: str,
     seeds: Sequence[int],
-    make_act: MakeAct,
+    make_act: Callable,
     limit: int | None = None,
     rooms: str = "babyai",
     world: int = 0,
     watch: Callable = lambda env, action: False,
 ) -> pd.DataFrame:
     """Plays an episode for each seed; one row each, with COLUMNS.
+
+    ``make_act(instructions, seeds)``, asked for each batch of episodes, returns who plays them:
+    ``act(observations, running)`` of the episodes that still run, uint8[B, 7, 7, 3] and which these
+    are, int64[B], returns an action for each.
 
     An episode fails after ``limit`` steps, or where the level gives up before.  ``watch(env,
     action)`` sees every step after it was made, and ends the episode there by returning True.
@@ -132,11 +130,13 @@ def evaluate(
     another model, mapped; None: its own.  ``options`` go to `play`.
     """
     embed = vectors or policy.embed
-
-    def make_act(texts: list[str], seeds: Sequence[int]) -> Act:
-        return GreedyPolicy(policy, embed(texts), hide_colours)
-
-    return play(level, seeds, make_act, limit, **options)
+    return play(
+        level,
+        seeds,
+        lambda texts, seeds: GreedyPolicy(policy, embed(texts), hide_colours),
+        limit,
+        **options,
+    )
 
 
 def evaluate_random(

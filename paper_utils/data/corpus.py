@@ -358,17 +358,16 @@ def _write_pictures(profile, folder: Path, world: int, rooms: str, coloured: boo
     # A model that sees can find out for itself.
     wording = "dialect" if rooms == "babyai" else "typeless"
     for part, seeds in _parts("pictures", profile.data.pictured_episodes, world, rooms):
-        # One caption a line, in the order of the images.
         images = []
-        lines = []
+        captions = []
         taken = record(photograph, profile.data.levels, seeds, rooms, world, coloured=coloured)
         for seed, shots in taken:
-            reword = reworder(wording, table, seed)
-            for image, caption in shots:
-                images.append(image)
-                lines.append(reword(caption) + "\n")
+            shown, said = zip(*shots)
+            images += shown
+            captions += map(reworder(wording, table, seed), said)
         np.savez_compressed(folder / f"{part}.npz", images=np.array(images, np.uint8))
-        write_atomically(folder / f"{part}.txt", "".join(lines))
+        # One caption a line, in the order of the images.
+        write_atomically(folder / f"{part}.txt", "".join(f"{caption}\n" for caption in captions))
 
 
 def _read_pictures(folder: Path) -> Pictures:

@@ -94,8 +94,8 @@ DEMONSTRATIONS = Stage(
 `levels.ROOMS`."""
 
 
-def all_recorded(profile, world: int, rooms: str) -> list[tuple[Stage, dict]]:
-    """Demonstrations of every level, to train on and then for validation, as inputs of a stage."""
+def all_recorded(profile, world: int, rooms: str) -> list:
+    """Demonstrations of every level, to train on and then for validation: (stage, parameters)."""
     needed = []
     for split, level in product(SPLITS, profile.data.levels):
         parameters = {"world": world, "level": level, "split": split, "rooms": rooms}
@@ -108,14 +108,9 @@ def _list_episodes(profile, folder: Path, *recorded: Demonstrations, world: int,
     skipped = {}
     # The inputs come in the order in which they were asked for.
     for (split, level), played in zip(product(SPLITS, profile.data.levels), recorded):
-        facts = {
-            "level": level,
-            "split": split,
-            "seed": played.seeds,
-            "steps": played.lengths,
-            "instruction": played.instructions,
-        }
-        tables.append(pd.DataFrame(facts))
+        table = pd.DataFrame({"seed": played.seeds, "steps": played.lengths})
+        table["instruction"] = played.instructions
+        tables.append(table.assign(level=level, split=split))
         skipped[f"{level} {split}"] = played.skipped.tolist()
     write_table(folder / "episodes.csv.gz", pd.concat(tables))
     write_atomically(folder / "skipped.json", json_bytes(skipped))
@@ -134,5 +129,5 @@ EPISODES = Stage(
     needs=all_recorded,
 )
 """All demonstrations of a ``world`` in ``rooms``, without their steps: ``episodes``, a table with a
-row each (level, split, seed, steps, instruction), and ``skipped``, "level split" -> seeds that the
+row each (seed, steps, instruction, level, split), and ``skipped``, "level split" -> seeds that the
 expert failed."""
