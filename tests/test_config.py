@@ -37,7 +37,7 @@ def test_the_world_of_kinds_has_sizes_of_its_own():
     profile = Profile.load("release")
     kinds = profile.of_kinds()
     assert list(kinds.data.demonstrations) == ["GoToLocal", "PickupLoc"]
-    assert kinds.cloning.width == 64 != profile.cloning.width
+    assert kinds.cloning.epochs == 8 != profile.cloning.epochs
     assert kinds.cloning.learning_rate == profile.cloning.learning_rate
     assert kinds.of_kinds() == kinds
 
