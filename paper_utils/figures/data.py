@@ -15,6 +15,7 @@ from paper_utils.data.expert import Recording
 from paper_utils.figures.style import PAGE, headline, panels, plt
 
 TILE = 32  # pixels of a cell
+LABEL = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.2}
 UP = 3  # the direction of an agent that looks up
 # The greys of a picture (floor, lit floor, wall, lit wall, white), and what they become.
 GREYS = [0, 76, 100, 146, 255]
@@ -57,7 +58,7 @@ def pictures(
         "\n".join(textwrap.fill(line, letters) for line in title.splitlines()) for title in titles
     ]
     lines = 1 + max(title.count("\n") for title in titles)
-    figure, axes = panels(len(images), columns, PAGE, width + 0.14 * lines + 0.3)
+    figure, axes = panels(len(images), columns, PAGE, width + 0.14 * lines + 0.5)
     for axis, image, title in zip(axes, images, titles):
         axis.set_axis_off()
         axis.imshow(image)
@@ -130,7 +131,7 @@ def seen(env, view: np.ndarray) -> Figure:
     right.set_title("the view: object, colour, state (white: 0 0 0, not seen)", fontweight="normal")
     for x, y in np.argwhere(view[..., 0]):
         numbers = " ".join(map(str, view[x, y]))
-        right.text(x + 0.5, y + 0.99, numbers, fontsize=7, ha="center", va="bottom")
+        right.text(x + 0.5, y + 0.99, numbers, fontsize=7, ha="center", va="bottom", bbox=LABEL)
     left.set_axis_off()
     right.set_axis_off()
     headline(figure, "The agent gets no picture: it gets three small numbers for each cell")
