@@ -16,7 +16,7 @@ from scipy.spatial.distance import pdist, squareform
 from paper_utils.alignment.checks import as_matrix, check_paired
 from paper_utils.alignment.contrasts import MISSING, as_texts, factor_table, rows_alike
 from paper_utils.alignment.inference import SLACK, p_value, relabellings
-from paper_utils.alignment.retrieval import TIE
+from paper_utils.alignment.retrieval import RANK_TOLERANCE, TIE
 from paper_utils.alignment.scores import Score
 
 FEWEST_LEVELS = 3  # two levels have one distance, which correlates with nothing
@@ -185,10 +185,11 @@ def withheld_score(first, second, count):
         fitted = np.setdiff1d(orders[0], withheld)
         a, asked_a = _centred(first, fitted, list(withheld))
         b, asked_b = _centred(second, orders[:, fitted], orders[:, withheld])
-        U, _, V = np.linalg.svd(a.T @ b)
-        # F centred points span F - 1 directions: no others are rotated.
-        rank = len(fitted) - 1
-        W = U[..., :rank] @ V[..., :rank, :]  # (P, c, c)
+        U, strengths, V = np.linalg.svd(a.T @ b, full_matrices=False)
+        # F centred points span F - 1 directions at most, and fewer where they lie on a line.  The
+        # others are rounding, and have no images.
+        shared = strengths > RANK_TOLERANCE * strengths[:, :1]
+        W = (U * shared[:, None]) @ V
         products = asked_a @ W @ asked_b.swapaxes(1, 2)  # (P, count, count)
         found.append(_put_right(products))
     draws = np.mean(found, axis=0)
