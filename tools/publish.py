@@ -6,8 +6,7 @@ python tools/publish.py           runs (hours; resumes), publishes, and builds t
 from pathlib import Path
 
 from paper_utils import notebooks, pipeline, run
-from paper_utils.plan import Product
-from paper_utils.store import Store, sync_folder
+from paper_utils.store import sync_folder
 from paper_utils.study.appendix import LAYERS
 from paper_utils.study.products import products
 
@@ -15,7 +14,7 @@ LIMIT = 30_000_000  # bytes in all
 FIGURES = run.ROOT / "figures"
 
 
-def make() -> int:
+def make():
     """Runs the published profile, then publishes; returns the bytes."""
     overrides = {"compute.published": False, "compute.progress": "terminal"}
     place = str(run.RUNS / run.DEFAULT)
@@ -29,7 +28,7 @@ def make() -> int:
     return size
 
 
-def closure(wanted: list[Product]) -> list[Product]:
+def closure(wanted):
     """Products, and the embeddings that they were made from: with these anyone can go on."""
     found = list(wanted)
     for stage, profile, parameters in wanted:
@@ -39,7 +38,7 @@ def closure(wanted: list[Product]) -> list[Product]:
     return found
 
 
-def gather(wanted: list[Product], store: Store) -> int:
+def gather(wanted, store):
     """Fills artifacts/published with what notebooks load; returns its size in bytes."""
     files: dict[str, Path | bytes] = {}
     for stage, profile, parameters in closure(wanted):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -72,7 +71,7 @@ def shown_to(
     return shown
 
 
-def _make(profile, folder: Path, *demonstrations: Demonstrations, world, condition, draw, **_):
+def _make(profile, folder, *demonstrations, world, condition, draw, **_):
     settings = profile.cloning
     condition = Condition(condition)
     policy = new_policy(settings, world, condition, draw)
@@ -92,16 +91,16 @@ def _make(profile, folder: Path, *demonstrations: Demonstrations, world, conditi
     policy.save(folder)
 
 
-def _load(folder: Path) -> Agent:
+def _load(folder):
     path = folder / "curve.csv"
     return Agent(Policy.load(folder), pd.read_csv(path) if path.exists() else pd.DataFrame())
 
 
-def _needs(profile, world: int, condition: str, rooms: str, **_) -> list:
+def _needs(profile, world, condition, rooms, **_):
     return [] if condition == Condition.NEVER_ACTED else all_recorded(profile, world, rooms)
 
 
-def _cost(profile, condition: str, **_) -> float:
+def _cost(profile, condition, **_):
     steps = 0.0
     for level, count in profile.data.demonstrations.items():
         # Validation goes forward only, so it takes a third of the time.
@@ -135,14 +134,14 @@ def trained_conditions(profile: Profile, world: int) -> list[Condition]:
     return conditions
 
 
-def _make_curves(profile, folder: Path, *agents: Agent, world: int) -> None:
+def _make_curves(profile, folder, *agents, world):
     conditions = map(str, trained_conditions(profile, world))
     curves = [agent.curve for agent in agents]
     table = pd.concat(curves, keys=conditions, names=["condition"]).reset_index("condition")
     table.to_csv(folder / "curves.csv", index=False)
 
 
-def _needs_of_curves(profile, world: int) -> list:
+def _needs_of_curves(profile, world):
     conditions = trained_conditions(profile, world)
     return [(AGENT, agent_parameters(world, condition)) for condition in conditions]
 

@@ -95,7 +95,7 @@ class Episodes:
             levels=tuple(levels),
         )
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self.lengths)
 
     def batch(self, chosen: np.ndarray, device: torch.device) -> Batch:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import torch
 from minigrid.core.constants import COLOR_NAMES
 from scipy.stats import binomtest
 
-from paper_utils.cloning.agents import AGENT, Agent, Condition, agent_parameters
+from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
 from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds
 from paper_utils.config import generator
 from paper_utils.data import expert, levels
@@ -32,9 +31,7 @@ class GreedyPolicy:
     ``sentences`` float32[B, width]: the vector to act on in each, the policy's own or another.
     """
 
-    def __init__(
-        self, policy: Policy, sentences: np.ndarray | torch.Tensor, hide_colours: bool = False
-    ):
+    def __init__(self, policy, sentences, hide_colours=False):
         self.policy = policy
         self.sentences = torch.as_tensor(sentences, dtype=torch.float32)
         self.hide_colours = hide_colours
@@ -43,7 +40,7 @@ class GreedyPolicy:
         self.kv_cache = []
 
     @torch.inference_mode()
-    def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
+    def __call__(self, observations, running):
         # Most episodes end early; who waits for the last ones need not compute for all.
         if len(running) < len(self.running):
             keep = torch.from_numpy(np.isin(self.running, running))  # (B,)
@@ -64,11 +61,11 @@ class GreedyPolicy:
 class RandomPlayer:
     """Draws uniformly from the six actions that are ever demonstrated, in each episode anew."""
 
-    def __init__(self, seeds: Sequence[int]):
+    def __init__(self, seeds):
         # A generator each: what is drawn does not depend on who else plays.
         self.generators = [generator("random player", int(seed)) for seed in seeds]
 
-    def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
+    def __call__(self, observations, running):
         return np.array([self.generators[i].integers(len(ACTIONS) - 1) for i in running])
 
 
@@ -182,7 +179,7 @@ def record_episode(
     frames = [env.get_frame(tile_size=32)]
     actions = []
 
-    def watch(env, action) -> None:
+    def watch(env, action):
         frames.append(env.get_frame(tile_size=32))
         actions.append(ACTIONS[action])
 
@@ -192,13 +189,13 @@ def record_episode(
     return expert.Recording(env.mission, success, frames, actions)
 
 
-def _episode_count(profile, player: str) -> int:
+def _episode_count(profile, player):
     """Those who seldom succeed have long episodes, so they play fewer."""
     settings = profile.cloning
     return settings.evaluation_episodes if player in SKILLED else settings.baseline_episodes
 
 
-def _evaluate_player(profile, folder: Path, *agents: Agent, player: str, level: str, **where):
+def _evaluate_player(profile, folder, *agents, player, level, **where):
     seeds = levels.seeds("evaluation", _episode_count(profile, player), **where)
     if player == EXPERT:
         episodes = evaluate_expert(level, seeds, **where)
@@ -211,12 +208,12 @@ def _evaluate_player(profile, folder: Path, *agents: Agent, player: str, level: 
     write_table(folder / "episodes.csv.gz", episodes)
 
 
-def _needs_of_player(profile, world: int, player: str, rooms: str, **_) -> list:
+def _needs_of_player(profile, world, player, rooms, **_):
     is_agent = player not in (EXPERT, RANDOM)
     return [(AGENT, agent_parameters(world, player, rooms))] if is_agent else []
 
 
-def _cost(profile, player: str = EXPERT, level: str = "GoToLocal", **_) -> float:
+def _cost(profile, player=EXPERT, level="GoToLocal", **_):
     count = _episode_count(profile, player)
     # Episodes that are lost go on until the level gives up.  The last ones of a batch play alone,
     # and a step of theirs is no faster than one of all.
@@ -250,7 +247,7 @@ def first_visits(policy: Policy, seeds: Sequence[int], world: int = 0) -> pd.Dat
     """
     visited = []  # types, of the colour that is told at the time
 
-    def watch(env, action) -> bool:
+    def watch(env, action):
         thing = env.grid.get(*env.front_pos)
         found = thing is not None and thing.type in TYPES
         if found:
@@ -275,7 +272,7 @@ def first_visits(policy: Policy, seeds: Sequence[int], world: int = 0) -> pd.Dat
     return pd.DataFrame(rows, columns=["colour", "type", "visits", "episodes"])
 
 
-def _make_first_visits(profile, folder: Path, agent: Agent, world: int, **_) -> None:
+def _make_first_visits(profile, folder, agent, world, **_):
     count = math.ceil(profile.cloning.evaluation_episodes / len(COLOR_NAMES))
     seeds = levels.seeds("evaluation", count, world, "exchangeable")
     write_table(folder / "visits.csv.gz", first_visits(agent.policy, seeds, world))

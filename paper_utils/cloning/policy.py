@@ -68,7 +68,7 @@ class Sizes(NamedTuple):
 class InstructionEncoder(nn.Module):
     """Words to one sentence embedding: a pre-norm transformer, then the mean over words."""
 
-    def __init__(self, sizes: Sizes):
+    def __init__(self, sizes):
         super().__init__()
         width = sizes.width
         self.words = nn.Embedding(len(WORDS), width, padding_idx=PAD)
@@ -90,7 +90,7 @@ class InstructionEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
 
-    def states(self, tokens: Tensor) -> Tensor:
+    def states(self, tokens):
         """Word states of every layer, float[layers + 1, B, L, C]; layer 0 is the embeddings."""
         x = self.words(tokens) + self.positions.weight[: tokens.shape[1]]  # (B, L, C)
         states = [x]
@@ -99,12 +99,12 @@ class InstructionEncoder(nn.Module):
             states.append(x)
         return torch.stack(states)
 
-    def pool(self, states: Tensor, tokens: Tensor) -> Tensor:
+    def pool(self, states, tokens):
         """Mean over the words of each sentence, padding left out: (B, L, C) -> (B, C)."""
         mask = (tokens != PAD).unsqueeze(-1)  # (B, L, 1)
         return (states * mask).sum(-2) / mask.sum(-2)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens):
         """Tokens int64 (B, L) -> sentence embeddings (B, C)."""
         states = self.states(tokens)[-1]  # (B, L, C)
         return self.norm(self.pool(states, tokens))
@@ -118,7 +118,7 @@ class CellAttention(nn.Module):
     the same numbers as with 49 keys, for less work.
     """
 
-    def __init__(self, width: int, queries: int):
+    def __init__(self, width, queries):
         super().__init__()
         self.width = width
         self.queries = queries
@@ -133,7 +133,7 @@ class CellAttention(nn.Module):
         self.out_proj = nn.Linear(queries * width, width)
         self.register_buffer("kinds", torch.tensor(CELL_KINDS), persistent=False)
 
-    def forward(self, x: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x, cells):
         """x (N, C), cells int64 (N, 49) -> what was read (N, C), attention (N, Q, 49)."""
         queries = self.q_proj(x) * self.width**-0.5  # (N, Q * C)
         queries = queries.view(-1, self.queries, self.width)  # (N, Q, C)
@@ -161,7 +161,7 @@ class CausalBlock(nn.Module):
     an episode may outlast every demonstration.
     """
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width, heads):
         super().__init__()
         self.heads = heads
         self.norm_attention = nn.LayerNorm(width)
@@ -175,7 +175,7 @@ class CausalBlock(nn.Module):
         slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)  # (H,)
         self.register_buffer("slopes", slopes.view(1, heads, 1, 1), persistent=False)
 
-    def forward(self, x: Tensor, kv_cache: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x, kv_cache=None):
         """x (B, T, C), which follows on the P steps of ``kv_cache`` (2, B, H, P, C / H), to
         (B, T, C) and the cache with x in it, (2, B, H, P + T, C / H)."""
         batch, steps, _ = x.shape
@@ -277,7 +277,7 @@ class Policy(nn.Module):
         states = self.instruction.states(tokens)[layer]  # (N, L, C)
         return self.instruction.pool(states, tokens).numpy()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path):
         """Writes policy.safetensors (weights) and policy.json (sizes)."""
         save_file(self.state_dict(), folder / "policy.safetensors")
         (folder / "policy.json").write_text(json.dumps(self.sizes._asdict(), indent=1) + "\n")

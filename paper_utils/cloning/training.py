@@ -127,7 +127,7 @@ def train(
     return pd.DataFrame(state["curve"])
 
 
-def save_checkpoint(path: Path, policy: Policy, optimizer: AdamW, state: dict) -> None:
+def save_checkpoint(path: Path, policy: Policy, optimizer: AdamW, state: dict):
     """Writes weights, the optimiser's moments and ``state`` (plain data and tensors)."""
     buffer = io.BytesIO()
     torch.save((policy.state_dict(), optimizer.state_dict(), state), buffer)

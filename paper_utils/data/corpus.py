@@ -8,7 +8,6 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -127,7 +126,7 @@ def event_of(env, action) -> str:
     return event
 
 
-def _acted_on(env, event: str):
+def _acted_on(env, event):
     # What an action is about lies ahead, except when the agent puts down what it carries.
     return env.carrying if event.startswith("drop") else env.grid.get(*env.front_pos)
 
@@ -143,17 +142,17 @@ def words_of(env, event: str, draw: random.Random) -> dict[str, str]:
 class Narrator:
     """Watches one expert episode and tells it, sentence by sentence."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed):
         self.random = random.Random(seed)
         self.sentences = []
         self.steps = 0  # walked since something was last told
 
-    def say(self, event: str, **words: str) -> None:
+    def say(self, event, **words):
         """Tells an event, each of its sentences in one of several ways."""
         for variants in SAID[event]:
             self.sentences.append(self.random.choice(variants).format(**words))
 
-    def __call__(self, env, action) -> None:
+    def __call__(self, env, action):
         # The first call comes before the first step: what is there, and what is asked.
         if not self.sentences:
             self._tell_room(env)
@@ -173,11 +172,11 @@ class Narrator:
         if action is None:
             self.say("end")
 
-    def text(self) -> str:
+    def text(self):
         """The story so far."""
         return " . ".join(self.sentences) + " ."
 
-    def _tell_room(self, env) -> None:
+    def _tell_room(self, env):
         self.say("room")
         things = things_in_room(env)
         # Shuffled, so that the order of telling says nothing of where things are.
@@ -195,7 +194,7 @@ class Narrator:
 class Photographer:
     """Watches an expert episode; takes a picture of each event and of one moment between."""
 
-    def __init__(self, seed: int, coloured: bool = True):
+    def __init__(self, seed, coloured=True):
         self.random = random.Random(seed)
         self.coloured = coloured
         self.moments = 0
@@ -204,11 +203,11 @@ class Photographer:
         self.between = []  # at most one
 
     @property
-    def shots(self) -> list[tuple[np.ndarray, str]]:
+    def shots(self):
         """All pictures with their captions."""
         return self.events + self.between
 
-    def __call__(self, env, action) -> None:
+    def __call__(self, env, action):
         # The watcher is called with None at the start, too; then no step has been counted.
         event = event_of(env, action) if env.step_count or action is not None else ""
         # An arrival is pictured at once, another event with its result: one call after its action.
@@ -223,10 +222,10 @@ class Photographer:
                 self.between = [self._shot(env, "")]
         self.event = self._caption(env, event)
 
-    def _caption(self, env, event: str) -> str:
+    def _caption(self, env, event):
         return CAPTIONS.get(event, "").format(**words_of(env, event, self.random))
 
-    def _shot(self, env, event: str) -> tuple[np.ndarray, str]:
+    def _shot(self, env, event):
         # First what happens, then what is carried, then where things are.
         sentences = [event] if event else []
         if env.carrying is not None and not event.startswith("you pick up"):
@@ -294,10 +293,10 @@ def reworder(wording: str, table: dict[str, str], seed: int) -> Callable[[str], 
     # ... or one for each mention, in the order of the text.
     drawn = generator("synonym mentions", seed)
 
-    def half(mention) -> bool:
+    def half(mention):
         return drawn.random() < 0.5
 
-    def leave_type_out(mention: re.Match) -> str:
+    def leave_type_out(mention):
         return f"{mention[1]} object" if half(mention) else mention[0]
 
     if wording == "mention":
@@ -329,14 +328,14 @@ def record(
 PARTS = Documents._fields
 
 
-def _parts(use: str, count: int, world: int, rooms: str) -> Iterator[tuple[str, range]]:
+def _parts(use, count, world, rooms):
     """Seeds of the two parts of a corpus; at least one episode is for validation."""
     seeds = levels.seeds(use, count, world, rooms)
     split = count - max(1, int(HELD_OUT * count))
     return zip(PARTS, (seeds[:split], seeds[split:]))
 
 
-def _write_stories(profile, folder: Path, world: int, rooms: str) -> None:
+def _write_stories(profile, folder, world, rooms):
     table = grammar.synonyms(profile.data.synonyms)
     # A model that reads nothing but words has to be told that two of them name one thing.
     wording = "mention" if rooms == "babyai" else "first"
@@ -348,12 +347,12 @@ def _write_stories(profile, folder: Path, world: int, rooms: str) -> None:
         write_atomically(folder / f"{part}.txt.gz", data)
 
 
-def _read_stories(folder: Path) -> Documents:
+def _read_stories(folder):
     data = [gzip.decompress((folder / f"{part}.txt.gz").read_bytes()) for part in PARTS]
     return Documents(*[text.decode().splitlines() for text in data])
 
 
-def _write_pictures(profile, folder: Path, world: int, rooms: str, coloured: bool) -> None:
+def _write_pictures(profile, folder, world, rooms, coloured):
     table = grammar.synonyms(profile.data.synonyms)
     # A model that sees can find out for itself.
     wording = "dialect" if rooms == "babyai" else "typeless"
@@ -370,7 +369,7 @@ def _write_pictures(profile, folder: Path, world: int, rooms: str, coloured: boo
         write_atomically(folder / f"{part}.txt", "".join(f"{caption}\n" for caption in captions))
 
 
-def _read_pictures(folder: Path) -> Pictures:
+def _read_pictures(folder):
     found = []
     for part in PARTS:
         found.append(np.load(folder / f"{part}.npz")["images"])

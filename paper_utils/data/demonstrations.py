@@ -31,10 +31,10 @@ class Demonstrations:
     instructions: np.ndarray  # str[N], as the level said them
     skipped: np.ndarray  # int64[K], the seeds that the expert failed or hung on
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self.lengths)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path):
         """Writes a compressed demonstrations.npz."""
         # The three channels compress better apart than interleaved.
         planes = np.moveaxis(self.observations, -1, 0)
@@ -66,19 +66,19 @@ def collect(episodes: list[expert.Episode]) -> Demonstrations:
     )
 
 
-def _count(profile, level: str, split: str) -> int:
+def _count(profile, level, split):
     """Episodes of a split; the expert's failures count, too."""
     # A failed episode is lost: to replace it would be to prefer easy ones.
     return profile.data.demonstrations[level] if split == "train" else profile.data.validation
 
 
-def _record(profile, folder: Path, world: int, level: str, split: str, rooms: str) -> None:
+def _record(profile, folder, world, level, split, rooms):
     seeds = levels.seeds(split, _count(profile, level, split), world, rooms)
     # One task of one thread: the plan of work runs levels and worlds side by side.
     collect(expert.rollouts(level, seeds, rooms, world)).save(folder)
 
 
-def _cost(profile, world: int, level: str, split: str, rooms: str) -> float:
+def _cost(profile, world, level, split, rooms):
     return _count(profile, level, split) / _PER_SECOND.get(level, _PER_SECOND_ELSEWHERE)
 
 
@@ -103,7 +103,7 @@ def all_recorded(profile, world: int, rooms: str) -> list:
     return needed
 
 
-def _list_episodes(profile, folder: Path, *recorded: Demonstrations, world: int, rooms: str):
+def _list_episodes(profile, folder, *recorded, world, rooms):
     tables = []
     skipped = {}
     # The inputs come in the order in which they were asked for.
@@ -116,7 +116,7 @@ def _list_episodes(profile, folder: Path, *recorded: Demonstrations, world: int,
     write_atomically(folder / "skipped.json", json_bytes(skipped))
 
 
-def _load_episodes(folder: Path) -> SimpleNamespace:
+def _load_episodes(folder):
     skipped = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
     return SimpleNamespace(episodes=pd.read_csv(folder / "episodes.csv.gz"), skipped=skipped)
 

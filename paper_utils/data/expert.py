@@ -48,7 +48,7 @@ class _Search:
     While the bot plans one step nothing moves, but it searches the same cells from the same start
     for one thing after the other."""
 
-    def __init__(self, bot: "FastBot", starts: Iterable[tuple], ignore_blockers: bool):
+    def __init__(self, bot, starts, ignore_blockers):
         self.cells = bot.mission.grid.grid
         self.width = bot.mission.grid.width
         self.seen = bot.vis_mask
@@ -61,12 +61,12 @@ class _Search:
             i, j, di, dj = map(int, start)
             self._reach((i, j), di, dj, None)
 
-    def _reach(self, place: tuple[int, int], di: int, dj: int, came_from) -> None:
+    def _reach(self, place, di, dj, came_from):
         self.previous[place] = came_from
         i, j = place
         self.reached.append((place, self.cells[j * self.width + i], di, dj))
 
-    def find(self, accept: Callable) -> tuple[int, int] | None:
+    def find(self, accept):
         """The first cell that ``accept(place, cell)`` is true of."""
         previous = self.previous
         # The list grows while it is read.
@@ -91,7 +91,7 @@ class _Search:
                         self._reach(there, dx, dy, place)
         return None
 
-    def path_to(self, place: tuple[int, int]) -> list[tuple[int, int]]:
+    def path_to(self, place):
         """The cells from ``place`` back to the start."""
         path = []
         while place:
@@ -109,7 +109,7 @@ class FastBot(BabyAIBot):
         super().__init__(mission)
         self.vis_mask = _SeenCells()
 
-    def replan(self) -> int:
+    def replan(self):
         """The next action; ``done`` where the bot believes that it is finished."""
         self._process_obs()
         self.search_count = 0
@@ -202,7 +202,7 @@ def record_expert(level: str, seed: int, tile_size: int = 16) -> Recording:
     env = levels.make(level)
     frames = []
 
-    def watch(env, action) -> None:
+    def watch(env, action):
         frames.append(env.get_frame(tile_size=tile_size))
 
     episode = rollout(env, level, seed, watch)

@@ -34,7 +34,7 @@ _EMPTY = bytes([OBJECT_TO_IDX["empty"], 0, 0])
 _WALL = bytes(Wall().encode())
 
 
-def _encode(cell) -> bytes:
+def _encode(cell):
     """Object, colour and state of a cell of the grid."""
     if cell is None:
         return _EMPTY
@@ -43,7 +43,7 @@ def _encode(cell) -> bytes:
 
 
 @lru_cache(maxsize=65536)
-def _pose(width: int, height: int, x: int, y: int, direction: int):
+def _pose(width, height, x, y, direction):
     """By the agent's pose: where in a grid's list its 49 cells are, int64[49], and their places."""
     # A level's outermost cells are walls: nothing is seen beyond them, so one stands for the rest.
     places = np.clip(_OFFSETS[direction] + (x, y), 0, (width - 1, height - 1))
@@ -51,7 +51,7 @@ def _pose(width: int, height: int, x: int, y: int, direction: int):
 
 
 @lru_cache(maxsize=65536)
-def _visible(opaque: bytes) -> tuple[list[bool], np.ndarray]:
+def _visible(opaque):
     """Which of the 49 cells are seen, given those that block the view: a list, and uint8[49, 1].
 
     Light spreads along a row, right and then left, and from each lit cell into the row behind."""
@@ -71,11 +71,11 @@ class FastLevel:
     _known = None  # `_contents` when the grid was last encoded
     _doors = ()
 
-    def _contents(self) -> list:
+    def _contents(self):
         # Things are compared by identity; of all of them only doors change while they stay.
         return self.grid.grid + [door.is_open for door in self._doors]
 
-    def _encode_grid(self) -> None:
+    def _encode_grid(self):
         """Encodes every cell of the grid, unless nothing has changed since the last time."""
         if self._contents() == self._known:
             return
@@ -90,7 +90,7 @@ class FastLevel:
             state > 0
         )
 
-    def gen_obs(self) -> dict:
+    def gen_obs(self):
         """Minigrid's observation: image uint8[7, 7, 3] (x, y, channel), direction and mission."""
         self._encode_grid()
         # A level may have put the agent down itself, with numpy's integers, slow to hash.
@@ -105,7 +105,7 @@ class FastLevel:
         return {"image": image, "direction": self.agent_dir, "mission": self.mission}
 
     @property
-    def front_pos(self) -> tuple[int, int]:
+    def front_pos(self):
         """The cell before the agent, in plain integers, which are much faster than numpy's."""
         x, y = self.agent_pos
         dx, dy = _AHEAD[self.agent_dir]
@@ -113,11 +113,11 @@ class FastLevel:
 
     # Minigrid makes this array anew each time that the bot turns its head.
     @property
-    def right_vec(self) -> np.ndarray:
+    def right_vec(self):
         """int64[2]: one step to the right of where the agent looks."""
         return _RIGHT[self.agent_dir]
 
-    def place_obj(self, obj, top, size, reject_fn=None, max_tries=1000) -> tuple[int, int]:
+    def place_obj(self, obj, top, size, reject_fn=None, max_tries=1000):
         """Puts a thing (or the agent, None) into a free cell of a rectangle, as Minigrid's does.
 
         The same draws, but positions are of plain integers."""
@@ -138,7 +138,7 @@ class FastLevel:
         # A level that cannot be filled is drawn again.
         raise RecursionError("rejection sampling failed in place_obj")
 
-    def check_objs_reachable(self, raise_exc: bool = True) -> bool:
+    def check_objs_reachable(self, raise_exc=True):
         """Whether the agent can walk up to every thing; RejectSampling if not, as Minigrid's."""
         cells = self.grid.grid
         width = self.grid.width
@@ -160,7 +160,7 @@ class FastLevel:
             raise RejectSampling("unreachable object")
         return things <= reached
 
-    def _gen_grid(self, width: int, height: int) -> None:
+    def _gen_grid(self, width, height):
         """Draws rooms until a mission fits them, without a line for each that is rejected."""
         with redirect_stdout(None):
             super()._gen_grid(width, height)

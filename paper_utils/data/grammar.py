@@ -5,7 +5,7 @@ phrases.  "A" means that several objects match: it tells of the scene, so we emb
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
@@ -56,7 +56,7 @@ class Noun(NamedTuple):
         return _phrase(colour, type, "{location}" if self.location else "")
 
 
-def _phrase(colour: str, type: str, location: str) -> str:
+def _phrase(colour, type, location):
     return " ".join(word for word in ("the", colour, type, location) if word)
 
 
@@ -64,12 +64,12 @@ _ANY_COLOUR = (*COLOURS, "")
 _ANYWHERE = ("", *LOCATIONS)
 
 
-def _nouns(types=OBJECTS, colours=COLOURS, locations=("",)) -> list[Noun]:
+def _nouns(types=OBJECTS, colours=COLOURS, locations=("",)):
     """Noun phrases with every combination of words."""
     return [Noun(*words) for words in itertools.product(colours, types, locations)]
 
 
-def _synthetic(places: Sequence[str]) -> dict[str, list[list[Noun]]]:
+def _synthetic(places):
     """The phrases of the synthetic levels, in which colours and places may be missing."""
     doors = _nouns(("door",), _ANY_COLOUR, places)
     things = _nouns(OBJECTS, _ANY_COLOUR, places)  # what can be picked up and put somewhere
@@ -109,7 +109,7 @@ _GRAMMARS_OF_KINDS = {
 assert tuple(_GRAMMARS_OF_KINDS) == kinds.LEVELS
 
 
-def check(level: str, rooms: str = "babyai") -> None:
+def check(level: str, rooms: str = "babyai"):
     """Raises LevelError or GrammarError, one line, if a level's instructions cannot be listed."""
     levels_on_offer.check(level, rooms)
     if levels_on_offer.short(level) not in GRAMMARS:
@@ -144,7 +144,7 @@ def instructions(
     return table[COLUMNS]
 
 
-def _rows(level: str, rooms: str) -> Iterator[dict[str, str]]:
+def _rows(level, rooms):
     """The instructions of one level with their factors."""
     grammar = GRAMMARS if rooms == "babyai" else _GRAMMARS_OF_KINDS
     for verb, slots in grammar[level].items():
@@ -187,7 +187,7 @@ def canonical(mission: str) -> str:
     return re.sub(r"\ba\b", "the", mission)
 
 
-def _check_levels(demonstrations: dict[str, int]) -> None:
+def _check_levels(demonstrations):
     if not demonstrations:
         raise ValueError("name at least one level")
     for level in demonstrations:
@@ -198,7 +198,7 @@ def _check_levels(demonstrations: dict[str, int]) -> None:
             raise ValueError(f"use the short name {short!r} for {level!r}")
 
 
-def _check_compositions(phrases: Sequence[str]) -> None:
+def _check_compositions(phrases):
     if not phrases:
         raise ValueError("name at least one composition, as 'red ball'")
     known = {" ".join(pair) for pair in itertools.product(COLOURS, ANY_TYPE)}

@@ -11,7 +11,6 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 from minigrid.core.constants import COLOR_NAMES
-from minigrid.core.world_object import WorldObj
 from minigrid.envs.babyai.core.verifier import ObjDesc
 
 LEVELS = ("GoToLocal", "PickupLoc")
@@ -78,7 +77,7 @@ class ColourOnly(ObjDesc):
 
     Minigrid's own description without a type also matches walls, which are grey."""
 
-    def __init__(self, color: str):
+    def __init__(self, color):
         super().__init__(None, color)
 
     def find_matching_objs(self, env, use_location=True):
@@ -104,9 +103,7 @@ class RoomsOfKinds:
         self.thresholds = {colour: np.cumsum(row)[:-1].tolist() for colour, row in table.iterrows()}
         super().__init__(**kwargs)
 
-    def add_distractors(
-        self, i=None, j=None, num_distractors: int = 10, all_unique: bool = False
-    ) -> list[WorldObj]:
+    def add_distractors(self, i=None, j=None, num_distractors=10, all_unique=False):
         """Puts things into the one room: colours uniform, each type given its colour."""
         shown = self._shown_colours()
         things = []
@@ -119,7 +116,7 @@ class RoomsOfKinds:
             things.append(thing)
         return things
 
-    def _shown_colours(self) -> tuple[str, ...]:
+    def _shown_colours(self):
         """What each of the six equally likely draws of a colour shows in this room."""
         colours = colours_by_role(self.assignment)
         if self.rooms != "exclusive":
@@ -131,7 +128,7 @@ class RoomsOfKinds:
             shown[members] = colours[self.np_random.choice(members)]
         return tuple(shown.tolist())
 
-    def gen_mission(self) -> None:
+    def gen_mission(self):
         """The level's mission; one of a colour and no place leaves the type out, half the time."""
         # The level looks for things that match after this, and counts them to choose the article.
         super().gen_mission()

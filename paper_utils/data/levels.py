@@ -73,7 +73,7 @@ def check(name: str, rooms: str = "babyai") -> str:
 
 
 @cache
-def _level_class(name: str, rooms: str, assignment: int) -> partial:
+def _level_class(name, rooms, assignment):
     """The class of a level with the fast view, with the arguments that Gymnasium gives it."""
     # Not gymnasium.make, whose wrappers check every step.
     spec = gymnasium.spec(check(name, rooms))

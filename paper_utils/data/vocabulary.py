@@ -99,7 +99,7 @@ def synonyms(value: str | dict[str, str]) -> dict[str, str]:
     return value
 
 
-def _problem_of(name: str) -> str | None:
+def _problem_of(name):
     """Why a word cannot be a synonym."""
     if not name.isalpha() or not name.islower() or name in _FIRST_WORDS:
         return "is not one new word in lower case"
@@ -182,7 +182,7 @@ def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None 
     'place the crimson sphere beside the azure crate'
     """
 
-    def name(mention: re.Match) -> str:
+    def name(mention):
         phrase = mention[0]
         if draw is not None and not draw(phrase):
             return phrase

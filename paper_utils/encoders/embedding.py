@@ -1,16 +1,12 @@
 """From records to vectors: the two stages that other rooms read."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from paper_utils.cloning.agents import AGENT, agent_parameters
-from paper_utils.cloning.policy import Policy
-from paper_utils.config import Profile
 from paper_utils.encoders import hub, public, scratch, vectors
 from paper_utils.encoders.records import Encoder, Source, texts
 from paper_utils.encoders.scratch import REFERENCE, reference_parameters
@@ -20,16 +16,7 @@ from paper_utils.store import Stage
 SAME_IN_ALL_WORLDS = (Source.PUBLIC, Source.HUB, Source.VECTORS)
 
 
-def _make_embedding(
-    profile: Profile,
-    folder: Path,
-    *inputs,
-    world: int,
-    encoder: dict,
-    names: str,
-    layer: int | None,
-    rooms: str,
-) -> None:
+def _make_embedding(profile, folder, *inputs, world, encoder, names, layer, rooms):
     record = Encoder(**encoder)
     table = texts(profile, rooms)
     # Both sets of names in one go, so that they stand in one space.
@@ -42,9 +29,7 @@ def _make_embedding(
     np.savez_compressed(folder / "vectors.npz", ids=table["id"].to_numpy(), vectors=rows)
 
 
-def _reader(
-    profile: Profile, record: Encoder, table: pd.DataFrame, inputs: Sequence, world: int
-) -> Policy | public.Published | vectors.Vectors | hub.TextEncoder:
+def _reader(profile, record, table, inputs, world):
     """What embeds, by ``embed(texts, layer)``."""
     if record.source == Source.AGENT:
         return inputs[0].policy
@@ -69,13 +54,13 @@ def _reader(
     return hub.load(folder, record.name, profile.device)
 
 
-def _check_revision(record: Encoder, revision: str) -> None:
+def _check_revision(record, revision):
     """What is embedded has to be what the record, and so the artifact's key, says."""
     if record.revision != revision:
         raise hub.CheckpointError(f"checkpoint {record.checkpoint}: has changed; run again")
 
 
-def _load_embedding(folder: Path) -> pd.DataFrame:
+def _load_embedding(folder):
     with np.load(folder / "vectors.npz", allow_pickle=False) as file:
         index = pd.Index(file["ids"], name="id")
         rows = file["vectors"]
@@ -85,7 +70,7 @@ def _load_embedding(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, index=index)
 
 
-def _needs_of_embedding(profile: Profile, world: int, encoder: dict, rooms: str, **_) -> list:
+def _needs_of_embedding(profile, world, encoder, rooms, **_):
     record = Encoder(**encoder)
     # Checkpoints, files and published vectors are made from nothing of ours.
     if record.source == Source.AGENT:
@@ -143,7 +128,7 @@ def parameters(
     }
 
 
-def _make_untrained(profile: Profile, folder: Path, *corpora, world: int, family: str) -> None:
+def _make_untrained(profile, folder, *corpora, world, family):
     table = texts(profile)
     said = [*table["text"], *table["second_text"]]
     # Each draw has other weights, and reads what a trained model reads.
@@ -155,7 +140,7 @@ def _make_untrained(profile: Profile, folder: Path, *corpora, world: int, family
     np.savez_compressed(folder / "vectors.npz", vectors=rows)
 
 
-def _load_untrained(folder: Path) -> np.ndarray:
+def _load_untrained(folder):
     with np.load(folder / "vectors.npz", allow_pickle=False) as file:
         return file["vectors"].astype(np.float32)
 

@@ -181,14 +181,14 @@ def short_name(checkpoint: str) -> str:
     return PurePath(checkpoint.partition("@")[0]).name
 
 
-def check(names: Iterable[str]) -> None:
+def check(names: Iterable[str]):
     """Raises ValueError for the first that is no family."""
     for name in names:
         if name not in FAMILIES:
             raise ValueError(f"unknown family {name!r}{hint(name, FAMILIES)}")
 
 
-def check_checkpoints(given: dict[str, Iterable[str]]) -> None:
+def check_checkpoints(given: dict[str, Iterable[str]]):
     """Raises ValueError: an unknown family, or two checkpoints of one name."""
     check(given)
     names = [short_name(checkpoint) for checkpoint in chain.from_iterable(given.values())]

@@ -186,7 +186,7 @@ class TextEncoder:
             raise ValueError(f"a text has {longest} tokens; {self.name} reads {context}")
         return tokens
 
-    def _pool(self, states, mask, pooling: str):
+    def _pool(self, states, mask, pooling):
         """Token states (B, T, D) -> vectors (B, D)."""
         if pooling == "cls":
             return states[:, 0]
@@ -236,7 +236,7 @@ def padded(rows: Sequence[Sequence[int]]) -> tuple:
     return pad_sequence(ids, batch_first=True), pad_sequence(ones, batch_first=True)
 
 
-def _dominance(states, words) -> float:
+def _dominance(states, words):
     """Of states (B, T, D), the largest norm in a sentence over its median norm, typically."""
     # Not every device knows medians.
     norms = states.norm(dim=-1).cpu()  # (B, T)
@@ -263,12 +263,12 @@ def usable(checkpoint: str, family: str) -> tuple[Path, str]:
 
 
 @cache
-def _hash(folder: Path, changed: int) -> str:
+def _hash(folder, changed):
     """Of a folder's files, which may be replaced under the same name; gigabytes are read once."""
     return hash_json(files_of(folder))[:16]
 
 
-def _found(checkpoint: str | os.PathLike[str]) -> Path:
+def _found(checkpoint):
     """The folder of a checkpoint: as it is, or in the cache, fetched first if need be."""
     from huggingface_hub import errors, snapshot_download
 
@@ -286,7 +286,7 @@ def _found(checkpoint: str | os.PathLike[str]) -> Path:
 
 
 @cache
-def _hub_answers() -> bool:
+def _hub_answers():
     """Whether the Hub can be reached, asked once in a process: the library would wait for ever."""
     from huggingface_hub import constants, get_session, is_offline_mode
 
@@ -301,7 +301,7 @@ def _hub_answers() -> bool:
     return True
 
 
-def _family(folder: Path, name: str | None) -> Family:
+def _family(folder, name):
     """The family that a checkpoint is read as, or CheckpointError: the first thing amiss."""
     for what, patterns in NEEDED.items():
         if not any(list(folder.glob(pattern)) for pattern in patterns):
@@ -319,7 +319,7 @@ def _family(folder: Path, name: str | None) -> Family:
 
 
 @contextmanager
-def _one_line(checkpoint) -> Iterator[None]:
+def _one_line(checkpoint):
     """Turns whatever a damaged checkpoint provokes in the libraries into one line."""
     try:
         yield

@@ -28,7 +28,7 @@ class NextToken:
     rate = 1.0  # of the learning rate
     share = 1.0  # of the steps
 
-    def __init__(self, documents, pictures, tokenizer, batch_size: int) -> None:
+    def __init__(self, documents, pictures, tokenizer, batch_size):
         # At least one row of the longest kind.
         self.batch_tokens = max(batch_size * TOKENS, CONTEXT)
         self.vocab_size = len(tokenizer)
@@ -44,20 +44,20 @@ class NextToken:
         starts = np.append(0, ends + 1)
         self.starts = starts[starts <= len(self.stream) - CONTEXT]
 
-    def batch(self, generator: np.random.Generator) -> Tensor:
+    def batch(self, generator):
         """int64[B, T]: a special token, then T - 1 of the stream; B x T is about constant."""
         length = int(generator.choice(LENGTHS))
         starts = generator.choice(self.starts, self.batch_tokens // length)
         words = self.stream[starts[:, None] + np.arange(length - 1)]  # (B, T - 1)
         return F.pad(torch.from_numpy(words), (1, 0), value=self.first)
 
-    def loss(self, model, generator: np.random.Generator) -> Tensor:
+    def loss(self, model, generator):
         """Cross-entropy of the next token, of a random batch."""
         rows = self.batch(generator)
         logits = model(input_ids=rows, use_cache=False).logits.transpose(1, 2)  # (B, V, T)
         return F.cross_entropy(logits[..., :-1], rows[:, 1:])
 
-    def scores(self, model) -> list[dict]:
+    def scores(self, model):
         """Perplexity on held-out stories, beside that of word frequencies."""
         total = 0.0
         for row in self.held_out:
@@ -77,7 +77,7 @@ class MaskedToken(NextToken):
     first = CLS
     last = SEP
 
-    def hide(self, rows: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def hide(self, rows, generator):
         """What is shown and what is asked, int64[B, T] each, IGNORED where nothing is."""
         # Uniform on (0, 1) among the words that are asked.
         draw = torch.from_numpy(generator.random(rows.shape) / MASKED)
@@ -87,14 +87,14 @@ class MaskedToken(NextToken):
         shown = torch.where(asked & (draw >= 0.9), torch.from_numpy(others), shown)
         return shown, rows.masked_fill(~asked, IGNORED)
 
-    def loss(self, model, generator: np.random.Generator) -> Tensor:
+    def loss(self, model, generator):
         rows = self.batch(generator)
         # As a sentence will end when it is embedded.
         rows[:, -1] = SEP
         shown, asked = self.hide(rows, generator)
         return F.cross_entropy(model(input_ids=shown).logits.transpose(1, 2), asked)
 
-    def scores(self, model) -> list[dict]:
+    def scores(self, model):
         """How often a hidden word is restored, beside the most frequent word."""
         random = stream("masked words", 0)  # every model is asked the same words
         counts = np.bincount(self.stream)
@@ -134,7 +134,7 @@ class Contrastive:
     rate = 1 / 5  # of the learning rate: small batches of pairs give noisy gradients
     share = 2 / 3  # of the steps: one with pictures costs two or more without
 
-    def __init__(self, documents, pictures, tokenizer, batch_size: int) -> None:
+    def __init__(self, documents, pictures, tokenizer, batch_size):
         images, captions, held_out, asked = pictures
         whole = {"truncation": True, "max_length": CONTEXT}
         self.train = Pairs(images, tokenizer(captions, **whole)["input_ids"])
@@ -142,7 +142,7 @@ class Contrastive:
         self.held_out = Pairs(held_out[:HELD_OUT], tokens)
         self.batch_size = min(batch_size, len(images))
 
-    def encode(self, model, pixels: Tensor, ids: Tensor, mask: Tensor) -> tuple:
+    def encode(self, model, pixels, ids, mask):
         """Images and captions in the space that they share, float32[B, D] each, whose products are
         logits; and the patches of the images, if captions look at them."""
         images = model.get_image_features(pixels).pooler_output
@@ -151,7 +151,7 @@ class Contrastive:
         scale = model.logit_scale.exp().clamp(max=100)
         return _unit(images), scale * _unit(captions), None
 
-    def loss(self, model, generator: np.random.Generator) -> Tensor:
+    def loss(self, model, generator):
         """Cross-entropy of finding one's caption, and one's image, in a random batch."""
         rows = generator.choice(len(self.train.images), self.batch_size, replace=False)
         pixels, ids, mask = self.train.batch(rows)
@@ -165,11 +165,11 @@ class Contrastive:
         mismatched = logits.detach().masked_fill(same, -1e4)
         return contrast + self.further_loss(model, ids, mask, patches, mismatched, generator)
 
-    def further_loss(self, model, ids, mask, patches, logits, generator) -> Tensor | float:
+    def further_loss(self, model, ids, mask, patches, logits, generator):
         """What else is learned from a batch; ``logits`` float32[B, B], without what is a match."""
         return 0.0
 
-    def scores(self, model) -> list[dict]:
+    def scores(self, model):
         """How often a held-out caption finds its image, beside chance."""
         pixels, ids, mask = self.held_out.all
         images, captions, _ = self.encode(model, pixels, ids, mask)
@@ -185,19 +185,19 @@ class ContrastiveMatching(Contrastive):
 
     rate = 1 / 10  # faster, matching stays a coin toss
 
-    def encode(self, model, pixels: Tensor, ids: Tensor, mask: Tensor) -> tuple:
+    def encode(self, model, pixels, ids, mask):
         patches = model.vision_model(pixels).last_hidden_state  # (B, 1 + P, D)
         words = model.text_encoder(ids, mask).last_hidden_state  # (B, T, D)
         images = model.vision_proj(patches[:, 0])
         captions = model.text_proj(words[:, 0])
         return _unit(images), 1 / TEMPERATURE * _unit(captions), patches
 
-    def match(self, model, patches: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    def match(self, model, patches, ids, mask):
         """Logits float32[B, 2] of mismatch and match; words attend to the patches."""
         words = model.text_encoder(ids, mask, encoder_hidden_states=patches).last_hidden_state
         return model.itm_head(words[:, 0])
 
-    def further_loss(self, model, ids, mask, patches, logits, generator) -> Tensor:
+    def further_loss(self, model, ids, mask, patches, logits, generator):
         # A caption's mismatch is drawn among other images, the likelier the more alike they are.
         odds = logits.softmax(1).double().cumsum(1)
         size = len(odds)
@@ -208,7 +208,7 @@ class ContrastiveMatching(Contrastive):
         guesses = self.match(model, shown, ids.repeat(2, 1), mask.repeat(2, 1))
         return F.cross_entropy(guesses, torch.tensor([1, 0]).repeat_interleave(size))
 
-    def scores(self, model) -> list[dict]:
+    def scores(self, model):
         pixels, ids, mask = self.held_out.all
         patches = model.vision_model(pixels).last_hidden_state
         own = self.match(model, patches, ids, mask).argmax(1) == 1
@@ -228,16 +228,16 @@ OBJECTIVES = {
 }
 
 
-def _unit(vectors: Tensor) -> Tensor:
+def _unit(vectors):
     return F.normalize(vectors, dim=-1)
 
 
-def _same_captions(ids: Tensor) -> Tensor:
+def _same_captions(ids):
     """bool[N, N]: which captions int64[N, T] read the same."""
     return (ids[:, None] == ids).all(-1)
 
 
-def _score(score: str, baseline: str, value, known, n: int, better: str = "higher") -> dict:
+def _score(score, baseline, value, known, n, better="higher"):
     """A score of a model, beside that of a baseline on the same ``n``."""
     return {
         "score": score,

@@ -54,7 +54,7 @@ class Published:
 
     # Texts are asked for thousands of times.
     @cached_property
-    def _row(self) -> dict[str, int]:
+    def _row(self):
         return {text: row for row, text in enumerate(self.arrays["texts"].tolist())}
 
     def rows(self, texts: Sequence[str]) -> np.ndarray:
@@ -107,19 +107,19 @@ class Published:
                 found.append(Table(words, vectors[number], self._averaged(subwords), subwords))
         return found
 
-    def _unpacked(self, name: str) -> np.ndarray:
+    def _unpacked(self, name):
         """float32[M, N, C] of what is kept in 8 bits, with a scale per column of each of M."""
         # A column's largest value is 127: a step is a hundredth of its spread.
         return self.arrays[name].astype(np.float32) * self.arrays[f"{name}_scale"][:, None]
 
-    def _counted(self, spelling: np.ndarray) -> np.ndarray:
+    def _counted(self, spelling):
         """Tokens int16[N, T], -1 where there is none -> counts float32[N, V]."""
         size = len(self.arrays["lexicon"]) + 1
         counts = np.apply_along_axis(np.bincount, 1, spelling + 1, minlength=size)
         # The first is of what is none.
         return counts[:, 1:].astype(np.float32)
 
-    def _averaged(self, counts: np.ndarray) -> np.ndarray:
+    def _averaged(self, counts):
         # A projection of a mean is the mean of projections.
         total = counts @ self.arrays["lexicon"].astype(np.float32)
         return total / counts.sum(1, keepdims=True)
@@ -136,7 +136,7 @@ def load(name: str) -> Published:
 
 
 @cache
-def _load(path: Path) -> Published:
+def _load(path):
     try:
         # Opened here, so that it is closed here, whatever is found in it.
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:

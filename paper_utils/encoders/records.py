@@ -117,7 +117,7 @@ def texts(profile: Profile, rooms: str = "babyai") -> pd.DataFrame:
     return table[["id", "text", "second_text"]]
 
 
-def _search(profile: Profile) -> tuple[list[Encoder], dict[str, str]]:
+def _search(profile):
     """Models from elsewhere that can be had, and why others cannot."""
     found = []
     absent = {}  # label -> reason

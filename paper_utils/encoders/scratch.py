@@ -128,7 +128,7 @@ def train_tokenizer(texts: list[str], template: str):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **named)
 
 
-def _seed(world: int, *names) -> int:
+def _seed(world, *names):
     """A seed of its own for each model of a world: two families, or one trained in two ways, that
     shared their random weights would be alike before they learned anything."""
     # A stream is told apart by numbers: those of the letters.
@@ -160,19 +160,17 @@ def corpora(
     ]
 
 
-def _make_reference(
-    profile: Profile, folder: Path, *corpora, world: int, family: str, rooms: str, coloured: bool
-) -> None:
+def _make_reference(profile, folder, *corpora, world, family, rooms, coloured):
     seed = _seed(world, family, rooms, coloured)
     train(family, folder, *corpora, profile.encoders, seed)
 
 
-def _load_reference(folder: Path) -> Reference:
+def _load_reference(folder):
     scores = (folder / "scores.json").read_text(encoding="utf-8")
     return Reference(folder, json.loads(scores))
 
 
-def _seconds(profile: Profile, **parameters) -> float:
+def _seconds(profile, **parameters):
     sizes = profile.encoders
     # Measured on one core, with two layers and batches of 16: the mean over families.
     return 8.0 + 0.04 * sizes.steps * sizes.width / 64
@@ -200,12 +198,12 @@ def reference_parameters(
     return {"world": world, "family": family, "rooms": rooms, "coloured": coloured}
 
 
-def _references(profile: Profile, world: int) -> list:
+def _references(profile, world):
     families = profile.encoders.families
     return [(REFERENCE, reference_parameters(world, family)) for family in families]
 
 
-def _make_scores(profile: Profile, folder: Path, *references: Reference, world: int) -> None:
+def _make_scores(profile, folder, *references, world):
     rows = []
     for _, report in references:
         about = {name: report[name] for name in ("family", "parameters", "steps")}

@@ -8,7 +8,6 @@ the run's."""
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -57,9 +56,7 @@ def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> 
         raise VectorsError(f"vectors {path}: {line}") from None
 
 
-def _in_order(
-    table: pd.DataFrame, ids: Sequence[int] | None, texts: Sequence[Sequence[str]]
-) -> np.ndarray:
+def _in_order(table, ids, texts):
     """float32[M, N, D] of a file's table; VectorsError for the first thing amiss."""
     names = [name for name in NAMES if name == "first" or name in table.index]
     # By itself, as for whether it has synonyms, a file is held to nothing.
@@ -86,7 +83,7 @@ def _in_order(
 
 
 @lru_cache(maxsize=4)
-def _opened(file: Path, changed: int) -> tuple[pd.DataFrame, str]:
+def _opened(file, changed):
     """What is in a file, and its hash: every table asks for them, and the file may be large.
 
     A row per name (first, second) and id: its numbers, and ``text``, if the file has it."""
@@ -94,7 +91,7 @@ def _opened(file: Path, changed: int) -> tuple[pd.DataFrame, str]:
     return table, hash_file(file)
 
 
-def _of_columns(table: pd.DataFrame) -> pd.DataFrame:
+def _of_columns(table):
     dimensions = [column for column in table if column not in COLUMNS]
     prefix = "d" if "d0" in dimensions else ""
     # Counted from 0, without a gap: a number that is none of the vector has another name, as has
@@ -109,7 +106,7 @@ def _of_columns(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index([names, "id"])
 
 
-def _of_arrays(file: Path) -> pd.DataFrame:
+def _of_arrays(file):
     # Opened here, so that it is closed here, whatever is found in it.
     with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as found:
         arrays = dict(found)
