@@ -4,9 +4,9 @@ Every measure is taken of the two encoders, of their rows paired at random (the 
 encoders that know words only or a dictionary only (the controls), each in the place of either."""
 
 from contextlib import suppress
-from copy import copy
 from itertools import product, zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,11 @@ from paper_utils.alignment.inference import calibrated, pairings
 from paper_utils.alignment.inputs import read_inputs
 from paper_utils.alignment.report import KEYS, SAME_WORDS, STRUCTURE, SYNONYMS, Audit
 from paper_utils.alignment.retrieval import (
+    DIRECTIONS,
     NothingToAlign,
-    by_direction,
     make_folds,
     precision_draws,
+    with_mean,
 )
 from paper_utils.alignment.scores import Score
 
@@ -58,45 +59,43 @@ class Plan:
                 _, self.contexts[factor] = concepts.full_contexts(given.factors, factor)
 
 
-class Space:
+class Space(NamedTuple):
     """One encoder at one layer, and what is computed from it alone."""
 
-    def __init__(self, plan, rows, synonyms=None):
-        self.rows = rows  # (N, d)
-        self.synonyms = synonyms
-        self.reduced = plan.contrasts.reduced(rows, rows, plan.folds, plan.n_components)
-        # What all rows have in common would drown what tells them apart.
-        centred = rows - rows.mean(axis=0)
-        self.tables = {}
-        for name, (table, _) in plan.similarities.items():
-            self.tables[name] = table(centred)
+    rows: np.ndarray  # (N, d)
+    synonyms: np.ndarray | None
+    reduced: list
+    tables: dict
 
 
-def _named(test, measure, ways, chance):
-    """(test, measure, direction) -> `Draws`."""
-    return {(test, measure, way): Draws(values, chance) for way, values in ways.items()}
+def _space(plan, rows, synonyms=None):
+    reduced = plan.contrasts.reduced(rows, rows, plan.folds, plan.n_components)
+    # What all rows have in common would drown what tells them apart.
+    centred = rows - rows.mean(axis=0)
+    tables = {name: table(centred) for name, (table, _) in plan.similarities.items()}
+    return Space(rows, synonyms, reduced, tables)
 
 
 def _measure_pair(first, second, plan):
-    """(test, measure, direction) -> `Draws` of two spaces, of the true pairing first."""
+    """(test, measure) -> `Draws` of two spaces: values (3, 1 + K), forward, backward and both, or
+    (1, 1 + K) of what has no direction; the true pairing first."""
     found = {}
     draws = precision_draws(first.reduced, second.reduced, plan.folds, plan.within, plan.ks)
-    for k, ways in draws.items():
-        found |= _named(SAME_WORDS, f"precision@{k}", ways, k / plan.n)
-    # These have no direction: they are as good as both.
+    for k, values in draws.items():
+        found[SAME_WORDS, f"precision@{k}"] = Draws(values, k / plan.n)
     for name, (_, chance) in plan.similarities.items():
         values = similarities.inner_products(first.tables[name], second.tables[name], plan.free)
-        found |= _named(SAME_WORDS, name, {"both": values}, chance)
+        found[SAME_WORDS, name] = Draws(values[None], chance)
     measures = plan.contrasts.measures
     # In the same words precision is there already, with nulls in which the map is refitted.
-    if measures[2:]:
-        found |= _asked(SAME_WORDS, measures[2:], first.rows, first, second, plan)
-    if first.synonyms is not None:
-        found |= _asked(SYNONYMS, measures, first.synonyms, first, second, plan)
+    asked = [(SAME_WORDS, first.rows, measures[2:]), (SYNONYMS, first.synonyms, measures)]
+    for test, queries, measures in asked:
+        if queries is not None and measures:
+            found |= _asked(test, measures, queries, first, second, plan)
     for factor, contexts in plan.contexts.items():
         means = [space.rows[contexts].mean(axis=0) for space in (first, second)]  # (W, d)
         values = concepts.agreement_draws(*map(concepts.vector_distances, means))
-        found |= _named(STRUCTURE, factor, {"both": values}, 0.0)
+        found[STRUCTURE, factor] = Draws(values[None], 0.0)
     return found
 
 
@@ -114,43 +113,38 @@ def _asked(test, measures, queries, first, second, plan):
     found = {}
     for measure, draws in plan.contrasts.scores([cosines], measures).items():
         name = names.get(measure, f"choice of {measure}")
-        found |= _named(test, name, by_direction(draws.values), draws.chance)
+        found[test, name] = Draws(with_mean(draws.values), draws.chance)
     return found
 
 
-def _best_of_layers(firsts, seconds, plan):
-    """(test, measure, direction) -> (draws, layers): maxima over all pairs of layers, and the pair.
+def _told(firsts, seconds, plan):
+    """Values beside their nulls, a row each: maxima over all pairs of layers, and the pair.
 
     Every draw of the null is a maximum over the same pairs, so a search among many is paid for."""
     parts = {}
     for (one, first), (other, second) in product(enumerate(firsts), enumerate(seconds)):
         parts[f"{one} ~ {other}"] = _measure_pair(first, second, plan)
     pairs = list(parts)
-    found = {}
-    for key, draws in parts[pairs[0]].items():
-        values = np.array([part[key].values for part in parts.values()])  # (pairs, 1 + K)
-        best = values[:, 0].argmax()
-        maxima = np.fmax.reduce(values)  # what is undefined for one pair does not count
-        found[key] = Draws(maxima, draws.chance), pairs[best]
-    return found
-
-
-def _told(measured, n):
-    """Values beside their nulls, a row each, indexed by KEYS."""
     rows = []
-    for (test, measure, direction), (draws, layers) in measured.items():
-        score = Score.tested(draws.values, measure, draws.chance, n)
-        row = {"test": test, "direction": direction, "value": float(score), "layers": layers}
-        row["calibrated"] = calibrated(score, draws.values[1:])
-        row["smallest_p"] = 1 / len(draws.values)
-        rows.append(row | vars(score))
-    return pd.DataFrame(rows).set_index(KEYS)
+    for (test, measure), (shaped, chance) in parts[pairs[0]].items():
+        values = np.array([part[test, measure].values for part in parts.values()])
+        best = values[:, :, 0].argmax(axis=0)
+        maxima = np.fmax.reduce(values)  # what is undefined for one pair does not count
+        # What has no direction is as good as both.
+        for direction, draws, pair in zip(DIRECTIONS[-len(shaped) :], maxima, best):
+            score = Score.tested(draws, measure, chance, plan.n)
+            row = {"test": test, "direction": direction, "value": float(score)}
+            row["layers"] = pairs[pair]
+            row["calibrated"] = calibrated(score, draws[1:])
+            row["smallest_p"] = 1 / len(draws)
+            rows.append(row | vars(score))
+    return rows
 
 
 # --- controls ----------------------------------------------------------------------------------
 
 
-def _controls(given, n_draws, seed):
+def _controls(given, draws):
     """(name, vectors) of encoders that know words only: (N, D), or (2N, D) with the sentences in
     synonyms after the others, so that a word is one word in both."""
     if given.texts is None:
@@ -158,31 +152,27 @@ def _controls(given, n_draws, seed):
     texts = given.texts + (given.synonym_texts or [])
     found = [(name, control(texts)) for name, control in controls.FROM_TEXTS.items()]
     for name, control in controls.DRAWN.items():
-        found += [(name, control(texts, draw)) for draw in range(seed, seed + n_draws)]
+        found += [(name, control(texts, draw)) for draw in draws]
     return found
 
 
 def _stand_in(name, vectors, firsts, seconds, plan):
-    """(test, measure, direction, name, value) of a control in the place of either side."""
+    """Rows of a control in the place of either side."""
     rows = vectors[: plan.n]
     synonyms = vectors[plan.n :]
     try:
-        control = [Space(plan, rows, synonyms if synonyms.size else None)]
+        control = [_space(plan, rows, synonyms if synonyms.size else None)]
     except NothingToAlign:
         return []  # it tells nothing apart: a count of words where all have equally many
-    found = []
-    for one, other in ((control, seconds), (firsts, control)):
-        for key, (draws, _) in _best_of_layers(one, other, plan).items():
-            found.append((*key, name, draws.values[0]))
-    return found
+    told = _told(control, seconds, plan) + _told(firsts, control, plan)
+    return [row | {"control": name} for row in told]
 
 
 def _best(candidates, firsts, seconds, plan, n_jobs):
     """The best control of each measure: columns control (its name) and value, indexed by KEYS."""
     # Threads: the work is in numpy, and spaces need not be sent anywhere.
     run = Parallel(n_jobs=n_jobs, prefer="threads")
-    tasks = [delayed(_stand_in)(*each, firsts, seconds, plan) for each in candidates]
-    rows = sum(run(tasks), [])
+    rows = sum(run(delayed(_stand_in)(*each, firsts, seconds, plan) for each in candidates), [])
     found = pd.DataFrame(rows, columns=[*KEYS, "control", "value"])
     # Of equals the first: what is simpler comes before what is drawn.
     ordered = found.dropna().sort_values("value", ascending=False, kind="stable")
@@ -254,22 +244,19 @@ def audit(
     plan = Plan(given, ks, cv, n_components, n_permutations, random_state)
 
     # Spaces first: all that depends on one side alone is computed once.
-    firsts = [Space(plan, *pair) for pair in zip_longest(given.first, given.synonyms)]
-    seconds = [Space(plan, layer) for layer in given.second]
-    table = _told(_best_of_layers(firsts, seconds, plan), n)
+    firsts = [_space(plan, *pair) for pair in zip_longest(given.first, given.synonyms)]
+    seconds = [_space(plan, layer) for layer in given.second]
+    table = pd.DataFrame(_told(firsts, seconds, plan)).set_index(KEYS)
     # Controls are a comparison themselves, and need no nulls.
     alone = Plan(given, ks, plan.folds.pairs, n_components, 0, random_state)
     # Whose synonyms are asked has to know them, which words do not: in place of the other side
     # they are not asked.  That side has to be some code, which a codebook is.
-    silent = [copy(space) for space in firsts]
-    for space in silent:
-        space.synonyms = None
-    words = _best(_controls(given, n_draws, random_state), silent, seconds, alone, n_jobs)
+    silent = [space._replace(synonyms=None) for space in firsts]
     draws = range(random_state, random_state + n_draws)
-    told = [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
-    codes = _best(told, firsts, seconds, alone, n_jobs)
-    table["best_control"] = words["value"]
-    table["control"] = words["control"]
+    words = _best(_controls(given, draws), silent, seconds, alone, n_jobs)
+    codebooks = [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
+    codes = _best(codebooks, firsts, seconds, alone, n_jobs)
+    table[["best_control", "control"]] = words[["value", "control"]]
     table["codebook"] = codes["value"]
     table = table.fillna({"control": ""}).reset_index()
     table["verdict"] = table.apply(report.verdict, axis=1)
@@ -280,8 +267,8 @@ def audit(
     if effect is not None:
         power = simulated_power(n, width, effect, ks[-1], cv, n_components, random_state)
     found = doubts.about_size(n, ks[-1], power, effect)
-    found += doubts.about_rows(given.first, names[0])
-    found += doubts.about_rows(given.second, names[1])
+    for layers, name in zip((given.first, given.second), names):
+        found += doubts.about_rows(layers, name)
     found += doubts.about_inputs(given, plan.folds)
     settings = {
         "n_permutations": n_permutations,

@@ -230,15 +230,14 @@ def hit_chance(nearer, tied, k):
     return np.clip(places / tied, 0.0, 1.0)
 
 
-def by_direction(values):
-    """Values (2, ...) by name: forward, backward, and both, their mean.
+def with_mean(values):
+    """Values (2, ...) forward and backward -> (3, ...), with both, their mean, as the last.
 
-    >>> by_direction(np.array([0.2, 0.4]))["both"].round(6)
-    np.float64(0.3)
+    >>> with_mean(np.array([0.2, 0.4])).round(6).tolist()
+    [0.2, 0.4, 0.3]
     """
     # Neither direction is the right one: their mean is what is told.
-    every = [*values, np.mean(values, axis=0)]
-    return dict(zip(DIRECTIONS, every))
+    return np.array([*values, np.mean(values, axis=0)])
 
 
 def _counts(train, test, a, b, pairings):
@@ -255,7 +254,7 @@ def _counts(train, test, a, b, pairings):
 
 
 def precision_draws(A, B, folds, pairings, ks):
-    """k -> direction -> precision@k (P,) under all pairings; directions: forward, backward, both.
+    """k -> precision@k (3, P) under all pairings: forward, backward, both.
 
     A, B: per fold (N, c), from `reduce_folds`.  Row p of ``pairings`` (P, N) pairs item i of A with
     item pairings[p, i] of B, within the training and within the test rows of each fold, and the map
@@ -263,8 +262,8 @@ def precision_draws(A, B, folds, pairings, ks):
 
     >>> folds = make_folds(6, cv=2)
     >>> sides = [reduce_folds(np.eye(6), folds, None)] * 2
-    >>> precision_draws(*sides, folds, np.arange(6)[None], [5])[5]["both"].shape
-    (1,)
+    >>> precision_draws(*sides, folds, np.arange(6)[None], [5])[5].shape
+    (3, 1)
     """
     parts = []
     # So many pairings at once that their copies of one side stay within some BLOCKs.
@@ -276,7 +275,7 @@ def precision_draws(A, B, folds, pairings, ks):
     counts = np.concatenate(parts, axis=2)  # (2, 2, P, E)
     nearer = counts[:, 0]
     tied = counts[:, 1]
-    return {k: by_direction(folds.mean(hit_chance(nearer, tied, k))) for k in ks}
+    return {k: with_mean(folds.mean(hit_chance(nearer, tied, k))) for k in ks}
 
 
 def precision_at_k(
@@ -319,5 +318,5 @@ def precision_at_k(
     B = reduce_folds(Y, folds, n_components)
     # Only such pairings as keep the folds can be drawn again exactly.
     shuffled = pairings(n, n_permutations, random_state, folds.blocks)
-    draws = precision_draws(A, B, folds, shuffled, [k])[k][direction]
-    return Score.tested(draws, f"precision@{k}", k / n, n)
+    draws = precision_draws(A, B, folds, shuffled, [k])[k]
+    return Score.tested(draws[DIRECTIONS.index(direction)], f"precision@{k}", k / n, n)

@@ -1,8 +1,5 @@
 """Figures of notebook 02: how agents are trained, and how often they do what they are told."""
 
-from collections.abc import Sequence
-
-import pandas as pd
 from IPython.display import DisplayHandle
 from matplotlib.figure import Figure
 
@@ -22,7 +19,7 @@ class LiveLoss:
         self.shown = DisplayHandle()  # where the notebook shows it
         self.shown.display({}, raw=True)
 
-    def add(self, loss: float) -> None:
+    def add(self, loss):
         """Takes the loss of a step, and draws the curve now and then."""
         self.losses.append(loss)
         # Not always: drawing takes longer than a step.
@@ -35,7 +32,7 @@ class LiveLoss:
             plt.close(figure)
 
 
-def success(episodes: pd.DataFrame, names: Sequence[str]) -> Figure:
+def success(episodes, names) -> Figure:
     """Success of each player by level, with 95 % intervals: over worlds, or if there is one world
     over episodes (Wilson).
 

@@ -4,14 +4,12 @@ Values are rows of the differences of a study, whose ``contrast`` is a column, o
 another.  What a title says of them is chosen by the rule that answers the claims."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from paper_utils.data.kinds import colours_by_role
-from paper_utils.encoders.records import Encoder
 from paper_utils.figures.style import (
     CHANCE,
     COLOURS,
@@ -61,17 +59,13 @@ PAIRS = {BLIND: 0, "blind agent ~ blind CLIP": 0, "seeing agent ~ LLaMA": 0}
 # --- what is read --------------------------------------------------------------------------------
 
 
-def values_of(
-    differences: pd.DataFrame, test: str, measure: str, direction: str = "both"
-) -> pd.DataFrame:
+def values_of(differences, test, measure, direction="both") -> pd.DataFrame:
     """Rows of one test, measure and direction: all models and contrasts."""
     # The names of columns are those of the arguments.
     return differences.query("test == @test and measure == @measure and direction == @direction")
 
 
-def said(
-    values: pd.DataFrame, words: Mapping[str, str] = ADDS, contrast: str = NEVER, model: str = MEAN
-) -> str:
+def said(values, words=ADDS, contrast=NEVER, model=MEAN) -> str:
     """The words for the verdict on a contrast."""
     # A single world has no other: it is held against a codebook.
     if contrast == OWN and OWN not in set(values["contrast"]):
@@ -83,7 +77,7 @@ def said(
     return words[verdict(rows.iloc[0])]
 
 
-def rows_of(models: Sequence[Encoder]) -> list[str]:
+def rows_of(models) -> list[str]:
     """Models that were trained in each world, their mean, and then all others."""
     labels = [model.label for model in models]
     # The mean divides what it is a mean of from public models, which no sentence generalises.
@@ -91,7 +85,7 @@ def rows_of(models: Sequence[Encoder]) -> list[str]:
     return labels
 
 
-def drawn(values: pd.DataFrame, **columns) -> pd.DataFrame:
+def drawn(values, **columns) -> pd.DataFrame:
     """Differences as figures take them: a row per model, a hue per contrast, and other columns."""
     return values.assign(row=values["model"], hue=values["contrast"]).assign(**columns)
 
@@ -99,14 +93,7 @@ def drawn(values: pd.DataFrame, **columns) -> pd.DataFrame:
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def by_model(
-    differences: pd.DataFrame,
-    models: Sequence[Encoder],
-    asked: Mapping[str, tuple[str, str, str, float]],
-    columns: list[str] = FOUR,
-    floors: Mapping[str, pd.Series] = NOTHING,
-    strangers: Sequence[str] = (),
-) -> Figure:
+def by_model(differences, models, asked, columns=FOUR, floors=NOTHING, strangers=()) -> Figure:
     """A row per model, in it a point per column; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> values of what knows
@@ -133,9 +120,7 @@ def by_model(
     return figure
 
 
-def taught(
-    differences: pd.DataFrame, models: Sequence[Encoder], lucky: pd.Series, strangers: Sequence[str]
-) -> Figure:
+def taught(differences, models, lucky, strangers) -> Figure:
     """Order with unheard synonyms, and linear CKA.  ``lucky``: order by untrained models."""
     order = "Order of two, unheard synonyms"
     asked = {
@@ -146,7 +131,7 @@ def taught(
     return by_model(differences, models, asked, FIVE, {order: lucky}, strangers)
 
 
-def transfer(differences: pd.DataFrame, models: Sequence[Encoder]) -> Figure:
+def transfer(differences, models) -> Figure:
     """Success of the acting agent on mapped vectors, a panel per level that tells something."""
     labels = [model.label for model in models]
     order = ["own", "codebook", *labels, "word_count"]
@@ -162,7 +147,7 @@ def transfer(differences: pd.DataFrame, models: Sequence[Encoder]) -> Figure:
     return rows(values, titles, "success", ["acted"], SHARE, order=order, bands=controls)
 
 
-def answer(differences: pd.DataFrame, chance: float) -> Figure:
+def answer(differences, chance) -> Figure:
     """The answer in three panels, one per test: who passes it?  ``chance``: of precision@k."""
     means = differences[differences["model"] == MEAN]
     # Of means over models a measure is a row, of pairs of learners a pair.
@@ -195,7 +180,7 @@ def answer(differences: pd.DataFrame, chance: float) -> Figure:
 SIX = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5], [-1.3, -0.7]])
 
 
-def schematic(instructions: pd.DataFrame) -> Figure:
+def schematic(instructions) -> Figure:
     """What the three tests ask, with a sentence of the table and the same in synonyms."""
     first, second = instructions.query("colour == 'red'").iloc[0][["text", "second_text"]]
     # Any cloud will do; this one has its first point at the edge, where it can be seen.

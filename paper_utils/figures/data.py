@@ -3,7 +3,6 @@
 Rooms are Minigrid's own pictures on white, because black ones print badly."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,7 +10,6 @@ from minigrid.core.constants import OBJECT_TO_IDX
 from minigrid.core.grid import Grid
 
 from paper_utils.data import levels
-from paper_utils.data.expert import Recording
 from paper_utils.figures.style import PAGE, headline, panels, plt
 
 TILE = 32  # pixels of a cell
@@ -22,7 +20,7 @@ GREYS = [0, 76, 100, 146, 255]
 GREYS_ON_WHITE = [255, 226, 150, 130, 90]
 
 
-def on_white(picture: np.ndarray) -> np.ndarray:
+def on_white(picture) -> np.ndarray:
     """One of Minigrid's pictures uint8[H, W, 3] with a white floor; cells that are seen are grey.
 
     >>> on_white(np.array([[[0, 0, 0], [76, 76, 76]]], np.uint8))[0, :, 0].tolist()
@@ -47,9 +45,7 @@ def room(env) -> np.ndarray:
     return on_white(picture[top : top + height, left : left + width])
 
 
-def pictures(
-    images: Sequence, titles: Iterable[str], columns: int = 4, message: str = ""
-) -> Figure:
+def pictures(images, titles, columns=4, message="") -> Figure:
     """A grid of pictures as wide as the page, each under its title."""
     width = PAGE / columns
     letters = int(15 * width)  # of a line
@@ -67,7 +63,7 @@ def pictures(
     return figure
 
 
-def gallery(names: Sequence[str], world: int) -> Figure:
+def gallery(names, world) -> Figure:
     """Two episodes of each level: the room, and what is asked there."""
     images = []
     titles = []
@@ -81,7 +77,7 @@ def gallery(names: Sequence[str], world: int) -> Figure:
     return pictures(images, titles, len(names), "The room does not tell what to do")
 
 
-def worth_showing(level: str, seeds: Sequence[int]) -> int:
+def worth_showing(level, seeds) -> int:
     """The first of some episodes in which four things are seen at first, and the agent looks up:
     so its view is turned as the room is.  Else the first."""
     env = levels.make(level)
@@ -93,7 +89,7 @@ def worth_showing(level: str, seeds: Sequence[int]) -> int:
     return seeds[0]
 
 
-def moving(films: dict[str, Recording]) -> list[np.ndarray]:
+def moving(films) -> list[np.ndarray]:
     """Pictures uint8[H, W, 3] of films of one sentence that play side by side, each frame under
     the action that follows it."""
     count = len(films)
@@ -117,7 +113,7 @@ def moving(films: dict[str, Recording]) -> list[np.ndarray]:
     return shots
 
 
-def seen(env, view: np.ndarray) -> Figure:
+def seen(env, view) -> Figure:
     """A room in which the agent looks up, and its view uint8[7, 7, 3]: what is in each cell, and
     the three numbers that say so."""
     figure, (left, right) = panels(2, 2, PAGE, 3.9, width_ratios=[1, 1.3])

@@ -2,8 +2,6 @@
 
 They draw means over worlds: columns mean, low and high, beside panel, row (or at) and hue."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -16,7 +14,7 @@ from paper_utils.figures.style import short as short
 from paper_utils.study.differences import over_worlds
 
 
-def over_all_worlds(values: pd.DataFrame) -> pd.DataFrame:
+def over_all_worlds(values) -> pd.DataFrame:
     """Mean, low and high (95 %, t) of column ``value`` over rows that differ in the world alone."""
     by = [name for name in values if name not in ("world", "value")]
     # Nothing is tested here: the appendix estimates.
@@ -25,7 +23,7 @@ def over_all_worlds(values: pd.DataFrame) -> pd.DataFrame:
     return told[["mean", "low", "high"]].reset_index()
 
 
-def curves(values: pd.DataFrame, hues: Sequence[str], across: str, label: str) -> Figure:
+def curves(values, hues, across, label) -> Figure:
     """A panel for each value of column panel, and in it a line over column at for each of ``hues``.
 
     Hue "permuted" is what is reached by chance, from low to high."""

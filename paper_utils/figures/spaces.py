@@ -1,8 +1,5 @@
 """Figures of notebook 03: what a model learns, and what its space is spent on."""
 
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -28,7 +25,7 @@ def everyone(profile) -> list[Encoder]:
     return [*agents(), *models(profile), Encoder(Source.LEXICAL, "word_count")]
 
 
-def vectors(run, world: int) -> dict[str, np.ndarray]:
+def vectors(run, world):
     """Vectors (N, D) of everyone in a world, in first names, by label."""
     *encoders, word_count = everyone(run.profile)
     found = {}
@@ -41,7 +38,7 @@ def vectors(run, world: int) -> dict[str, np.ndarray]:
     return found
 
 
-def in_every_world(run, measure: Callable[[np.ndarray], dict[str, float]]) -> pd.DataFrame:
+def in_every_world(run, measure) -> pd.DataFrame:
     """What ``measure`` says of every space: row (a label), panel (a name), mean, low, high."""
     found = []
     for world in run.worlds:
@@ -51,7 +48,7 @@ def in_every_world(run, measure: Callable[[np.ndarray], dict[str, float]]) -> pd
     return over_all_worlds(pd.concat(found))
 
 
-def colours_of(encoders: Sequence[Encoder]) -> dict[str, str]:
+def colours_of(encoders):
     """By label: the colour of what an encoder is, or of what it learned from."""
     found = {}
     for encoder in encoders:
@@ -62,7 +59,7 @@ def colours_of(encoders: Sequence[Encoder]) -> dict[str, str]:
 # --- figures -------------------------------------------------------------------------------------
 
 
-def odds(images: np.ndarray, shares: Mapping[str, Sequence[float]], caption: str) -> Figure:
+def odds(images, shares, caption) -> Figure:
     """Pictures uint8[M, H, W, 3] in a row, over each what every model thinks of it as the picture
     of a caption.  The first is the caption's own."""
     # A line for each model.
@@ -74,7 +71,7 @@ def odds(images: np.ndarray, shares: Mapping[str, Sequence[float]], caption: str
     return pictures(images, titles, len(images), f"“{caption}”")
 
 
-def kept_words(shares: pd.DataFrame, title: str) -> Figure:
+def kept_words(shares, title) -> Figure:
     """Shares (encoders, words): of how many sentences has the nearest one the same word?"""
     figure, (axis,) = panels(1, 1, PAGE, 0.2 * len(shares) + 0.8)
     sns.heatmap(
@@ -98,7 +95,7 @@ def kept_words(shares: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def budget(values: pd.DataFrame, encoders: Sequence[Encoder]) -> Figure:
+def budget(values, encoders) -> Figure:
     """What spaces are spent on, a panel per measure of BUDGET.
 
     ``values``: columns row (a label), panel, mean, low and high (`in_every_world`)."""
@@ -110,9 +107,7 @@ def budget(values: pd.DataFrame, encoders: Sequence[Encoder]) -> Figure:
     return rows(values, titles, limits=(0, None), colours=colours_of(encoders))
 
 
-def maps(
-    spaces: Mapping[str, np.ndarray], groups: pd.Series, encoders: Sequence[Encoder]
-) -> Figure:
+def maps(spaces, groups, encoders) -> Figure:
     """Two principal components of each encoder's space, a shape for each group of sentences.
 
     Titles say what share of the variance is shown."""

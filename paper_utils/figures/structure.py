@@ -1,7 +1,5 @@
 """Figures of notebook 05: rooms of kinds, colour maps, who agrees, and what agents expect."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -43,7 +41,7 @@ CLAIMS = [
 ]
 
 
-def rooms(worlds: Sequence[int]) -> Figure:
+def rooms(worlds) -> Figure:
     """A row per world: three of its rooms, and P(type | colour) as the areas of dots."""
     figure, axes = panels(4 * len(worlds), 4, PAGE, 1.9)
     for number, world in enumerate(worlds):
@@ -65,9 +63,7 @@ def rooms(worlds: Sequence[int]) -> Figure:
     return figure
 
 
-def colour_maps(
-    measured: Mapping[str, pd.DataFrame], learners: Sequence[str], world: int
-) -> Figure:
+def colour_maps(measured, learners, world) -> Figure:
     """A map of six colours for each of up to four learners, from their distances (6, 6), turned
     onto the map of the design.  Lines join the colours of a kind."""
     figure, axes = panels(len(learners), 4, PAGE, 2.5)
@@ -92,7 +88,7 @@ def colour_maps(
     return figure
 
 
-def _plane(distances: pd.DataFrame) -> tuple[np.ndarray, float]:
+def _plane(distances):
     """Two dimensions (6, 2) of cosine distances, and the share of structure that they hold."""
     # Cosines, one minus these distances, are a kernel: principal components need no vectors.
     components = KernelPCA(kernel="precomputed")
@@ -101,12 +97,7 @@ def _plane(distances: pd.DataFrame) -> tuple[np.ndarray, float]:
     return places[:, :2], strengths[:2].sum() / strengths.sum()
 
 
-def agreement(
-    differences: pd.DataFrame,
-    pairs: Sequence[str] = BLIND,
-    conditions: Sequence[str] = CONDITIONS,
-    contrast: str = OWN,
-) -> Figure:
+def agreement(differences, pairs=BLIND, conditions=CONDITIONS, contrast=OWN) -> Figure:
     """r of pairs of learners, a row each, under some conditions; beside a pair's name what
     ``contrast`` says of it."""
     values = values_of(differences, "structure", "r")
@@ -123,7 +114,7 @@ def agreement(
     )
 
 
-def visits(shares: pd.DataFrame) -> Figure:
+def visits(shares) -> Figure:
     """What a blind agent that is told a colour walks to first: the share of its usual type.
 
     ``shares``: role, rooms where it learned, mean, low, high; ``design``, the type's frequency."""

@@ -4,16 +4,14 @@ Whatever has a label in any panel of a figure is named once, under the figure's 
 
 import logging
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 # Where no folder of its own can be written, matplotlib says so at import, in a reader's notebook.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 import matplotlib as mpl  # noqa: E402
-import pandas as pd  # noqa: E402
 import seaborn as sns  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 COLUMN = 3.4  # inches: one column of a printed page
@@ -126,7 +124,7 @@ sns.set_theme(
 NOTHING: Mapping = {}
 
 
-def short(label: str) -> str:
+def short(label) -> str:
     """A model's label without its kind and bits, which stand in the text.
 
     >>> short("SmolLM2-135M-Instruct, 4-bit")
@@ -135,7 +133,7 @@ def short(label: str) -> str:
     return label.partition("-Instruct")[0]
 
 
-def panels(count: int, columns: int, width: float, height: float, **options):
+def panels(count, columns, width, height, **options):
     """A figure ``width`` inches wide with rows of ``height`` inches, and its first axes."""
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -148,7 +146,7 @@ def panels(count: int, columns: int, width: float, height: float, **options):
     return figure, list(axes.flat[:count])
 
 
-def headline(figure: Figure, text: str = "") -> None:
+def headline(figure, text=""):
     """What a figure shows, in bold above all panels, and under it what their colours mean."""
     named = {}
     # Panels share what they show, so each name stands there once.
@@ -173,7 +171,7 @@ def headline(figure: Figure, text: str = "") -> None:
     )
 
 
-def name_hues(axis: Axes, called: Mapping[str, str], values: pd.DataFrame) -> None:
+def name_hues(axis, called, values):
     """Lets a legend name colours (name -> colour), and say why there are no intervals."""
     for name, colour in called.items():
         axis.plot([], [], "o", color=colour, label=name)
@@ -182,14 +180,7 @@ def name_hues(axis: Axes, called: Mapping[str, str], values: pd.DataFrame) -> No
         axis.plot([], [], " ", label="one world, so no intervals")
 
 
-def points(
-    axis: Axes,
-    values: pd.DataFrame,
-    rows: Sequence[str],
-    hues: Sequence[str] = (),
-    names: Mapping[str, str] = NAMES,
-    colours: Mapping[str, str] = COLOURS,
-) -> None:
+def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
     """A row for each of ``rows``, in it a point with its interval for each of ``hues``.
 
     Arguments:
@@ -229,17 +220,17 @@ def points(
 
 
 def rows(
-    values: pd.DataFrame,
-    titles: Mapping[str, str],
-    label: str = "",
-    hues: Sequence[str] = (),
-    limits: tuple[float | None, float | None] | None = None,
-    line: float | None = None,
+    values,
+    titles,
+    label="",
+    hues=(),
+    limits=None,
+    line=None,
     *,
-    order: Sequence[str] = (),
-    bands: Mapping[str, pd.Series] = NOTHING,
-    message: str = "",
-    width: float = PAGE,
+    order=(),
+    bands=NOTHING,
+    message="",
+    width=PAGE,
     **options,
 ) -> Figure:
     """A panel of ``points`` for each of ``titles`` (values of column panel).

@@ -7,21 +7,19 @@ import pandas as pd
 
 from paper_utils.alignment import controls
 from paper_utils.alignment.inference import calibrated, p_value, permutations
-from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.encoders import public, records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
-from paper_utils.encoders.records import Encoder, Source
-from paper_utils.store import Stage
+from paper_utils.encoders.records import Source
 from paper_utils.study import columns
 from paper_utils.study.columns import AGENTS, both_names
-from paper_utils.study.scores import READS, Reading, in_synonyms, read_scores, write_scores
+from paper_utils.study.scores import READS, Reading, in_synonyms
 
 MOST_LAYERS = 7  # of one model, evenly spaced
 MEANING = "swapped, by meaning"
 
 
-def layers_of(profile: Profile, model: Encoder) -> list[int]:
+def layers_of(profile, model) -> list[int]:
     """Layers at which a model is read: of those trained here and the public ones, from the words'
     own embeddings (0) on, or from the first block where a special token is read."""
     if model.source is Source.SCRATCH:
@@ -37,21 +35,19 @@ def layers_of(profile: Profile, model: Encoder) -> list[int]:
     return np.unique(spaced).astype(int).tolist()
 
 
-def _layers(profile: Profile) -> list[tuple[Encoder, int]]:
+def _layers(profile):
     found = []
     for model in records.models(profile):
         found += [(model, layer) for layer in layers_of(profile, model)]
     return found
 
 
-def _needs_layers(profile: Profile, world: int) -> columns.Needs:
-    needed = columns.needs_agents(profile, world)
-    for model, layer in _layers(profile):
-        needed.append((EMBEDDING, parameters(model, world, "both", layer)))
-    return needed
+def _needs_layers(profile, world):
+    each = [parameters(model, world, "both", layer) for model, layer in _layers(profile)]
+    return columns.needs_agents(profile, world) + [(EMBEDDING, chosen) for chosen in each]
 
 
-def _score_layers(profile, folder, *spaces, world):
+def _score_layers(profile, *spaces, world):
     table = columns.instructions(profile)
     everyone = columns.agents(spaces)
     everyone["codebook", 0] = columns.control("codebook", table, world)
@@ -60,26 +56,26 @@ def _score_layers(profile, folder, *spaces, world):
     orders = permutations(len(table), profile.alignment.draws, world)
     for draw, order in enumerate(orders):
         everyone["permuted", draw] = everyone["acted", 0][order]
-    readings = []
-    for (model, layer), space in zip(_layers(profile), spaces[len(AGENTS) :]):
-        readings.append(({"model": model.label, "layer": layer}, *both_names(space)))
-    write_scores(folder, in_synonyms(profile, world, readings, everyone))
+    readings = [
+        ({"model": model.label, "layer": layer}, *both_names(space))
+        for (model, layer), space in zip(_layers(profile), spaces[len(AGENTS) :])
+    ]
+    return in_synonyms(profile, world, readings, everyone)
 
 
-LAYERS = Stage(
+LAYERS = columns.table_stage(
     "layers",
     _score_layers,
-    read_scores,
+    30,
     reads=(*READS, "alignment.draws", "encoders.layers"),
     needs=_needs_layers,
-    cost=lambda profile, **_: 5.0 + 1.2 * profile.alignment.draws,
 )
 """Models at each of their layers, unheard synonyms, both directions: world, model, layer, encoder,
 draw, measure, value, chance.  Encoder "permuted" is the null: the acting agent's sentences are
 exchanged."""
 
 
-def best_layers(layers: pd.DataFrame) -> pd.DataFrame:
+def best_layers(layers) -> pd.DataFrame:
     """The maximum over layers with the acting agent beside the same maximum under the null: world,
     model, measure, layer, value, null (mean), p, calibrated."""
     rows = []
@@ -98,7 +94,7 @@ def best_layers(layers: pd.DataFrame) -> pd.DataFrame:
 # --- many tables of synonyms --------------------------------------------------------------------
 
 
-def by_meaning(texts: list[str], words: dict[str, str]) -> list[int]:
+def by_meaning(texts, words) -> list[int]:
     """For each sentence, the row of the one in which its colours are those that its synonyms mean
     in English.
 
@@ -113,7 +109,7 @@ def by_meaning(texts: list[str], words: dict[str, str]) -> list[int]:
     return [texts.index(grammar.rename(text, meanings)) for text in texts]
 
 
-def questions(name: str, table: pd.DataFrame, count: int) -> Iterator[Reading]:
+def questions(name, table, count) -> Iterator[Reading]:
     """What a public model makes of ``count`` tables of each kind, and what its controls make of
     them: its own layer 0, its subwords, letters, and random weights (the profile's own table)."""
     published = public.load(name)
@@ -142,7 +138,7 @@ def questions(name: str, table: pd.DataFrame, count: int) -> Iterator[Reading]:
         yield {"kind": "own", "table": number, "source": "untrained"}, *np.split(both, 2)
 
 
-def _score_tables(profile, folder, *spaces, world):
+def _score_tables(profile, *spaces, world):
     table = columns.instructions(profile)
     # Acted and never acted: exchanged instructions have nothing to say of English.
     everyone = columns.agents(spaces[:2])
@@ -154,16 +150,11 @@ def _score_tables(profile, folder, *spaces, world):
             found = in_synonyms(profile, world, readings, everyone)
             parts.append(found.assign(model=model.label))
     # By meaning, colours alone are in their places.
-    write_scores(folder, pd.concat(parts).query("kind != @MEANING or measure == 'colour'"))
+    return pd.concat(parts).query("kind != @MEANING or measure == 'colour'")
 
 
-TABLES = Stage(
-    "tables",
-    _score_tables,
-    read_scores,
-    reads=(*READS, "alignment.tables"),
-    needs=columns.needs_agents,
-    cost=lambda profile, **_: 5.0 + 3.5 * profile.alignment.tables,
+TABLES = columns.table_stage(
+    "tables", _score_tables, 75, reads=(*READS, "alignment.tables"), needs=columns.needs_agents
 )
 """Public models under many tables of synonyms, with two agents and a codebook (both directions):
 world, model, kind, table, source, encoder, measure, value, chance.

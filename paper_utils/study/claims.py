@@ -5,7 +5,7 @@ or *less* where a test over worlds says so, the *same* where it surely lies with
 else *open*.  One world has no test: there the margin alone decides, and the evidence says so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ CODEBOOK = {
 }
 
 
-def number(value: float, signed: bool = False) -> str:
+def number(value, signed=False) -> str:
     """Two decimals, as people write them.
 
     >>> number(0.434), number(-0.1, signed=True), number(1)
@@ -80,7 +80,7 @@ def number(value: float, signed: bool = False) -> str:
     return f"+{text}" if signed else text
 
 
-def in_words(row: Mapping) -> str:
+def in_words(row) -> str:
     """What a row of the differences says: its contrast, and its numbers as far as there are any.
 
     >>> row = {"test": "verbs", "contrast": "acted - never_acted", "mean": 0.15}
@@ -103,7 +103,7 @@ def in_words(row: Mapping) -> str:
     return f"{text} ({low} to {high}, p {p})"
 
 
-def verdict(row: Mapping) -> str:
+def verdict(row) -> str:
     """more, less, same or open: what a difference over worlds says.
 
     Of a hypothesis with a direction, the test comes before equivalence; that the difference goes
@@ -124,7 +124,7 @@ def verdict(row: Mapping) -> str:
     return sign if significant or turned else "open"
 
 
-def keys(test: str, measure: str, models: Sequence[str], contrasts: Sequence[str]) -> list[Key]:
+def keys(test, measure, models, contrasts) -> list[Key]:
     """Rows of the differences that a claim rests on."""
     return list(product([test], [measure], models, contrasts))
 
@@ -136,11 +136,11 @@ class Evidence(NamedTuple):
     rows: pd.DataFrame
     own: Mapping[str, float]  # model -> colour of six, over worlds; 0: it has no synonyms
 
-    def found(self, asked: Iterable[Key]) -> list[dict]:
+    def found(self, asked) -> list[dict]:
         """Those rows that this run has."""
         return self.rows.reindex(list(asked)).dropna(subset="mean").to_dict("records")
 
-    def told(self, asked: Sequence[Key]) -> str:
+    def told(self, asked) -> str:
         """The values that some differences are between, and then the differences themselves."""
         values = []
         for *place, contrast in asked:
@@ -150,7 +150,7 @@ class Evidence(NamedTuple):
         rows = self.found(dict.fromkeys([*values, *asked]))
         return ", ".join(in_words(row) for row in rows)
 
-    def strangers(self, models: Sequence[str]) -> str:
+    def strangers(self, models) -> str:
         """Which of some models do not know the synonyms, and how far they are from it."""
         found = []
         for model in models:
@@ -161,7 +161,7 @@ class Evidence(NamedTuple):
         return "; ".join(found)
 
 
-def answered(evidence: Evidence, words: Mapping, asked: Sequence[Key]) -> tuple[str, str]:
+def answered(evidence, words, asked):
     """The answer that some differences give together, and their numbers."""
     each = [words[verdict(row)] for row in evidence.found(asked)]
     if not each:
@@ -173,7 +173,7 @@ def answered(evidence: Evidence, words: Mapping, asked: Sequence[Key]) -> tuple[
     return answer, evidence.told(asked)
 
 
-def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, str]:
+def agrees(evidence, name, models):
     """Whether the acting agent agrees with some models, called ``name`` in the differences."""
     same = evidence.told([("same_words", PRECISION, name, NEVER)])
     if not same:
@@ -197,7 +197,7 @@ def agrees(evidence: Evidence, name: str, models: Sequence[str]) -> tuple[str, s
     return "not settled" if beyond == "open" else "does not agree more than chance", said
 
 
-def less(evidence: Evidence, model: str) -> tuple[str, str]:
+def less(evidence, model):
     """Whether a model reaches less of its own ceiling, a codebook's score with it, than others."""
     strangers = evidence.strangers([model])
     if strangers:
@@ -206,7 +206,7 @@ def less(evidence: Evidence, model: str) -> tuple[str, str]:
     return answered(evidence, LESS, [("synonyms", PRECISION, model, f"{SHARE} - {REST}")])
 
 
-def acts(differences: pd.DataFrame, controls: pd.Series) -> tuple[str, str]:
+def acts(differences, controls):
     """On whose sentences, in words that it never heard, the acting agent succeeds more often than
     with the best control of a level."""
     answer = []
@@ -267,7 +267,7 @@ SIGNED = {
 }
 
 
-def claims(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.DataFrame:
+def claims(tables, decoders) -> pd.DataFrame:
     """Claims and their answers; columns COLUMNS.
 
     Arguments:

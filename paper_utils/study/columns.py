@@ -4,17 +4,17 @@ A *column* is whom models are compared with.  Three are agents; the others know 
 know who never acted: words, words and places, or which words are one thing (the codebook).
 """
 
-from pathlib import Path
+from functools import wraps
 
 import numpy as np
 import pandas as pd
 
 from paper_utils.alignment import controls
-from paper_utils.config import Profile, torch_seed
+from paper_utils.config import torch_seed
 from paper_utils.data import grammar
 from paper_utils.encoders import records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
-from paper_utils.store import Stage
+from paper_utils.store import Stage, write_table
 
 AGENTS = ("acted", "never_acted", "exchanged")
 # What an instruction says, role by role: a codebook has a random vector for each of these.
@@ -27,15 +27,13 @@ Columns = dict[tuple[str, int], np.ndarray]  # (name, draw) -> vectors (N, D) in
 Needs = list[tuple[Stage, dict]]  # inputs of a stage, and their parameters
 
 
-def instructions(profile: Profile, rooms: str = "babyai") -> pd.DataFrame:
+def instructions(profile, rooms="babyai") -> pd.DataFrame:
     """The sentences that every encoder embeds, a row each, with their synonyms and factors."""
     synonyms = profile.data.synonyms
     return grammar.instructions(profile.data.levels, rooms=rooms, synonyms=synonyms)
 
 
-def control(
-    name: str, table: pd.DataFrame, world: int, draw: int = 0, both: bool = False
-) -> np.ndarray:
+def control(name, table, world, draw=0, both=False) -> np.ndarray:
     """Vectors (N, D) of a control for the sentences of ``table``; with ``both`` (2N, D), first
     names and then synonyms, which a control other than the codebook takes for other words."""
     if both:
@@ -50,13 +48,13 @@ def control(
     return getattr(controls, name)(texts)
 
 
-def agents(spaces: tuple[pd.DataFrame, ...]) -> Columns:
+def agents(spaces) -> Columns:
     """The agents as columns, from the first of some embeddings."""
     # Inputs of a stage go on after the agents.
     return {(name, 0): space.to_numpy() for name, space in zip(AGENTS, spaces)}
 
 
-def both_names(space: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+def both_names(space):
     """Vectors in first names and, if there are any, in synonyms, from an embedding."""
     # An embedding of both names has two levels of index, one of first names has ids alone.
     if space.index.nlevels == 1:
@@ -64,20 +62,40 @@ def both_names(space: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
     return space.loc["first"].to_numpy(), space.loc["second"].to_numpy()
 
 
-def needs_agents(profile: Profile, world: int) -> Needs:
+def needs_agents(profile, world) -> Needs:
     """Embeddings of a world's agents, in first names."""
     return [(EMBEDDING, parameters(agent, world)) for agent in records.agents()]
 
 
-def needs_everyone(profile: Profile, world: int) -> Needs:
+def needs_everyone(profile, world) -> Needs:
     """Embeddings of a world's agents, and then of its models, in all names that they have."""
-    needed = needs_agents(profile, world)
-    for model in records.models(profile):
-        names = "both" if model.has_synonyms else "first"
-        needed.append((EMBEDDING, parameters(model, world, names)))
-    return needed
+    models = [
+        (EMBEDDING, parameters(model, world, "both" if model.has_synonyms else "first"))
+        for model in records.models(profile)
+    ]
+    return needs_agents(profile, world) + models
 
 
-def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables of a stage that has several, by name."""
-    return {path.name.split(".")[0]: pd.read_csv(path) for path in folder.glob("*.csv.gz")}
+def table_stage(name, make, seconds=1.0, **options) -> Stage:
+    """A stage of tables of a world, made by ``make(profile, *inputs, **parameters)``: one, or
+    several by name.
+
+    ``seconds``: of one core, that it should take; ``options``: others of `Stage`."""
+
+    # Its code is that of the module of ``make``.
+    @wraps(make)
+    def write(profile, folder, *inputs, **parameters):
+        made = make(profile, *inputs, **parameters)
+        named = made if isinstance(made, dict) else {"scores": made}
+        for name, table in named.items():
+            # Six digits: more is rounding, and takes room.
+            rounded = table.assign(world=parameters["world"]).round(6)
+            write_table(folder / f"{name}.csv.gz", rounded)
+
+    return Stage(name, write, read_tables, cost=lambda *_, **__: seconds, **options)
+
+
+def read_tables(folder):
+    """The table of a stage, or if there are several, these by name."""
+    named = {path.name.split(".")[0]: pd.read_csv(path) for path in folder.glob("*.csv.gz")}
+    return named if len(named) > 1 else next(iter(named.values()))

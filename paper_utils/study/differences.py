@@ -5,8 +5,6 @@ exact sign-flip test, too, and for "no difference" two one-sided tests against a
 gives a mean alone.
 """
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -65,7 +63,7 @@ DIRECTED = dict.fromkeys(FLOORS, "greater") | {
 }
 
 
-def stated(test: str, measure: str, model: str, contrast: str) -> str | None:
+def stated(test, measure, model, contrast) -> str | None:
     """The alternative that a difference is tested against; None: a value, which has no test.
 
     >>> stated("synonyms", "order", "mean", "acted - never_acted")
@@ -82,7 +80,7 @@ def stated(test: str, measure: str, model: str, contrast: str) -> str | None:
     return "two-sided"
 
 
-def over_worlds(values: Sequence[float], alternative: str | None = "two-sided") -> dict:
+def over_worlds(values, alternative="two-sided") -> dict:
     """What one value or difference per world says.
 
     Arguments:
@@ -104,20 +102,20 @@ def over_worlds(values: Sequence[float], alternative: str | None = "two-sided") 
     return dict(zip(COLUMNS[-6:], found))
 
 
-def own_agreement(knows: pd.DataFrame) -> pd.Series:
+def own_agreement(knows) -> pd.Series:
     """Model -> how often it finds the right one of six colours by its own two names alone, on
     average over worlds."""
     colour = knows.query("measure == 'colour'")
     return colour.groupby("model", sort=False)["value"].mean()
 
 
-def who_knows(knows: pd.DataFrame) -> list[str]:
+def who_knows(knows) -> list[str]:
     """Models that know the synonyms: their `own_agreement` is at least a third (KNOWS)."""
     own = own_agreement(knows)
     return list(own.index[own >= KNOWS])
 
 
-def best_controls(success: pd.DataFrame) -> pd.Series:
+def best_controls(success) -> pd.Series:
     """Level -> the control on whose vectors an agent succeeds most, on average over worlds."""
     controls = success.query("kind == 'control'")
     means = controls.pivot_table("success", "level", "source")
@@ -128,13 +126,13 @@ def best_controls(success: pd.DataFrame) -> pd.Series:
 # Each of these has a row for each of INDEX, and in it what CONTRASTS are between.
 
 
-def wide(table: pd.DataFrame, **facts) -> pd.DataFrame:
+def wide(table, **facts) -> pd.DataFrame:
     """A column for each value of ``encoder``; ``facts`` fill in what the table lacks.  Several
     values for one place are averaged, as those of a codebook's draws."""
     return table.assign(**facts).pivot_table("value", INDEX, "encoder", sort=False)
 
 
-def of_models(scores: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
+def of_models(scores, geometry) -> pd.DataFrame:
     """The tests of agreement, and linear CKA; of random tokens the best draw (BEST)."""
     drawn = scores["encoder"] == "random_tokens"
     best = scores[drawn].groupby(INDEX)["value"].max()
@@ -145,9 +143,7 @@ def of_models(scores: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([values, wide(named, test="geometry", direction="both")])
 
 
-def of_pairs(
-    pairs: pd.DataFrame, decoders: Sequence[str], known: Sequence[str]
-) -> list[pd.DataFrame]:
+def of_pairs(pairs, decoders, known) -> list[pd.DataFrame]:
     """Decoders with each other, in the same words; and those that know the synonyms with models
     that see, in synonyms on both sides."""
     # By the paper's measure all decoders count, as they do with the agent.
@@ -164,7 +160,7 @@ def of_pairs(
     ]
 
 
-def of_transfer(success: pd.DataFrame) -> pd.DataFrame:
+def of_transfer(success) -> pd.DataFrame:
     """Success of each source, and beside every model that of the level's best control."""
     places = [success["world"], success["level"]]
     # One control for all worlds: the best of each would be chosen by its luck there.
@@ -176,7 +172,7 @@ def of_transfer(success: pd.DataFrame) -> pd.DataFrame:
     return named.set_index(INDEX)[["success", CONTROL]]
 
 
-def of_structure(structure: pd.DataFrame) -> pd.DataFrame:
+def of_structure(structure) -> pd.DataFrame:
     """Agreement r of each pair of learners, in their own world and under each control."""
     named = structure.rename(columns={"r": "value", "condition": "encoder"})
     pair = structure["first"] + " ~ " + structure["second"]
@@ -187,7 +183,7 @@ def of_structure(structure: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([values, turned])
 
 
-def with_ceiling(values: pd.DataFrame) -> pd.DataFrame:
+def with_ceiling(values) -> pd.DataFrame:
     """The same values, and the share of its own ceiling, a codebook's score with it, that a model
     reaches, beside that of OTHERS: unheard synonyms, precision@k."""
     asked = "test == 'synonyms' and measure == 'precision_at_k' and direction == 'both'"
@@ -199,7 +195,7 @@ def with_ceiling(values: pd.DataFrame) -> pd.DataFrame:
     return values.assign(**{SHARE: share, REST: rest})
 
 
-def differences(tables: Mapping[str, pd.DataFrame], decoders: Sequence[str]) -> pd.DataFrame:
+def differences(tables, decoders) -> pd.DataFrame:
     """All values and differences over worlds; columns COLUMNS.
 
     A model's own p and p_equivalent are Holm's over the models of its kind (scratch, public or

@@ -15,13 +15,11 @@ from rapidfuzz.process import cdist
 
 from paper_utils import alignment
 from paper_utils.cloning.agents import Condition
-from paper_utils.config import Profile
 from paper_utils.data import kinds
 from paper_utils.data.corpus import STORIES
 from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.records import Encoder, Source
-from paper_utils.store import Stage, write_table
 from paper_utils.study import columns
 
 NEVER_ACTED = 5  # agents with random weights: one alone may look like anything, by luck
@@ -34,7 +32,7 @@ FACTORS = ["colour", "verb", "type", "location"]
 MEASURES = ("r", "p", "withheld_pairs", "withheld_triples", "graded")
 
 
-def learners(profile: Profile, world: int, rooms: str) -> dict[str, dict]:
+def learners(profile, world, rooms):
     """Name -> parameters of EMBEDDING, of those that must predict from colour: they do not see it,
     or they read of it.  In rooms of kinds then those that see colours, to tell things apart."""
     blind = {"blind agent": Encoder(Source.AGENT, Condition.BLIND)}
@@ -53,18 +51,18 @@ def learners(profile: Profile, world: int, rooms: str) -> dict[str, dict]:
     return {name: parameters(encoder, world, rooms=rooms) for name, encoder in chosen.items()}
 
 
-def everyone(profile: Profile, world: int, other: int | None) -> dict[tuple[str, str], dict]:
+def everyone(profile, world, other):
     """(condition, name) -> parameters of EMBEDDING, of all whom STRUCTURE compares but those that
     are made from texts."""
     # The same training, where a room shows one colour of each kind.
     acted = Encoder(Source.AGENT, Condition.ACTED)
     found = {(OWN, "exclusive agent"): parameters(acted, world, rooms="exclusive")}
-    groups = {OWN: learners(profile, world, "kinds"), FLAT: learners(profile, world, FLAT)}
+    groups = [(OWN, world, "kinds"), (FLAT, world, FLAT)]
     # A shuffled structure: the same learners, where other colours are alike.
     if other is not None:
-        groups[OTHER] = learners(profile, other, "kinds")
-    for condition, members in groups.items():
-        for name, chosen in members.items():
+        groups.append((OTHER, other, "kinds"))
+    for condition, *place in groups:
+        for name, chosen in learners(profile, *place).items():
             found[condition, name] = chosen
     for draw in range(NEVER_ACTED):
         agent = Encoder(Source.AGENT, Condition.NEVER_ACTED, trained=False, draw=draw)
@@ -72,7 +70,7 @@ def everyone(profile: Profile, world: int, other: int | None) -> dict[tuple[str,
     return found
 
 
-def bigrams(texts: list[str]) -> pd.DataFrame:
+def bigrams(texts) -> pd.DataFrame:
     """How often each type follows each colour in some texts, as shares (colours, types).
 
     This is a reference, which passes: the test shows structure, not depth.
@@ -90,7 +88,7 @@ def bigrams(texts: list[str]) -> pd.DataFrame:
     return shares.reindex(index=colours, columns=types, fill_value=0.0)
 
 
-def _structure(profile, folder, documents, *spaces, world, other):
+def _structure(profile, documents, *spaces, world, other):
     table = columns.instructions(profile, "kinds")
     factors = table[FACTORS]
     design = kinds.design(world)
@@ -112,11 +110,10 @@ def _structure(profile, folder, documents, *spaces, world, other):
     # Of those that notebooks draw.
     squares = pd.concat(distances, names=["condition", "learner", "colour"]).loc[[OWN]]
     long = squares.rename_axis(columns="other").stack().rename("distance").reset_index()
-    for name, table in (("structure", structure), ("distances", long)):
-        write_table(folder / f"{name}.csv.gz", table.assign(world=world).round(6))
+    return {"structure": structure, "distances": long}
 
 
-def between_learners(known: dict, factors: pd.DataFrame, kind_of: dict) -> pd.DataFrame:
+def between_learners(known, factors, kind_of) -> pd.DataFrame:
     """Every pair of learners in their own world, and in flat rooms, with all that
     `alignment.structure` says of it."""
     rows = []
@@ -130,7 +127,7 @@ def between_learners(known: dict, factors: pd.DataFrame, kind_of: dict) -> pd.Da
     return pd.DataFrame(rows)
 
 
-def under_controls(distances: dict) -> pd.DataFrame:
+def under_controls(distances) -> pd.DataFrame:
     """The r of each pair of learners where either of the two is exchanged for a control's (the
     mean of both), for each draw of it."""
     pairs = np.triu_indices(6, 1)
@@ -152,19 +149,17 @@ def under_controls(distances: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["condition", "first", "second", "draw", "r"])
 
 
-def _needs(profile: Profile, world: int, other: int | None) -> columns.Needs:
-    needed = [(STORIES, {"world": world, "rooms": "kinds"})]
-    needed += [(EMBEDDING, chosen) for chosen in everyone(profile, world, other).values()]
-    return needed
+def _needs(profile, world, other):
+    spaces = [(EMBEDDING, chosen) for chosen in everyone(profile, world, other).values()]
+    return [(STORIES, {"world": world, "rooms": "kinds"}), *spaces]
 
 
-STRUCTURE = Stage(
+STRUCTURE = columns.table_stage(
     "structure",
     _structure,
-    columns.read_tables,
+    30,
     reads=("data.demonstrations", "alignment.draws", "encoders.families"),
     needs=_needs,
-    cost=lambda profile, **_: 30.0,
 )
 """Two tables of one world of kinds.
 
@@ -175,7 +170,7 @@ withheld_pairs, withheld_triples, graded.
 ``other``: the world whose learners are a control, or None."""
 
 
-def worlds_of(profile: Profile) -> list[dict]:
+def worlds_of(profile) -> list[dict]:
     """Parameters of STRUCTURE, of each world of a run: the next one is its control."""
     worlds = profile.world_numbers
     # After the last comes the first; a run of one world has no other.

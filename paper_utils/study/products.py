@@ -1,7 +1,6 @@
 """Every product of a run, so that one plan of work can make them side by side before notebooks load
 them."""
 
-from collections.abc import Iterable
 from itertools import chain, product
 
 from paper_utils.cloning.agents import AGENT, CURVES, Condition, agent_parameters
@@ -53,7 +52,7 @@ STAGES = {
 PLAYERS = (*columns.AGENTS, EXPERT, RANDOM)
 
 
-def evaluations(profile: Profile) -> list[dict]:
+def evaluations(profile) -> list[dict]:
     """Parameters of EVALUATION: every player on every level of every world; the agent with held-out
     compositions in the first world only."""
     worlds = profile.world_numbers
@@ -68,7 +67,7 @@ def evaluations(profile: Profile) -> list[dict]:
     ]
 
 
-def visits(profile: Profile) -> list[dict]:
+def visits(profile) -> list[dict]:
     """Parameters of FIRST_VISITS: blind agents that learned in rooms of kinds, or in flat ones."""
     return [
         {"world": world, "condition": Condition.BLIND.value, "rooms": rooms}
@@ -76,18 +75,18 @@ def visits(profile: Profile) -> list[dict]:
     ]
 
 
-def each_of(stage: Stage, profile: Profile, parameters: Iterable[dict]) -> list[Product]:
+def each_of(stage, profile, parameters) -> list[Product]:
     """A product of a stage for each of some parameters."""
     return [(stage, profile, chosen) for chosen in parameters]
 
 
-def in_worlds(profile: Profile, *stages: Stage) -> list[Product]:
+def in_worlds(profile, *stages) -> list[Product]:
     """A product of each of some stages for each world."""
     worlds = profile.world_numbers
     return [(stage, profile, {"world": world}) for world, stage in product(worlds, stages)]
 
 
-def study(profile: Profile) -> list[Product]:
+def study(profile) -> list[Product]:
     """What `results.tables` loads."""
     pairs = product(profile.world_numbers, transfer.sources(profile).values())
     acted = [{"world": world, "source": source} for world, source in pairs]
@@ -100,7 +99,7 @@ def study(profile: Profile) -> list[Product]:
     ]
 
 
-def by_notebook(profile: Profile) -> dict[str, list[Product]]:
+def by_notebook(profile):
     """What each notebook loads; readers' own data (06) needs nothing of ours."""
     first = profile.world_numbers[0]
     of_kinds = profile.of_kinds()
@@ -136,7 +135,7 @@ def by_notebook(profile: Profile) -> dict[str, list[Product]]:
     }
 
 
-def products(profile: Profile, notebook: str | None = None) -> list[Product]:
+def products(profile, notebook=None) -> list[Product]:
     """What a notebook loads, or (None) what all of them do; nothing for a notebook that loads
     nothing."""
     loaded = by_notebook(profile)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pandas as pd
 
 from paper_utils.cloning.evaluation import EVALUATION, success_rates
-from paper_utils.config import Profile
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.study import columns, products, transfer
 from paper_utils.study.claims import claims
@@ -19,7 +18,7 @@ ENCODERS = (*columns.AGENTS, "word_count", "codebook", "random_tokens")
 DECODERS = [family.label for family in FAMILIES.values() if family.is_decoder]
 
 
-def tables(profile: Profile, load: Load) -> dict[str, pd.DataFrame]:
+def tables(profile, load):
     """All tables of a run over its worlds, by name.
 
     scores, pairs, order_null, knows_synonyms, geometry, verbs, success, transfer, structure,
@@ -42,7 +41,7 @@ def tables(profile: Profile, load: Load) -> dict[str, pd.DataFrame]:
     return found
 
 
-def results(profile: Profile, load: Load) -> dict:
+def results(profile, load) -> dict:
     """Lists of rows for results.json, and what they are read against: instructions N, k, chance."""
     found = tables(profile, load)
     # Pictures need them; no sentence does.

@@ -6,19 +6,17 @@ Are "go to X" and "pick up X" one?
 
 from itertools import product
 
-import numpy as np
 import pandas as pd
 from sklearn.preprocessing import normalize
 
 from paper_utils import alignment
-from paper_utils.store import Stage, write_table
 from paper_utils.study import columns
 from paper_utils.study.scores import READS, options, readings
 
 VERBS = ("go to", "pick up")  # both end in front of a thing
 
 
-def verb_cosine(space: np.ndarray, table: pd.DataFrame) -> float:
+def verb_cosine(space, table) -> float:
     """Mean cosine, of centred rows, of "go to X" and "pick up X" over all things X; NaN where
     there is none."""
     things = pd.MultiIndex.from_frame(table[["colour", "type", "location"]])
@@ -31,7 +29,7 @@ def verb_cosine(space: np.ndarray, table: pd.DataFrame) -> float:
     return products.sum(axis=1, min_count=1).mean()
 
 
-def _describe(profile, folder, *spaces, world):
+def _describe(profile, *spaces, world):
     table = columns.instructions(profile)
     contrasts = options(profile, table, world)["contrasts"]
     agents = {name: space.to_numpy() for name, space in zip(columns.AGENTS, spaces)}
@@ -55,16 +53,14 @@ def _describe(profile, folder, *spaces, world):
             geometry.append({**facts, "part": part, "encoder": name, "value": cka})
     verbs = pd.Series({name: verb_cosine(X, table) for name, X in everyone.items()}, name="value")
     # A run of one verb has no cosine, and its table no row.
-    found = {
+    return {
         "knows_synonyms": pd.concat(knows).reset_index(),
         "geometry": pd.DataFrame(geometry),
         "verbs": verbs.dropna().rename_axis("encoder").reset_index(),
     }
-    for name, each in found.items():
-        write_table(folder / f"{name}.csv.gz", each.assign(world=world).round(6))
 
 
-SPACES = Stage("spaces", _describe, columns.read_tables, reads=READS, needs=columns.needs_everyone)
+SPACES = columns.table_stage("spaces", _describe, reads=READS, needs=columns.needs_everyone)
 """Three tables of a world.
 
 ``knows_synonyms``: how far a model's own two names agree (model, model_kind, measure, value,

@@ -13,12 +13,11 @@ from sklearn.model_selection import KFold
 
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
-from paper_utils.config import Profile, generator
+from paper_utils.config import generator
 from paper_utils.data import grammar, levels
 from paper_utils.encoders import records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.encoders.records import Encoder
-from paper_utils.store import Stage, write_table
 from paper_utils.study import columns
 
 # Of ridge, in units of the spread of rows; the best is chosen by leave-one-out, on training rows.
@@ -36,9 +35,7 @@ KINDS = {
 }
 
 
-def mapped(
-    X: np.ndarray, X2: np.ndarray, target: np.ndarray, cv: int = 5, random_state: int = 0
-) -> np.ndarray:
+def mapped(X, X2, target, cv=5, random_state=0) -> np.ndarray:
     """Images (N, width) of X2 in a target space, each by a map that was fitted without its row.
 
     Arguments:
@@ -61,7 +58,7 @@ def mapped(
     return images
 
 
-def exchanged(template: pd.Series, world: int) -> np.ndarray:
+def exchanged(template, world) -> np.ndarray:
     """For each sentence another one of its template (N,); if it is alone there, itself."""
     wrong = np.arange(len(template))
     rng = generator("wrong instructions", world)
@@ -88,7 +85,7 @@ def _vectors(profile, table, own, spaces, world, source):
     return mapped(X.astype(float), X2.astype(float), own, profile.alignment.folds, world)
 
 
-def _transfer(profile, folder, agent, *spaces, world, source):
+def _transfer(profile, agent, *spaces, world, source):
     table = columns.instructions(profile)
     own = agent.policy.embed(table["text"].tolist()).astype(float)
     # The same episodes for every source, so that their successes can be compared.
@@ -96,7 +93,7 @@ def _transfer(profile, folder, agent, *spaces, world, source):
     limit = profile.cloning.transfer_steps
     images = pd.DataFrame(_vectors(profile, table, own, spaces, world, source), table["text"])
 
-    def sentences(missions: list[str]) -> np.ndarray:
+    def sentences(missions):
         """The vectors float32 (B, width) that B missions are played with."""
         # Whichever article the level says: vectors are of "the".
         texts = [grammar.canonical(mission) for mission in missions]
@@ -105,26 +102,26 @@ def _transfer(profile, folder, agent, *spaces, world, source):
     parts = []
     for level in profile.data.levels:
         if source == RANDOM:
-            played = evaluation.evaluate_random(level, seeds, limit)
+            played = evaluation.evaluate_random(level, seeds, limit=limit)
         else:
-            played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit)
+            played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit=limit)
         parts.append(played)
     episodes = pd.concat(parts)[["level", "seed", "success", "steps"]]
     name = source if isinstance(source, str) else Encoder(**source).label
-    write_table(folder / "episodes.csv.gz", episodes.assign(world=world, source=name))
+    return episodes.assign(source=name)
 
 
-def _needs(profile: Profile, world: int, source: dict | str) -> columns.Needs:
+def _needs(profile, world, source):
     needed = [(AGENT, agent_parameters(world, Condition.ACTED))]
     if isinstance(source, dict):
         needed.append((EMBEDDING, parameters(Encoder(**source), world, "both")))
     return needed
 
 
-TRANSFER = Stage(
+TRANSFER = columns.table_stage(
     "transfer",
     _transfer,
-    lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
+    20,
     reads=(
         "data.demonstrations",
         "data.synonyms",
@@ -133,20 +130,19 @@ TRANSFER = Stage(
         "cloning.transfer_steps",
     ),
     needs=_needs,
-    cost=lambda profile, **_: 5.0 + 0.06 * profile.cloning.transfer_episodes,
 )
 """Episodes of a world's acting agent on vectors of ``source``: one of KINDS, or an encoder's record
-(a dictionary).  Columns: level, seed, success, steps, world, source (its name)."""
+(a dictionary).  Columns: level, seed, success, steps, source (its name), world."""
 
 
-def sources(profile: Profile) -> dict[str, dict | str]:
+def sources(profile):
     """Name -> ``source`` of everything whose sentences a world's agent acts on."""
     # A file of vectors may have no synonyms.
     models = [model for model in records.models(profile) if model.has_synonyms]
     return dict(zip(KINDS, KINDS)) | {model.label: asdict(model) for model in models}
 
 
-def success(episodes: pd.DataFrame) -> pd.DataFrame:
+def success(episodes) -> pd.DataFrame:
     """Success by world, source, kind (ceiling, control, model) and level."""
     kinds = episodes["source"].map(KINDS).fillna("model")
     by = ["world", "source", "kind", "level"]
