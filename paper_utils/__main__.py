@@ -4,7 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from paper_utils.config import ProfileError, available, parse_yaml
+import yaml
+
+from paper_utils.config import ProfileError, available
 
 EXAMPLES = """examples:
   python -m paper_utils run                              the laptop profile, about 10 minutes
@@ -26,8 +28,6 @@ def seeds(text: str) -> list[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         found += range(int(first), int(last or first) + 1)
-    if not found:
-        raise ValueError("no seed")
     return found
 
 
@@ -36,11 +36,9 @@ def overrides(pairs: list[str], several: bool = False) -> dict:
     found = {}
     for pair in pairs:
         key, _, text = pair.partition("=")
-        if not text:
-            raise ProfileError(f"--set wants KEY=VALUE, not {pair!r}")
         try:
-            found[key] = parse_yaml(f"[{text}]" if several else text)
-        except ValueError:
+            found[key] = yaml.safe_load(f"[{text}]" if several else text)
+        except yaml.YAMLError:
             raise ProfileError(f"--set {key}: {text!r} is not a YAML value") from None
     return found
 
@@ -48,20 +46,20 @@ def overrides(pairs: list[str], several: bool = False) -> dict:
 # Commands import what they need: --help and typing errors answer at once.
 
 
-def _job(options: argparse.Namespace):
+def _job(options):
     from paper_utils.pipeline import Job
 
     return Job.check(options.profile, options.seed, overrides(options.set), options.out)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options):
     """run the notebooks through Papermill"""
     from paper_utils import pipeline, report
 
     print(report.headline(pipeline.run(_job(options))))
 
 
-def _status(options: argparse.Namespace) -> None:
+def _status(options):
     """show what of a run is done"""
     from paper_utils import pipeline
 
@@ -69,23 +67,19 @@ def _status(options: argparse.Namespace) -> None:
         print(f"{name:16} {said}")
 
 
-def _batch(options: argparse.Namespace) -> bool:
+def _batch(options):
     """run every combination of seeds and settings"""
     from paper_utils import batch
 
-    given = overrides(options.set, several=True)
-    # Where to compute is no setting to be varied.
-    compute = {key: given.pop(key)[0] for key in list(given) if key.startswith("compute.")}
-    folder, jobs = batch.check(options.profile, options.seeds, given, options.out, compute)
-    table, failures = batch.run(folder, jobs)
+    choices = overrides(options.set, several=True)
+    folder, jobs = batch.check(options.profile, options.seeds, choices, options.out)
+    table, failed = batch.run(folder, jobs)
     print(table.round(3).to_string(index=False))
     print(f"summary  {folder / 'summary.csv'}")
-    for line in failures:
-        print(f"failed: {line}", file=sys.stderr)
-    return bool(failures)
+    return failed > 0
 
 
-def _texts(options: argparse.Namespace) -> None:
+def _texts(options):
     """print every instruction of a profile, as CSV"""
     from paper_utils import Profile
     from paper_utils.data import grammar
@@ -95,7 +89,7 @@ def _texts(options: argparse.Namespace) -> None:
     print(table[["id", "text", "second_text"]].to_csv(index=False), end="")
 
 
-def _verify(options: argparse.Namespace) -> bool:
+def _verify(options):
     """check a finished run against its manifest"""
     from paper_utils import folder
 
@@ -106,7 +100,7 @@ def _verify(options: argparse.Namespace) -> bool:
     return bool(problems)
 
 
-def _audit(options: argparse.Namespace) -> None:
+def _audit(options):
     """compare two files of vectors, with controls"""
     from paper_utils.alignment import auditing
 
@@ -114,13 +108,12 @@ def _audit(options: argparse.Namespace) -> None:
     print(report.summary())
 
 
-def _notebooks(options: argparse.Namespace) -> bool:
+def _notebooks(options):
     """build notebooks/*.ipynb from their sources"""
     from paper_utils import notebooks
 
     if options.student:
-        notebooks.write_for_students(options.student)
-        return False
+        return notebooks.write_for_students(options.student)
     stale = notebooks.build(check=options.check)
     for name in stale:
         print(f"{name}.ipynb differs from {name}.py; rebuild with: make notebooks")
@@ -138,7 +131,7 @@ COMMANDS = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser():
     parser = argparse.ArgumentParser(
         "python -m paper_utils",
         epilog=EXAMPLES,
@@ -189,10 +182,10 @@ def main(arguments: list[str] | None = None) -> int:
         # two arrays is told by plain ones.
         ours = type(error).__module__.startswith("paper_utils")
         bad = isinstance(error, ValueError) and (ours or options.command == "audit")
-        if not (ours or bad or isinstance(error, OSError)):
+        if not (ours or bad or isinstance(error, (OSError, ImportError))):
             raise
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
-        return 2 if bad or getattr(error, "usage", False) else 1
+        print("error:", *str(error).split(), file=sys.stderr)
+        return 2 if bad else 1
 
 
 if __name__ == "__main__":

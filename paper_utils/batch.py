@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pandas as pd
 from paper_utils import pipeline
 from paper_utils.alignment import inference
 from paper_utils.pipeline import Job
-from paper_utils.run import RUNS
-from paper_utils.store import hash_json, read_json, write_atomically
+from paper_utils.run import RUNS, RunError, UsageError
+from paper_utils.store import hash_json, read_json
 
 LONGEST = 80  # letters of a folder's name
 # What tells differences apart: a row per test, measure, contrast and setting.
@@ -19,11 +20,7 @@ BY = ["test", "measure", "contrast", "setting"]
 
 
 def check(
-    profile: str,
-    seeds: list[int],
-    choices: dict[str, list],
-    out: str = "",
-    compute: dict | None = None,
+    profile: str, seeds: list[int], choices: dict[str, list], out: str = ""
 ) -> tuple[Path, list[Job]]:
     """The folder of a batch, and its runs in folders below; checked before any of them starts.
 
@@ -34,44 +31,47 @@ def check(
     # Checked all before any starts: a typing error costs no hours.
     jobs = []
     for number, (*values, seed) in enumerate(itertools.product(*choices.values(), seeds)):
-        given = dict(zip(choices, values, strict=True))
+        given = dict(zip(choices, values))
         # A number tells settings apart whose names are too long.
         label = re.sub(r"[^\w=.-]+", "_", _setting(given))[:LONGEST]
-        place = str(folder / f"{number:03d}-{label}-seed{seed}")
-        jobs.append(Job.check(profile, seed, given | (compute or {}), place))
+        place = folder / f"{number:03d}-{label}-seed{seed}"
+        jobs.append(Job.check(profile, seed, given, str(place)))
+    if not jobs:
+        raise UsageError("nothing to run: name seeds, and values of each setting")
     return folder, jobs
 
 
-def _setting(given: dict) -> str:
-    return ", ".join(f"{key}={value}" for key, value in given.items()) or "plain"
+def _setting(given):
+    """What is varied, in words; where to compute is no setting."""
+    said = [f"{key}={value}" for key, value in given.items() if not key.startswith("compute")]
+    return ", ".join(said) or "plain"
 
 
-def run(folder: Path, jobs: list[Job]) -> tuple[pd.DataFrame, list[str]]:
+def run(folder: Path, jobs: list[Job]) -> tuple[pd.DataFrame, int]:
     """Does one run after the other, each with all workers, on a cluster all at once; returns the
-    summary, and a line per run that failed.  Writes runs.csv and summary.csv."""
+    summary, and how many runs failed.  Writes runs.csv and summary.csv."""
     # There it is the cluster that has many workers, here they are ours.
     on_cluster = jobs[0].profile.compute.cluster
     each = ThreadPoolExecutor(len(jobs)).map if on_cluster else map
-    found = list(each(_found, jobs))
-    parts = [one for one in found if isinstance(one, pd.DataFrame)]
-    failures = [one for one in found if isinstance(one, str)]
-    if not parts:
-        return pd.DataFrame(), failures
-    rows = pd.concat(parts)
+    found = [rows for rows in each(_found, jobs) if rows is not None]
+    if not found:
+        raise RunError("every run has failed")
+    rows = pd.concat(found)
     table = over_runs(rows)
-    write_atomically(folder / "runs.csv", rows.to_csv(index=False))
-    write_atomically(folder / "summary.csv", table.to_csv(index=False))
-    return table, failures
+    rows.to_csv(folder / "runs.csv", index=False)
+    table.to_csv(folder / "summary.csv", index=False)
+    return table, len(jobs) - len(found)
 
 
-def _found(job: Job) -> pd.DataFrame | str:
-    """Does one run; its mean differences over models, or in a line what went wrong."""
+def _found(job):
+    """Does one run; its mean differences over models, or None, and a line says what went wrong."""
     print(f"run {job.folder}", flush=True)
     try:
         folder = pipeline.run(job)
     except Exception as error:
         # The others go on.
-        return f"{job.folder}: {' '.join(str(error).split())}"
+        print(f"failed: {job.folder}:", *str(error).split(), file=sys.stderr)
+        return None
     rows = pd.DataFrame(read_json(folder / "results.json")["differences"]).query("model == 'mean'")
     return rows.assign(setting=_setting(job.arguments["overrides"]), seed=job.profile.seed)
 

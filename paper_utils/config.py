@@ -5,8 +5,9 @@ of it; ``extends: laptop`` takes the others from another profile."""
 
 import difflib
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import cached_property, reduce
+from itertools import chain
 from operator import getitem
 from pathlib import Path
 from typing import Annotated, Literal
@@ -79,6 +80,12 @@ def _several(value) -> tuple:
 
 
 Names = Annotated[tuple[Name, ...], BeforeValidator(_several)]
+
+
+# What reading values of any kind may raise.
+BAD_VALUES = (
+    OSError, AttributeError, TypeError, ValueError, RecursionError, yaml.YAMLError
+)  # fmt: skip
 
 
 class ProfileError(ValueError):
@@ -211,32 +218,26 @@ class Profile(Part):
         """Reads a profile by name or path: ``Profile.load("laptop", {"cloning.epochs": 3})``.
 
         Raises ProfileError, one line: an unknown profile or key, a wrong type, out of range."""
-        where = f"profile {name}"
         try:
             values = _read(name)
-            for key, value in (overrides or {}).items():
-                *parents, last = key.split(".")
-                part = values
-                for word in parents:
-                    part = part.setdefault(word, {})
-                part[last] = value
+            changes = dict(overrides or {})
             if seed is not None:
-                values["seed"] = seed
+                changes["seed"] = seed
+            for key, value in changes.items():
+                *parents, last = key.split(".")
+                reduce(lambda part, word: part.setdefault(word, {}), parents, values)[last] = value
             # Numbers may be written as text: YAML takes 1e-4 for a word.
             profile = cls.model_validate(values)
             # Then every room is asked what it thinks of its values.
             for one in (profile, profile.of_kinds()):
                 for key, check in _CHECKS.items():
-                    where = f"profile {name}: {key}"
                     check(one.part(key)[key])
             return profile
-        except ProfileError:
-            raise
         except ValidationError as error:
             problem = _first_problem(error)
-        except (OSError, AttributeError, TypeError, ValueError, RecursionError) as error:
+        except BAD_VALUES as error:
             problem = str(error)
-        raise ProfileError(f"{where}: {' '.join(problem.split())[:500]}")
+        raise ProfileError(f"profile {name}: {' '.join(problem.split())[:500]}")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -254,34 +255,25 @@ def available() -> list[str]:
     return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
-def parse_yaml(text: str):
-    """Plain data from YAML text, no tags.  Raises ValueError."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"not readable as YAML: {error}") from None
-
-
 def _read(name: str | Path) -> dict:
     """The values of a profile's file, and of the one that it extends."""
     path = Path(name)
     if not path.suffix:
-        if str(name) not in available():
-            raise ProfileError(f"unknown profile {str(name)!r}{hint(str(name), available())}")
         path = PROFILES / f"{name}.yaml"
-    values = parse_yaml(path.read_text(encoding="utf-8"))
+        if not path.exists():
+            raise ValueError(f"unknown profile {str(name)!r}{hint(str(name), available())}")
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict):
         raise ValueError("expected keys and values")
     base = _read(values.pop("extends")) if "extends" in values else {}
-    base["name"] = path.stem
     for key, value in values.items():
         # Part by part: data, cloning...
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         base[key] = base[key] | value if both else value
-    return base
+    return base | {"name": path.stem}
 
 
-def hint(word: str, known: Iterable[str]) -> str:
+def hint(word: str, known: Collection[str]) -> str:
     """What to try instead of an unknown word: what is spelled like it, or all that is known."""
     close = difflib.get_close_matches(word, known, n=1)
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
@@ -291,9 +283,7 @@ def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        model = Profile
-        for word in first["loc"][:-1]:
-            model = model.model_fields[word].annotation
-        return f"unknown key {where!r}{hint(str(first['loc'][-1]), model.model_fields)}"
+        known = chain.from_iterable(part.model_fields for part in Part.__subclasses__())
+        return f"unknown key {where!r}{hint(str(first['loc'][-1]), list(known))}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message} (got {first['input']!r:.60})" if where else message

@@ -1,82 +1,84 @@
-"""A run's folder: assembled from executed notebooks, with a manifest, and checked against it."""
+"""A run's folder: filled from executed notebooks, with a manifest, and checked against it."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from paper_utils import store
+from paper_utils import report, store
 from paper_utils.code import ROOT
-from paper_utils.config import Profile
-from paper_utils.run import RunError
+from paper_utils.run import UsageError
 from paper_utils.store import MANIFEST, read_json
 
-PARTS = "parts/"  # what notebooks tell of themselves; not part of a run's folder
-PATIENCE = 10  # seconds that git may take
+LOCK = "run.lock"
+# What may lie in a folder that no run has finished: what a notebook leaves that is executed on its
+# own, and what systems leave.
+KNOWN = ("figures", "tables", "captions", LOCK, ".tmp", *store.STRAY)
 
 
-def collect(notebooks: Mapping[str, Path]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The files of a run, from the folders of its executed notebooks, and the captions of its
-    figures."""
+def fill(folder: Path, notebooks: Mapping[str, Path], results: dict, facts: dict) -> None:
+    """Fills a run's folder: what executed notebooks wrote into theirs, results, pages, and
+    ``facts``: how it came about.
+
+    What an earlier run wrote and this one did not is removed; whatever else lies there is
+    somebody's, and stays."""
     files = {}
     captions = {}
-    for name, folder in notebooks.items():
-        captions |= read_json(folder / PARTS / f"{name}.json")
-        for file in store.files_of(folder):
-            if not file.startswith(PARTS):
-                files[file] = (folder / file).read_bytes()
-    return files, captions
-
-
-def facts_of(profile: Profile) -> dict:
-    """How a run came about: time, command, commit, versions, machine and profile."""
-    return {
+    for name, place in notebooks.items():
+        captions |= read_json(place / "captions" / f"{name}.json")
+        files |= {file: (place / file).read_bytes() for file in store.files_of(place)}
+    results = results | {"captions": captions}
+    facts = facts | {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "code": commit(),
+        "commit": commit(),
         "versions": store.versions(),
         "host": store.host(),
-        "profile": profile.model_dump(mode="json"),
     }
+    files["results.json"] = store.json_bytes(results)
+    # Keys in their order: that of the levels decides which id a sentence has.
+    files["provenance.json"] = json.dumps(facts, indent=1).encode()
+    files |= report.pages(files, results, facts)
+    hashes = {}
+    for name, data in files.items():
+        hashes[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    earlier = read_json(folder / MANIFEST)["files"] if (folder / MANIFEST).exists() else ()
+    # The manifest is the first, as it marks the folder as ours.
+    manifest = {MANIFEST: store.json_bytes({"files": hashes})}
+    store.sync_folder(manifest | files, folder, earlier)
 
 
-def with_manifest(files: Mapping[str, bytes], artifacts: dict) -> dict[str, bytes]:
-    """All files of a folder.  The manifest is the first, as it marks the folder as ours."""
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    return {MANIFEST: store.json_bytes({"files": hashes, "artifacts": artifacts}), **files}
-
-
-def commit() -> dict:
-    """Git commit of the code and whether the work tree differs from it; empty outside a clone."""
-    words = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+def commit() -> str:
+    """Git commit of the code, with "-dirty" if the work tree differs; empty outside a clone."""
     # Not the commit of a repository in which this was unpacked.
     place = ["--git-dir", ROOT / ".git", "--work-tree", ROOT]
+    words = ["git", *place, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        # A missing or a slow git leaves the commit unsaid.
-        said = subprocess.run(
-            ["git", *place, *words], capture_output=True, text=True, timeout=PATIENCE, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    head, _, dirty = said.stdout.strip().partition("-")
-    return {"commit": head, "dirty": bool(dirty)}
-
-
-def hashes_of(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 of every file of a finished run, as its manifest says; RunError without."""
-    try:
-        return dict(read_json(folder / MANIFEST)["files"].items())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        line = f"{folder} is not a finished run: no readable {MANIFEST}"
-        raise RunError(line, usage=True) from None
+        return subprocess.run(words, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        # Without git, the commit is left unsaid.
+        return ""
 
 
 def verify(folder: Path) -> dict[str, str]:
-    """Problems of a finished run: files that are missing or do not match the manifest, and how."""
-    expected = hashes_of(folder)
-    found = store.files_of(folder)
+    """Problems of a finished run: files that are missing or do not match the manifest, and how.
+    Raises UsageError for what is no finished run."""
+    found = store.problems(folder)
+    if MANIFEST in found:
+        raise UsageError(f"{folder} is not a finished run: {MANIFEST} {found[MANIFEST]}")
     # Whatever else lies there is somebody's.
-    actual = {name: found[name]["sha256"] for name in expected if name in found}
-    return store.differences(expected, actual)
+    return {name: problem for name, problem in found.items() if problem != store.STRANGE}
+
+
+def check(folder: Path) -> None:
+    """Raises UsageError where a run would overwrite what is not its own."""
+    if (folder / MANIFEST).exists():
+        for name, problem in verify(folder).items():
+            if problem == store.CHANGED:
+                remedy = "move it away, or choose another folder with --out"
+                raise UsageError(f"{folder / name} was changed by hand: {remedy}")
+    elif not all(path.name.endswith(KNOWN) for path in folder.glob("*")):
+        raise UsageError(f"{folder} holds other files; choose a new or empty folder")

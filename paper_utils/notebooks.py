@@ -5,12 +5,19 @@ parameter has changed."""
 
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+
+import jupytext
+import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 
 from paper_utils import store
 from paper_utils.code import ROOT
 from paper_utils.config import Profile
+from paper_utils.encoders import records
 from paper_utils.run import NOTEBOOKS, RunError, store_of
 from paper_utils.store import Stage, hash_file, write_atomically
 
@@ -33,8 +40,6 @@ def sources() -> list[Path]:
 
 def parameters_of(profile: Profile, arguments: dict) -> list[dict]:
     """The parameters of each notebook's artifact: its name, and what it is made from."""
-    from paper_utils.encoders import records
-
     # Any edit of the package may show in a notebook, and executing one takes seconds; but not
     # what an editor or a system leaves there.
     files = [*sorted((ROOT / "paper_utils").rglob("[!.~#]*")), NOTEBOOKS / "exercises.py"]
@@ -53,26 +58,35 @@ def parameters_of(profile: Profile, arguments: dict) -> list[dict]:
     ]
 
 
-def _make(profile: Profile, folder: Path, name: str, made_from: dict) -> None:
+def _make(profile, folder, name, made_from):
     """Executes a notebook with the profile that was asked for; it shows no path of this machine."""
     asked = made_from["arguments"]
     # All products are there: a notebook that lacks one makes it by itself.
     here = {"progress": "off", "store": str(store_of(profile).root), "workers": 1, "cluster": ""}
-    overrides = dict(asked["overrides"])
-    for key, value in (profile.compute.model_dump() | here).items():
-        overrides[f"compute.{key}"] = value
-    given = asked | {"overrides": overrides, "out": "."}
+    compute = profile.compute.model_dump() | here
+    overrides = asked["overrides"] | {f"compute.{key}": value for key, value in compute.items()}
     shown = asked | {"profile": Path(asked["profile"]).name, "out": ""}
+    given = asked | {"overrides": overrides, "out": "."}
     execute(NOTEBOOKS / f"{name}.py", folder, given, shown)
 
 
 NOTEBOOK = Stage("notebook", _make, Path, resumable=True, cost=lambda profile, **parameters: 25.0)
-"""The folder of an executed notebook, with its figures, tables and parts; what failed is kept."""
+"""The folder of an executed notebook, with its figures, tables and captions; what failed is kept.
+"""
 
 
 def make_notebook(profile: Profile, parameters: dict) -> None:
     """Executes one notebook of a run, in a worker."""
     store_of(profile).make(NOTEBOOK, profile, parameters)
+
+
+class ThisInterpreter(AsyncKernelManager):
+    """Starts the running Python under every name of a kernel, whatever others are installed."""
+
+    @property
+    def kernel_spec(self):
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=command, display_name="Python 3", language="python")
 
 
 def execute(
@@ -102,7 +116,7 @@ def execute(
                 cwd=str(folder),
                 log_output=False,
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
-                kernel_manager_class="paper_utils.kernel.ThisInterpreter",
+                kernel_manager_class="paper_utils.notebooks.ThisInterpreter",
                 config=Config(KernelManager={"shutdown_wait_time": 60.0}),
                 # What goes to the terminal stays out of the cells.
                 extra_arguments=[
@@ -111,21 +125,19 @@ def execute(
                     f"--IPKernelApp.exec_lines={HUSH}",
                 ],
             )
-            write_atomically(folder / f"{source.stem}.ipynb", _tidy(executed, source, shown))
+            _write(folder / f"{source.stem}.ipynb", _tidy(executed, source, shown))
         except PapermillExecutionError as error:
-            write_atomically(kept, _tidy(executed, source, shown))
+            _write(kept, _tidy(executed, source, shown))
             # What went wrong may be said at length, and in many lines.
             said = " ".join(f"{error.ename}: {error.evalue}".split())[:500]
-            line = f"{source.stem}: cell {error.exec_count} failed: {said} (see {kept})"
-            raise RunError(line) from None
+            where = f"{source.stem}: cell {error.exec_count} failed"
+            raise RunError(f"{where}: {said} (see {kept})") from None
         except RuntimeError as error:
             raise RunError(f"{source.stem}: {error} (is there enough memory?)") from None
 
 
 def read(source: Path):
     """A notebook, source or built, with cell ids that depend only on its order."""
-    import jupytext
-
     # The source says nothing of kernels and ids, which must be the same for everybody.
     notebook = jupytext.read(source)
     kernel = {"display_name": "Python 3", "language": "python", "name": KERNEL}
@@ -134,27 +146,32 @@ def read(source: Path):
     return notebook
 
 
-def _number_cells(notebook, source: Path) -> None:
+def _number_cells(notebook, source):
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem.replace('_', '-')}-{number:02d}"
 
 
-def _tidy(path: Path, source: Path, shown: dict | None) -> str:
-    """The text of an executed notebook without times, machine and Papermill's own metadata."""
-    import nbformat
+def _tags(cell):
+    return cell.metadata.get("tags", [])
 
+
+def _write(path, notebook):
+    write_atomically(path, nbformat.writes(notebook) + "\n")
+
+
+def _tidy(path, source, shown):
+    """An executed notebook without times, machine and Papermill's own metadata."""
     notebook = nbformat.read(path, as_version=4)
-    for key in notebook.metadata.keys() - {"kernelspec", "language_info", "jupytext"}:
-        del notebook.metadata[key]
+    notebook.metadata.pop("papermill")
     # Papermill's cell of parameters has another id each time.
     _number_cells(notebook, source)
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if "injected-parameters" in tags and shown:
+        tags = _tags(cell)
+        if "injected-parameters" in tags:
             lines = [f"{name} = {value!r}" for name, value in shown.items()]
             cell.source = "\n".join(["# Parameters", *lines])
         cell.metadata = {"tags": tags} if tags else {}
-    return nbformat.writes(notebook) + "\n"
+    return notebook
 
 
 def build(check: bool = False) -> list[str]:
@@ -166,29 +183,26 @@ def build(check: bool = False) -> list[str]:
             with tempfile.TemporaryDirectory() as folder:
                 execute(source, Path(folder))
                 shutil.copy(Path(folder) / built.name, built)
-        elif not built.exists() or _cells(read(source)) != _cells(read(built)):
+        elif not built.exists() or _cells(source) != _cells(built):
             stale.append(source.stem)
     return stale
+
+
+def _cells(path):
+    """What an executed notebook has in common with its source."""
+    return [(cell.cell_type, cell.source, _tags(cell)) for cell in read(path).cells]
 
 
 def write_for_students(folder: Path) -> None:
     """Writes every notebook into ``folder`` without outputs, so that guessing is possible; of cells
     tagged "solution" only the comments stay, and lines that end in "# fill in" end in an ellipsis
     where the cell is tagged "fill-in"."""
-    import nbformat
-
     for source in sources():
         notebook = read(source)
         for cell in notebook.cells:
-            tags = cell.metadata.get("tags", [])
-            if "solution" in tags:
+            if "solution" in _tags(cell):
                 lines = [line for line in cell.source.splitlines() if line.startswith("#")]
                 cell.source = "\n".join([*lines, "..."])
-            elif "fill-in" in tags:
+            elif "fill-in" in _tags(cell):
                 cell.source = BLANK.sub(r"\1 ...  # fill in", cell.source)
-        write_atomically(folder / f"{source.stem}.ipynb", nbformat.writes(notebook) + "\n")
-
-
-def _cells(notebook) -> list[tuple]:
-    """What an executed notebook has in common with its source."""
-    return [(cell.cell_type, cell.source, cell.metadata.get("tags")) for cell in notebook.cells]
+        _write(folder / f"{source.stem}.ipynb", notebook)

@@ -11,8 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -25,23 +24,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
+from joblib import cpu_count
 from threadpoolctl import threadpool_limits
+from tqdm import auto, std
 
 from paper_utils.config import Compute
-from paper_utils.progress import Show
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # What nearly every task imports, once: workers are copies of a process that has done it.
 PRELOADED = ["paper_utils.preloaded"]
 LOST = ("KilledWorker", "FutureCancelledError", "CancelledError")  # Dask's words for it
 TICK = 1.0  # seconds between two looks at what is running
+BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, about {remaining} left"
+PATIENCE = 2.0  # seconds that need no bar
 # A worker of a cluster has threads, and torch one source of random numbers for all of them.
 ONE_AT_A_TIME = threading.RLock()
-# Key of a task that has ended, and the seconds that it took.
-Done = Callable[[str, float], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Task:
     """One call in a worker, and the tasks whose results it finds when it begins."""
 
@@ -51,13 +51,8 @@ class Task:
     seconds: float = 1.0
     """That it should take; the longest chains are begun first."""
     needs: frozenset[str] = frozenset()
-
-
-def cpu_count() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    told: bool = False
+    """Whether a line says that it has ended, and what it took."""
 
 
 def device(wanted: str) -> str:
@@ -85,30 +80,54 @@ def call(function: Callable, arguments: tuple):
         return function(*arguments)
 
 
-def run(tasks: Sequence[Task], compute: Compute, done: Done, show: Show) -> None:
-    """Runs tasks, each after those that it needs, ``compute.workers`` of them at once.
+def run(tasks: Sequence[Task], compute: Compute, describe: str = "making") -> None:
+    """Runs tasks, each after those that it needs, ``compute.workers`` of them at once, under a bar.
 
-    ``done`` is called in this process when a task has ended, ``show`` about once a second.
     The first error stops everything and is raised; OSError, one line, if a worker is lost."""
     if not tasks:
         return
     clock = _Clock(tasks)
     running = {}
     # A worker without a task would import everything for nothing.
-    with _executor(compute, len(tasks)) as (executor, slots):
+    most = min(compute.workers or cpu_count(), len(tasks))
+    with _bar(describe, compute) as bar, _executor(compute.cluster, most) as (executor, slots):
         while clock.left:
             # Never more than there are workers: what waits here can still be reordered.
             while len(running) < slots() and (task := clock.begin()):
-                running[executor.submit(call, task.function, task.arguments)] = task.key
+                running[executor.submit(call, task.function, task.arguments)] = task
             ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
             for future in ended:
-                key = running.pop(future)
+                task = running.pop(future)
                 _raise_error(future)
-                done(key, clock.end(key))
-            show(*clock.estimate(slots()))
+                seconds = clock.end(task)
+                if task.told:
+                    # A line of its own, above the bar.
+                    bar.clear()
+                    print(f"{task.key} done in {seconds:.0f} s", flush=True)
+            elapsed, remaining = clock.estimate(slots())
+            # The total moves with the estimate; so does the share that is done.
+            bar.total = elapsed + remaining
+            bar.update(elapsed - bar.n)
 
 
-def _raise_error(future: Future) -> None:
+def _bar(describe, compute):
+    """A bar of seconds, in a live notebook or on a terminal; nothing in a log."""
+    # Under Papermill the terminal has the bar, so that notebooks hold no trace of it.
+    in_cell = compute.progress == "auto" and "ipykernel" in sys.modules
+    return (auto if in_cell else std).tqdm(
+        desc=describe,
+        total=1.0,
+        file=None if in_cell else sys.__stderr__,
+        disable=compute.progress == "off" or not (in_cell or sys.__stderr__.isatty()),
+        delay=PATIENCE,
+        bar_format=BAR,
+        leave=False,
+        miniters=0,
+        smoothing=0,  # one second of work a second
+    )
+
+
+def _raise_error(future):
     """Raises a future's error, if it has one: a line where the worker is gone."""
     try:
         future.result()
@@ -120,11 +139,13 @@ def _raise_error(future: Future) -> None:
 
 
 @contextmanager
-def _executor(compute: Compute, most: int) -> Iterator[tuple[Executor, Callable[[], int]]]:
+def _executor(cluster, workers):
     """What tasks are given to, and how many it can work at now."""
-    workers = min(compute.workers or cpu_count(), most)
-    if compute.cluster:
-        with _client(compute.cluster) as client:
+    if cluster:
+        from distributed import Client
+
+        # The default of half a minute looks like a hang.
+        with Client(cluster, timeout="5s") as client:
             # Clusters grow; one that has no worker yet keeps the first task.
             yield client.get_executor(pure=False), lambda: sum(client.nthreads().values()) or 1
     elif workers == 1:
@@ -137,14 +158,14 @@ def _executor(compute: Compute, most: int) -> Iterator[tuple[Executor, Callable[
 class _Here(Executor):
     """Does each task in this process, at once; its error is raised at once, too."""
 
-    def submit(self, function: Callable, *arguments) -> Future:
+    def submit(self, function, *arguments):
         future = Future()
         future.set_result(function(*arguments))
         return future
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[Executor]:
+def _pool(workers):
     """A pool of workers that end with it, at once where something goes wrong."""
     # Read by Python's own tracker of semaphores, which would complain after a kill.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
@@ -169,27 +190,15 @@ def _pool(workers: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
+def _begin():
     """Has a worker ignore Ctrl-C, which its parent handles, and end as soon as that is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent():
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
-
-
-def _client(address: str):
-    """A client of a Dask scheduler; OSError, one line, where there is none."""
-    try:
-        from distributed import Client
-
-        # The default of half a minute looks like a hang.
-        return Client(address, timeout="5s")
-    except (ImportError, OSError, ValueError) as error:
-        remedy = "pip install -e .[cluster], dask scheduler"
-        raise OSError(f"no Dask scheduler at {address!r} ({remedy}): {error}") from None
 
 
 class _Clock:
@@ -198,14 +207,15 @@ class _Clock:
     Tasks are begun by the length of the chain that waits for them, the longest first.  Predictions
     of what is left are scaled by how right they were for what has ended."""
 
-    def __init__(self, tasks: Sequence[Task]):
+    def __init__(self, tasks):
         self.left = {task.key: task for task in tasks}
-        self.after = defaultdict(float)  # seconds of the longest chain that waits for a task
-        order = TopologicalSorter({task.key: task.needs for task in tasks}).static_order()
-        # From the last to the first; what is needed and is no task is there already.
-        for key in reversed([one for one in order if one in self.left]):
-            for needed in self.left[key].needs:
-                chain = self.after[key] + self.left[key].seconds
+        # What is needed and is no task is there already.
+        self.needs = {task.key: task.needs & self.left.keys() for task in tasks}
+        self.after = dict.fromkeys(self.left, 0.0)  # seconds of the longest chain that waits
+        # From the last to the first.
+        for key in reversed([*TopologicalSorter(self.needs).static_order()]):
+            chain = self.after[key] + self.left[key].seconds
+            for needed in self.needs[key]:
                 self.after[needed] = max(self.after[needed], chain)
         self.waiting = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
         self.since = {}  # when what is running has begun
@@ -214,7 +224,7 @@ class _Clock:
         # about the others.
         self.taken = self.predicted = 0.05 * sum(task.seconds for task in tasks)
 
-    def begin(self) -> Task | None:
+    def begin(self):
         """The task to begin now, if one can be."""
         for task in self.waiting:
             if not task.needs & self.left.keys():
@@ -223,14 +233,15 @@ class _Clock:
                 return task
         return None
 
-    def end(self, key: str) -> float:
+    def end(self, task):
         """Notes that a task has ended; returns the seconds that it took."""
-        seconds = time.monotonic() - self.since.pop(key)
+        seconds = time.monotonic() - self.since.pop(task.key)
         self.taken += seconds
-        self.predicted += self.left.pop(key).seconds
+        self.predicted += task.seconds
+        del self.left[task.key]
         return seconds
 
-    def estimate(self, workers: int) -> tuple[float, float]:
+    def estimate(self, workers):
         """Seconds that have passed, and those that should be left: of all work, or of the longest
         chain, whichever takes longer."""
         now = time.monotonic()

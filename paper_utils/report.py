@@ -21,25 +21,24 @@ def pages(files: Mapping[str, bytes], results: dict, facts: dict) -> dict[str, b
     # Nothing is fetched: no formulas, no widgets.
     exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
     stems = [Path(name).stem for name in files if name.endswith(".ipynb")]
-    links = {"index": "report"} | {stem: stem.replace("_", " ") for stem in stems}
     # Into each page: links, and code that folds.
-    added = TEMPLATES.get_template("page.html").render(links=links)
+    added = TEMPLATES.get_template("page.html").render(stems=stems)
     made = {}
     for stem in stems:
         # The notebook as it was executed, nothing computed again.
         notebook = nbformat.reads(files[f"{stem}.ipynb"].decode(), as_version=4)
         body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": stem}})
-        made[f"{stem}.html"] = body.replace("</head>", added, 1).encode()
-    index = TEMPLATES.get_template("index.html").render(
+        made[f"{stem}.html"] = body.replace("</head>", added, 1)
+    made["index.html"] = TEMPLATES.get_template("index.html").render(
         results=results, facts=facts, stems=stems, files=[*sorted(files), MANIFEST]
     )
-    return made | {"index.html": index.encode()}
+    return {name: page.encode() for name, page in made.items()}
 
 
 def headline(folder: Path) -> str:
     """What a run prints when it is done: a sentence for each claim, and where the report is."""
-    parts = [""]
-    for row in read_json(folder / "results.json")["claims"]:
-        line = f"{row['claim']}: {row['answer']}"
-        parts += [fill(line, WIDTH, break_on_hyphens=False), ""]
-    return "\n".join([*parts, f"report   {folder / 'index.html'}"])
+    claims = read_json(folder / "results.json")["claims"]
+    lines = [
+        fill(f"{row['claim']}: {row['answer']}", WIDTH, break_on_hyphens=False) for row in claims
+    ]
+    return "\n\n".join(["", *lines, f"report   {folder / 'index.html'}"])

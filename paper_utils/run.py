@@ -1,6 +1,6 @@
 """What a notebook holds: its profile, its products, and where figures and tables go."""
 
-import io
+import json
 import runpy
 from base64 import b64encode
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pathlib import Path
 from paper_utils import parallel, store
 from paper_utils.code import ROOT
 from paper_utils.config import Profile
-from paper_utils.store import Stage, Store, write_atomically
+from paper_utils.store import Stage, Store
 
 NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
@@ -22,11 +22,11 @@ SHOWN = 100  # pixels per inch of a figure in a notebook
 
 
 class RunError(RuntimeError):
-    """A run that cannot start (``usage``), or a notebook that failed; the message is one line."""
+    """A run, or a notebook of it, that failed; the message is one line."""
 
-    def __init__(self, message: str, usage: bool = False):
-        super().__init__(message)
-        self.usage = usage
+
+class UsageError(RunError, ValueError):
+    """A run that cannot start as it was asked for; the message is one line."""
 
 
 def store_of(profile: Profile) -> Store:
@@ -95,12 +95,11 @@ class Run:
 
         # Without dates and versions, equal figures are equal files.
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", dpi=DOTS)
-            write_atomically(self.folder / "figures" / f"{name}.{kind}", buffer.getvalue())
+            path = self._place(f"figures/{name}.{kind}")
+            figure.savefig(path, metadata=metadata, bbox_inches="tight", dpi=DOTS)
         pyplot.close(figure)
         width = int(figure.get_figwidth() * SHOWN)
-        self._show(Image(buffer.getvalue(), width=width), name, caption)
+        self._show(Image(filename=path, width=width), name, caption)
 
     def animation(self, frames: Sequence, name: str, caption: str) -> None:
         """Saves frames (uint8[H, W, 3]) as a GIF that plays for ever, and shows it."""
@@ -109,25 +108,28 @@ class Run:
 
         # A palette keeps the file small; the scene has few colours.
         first, *others = [PIL.Image.fromarray(frame).quantize(64) for frame in frames]
-        milliseconds = [500] * len(others) + [2000]
-        buffer = io.BytesIO()
-        first.save(
-            buffer, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0
-        )
-        write_atomically(self.folder / "figures" / f"{name}.gif", buffer.getvalue())
-        data = b64encode(buffer.getvalue()).decode()
+        durations = [500] * len(others) + [2000]  # milliseconds
+        path = self._place(f"figures/{name}.gif")
+        first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+        data = b64encode(path.read_bytes()).decode()
         picture = f'<img alt="{escape(caption)}" src="data:image/gif;base64,{data}">'
         self._show(HTML(picture), name, caption)
 
-    def _show(self, picture, name: str, caption: str) -> None:
+    def _show(self, picture, name, caption):
         from IPython.display import Markdown, display
 
         self.captions[name] = caption
         display(picture, Markdown(f"*{caption}*"))
 
+    def _place(self, name):
+        """Where a file of this run goes, in a folder that is there."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def table(self, table, name: str):
         """Saves a table as CSV and gives it back to be shown."""
-        write_atomically(self.folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+        table.to_csv(self._place(f"tables/{name}.csv"), index=False)
         # A table that lacks a model says so where it is read.
         if self.missing:
             print(f"without {', '.join(self.missing)}, which could not be had here")
@@ -143,10 +145,9 @@ class Run:
 
         from paper_utils.study.products import products
 
-        # A run gathers these parts when all notebooks have ended.
-        path = self.folder / "parts" / f"{self.notebook}.json"
-        write_atomically(path, store.json_bytes(self.captions))
+        # A run gathers them when all notebooks have ended.
+        self._place(f"captions/{self.notebook}.json").write_text(json.dumps(self.captions))
         facts = {**store.versions(), "profile": f"{self.profile.name}, seed {self.profile.seed}"}
         for stage, profile, parameters in products(self.profile, self.notebook):
             facts[stage.label(parameters)] = f"key {stage.key(profile, parameters)[:16]}"
-        return pd.DataFrame(facts.items(), columns=["what", "which"]).set_index("what")
+        return pd.Series(facts, name="which").rename_axis("what").to_frame()

@@ -3,7 +3,6 @@
 An artifact's key is the SHA-256 of what it is made from (`Stage.recipe`).  A folder appears under
 its key when it is complete; its hashes are checked before it is used."""
 
-import errno
 import gzip
 import hashlib
 import json
@@ -12,14 +11,14 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock
+from pydantic import BaseModel
 
 from paper_utils.code import fingerprint
 from paper_utils.config import Profile
@@ -31,6 +30,10 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "minigrid", "gy
 QUICK = 10.0  # minutes; a published artifact of other code that took longer is not made unasked
 # Systems leave these wherever somebody looked into a folder.
 STRAY = (".DS_Store", "Thumbs.db", "desktop.ini")
+# What can be wrong with a file of a folder.
+MISSING = "is missing"
+STRANGE = "does not belong there"
+CHANGED = "does not match its hash"
 
 
 class ArtifactError(RuntimeError):
@@ -122,27 +125,11 @@ class Store:
         found = self.find(stage, profile, parameters) or self.make(stage, profile, parameters)
         return stage.load(found)
 
-    def get_many(self, stage: Stage, profile: Profile, each: Sequence[dict]) -> list:
-        """Like `get` for several parameters."""
-        return [self.get(stage, profile, **parameters) for parameters in each]
-
-    def remake(self, stage: Stage, profile: Profile, **parameters):
-        """Makes an artifact again, with all that it needs, loads it, and keeps nothing."""
-        with TemporaryDirectory() as folder:
-            return Store(Path(folder)).get(stage, profile, **parameters)
-
     def _places(self, stage: Stage, profile: Profile, parameters: dict) -> list[Path]:
         """Where an artifact may be: what is published comes first."""
         # The label is for people; only the key decides.
         place = Path(stage.label(parameters), stage.key(profile, parameters)[:20])
         return [root / place for root in (self.published, self.root) if root]
-
-    def manifest(self, stage: Stage, profile: Profile, parameters: dict) -> dict | None:
-        """The manifest (recipe, hashes, wall time, versions, host), if there is one."""
-        for path in self._places(stage, profile, parameters):
-            if (path / MANIFEST).is_file():
-                return read_json(path / MANIFEST)
-        return None
 
     def find(self, stage: Stage, profile: Profile, parameters: dict) -> Path | None:
         """The checked folder of an artifact, or None.  What is damaged here is removed, with a
@@ -155,7 +142,7 @@ class Store:
             if path.parents[1] == self.published:
                 remedy = f"restore it with: git checkout -- {self.published}"
                 raise ArtifactError(f"published {said}; {remedy}")
-            with self._lock(path):
+            with FileLock(f"{path}.lock"):
                 # Another run may have seen it, too, and made it again.
                 if damage(path):
                     print(f"{said}; rebuilding it")
@@ -179,22 +166,14 @@ class Store:
                     f"(this one takes about {minutes:.0f} min)"
                 )
 
-    def _lock(self, final: Path):
-        """Holds an artifact's place, in a ``with``.  ArtifactError if nothing can be written."""
-        try:
-            # Beside the artifact, which does not exist yet.
-            final.parent.mkdir(parents=True, exist_ok=True)
-            return FileLock(f"{final}.lock").acquire()
-        except OSError as error:
-            place = error.filename or final.parent
-            raise ArtifactError(f"cannot write to the store: {place}: {error.strerror}") from None
-
     def make(self, stage: Stage, profile: Profile, parameters: dict) -> Path:
         """Makes one artifact in this process; returns its folder.  Two runs that want the same one
-        take turns."""
+        take turns.  OSError, with the place, if nothing can be written there."""
         self.refuse_other_code(stage, profile, parameters)
         final = self.path(stage, profile, **parameters)
-        with self._lock(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the artifact, which does not exist yet.
+        with FileLock(f"{final}.lock"):
             # While we waited for the lock, another run may have made it.
             if not final.exists():
                 self._write(stage, profile, parameters, final)
@@ -211,7 +190,7 @@ class Store:
                 shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir(exist_ok=True)
             # Half-written files are of no use to it, either.
-            for path in [*beside.rglob(".*"), *beside.rglob("[!.]*.tmp")]:
+            for path in beside.rglob(".*"):
                 path.unlink()
             started = time.monotonic()
             stage.make(profile, beside, *inputs, **parameters)
@@ -225,10 +204,8 @@ class Store:
                 "host": host(),
             }
             write_atomically(beside / MANIFEST, json_bytes(manifest))
-            # Written through before the name promises that it is whole.
-            sync(*beside.rglob("*"), beside)
+            # Its name promises that it is whole; if the machine stops now, hashes will tell.
             os.replace(beside, final)
-            sync(final.parent)
         finally:
             if not stage.resumable:
                 shutil.rmtree(beside, ignore_errors=True)
@@ -264,13 +241,15 @@ def read_json(path: Path):
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
-    """Writes a whole file or nothing: a temporary sibling, fsync, rename."""
+    """Writes a whole file or nothing: a temporary sibling, flushed to the disk, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # On the same disk, so that renaming it is one step.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-        sync(temporary)
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -286,26 +265,21 @@ def write_table(path: Path, table) -> None:
     write_atomically(path, gzip.compress(table.to_csv(index=False).encode(), mtime=0))
 
 
-def sync_folder(
-    wanted: Mapping[str, Path | bytes], folder: Path, ours: Collection[str] | None = None
-) -> None:
-    """Makes a folder hold ``wanted`` (relative name -> a file, or its bytes).
+def sync_folder(wanted: Mapping[str, bytes], folder: Path, ours: Collection[str]) -> None:
+    """Makes a folder hold ``wanted`` (relative name -> bytes).
 
     Each file appears whole; equal ones are left alone.  Of the others, those named in ``ours`` are
-    removed at last; None: all.  Folders that become empty go, too."""
-    for name, content in wanted.items():
-        data = content if isinstance(content, bytes) else content.read_bytes()
+    removed at last.  Folders that become empty go, too."""
+    for name, data in wanted.items():
         path = folder / name
         if not path.is_file() or path.read_bytes() != data:
             write_atomically(path, data)
+    for name in set(ours).difference(wanted):
+        (folder / name).unlink(missing_ok=True)
     # Children come before their folders.
     for path in sorted(folder.rglob("*"), reverse=True):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif name not in wanted and (ours is None or name in ours):
-            path.unlink()
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def files_of(folder: Path) -> dict[str, dict]:
@@ -318,41 +292,31 @@ def files_of(folder: Path) -> dict[str, dict]:
     return found
 
 
-def differences(expected: Mapping, actual: Mapping) -> dict[str, str]:
-    """How what is there (name -> hash) differs from what is ``expected``, file by file."""
+class Manifest(BaseModel):
+    """What must be in a manifest, of an artifact as of a run's folder."""
+
+    files: dict[str, dict]  # as `files_of` gives them
+
+
+def problems(folder: Path) -> dict[str, str]:
+    """How a folder differs from what its manifest says: name of a file -> what is wrong with it."""
+    actual = files_of(folder)
+    try:
+        expected = Manifest.model_validate_json((folder / MANIFEST).read_bytes()).files
+    except (OSError, ValueError):
+        return {MANIFEST: "is missing or unreadable"}
     found = {}
     # In order of names, so that everybody is told the same.
     for name in sorted(expected.keys() | actual.keys()):
         if name not in actual:
-            found[name] = "is missing"
+            found[name] = MISSING
         elif name not in expected:
-            found[name] = "does not belong there"
+            found[name] = STRANGE
         elif expected[name] != actual[name]:
-            found[name] = "does not match its hash"
+            found[name] = CHANGED
     return found
 
 
 def damage(folder: Path) -> str | None:
     """What is wrong with an artifact's folder, in a few words; None if every hash holds."""
-    try:
-        problems = differences(read_json(folder / MANIFEST)["files"], files_of(folder))
-        return next((f"{name} {problem}" for name, problem in problems.items()), None)
-    except OSError as error:
-        return f"{Path(error.filename).name} is missing or unreadable ({error.strerror})"
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return f"{MANIFEST} is unreadable"
-
-
-def sync(*paths: Path) -> None:
-    """Flushes files and folders to the disk."""
-    # Elsewhere than on POSIX a folder cannot be opened.
-    for path in paths if os.name == "posix" else ():
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        except OSError as error:
-            # Shared folders of Windows and of virtual machines do not flush folders.
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
-                raise
-        finally:
-            os.close(handle)
+    return next((f"{name} {problem}" for name, problem in problems(folder).items()), None)

@@ -10,6 +10,7 @@ import pytest
 from paper_utils import batch, pipeline
 from paper_utils.__main__ import overrides, seeds
 from paper_utils.config import ProfileError
+from paper_utils.run import UsageError
 
 
 def test_seeds_and_choices():
@@ -18,7 +19,7 @@ def test_seeds_and_choices():
     assert overrides(["cloning.width=64,96"], several=True) == {"cloning.width": [64, 96]}
     read = overrides(["a.b={x: 1, y: 2},[3, 4]"], several=True)
     assert read == {"a.b": [{"x": 1, "y": 2}, [3, 4]]}
-    for bad in ("", "x", "3-1", "-1"):
+    for bad in ("", "x", "-1"):
         with pytest.raises(ValueError):
             seeds(bad)
 
@@ -29,6 +30,8 @@ def test_every_combination_is_checked_before_one_starts(smallest, tmp_path):
     assert len(jobs) == 8 == len({job.folder for job in jobs})
     with pytest.raises(ProfileError, match="cloning.width"):
         batch.check(smallest, [0], {"cloning.width": [32, 33]}, str(tmp_path / "out"))
+    with pytest.raises(UsageError, match="nothing to run"):
+        batch.check(smallest, seeds("3-1"), choices, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -43,7 +46,7 @@ def test_a_summary_is_means_with_intervals_over_seeds():
     assert one["low"].isna().all() and (one["least"].item(), one["most"].item()) == (0.5, 0.5)
 
 
-def test_a_batch_gathers_what_its_runs_found(tmp_path, monkeypatch):
+def test_a_batch_gathers_what_its_runs_found(tmp_path, monkeypatch, capsys):
     """Runs that are told what they find: three that do, and one that fails."""
     row = {"test": "synonyms", "measure": "order", "model": "mean", "contrast": "acted - exchanged"}
 
@@ -58,9 +61,10 @@ def test_a_batch_gathers_what_its_runs_found(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pipeline, "run", run)
     out = tmp_path / "out"
-    given = {"compute.workers": 1, "compute.progress": "off"}
-    table, failures = batch.run(*batch.check("smoke", [0, 1, 2, 3], {}, str(out), given))
-    assert failures == [f"{out / '003-plain-seed3'}: the disk is full"]
+    given = {"compute.workers": [1], "compute.progress": ["off"]}
+    table, failed = batch.run(*batch.check("smoke", [0, 1, 2, 3], given, str(out)))
+    said = capsys.readouterr().err
+    assert failed == 1 and said == f"failed: {out / '003-plain-seed3'}: the disk is full\n"
     pd.testing.assert_frame_equal(pd.read_csv(out / "summary.csv"), table)
     (one,) = table.itertuples()
     assert one.runs == 3 and one.mean == pytest.approx(0.4) and one.low < 0.4 < one.high

@@ -13,7 +13,7 @@ from commands import ROOT, command
 from paper_utils import folder as folders
 from paper_utils import notebooks, pipeline
 from paper_utils.__main__ import main
-from paper_utils.run import RunError
+from paper_utils.run import RunError, UsageError
 
 
 def test_help_is_worth_reading(tmp_path):
@@ -29,7 +29,7 @@ def test_help_is_worth_reading(tmp_path):
         (["run", "--set", "cloning.epoch=3"], "did you mean 'epochs'?"),
         (["run", "--set", "cloning.epochs=three"], "should be a valid integer"),
         (["run", "--set", "cloning.epochs=-2"], "greater than 0"),
-        (["run", "--set", "cloning.epochs"], "--set wants KEY=VALUE"),
+        (["run", "--set", "cloning.epochs"], "should be a valid integer (got None)"),
         (["run", "--set", "cloning.epochs=[1"], "is not a YAML value"),
         (["run", "--set", "data.demonstrations={{GoToMoon: 5}}"], "unknown level 'GoToMoon'"),
         (["run", "--seed", "-1"], "seed: Input should be greater than or equal to 0"),
@@ -117,6 +117,8 @@ def test_a_run_leaves_everything_it_promises(smoke):
         p.stem for p in (folder / "figures").glob("*.pdf")
     }
     assert not [p for p in folder.rglob("*") if p.name.startswith(".")]
+    shown = [json.loads(path.read_text()) for path in sorted((folder / "captions").iterdir())]
+    assert len(shown) == 7 and shown[0]["01_gallery"]
 
 
 LISTS = ("same_words", "synonyms", "knows_synonyms", "differences", "order_null", "geometry",
@@ -204,7 +206,7 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(smoke, tmp_path, monkeypa
     job = pipeline.Job.check("smoke", overrides=given, out=str(tmp_path / "run"))
     with pytest.raises(RunError, match="01_data: cell 4 failed: ZeroDivisionError") as caught:
         pipeline.run(job)
-    assert not caught.value.usage and "\n" not in str(caught.value)
+    assert not isinstance(caught.value, UsageError) and "\n" not in str(caught.value)
     kept = re.search(r"\(see (.*01_data.failed.ipynb)\)", str(caught.value))[1]
     assert "ZeroDivisionError" in Path(kept).read_text()
     assert not list(job.folder.glob("*.ipynb"))

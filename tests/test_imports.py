@@ -14,10 +14,10 @@ from pathlib import Path
 from commands import ROOT
 
 FLOORS = (
-    ("config", "alignment"), ("code", "progress"), ("store", "parallel"), ("data",), ("cloning",),
+    ("config", "alignment"), ("code",), ("store", "parallel"), ("data",), ("cloning",),
     ("encoders",), ("study",), ("figures",), ("plan", "preloaded"),
-    ("run", "kernel"), ("notebooks", "folder"),
-    ("report",), ("pipeline",), ("batch",), ("__main__",),
+    ("run", "report"), ("notebooks", "folder"),
+    ("pipeline",), ("batch",), ("__main__",),
 )  # fmt: skip
 PACKAGE = ROOT / "paper_utils"
 

@@ -217,8 +217,8 @@ def test_a_store_that_can_only_be_read(tmp_path):
     finally:
         for path in [*store.rglob("*"), store, other]:
             path.chmod(0o755)
-    assert refused.startswith("ArtifactError cannot write to the store: ")
-    assert str(other) in refused and refused.endswith(": Permission denied\n")
+    assert refused.startswith("PermissionError ") and refused.count("\n") == 1
+    assert str(other) in refused and "Permission denied" in refused
 
 
 def without_privileges() -> None:
@@ -349,5 +349,4 @@ def test_names_that_lead_out_of_a_folder(tmp_path, name):
     (tmp_path / "secret").write_text("x")
     (place / MANIFEST).write_text(json.dumps({"files": {name: {"sha256": "0"}}}))
     assert damage(place) == f"{name} is missing"
-    (place / MANIFEST).write_text(json.dumps({"files": {name: "0"}, "artifacts": {}}))
     assert folder.verify(place) == {name: "is missing"}

@@ -49,9 +49,9 @@ def test_makes_inputs_first_and_only_once(tmp_path, profile):
     assert store.get(TWO, profile, number=10) == 12
     path = store.path(TWO, profile, number=10)
     made = (path / "value.txt").stat().st_mtime_ns
-    assert store.get_many(TWO, profile, [{"number": 10}, {"number": 20}]) == [12, 22]
+    assert [store.get(TWO, profile, number=number) for number in (10, 20)] == [12, 22]
     assert (path / "value.txt").stat().st_mtime_ns == made
-    certificate = store.manifest(TWO, profile, {"number": 10})
+    certificate = json.loads((path / MANIFEST).read_text())
     assert certificate["recipe"]["inputs"] == [ONE.key(profile, {"number": 2})]
     assert certificate["versions"]["python"]
     assert not list(tmp_path.rglob("*.partial"))
@@ -96,19 +96,6 @@ def test_what_a_system_leaves_in_a_folder_is_no_damage(tmp_path, profile):
     assert damage(folder) is None and store.get(ONE, profile, number=5) == 5
 
 
-def test_a_file_system_that_flushes_no_folders(tmp_path, profile, monkeypatch):
-    """Shared folders of Windows and of virtual machines answer EINVAL."""
-    flush = os.fsync
-
-    def fsync(handle):
-        if os.path.isdir(f"/proc/self/fd/{handle}"):
-            raise OSError(errno.EINVAL, "Invalid argument")
-        flush(handle)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    assert Store(tmp_path).get(ONE, profile, number=5) == 5
-
-
 @pytest.mark.parametrize("how", ["flip", "truncate", "remove", "add", "manifest"])
 def test_damage_is_named_and_rebuilt_here_but_refused_where_published(
     tmp_path, profile, how, capsys
@@ -143,7 +130,7 @@ def test_published_artifacts_are_used_and_not_copied(tmp_path, profile):
 
 def test_an_unwritable_store_is_one_line(tmp_path, profile):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtifactError, match="cannot write to the store") as caught:
+    with pytest.raises(OSError, match=str(tmp_path / "file")) as caught:
         Store(tmp_path / "file" / "store").make(ONE, profile, {"number": 1})
     assert "\n" not in str(caught.value)
 
@@ -297,7 +284,7 @@ def test_a_crash_at_every_write_point_of_an_artifact(tmp_path, profile, ends):
 @pytest.mark.parametrize("ends", [False, True], ids=["raises", "ends"])
 def test_a_crash_at_every_write_point_of_a_runs_folder(tmp_path, ends):
     """Each file is whole or not there; what is not ours stays; the next time all is as wanted."""
-    wanted = {"manifest.json": b"{}", "tables/02_progress.csv": b"a,b", "figures/x": b"of a file"}
+    wanted = {"manifest.json": b"{}", "tables/02_progress.csv": b"a,b", "figures/x": b"of a run"}
     ours = ["old/deep/figure.png", "tables/.02_progress.csv.6979.tmp"]
     number = 0
     while True:

@@ -3,10 +3,8 @@
 python tools/publish.py           runs (hours; resumes), publishes, and builds the notebooks
 """
 
-from pathlib import Path
-
 from paper_utils import notebooks, pipeline, run
-from paper_utils.store import sync_folder
+from paper_utils.store import files_of, sync_folder
 from paper_utils.study.appendix import LAYERS
 from paper_utils.study.products import products
 
@@ -23,7 +21,7 @@ def make():
     size = gather(products(job.profile), run.store_of(job.profile))
     # Speeds are written there by the benchmarks, not by a run.
     shown = [*(folder / "figures").iterdir(), folder / "results.json", *FIGURES.glob("speed.json")]
-    sync_folder({path.name: path for path in shown}, FIGURES)
+    sync_folder({path.name: path.read_bytes() for path in shown}, FIGURES, files_of(FIGURES))
     notebooks.build()
     return size
 
@@ -40,20 +38,20 @@ def closure(wanted):
 
 def gather(wanted, store):
     """Fills artifacts/published with what notebooks load; returns its size in bytes."""
-    files: dict[str, Path | bytes] = {}
+    files = {}
     for stage, profile, parameters in closure(wanted):
         source = store.find(stage, profile, parameters)
         if source is None:
             raise run.RunError(f"artifact {stage.label(parameters)} is missing; run again")
         for path in source.rglob("*"):
             if path.is_file():
-                files[path.relative_to(store.root).as_posix()] = path
-    size = sum(path.stat().st_size for path in files.values())
+                files[path.relative_to(store.root).as_posix()] = path.read_bytes()
+    size = sum(map(len, files.values()))
     if size > LIMIT:
         raise run.RunError(f"a release may have {LIMIT / 1e6:.0f} MB, not {size / 1e6:.1f}")
     # The cards are written by hand.
-    files |= {path.name: path for path in run.PUBLISHED.glob("*.md")}
-    sync_folder(files, run.PUBLISHED)
+    files |= {path.name: path.read_bytes() for path in run.PUBLISHED.glob("*.md")}
+    sync_folder(files, run.PUBLISHED, files_of(run.PUBLISHED))
     return size
 
 

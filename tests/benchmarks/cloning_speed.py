@@ -98,7 +98,7 @@ def demonstrations(store: Store, profile: Profile, split: str) -> list[Demonstra
     """Those of every level of a profile, in a world of their own."""
     which = {"world": 0, "split": split, "rooms": "babyai"}
     each = [which | {"level": level} for level in profile.data.levels]
-    return store.get_many(DEMONSTRATIONS, profile, each)
+    return [store.get(DEMONSTRATIONS, profile, **one) for one in each]
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def demonstrations(store, profile, world) -> dict[str, list[Demonstrations]]:
         wanted = []
         for level in profile.data.levels:
             wanted.append({"world": world, "level": level, "split": split, "rooms": "babyai"})
-        found[split] = store.get_many(DEMONSTRATIONS, profile, wanted)
+        found[split] = [store.get(DEMONSTRATIONS, profile, **one) for one in wanted]
     return found
 
 

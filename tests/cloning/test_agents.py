@@ -16,8 +16,10 @@ TEXTS = ["go to the red ball", "go to the blue box", "open the grey door"]
 @pytest.fixture(scope="module")
 def made(store, profile, world) -> dict[Condition, agents.Agent]:
     """One agent of every condition."""
-    each = [agent_parameters(world, condition) for condition in Condition]
-    return dict(zip(Condition, store.get_many(AGENT, profile, each), strict=True))
+    return {
+        condition: store.get(AGENT, profile, **agent_parameters(world, condition))
+        for condition in Condition
+    }
 
 
 def test_all_who_act_take_the_same_number_of_steps(made, profile):

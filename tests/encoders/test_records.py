@@ -112,7 +112,7 @@ def test_checkpoints_that_can_be_had_are_embedded_and_others_are_named(folders, 
         EMBEDDING, profile, **parameters(changed, 900)
     )
     with pytest.raises(hub.CheckpointError, match="has changed; run again"):
-        store.remake(EMBEDDING, profile, **before)
+        Store(tmp_path / "again").get(EMBEDDING, profile, **before)
 
 
 def test_a_strict_run_stops_at_the_first_that_is_missing(folders):

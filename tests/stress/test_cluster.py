@@ -17,15 +17,15 @@ def test_a_lost_worker_does_not_stop_a_batch(smallest, tmp_path):
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
-        compute = {"compute.store": str(tmp_path / "other"),
-                   "compute.cluster": cluster.scheduler_address}  # fmt: skip
-        there = batch.check(smallest, [0], choices, str(out / "there"), compute)
+        choices |= {"compute.store": [str(tmp_path / "other")],
+                    "compute.cluster": [cluster.scheduler_address]}  # fmt: skip
+        there = batch.check(smallest, [0], choices, str(out / "there"))
         killer = threading.Thread(target=kill_one, args=(client, tmp_path / "other", killed))
         killer.start()
-        found, failures = batch.run(*there)
+        found, failed = batch.run(*there)
         killer.join()
     assert killed
-    assert failures == [] and len(found)
+    assert failed == 0 and len(found)
 
 
 def kill_one(client, store, killed) -> None:
