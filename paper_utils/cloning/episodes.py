@@ -1,7 +1,6 @@
 """Demonstrations as an agent is shown them, as tensors, and in batches."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,20 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from paper_utils.cloning.policy import PAD, START, Policy, cell_kinds
+from paper_utils.cloning.policy import PAD, START, cell_kinds
 from paper_utils.config import generator
-from paper_utils.data.demonstrations import Demonstrations
 from paper_utils.data.levels import hide_colours
 
 BUCKET = 32  # batches that are sorted by length together, so that little is padded
 
 
-def exchange_instructions(part: Demonstrations, rng: np.random.Generator) -> Demonstrations:
+def exchange_instructions(part, rng):
     """The same episodes, and the same instructions, each given to an episode drawn at random."""
     return replace(part, instructions=rng.permutation(part.instructions))
 
 
-def leave_out(part: Demonstrations, phrases: Sequence[str]) -> Demonstrations:
+def leave_out(part, phrases):
     """Only the episodes whose instruction holds none of ``phrases``, as "red ball"."""
     texts = pd.Series(part.instructions, dtype=str)
     keep = ~texts.str.contains("|".join(phrases)).to_numpy(bool)  # (N,)
@@ -39,7 +37,7 @@ def leave_out(part: Demonstrations, phrases: Sequence[str]) -> Demonstrations:
     )
 
 
-def blindfold(part: Demonstrations, share: float, rng: np.random.Generator) -> Demonstrations:
+def blindfold(part, share, rng):
     """The same episodes; in a random ``share`` of them the colours of things are hidden."""
     hidden = rng.random(len(part)) < share  # (N,)
     steps = np.repeat(hidden, part.lengths)[:, None, None, None]  # (S, 1, 1, 1)
@@ -70,9 +68,7 @@ class Episodes:
     levels: tuple[str, ...]
 
     @classmethod
-    def of(
-        cls, demonstrations: Sequence[Demonstrations], levels: Sequence[str], policy: Policy
-    ) -> "Episodes":
+    def of(cls, demonstrations, levels, policy):
         """Lays the demonstrations of ``levels`` end to end, in the words of a policy.
 
         Raises ValueError if there is no episode.
@@ -98,7 +94,7 @@ class Episodes:
     def __len__(self):
         return len(self.lengths)
 
-    def batch(self, chosen: np.ndarray, device: torch.device) -> Batch:
+    def batch(self, chosen, device):
         """The episodes of some numbers, int64 (B,), on a device."""
         index = torch.from_numpy(chosen)
         lengths = self.lengths[index].unsqueeze(1)  # (B, 1)
@@ -114,11 +110,11 @@ class Episodes:
         batch = Batch(tokens[:, :words], self.cells[steps].long(), previous, actions, mask)
         return Batch(*[part.to(device) for part in batch])
 
-    def batch_count(self, size: int) -> int:
+    def batch_count(self, size):
         """How many batches one epoch has."""
         return math.ceil(len(self) / size)
 
-    def batches(self, size: int, world: int, epoch: int) -> list[np.ndarray]:
+    def batches(self, size, world, epoch):
         """The batches of an epoch, numbers of episodes int64 (B,) each.
 
         They depend on nothing but world and epoch, so that training can go on inside of one.

@@ -18,8 +18,6 @@ from paper_utils.store import Stage, write_table
 
 COLUMNS = ["level", "seed", "instruction", "success", "steps"]
 BATCH = 128  # episodes side by side; fixed, so that results do not depend on the machine
-# After how many steps a level gives up, to predict how long evaluation will take.
-LONGEST_STEPS = {"GoToLocal": 64, "PickupLoc": 64, "OpenDoor": 576, "PutNextLocal": 128}
 EXPERT = "expert"
 RANDOM = "random"
 SKILLED = (Condition.ACTED, Condition.HELD_OUT, Condition.BLIND, EXPERT)
@@ -92,23 +90,22 @@ def play(
         batch = seeds[start : start + BATCH]
         # All at once, because a policy takes hardly longer for many episodes than for one.
         envs = [levels.make(level, rooms, world) for _ in batch]
-        resets = [env.reset(seed=int(seed)) for env, seed in zip(envs, batch)]
-        views = np.array([observation["image"] for observation, _ in resets])  # (B, 7, 7, 3)
+        resets = [env.reset(seed=int(seed))[0] for env, seed in zip(envs, batch)]
+        views = np.array([observation["image"] for observation in resets])  # (B, 7, 7, 3)
         act = make_act([env.mission for env in envs], batch)
-        success = np.zeros(len(batch), dtype=bool)
+        rewards = np.zeros(len(batch))
         running = np.arange(len(batch))
         while len(running):
             ended = []
             for i, action in zip(running, act(views[running], running)):
                 env = envs[i]
-                observation, reward, terminated, truncated, _ = env.step(int(action))
+                observation, rewards[i], terminated, truncated, _ = env.step(int(action))
                 views[i] = observation["image"]
-                success[i] = reward > 0
                 stopped = watch(env, action) or env.step_count == limit
                 ended.append(stopped or terminated or truncated)
             running = running[~np.array(ended)]
-        for seed, env, won in zip(batch, envs, success):
-            rows.append((level, seed, env.mission, won, env.step_count))
+        for seed, env, reward in zip(batch, envs, rewards):
+            rows.append((level, seed, env.mission, reward > 0, env.step_count))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -117,7 +114,6 @@ def evaluate(
     level: str,
     seeds: Sequence[int],
     vectors: Callable[[list[str]], np.ndarray] | None = None,
-    limit: int | None = None,
     hide_colours: bool = False,
     **options,
 ) -> pd.DataFrame:
@@ -127,31 +123,25 @@ def evaluate(
     another model, mapped; None: its own.  ``options`` go to `play`.
     """
     embed = vectors or policy.embed
-    return play(
-        level,
-        seeds,
-        lambda texts, seeds: GreedyPolicy(policy, embed(texts), hide_colours),
-        limit,
-        **options,
-    )
+
+    def make_act(texts, seeds):
+        return GreedyPolicy(policy, embed(texts), hide_colours)
+
+    return play(level, seeds, make_act, **options)
 
 
-def evaluate_random(
-    level: str, seeds: Sequence[int], limit: int | None = None, **options
-) -> pd.DataFrame:
+def evaluate_random(level: str, seeds: Sequence[int], **options) -> pd.DataFrame:
     """Episodes of a `RandomPlayer`, as `play` gives them."""
-    return play(level, seeds, lambda texts, seeds: RandomPlayer(seeds), limit, **options)
+    return play(level, seeds, lambda texts, seeds: RandomPlayer(seeds), **options)
 
 
-def evaluate_expert(
-    level: str, seeds: Sequence[int], rooms: str = "babyai", world: int = 0
-) -> pd.DataFrame:
-    """Episodes of the expert, as `play` gives them: what cloning could reach."""
-    table = pd.DataFrame(expert.rollouts(level, seeds, rooms, world))
+def evaluate_expert(level: str, seeds: Sequence[int], **where) -> pd.DataFrame:
+    """Episodes of the expert, as `play` gives them, ``where`` rooms and world are."""
+    table = pd.DataFrame(expert.rollouts(level, seeds, **where))
     return table.assign(steps=table["actions"].map(len))[COLUMNS]
 
 
-def success_rates(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def success_rates(episodes, by):
     """Per group of episodes: success, the ends of its 95 % interval (Wilson, 1927), their number
     and their median steps.
 
@@ -161,7 +151,7 @@ def success_rates(episodes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """
     rows = []
     for values, group in episodes.groupby(by, sort=False):
-        test = binomtest(int(group["success"].sum()), len(group))
+        test = binomtest(group["success"].sum(), len(group))
         interval = test.proportion_ci(method="wilson")
         rows.append((*values, test.statistic, *interval, len(group), group["steps"].median()))
     return pd.DataFrame(rows, columns=[*by, "success", "low", "high", "episodes", "steps"])
@@ -184,9 +174,8 @@ def record_episode(
         actions.append(ACTIONS[action])
 
     vectors = None if sentence is None else lambda texts: sentence[None]
-    played = evaluate(policy, level, [seed], vectors, max_steps, watch=watch)
-    success = bool(played["success"].item())
-    return expert.Recording(env.mission, success, frames, actions)
+    played = evaluate(policy, level, [seed], vectors, limit=max_steps, watch=watch)
+    return expert.Recording(env.mission, bool(played["success"].item()), frames, actions)
 
 
 def _episode_count(profile, player):
@@ -209,23 +198,20 @@ def _evaluate_player(profile, folder, *agents, player, level, **where):
 
 
 def _needs_of_player(profile, world, player, rooms, **_):
-    is_agent = player not in (EXPERT, RANDOM)
-    return [(AGENT, agent_parameters(world, player, rooms))] if is_agent else []
+    if player in (EXPERT, RANDOM):
+        return []
+    return [(AGENT, agent_parameters(world, player, rooms))]
 
 
-def _cost(profile, player=EXPERT, level="GoToLocal", **_):
-    count = _episode_count(profile, player)
-    # Episodes that are lost go on until the level gives up.  The last ones of a batch play alone,
-    # and a step of theirs is no faster than one of all.
-    lost = 0.05 if player in SKILLED else 0.9
-    per_step = math.ceil(count / BATCH) * 2.5e-3 + lost * count * 1e-4
-    return 0.2 + LONGEST_STEPS.get(level, 576) * per_step
+def _cost(profile, player=EXPERT, **_):
+    # Episodes that are lost go on until the level gives up.
+    return _episode_count(profile, player) * (0.01 if player in SKILLED else 0.04)
 
 
 EVALUATION = Stage(
-    name="evaluation",
-    make=_evaluate_player,
-    load=lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
+    "evaluation",
+    _evaluate_player,
+    lambda folder: pd.read_csv(folder / "episodes.csv.gz"),
     reads=("cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=_needs_of_player,
     version=1,
@@ -235,7 +221,7 @@ EVALUATION = Stage(
 "random"; ``rooms``: where the agent was trained, and plays.  Blind agents play without colours."""
 
 
-def first_visits(policy: Policy, seeds: Sequence[int], world: int = 0) -> pd.DataFrame:
+def first_visits(policy, seeds, world=0):
     """Which type of thing a policy walks to first when it is told a colour and sees none.
 
     It plays GoToLocal in rooms where every colour is as often of every type, each of ``seeds`` six
@@ -245,30 +231,19 @@ def first_visits(policy: Policy, seeds: Sequence[int], world: int = 0) -> pd.Dat
 
     Returns colour, type, visits, and episodes (with that colour), for each colour and type.
     """
-    visited = []  # types, of the colour that is told at the time
+    ahead = []  # types of what stood there, of the colour that is told at the time
 
     def watch(env, action):
-        thing = env.grid.get(*env.front_pos)
-        found = thing is not None and thing.type in TYPES
-        if found:
-            visited.append(thing.type)
-        return found
+        ahead.append(getattr(env.grid.get(*env.front_pos), "type", None))
+        return ahead[-1] in TYPES
 
+    where = {"rooms": "exchangeable", "world": world, "hide_colours": True, "watch": watch}
     rows = []
     for colour in COLOR_NAMES:
-        visited.clear()
-        told = policy.embed([f"go to the {colour} object"])  # (1, width)
-        evaluate(
-            policy,
-            "GoToLocal",
-            seeds,
-            lambda texts, told=told: np.repeat(told, len(texts), axis=0),
-            hide_colours=True,
-            rooms="exchangeable",
-            world=world,
-            watch=watch,
-        )
-        rows += [(colour, kind, visited.count(kind), len(seeds)) for kind in TYPES]
+        ahead.clear()
+        told = policy.embed([f"go to the {colour} object"]).repeat(BATCH, axis=0)
+        evaluate(policy, "GoToLocal", seeds, lambda texts, told=told: told[: len(texts)], **where)
+        rows += [(colour, kind, ahead.count(kind), len(seeds)) for kind in TYPES]
     return pd.DataFrame(rows, columns=["colour", "type", "visits", "episodes"])
 
 
@@ -279,9 +254,9 @@ def _make_first_visits(profile, folder, agent, world, **_):
 
 
 FIRST_VISITS = Stage(
-    name="first_visits",
-    make=_make_first_visits,
-    load=lambda folder: pd.read_csv(folder / "visits.csv.gz"),
+    "first_visits",
+    _make_first_visits,
+    lambda folder: pd.read_csv(folder / "visits.csv.gz"),
     reads=("cloning.evaluation_episodes",),
     needs=lambda profile, **which: [(AGENT, agent_parameters(**which))],
     version=1,

@@ -1,16 +1,14 @@
 """The policy: from an instruction, what is seen and what was done, to the next action."""
 
 import json
-from collections.abc import Iterable, Sequence
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from paper_utils.data.levels import HIDDEN
@@ -43,7 +41,7 @@ _KIND_OF_CODE = np.full(255 * _CELL_CODE.sum() + 1, -1, dtype=np.int16)
 _KIND_OF_CODE[np.array(CELL_KINDS) @ _CELL_CODE] = np.arange(len(CELL_KINDS))
 
 
-def cell_kinds(observations: np.ndarray) -> np.ndarray:
+def cell_kinds(observations):
     """Views uint8[..., 7, 7, 3] -> uint8[..., 49], which of CELL_KINDS each cell shows.
 
     Raises ValueError on a cell that no BabyAI level contains.
@@ -227,13 +225,7 @@ class Policy(nn.Module):
             nn.Linear(2 * width, len(ACTIONS)),
         )
 
-    def forward(
-        self,
-        sentence: Tensor,
-        cells: Tensor,
-        previous: Tensor,
-        kv_cache: Sequence[Tensor] | None = None,
-    ) -> tuple[Tensor, list[Tensor], Tensor]:
+    def forward(self, sentence, cells, previous, kv_cache=None):
         """Logits (B, T, 7), the cache to hand in with the next steps (one tensor for each layer of
         history), and the attention over the cells (B, T, Q, 49).
 
@@ -248,7 +240,7 @@ class Policy(nn.Module):
             extended.append(cache)
         return self.action_head(x), extended, attention.unflatten(0, previous.shape)
 
-    def tokenize(self, texts: Iterable[str]) -> Tensor:
+    def tokenize(self, texts):
         """Instructions -> word numbers int64[N, L], filled up with PAD on the right.
 
         Raises ValueError on a word that is not among WORDS.
@@ -264,7 +256,7 @@ class Policy(nn.Module):
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
     @torch.inference_mode()
-    def embed(self, texts: Sequence[str], layer: int | None = None) -> np.ndarray:
+    def embed(self, texts, layer=None):
         """Instructions -> float32[N, width], row i for ``texts[i]``.
 
         The sentence embedding that the policy acts on; or, of a ``layer`` from 0 (word embeddings)
@@ -277,13 +269,13 @@ class Policy(nn.Module):
         states = self.instruction.states(tokens)[layer]  # (N, L, C)
         return self.instruction.pool(states, tokens).numpy()
 
-    def save(self, folder: Path):
+    def save(self, folder):
         """Writes policy.safetensors (weights) and policy.json (sizes)."""
         save_file(self.state_dict(), folder / "policy.safetensors")
         (folder / "policy.json").write_text(json.dumps(self.sizes._asdict(), indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> "Policy":
+    def load(cls, folder):
         """The policy that `save` wrote into a folder, ready to act."""
         policy = cls(Sizes(**json.loads((folder / "policy.json").read_text())))
         policy.load_state_dict(load_file(folder / "policy.safetensors"))

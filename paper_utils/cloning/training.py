@@ -5,15 +5,15 @@ import io
 import math
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import AdamW
 
 from paper_utils import parallel
-from paper_utils.cloning.episodes import Batch, Episodes
+from paper_utils.cloning.episodes import Episodes
 from paper_utils.cloning.policy import Policy
 from paper_utils.config import Cloning
 from paper_utils.store import write_atomically
@@ -22,10 +22,12 @@ CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_STEPS = 400  # about half a minute of work, which an interruption may cost
 WARMUP = 0.02  # share of the steps
 WARMUP_STEPS = 100  # but at least so many
+# Of AdamW: 0.99 and not 0.999, for there are a few thousand steps to keep up with.
+BETAS = (0.9, 0.99)
 VALIDATION_BATCH = 256  # episodes at once
 
 
-def loss_of(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
+def loss_of(policy, batch):
     """Mean cross-entropy over the steps of a batch, and which of them are right, bool (B, T)."""
     tokens, cells, previous, actions, mask = batch
     logits, _, _ = policy(policy.instruction(tokens), cells, previous)  # (B, T, 7)
@@ -34,7 +36,7 @@ def loss_of(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def validate(policy: Policy, episodes: Episodes, device: torch.device) -> dict[str, float]:
+def validate(policy, episodes, device):
     """Loss per step on held-out episodes, and for each level the share of right actions."""
     policy.eval()
     total = 0.0
@@ -55,17 +57,25 @@ def validate(policy: Policy, episodes: Episodes, device: torch.device) -> dict[s
     return scores
 
 
-def make_optimizer(policy: Policy, settings: Cloning) -> AdamW:
+def make_optimizer(model, rate, weight_decay, betas):
     """AdamW that decays matrices and leaves gains and biases alone."""
     groups = []
-    for is_matrix, decay in ((True, settings.weight_decay), (False, 0.0)):
-        weights = [p for p in policy.parameters() if (p.ndim == 2) == is_matrix]
+    for is_matrix, decay in ((True, weight_decay), (False, 0.0)):
+        weights = [p for p in model.parameters() if (p.ndim >= 2) == is_matrix]
         groups.append({"params": weights, "weight_decay": decay})
-    # 0.99 and not 0.999: there are a few thousand steps, and the second moment has to keep up.
-    return AdamW(groups, settings.learning_rate, betas=(0.9, 0.99), fused=True)
+    return AdamW(groups, rate, betas, fused=True)
 
 
-def schedule(step: int, total: int) -> float:
+def step(model, optimizer, loss):
+    """One step of an optimizer, down the gradient of a loss."""
+    optimizer.zero_grad()
+    loss.backward()
+    # One batch of a small corpus can have a gradient like no other.
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
+def schedule(step, total):
     """Share of the peak learning rate: a linear warm-up, then half a cosine down to 0."""
     warmup = min(max(WARMUP_STEPS, WARMUP * total), total)
     rise = min((step + 1) / warmup, 1.0)
@@ -89,52 +99,49 @@ def train(
     """
     device = torch.device(parallel.device(device))
     policy.to(device).train()
-    optimizer = make_optimizer(policy, settings)
+    optimizer = make_optimizer(policy, settings.learning_rate, settings.weight_decay, BETAS)
     per_epoch = episodes.batch_count(settings.batch_episodes)
     total = epochs * per_epoch
     # All that has to survive an interruption, besides weights and moments.
-    state = {"step": 0, "loss": 0.0, "curve": [], "best": {}}
-    state |= load_checkpoint(folder / CHECKPOINT, policy, optimizer, device)
-    while state["step"] < total:
-        epoch, done = divmod(state["step"], per_epoch)
+    state = SimpleNamespace(step=0, loss=0.0, curve=[], best={})
+    vars(state).update(load_checkpoint(folder / CHECKPOINT, policy, optimizer, device))
+    while state.step < total:
+        epoch, done = divmod(state.step, per_epoch)
         batches = episodes.batches(settings.batch_episodes, world, epoch)
         # After an interruption the first batches of an epoch are already done.
         for chosen in batches[done:]:
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * schedule(state["step"], total)
+                group["lr"] = settings.learning_rate * schedule(state.step, total)
             loss, _ = loss_of(policy, episodes.batch(chosen, device))
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-            optimizer.step()
-            state["loss"] += loss.item()
-            state["step"] += 1
-            if state["step"] % per_epoch == 0:
-                row = {"step": state["step"], "epoch": epoch + 1}
-                row["train_loss"] = state["loss"] / per_epoch
-                state["curve"].append(row | validate(policy, validation, device))
-                state["loss"] = 0.0
-                losses = [row["validation_loss"] for row in state["curve"]]
+            step(policy, optimizer, loss)
+            state.loss += loss.item()
+            state.step += 1
+            ended = state.step % per_epoch == 0
+            if ended:
+                row = {"step": state.step, "epoch": epoch + 1, "train_loss": state.loss / per_epoch}
+                state.curve.append(row | validate(policy, validation, device))
+                state.loss = 0.0
+                losses = [row["validation_loss"] for row in state.curve]
                 if losses[-1] == min(losses):
                     # Copies, for training goes on in the same tensors.
-                    state["best"] = copy.deepcopy(policy.state_dict())
-            if state["step"] % per_epoch == 0 or state["step"] % CHECKPOINT_STEPS == 0:
-                save_checkpoint(folder / CHECKPOINT, policy, optimizer, state)
+                    state.best = copy.deepcopy(policy.state_dict())
+            if ended or state.step % CHECKPOINT_STEPS == 0:
+                save_checkpoint(folder / CHECKPOINT, policy, optimizer, vars(state))
     # Later epochs may have begun to learn the demonstrations by heart.
-    policy.load_state_dict(state["best"])
+    policy.load_state_dict(state.best)
     policy.to("cpu").eval()
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    return pd.DataFrame(state["curve"])
+    return pd.DataFrame(state.curve)
 
 
-def save_checkpoint(path: Path, policy: Policy, optimizer: AdamW, state: dict):
+def save_checkpoint(path, policy, optimizer, state):
     """Writes weights, the optimiser's moments and ``state`` (plain data and tensors)."""
     buffer = io.BytesIO()
     torch.save((policy.state_dict(), optimizer.state_dict(), state), buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, policy: Policy, optimizer: AdamW, device: torch.device) -> dict:
+def load_checkpoint(path, policy, optimizer, device):
     """Puts back what an interrupted training left and returns its state; {} if nothing is whole."""
     if not path.exists():
         return {}

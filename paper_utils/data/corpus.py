@@ -6,7 +6,6 @@ are meant: what is picked up is carried, and a door that is opened is open."""
 import gzip
 import random
 import re
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -21,10 +20,10 @@ from paper_utils.data.scene import (
     things_beside,
     things_in_room,
 )
-from paper_utils.store import Stage, write_atomically
+from paper_utils.store import Stage
 
 HELD_OUT = 0.1  # share of the episodes kept for validation
-COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "many")
 
 # 64 x 64 pixels, so that a patch of a small vision transformer is one cell.
 TILE = 8
@@ -112,18 +111,17 @@ class Pictures(NamedTuple):
     validation_captions: list[str]
 
 
-def event_of(env, action) -> str:
+def event_of(env, action):
     """What an action is about to do, a key of SAID; ``""`` where there is nothing to act on.  The
     end (None) is an arrival where one was sought."""
     event = "arrival" if action is None else env.actions(action).name
     if event in ("forward", "left", "right"):
         return event
-    sought = event != "arrival" or env.mission.startswith("go to")
-    if _acted_on(env, event) is None or not sought:
+    unsought = event == "arrival" and not env.mission.startswith("go to")
+    if unsought or _acted_on(env, event) is None:
         return ""
-    if event == "drop" and things_beside(env, *env.front_pos):
-        return "drop next to"
-    return event
+    beside = event == "drop" and things_beside(env, *env.front_pos)
+    return "drop next to" if beside else event
 
 
 def _acted_on(env, event):
@@ -131,7 +129,7 @@ def _acted_on(env, event):
     return env.carrying if event.startswith("drop") else env.grid.get(*env.front_pos)
 
 
-def words_of(env, event: str, draw: random.Random) -> dict[str, str]:
+def words_of(env, event, draw):
     """Names of what an event is about; of several neighbours one is drawn."""
     words = {"thing": name_of(_acted_on(env, event))}
     if event == "drop next to":
@@ -163,7 +161,7 @@ class Narrator:
             self.steps += 1
             return
         if self.steps and (event or action is None):
-            count = COUNTED[self.steps] if self.steps < len(COUNTED) else "many"
+            count = COUNTED[min(self.steps, 10)]
             self.say("walk", far=f"{count} step" if self.steps == 1 else f"{count} steps")
             self.steps = 0
         if event:
@@ -228,7 +226,7 @@ class Photographer:
     def _shot(self, env, event):
         # First what happens, then what is carried, then where things are.
         sentences = [event] if event else []
-        if env.carrying is not None and not event.startswith("you pick up"):
+        if env.carrying and not event.startswith("you pick up"):
             sentences.append(f"you carry the {name_of(env.carrying)}")
         # Three sentences at most, because a caption is read by a small model.
         things = things_in_room(env)
@@ -239,13 +237,13 @@ class Photographer:
         return picture(env, self.coloured), " . ".join(sentences) + " ."
 
 
-def picture(env, coloured: bool = True) -> np.ndarray:
+def picture(env, coloured=True):
     """uint8[64, 64, 3]: the agent's room, turned so that it looks up, with what it carries.
 
     Not ``coloured``: keys, balls and boxes are all drawn in one colour."""
-    left, top = env.room_from_pos(*env.agent_pos).top
-    grid = env.grid.slice(left, top, CELLS, CELLS)
-    x, y = np.subtract(env.agent_pos, (left, top)).tolist()
+    corner = env.room_from_pos(*env.agent_pos).top
+    grid = env.grid.slice(*corner, CELLS, CELLS)
+    x, y = np.subtract(env.agent_pos, corner).tolist()
     # What is carried is drawn under the agent, whose triangle leaves its edges to be seen.
     if env.carrying is not None:
         grid.set(x, y, env.carrying)
@@ -261,19 +259,16 @@ def picture(env, coloured: bool = True) -> np.ndarray:
 # Doors keep their colours: pictures without colours are of rooms without doors.
 def _in_one_colour(cell):
     """A key, ball or box as a copy without its colour; anything else as it is."""
-    is_thing = cell is not None and cell.type in grammar.OBJECTS
-    return type(cell)(ONE_COLOUR) if is_thing else cell
+    return type(cell)(ONE_COLOUR) if cell and cell.type in grammar.OBJECTS else cell
 
 
-def tell(env, level: str, seed: int) -> str | None:
+def tell(env, level, seed):
     """The story of one expert episode, in first names; None where the expert fails."""
     narrator = Narrator(seed)
     return narrator.text() if expert.rollout(env, level, seed, narrator).success else None
 
 
-def photograph(
-    env, level: str, seed: int, coloured: bool = True
-) -> list[tuple[np.ndarray, str]] | None:
+def photograph(env, level, seed, coloured=True):
     """Two or three pictures of one expert episode, with captions; None where the expert fails."""
     camera = Photographer(seed, coloured)
     return camera.shots if expert.rollout(env, level, seed, camera).success else None
@@ -282,16 +277,12 @@ def photograph(
 _COLOUR_AND_TYPE = re.compile(rf"\b({'|'.join(grammar.COLOURS)}) (?:{'|'.join(grammar.OBJECTS)})\b")
 
 
-def reworder(wording: str, table: dict[str, str], seed: int) -> Callable[[str], str]:
+def reworder(wording, table, seed):
     """A function that rewords the texts of one episode, as one of WORDINGS says.
 
     ``table``: phrase -> synonym; ``seed``: the episode's, which draws names and dialects."""
-    # One draw for all texts of the episode...
-    if wording == "dialect":
-        second = generator("dialects", seed).random() < 0.5
-        return partial(grammar.rename, table=table) if second else str
-    # ... or one for each mention, in the order of the text.
-    drawn = generator("synonym mentions", seed)
+    # One draw for all texts of the episode, or one for each mention, in the order of the text.
+    drawn = generator("dialects" if wording == "dialect" else "synonym mentions", seed)
 
     def half(mention):
         return drawn.random() < 0.5
@@ -301,26 +292,21 @@ def reworder(wording: str, table: dict[str, str], seed: int) -> Callable[[str], 
 
     if wording == "mention":
         return partial(grammar.rename, table=table, draw=half)
-    return partial(_COLOUR_AND_TYPE.sub, leave_type_out) if wording == "typeless" else str
+    if wording == "typeless":
+        return partial(_COLOUR_AND_TYPE.sub, leave_type_out)
+    speaks_second = wording == "dialect" and half(None)
+    return partial(grammar.rename, table=table) if speaks_second else str
 
 
-def record(
-    watch: Callable,
-    names: list[str],
-    seeds: range,
-    rooms: str = "babyai",
-    world: int = 0,
-    **options,
-) -> Iterator[tuple[int, object]]:
+def record(watch, names, seeds, rooms="babyai", world=0, **options):
     """Yields each seed with what ``watch`` (`tell` or `photograph`) makes of its episode.
 
     The levels take turns.  Episodes that the expert fails are left out."""
     # One environment per level, reset for each episode.
-    envs = [levels.make(name, rooms, world) for name in names]
+    envs = [(levels.make(name, rooms, world), name) for name in names]
     for seed in seeds:
         # By the seed, not by a counter: an episode is the same in any part of a corpus.
-        number = seed % len(names)
-        made = watch(envs[number], names[number], seed, **options)
+        made = watch(*envs[seed % len(envs)], seed, **options)
         if made is not None:
             yield seed, made
 
@@ -344,7 +330,7 @@ def _write_stories(profile, folder, world, rooms):
         lines = [reworder(wording, table, seed)(story) + "\n" for seed, story in told]
         # Without the time of writing, so that equal stories are equal files.
         data = gzip.compress("".join(lines).encode(), mtime=0)
-        write_atomically(folder / f"{part}.txt.gz", data)
+        (folder / f"{part}.txt.gz").write_bytes(data)
 
 
 def _read_stories(folder):
@@ -366,39 +352,36 @@ def _write_pictures(profile, folder, world, rooms, coloured):
             captions += map(reworder(wording, table, seed), said)
         np.savez_compressed(folder / f"{part}.npz", images=np.array(images, np.uint8))
         # One caption a line, in the order of the images.
-        write_atomically(folder / f"{part}.txt", "".join(f"{caption}\n" for caption in captions))
+        (folder / f"{part}.txt").write_text("\n".join([*captions, ""]))
 
 
 def _read_pictures(folder):
     found = []
     for part in PARTS:
         found.append(np.load(folder / f"{part}.npz")["images"])
-        found.append((folder / f"{part}.txt").read_text(encoding="utf-8").splitlines())
+        found.append((folder / f"{part}.txt").read_text().splitlines())
     return Pictures(*found)
 
 
-# Only a plan of work reads costs: what takes longest is begun first.  One busy core tells so many
-# stories in a second, or pictures so many episodes.
-_STORIES_PER_SECOND = 320
-_PICTURED_PER_SECOND = 170
-
+# Only a plan of work reads costs: one busy core tells 320 stories in a second, or pictures 170
+# episodes.
 STORIES = Stage(
-    name="stories",
-    make=_write_stories,
-    load=_read_stories,
+    "stories",
+    _write_stories,
+    _read_stories,
     reads=("data.demonstrations", "data.synonyms", "data.documents"),
     version=1,
-    cost=lambda profile, **_: profile.data.documents / _STORIES_PER_SECOND,
+    cost=lambda profile, **_: profile.data.documents / 320,
 )
 """`Documents` of a ``world`` in ``rooms``; in BabyAI's own rooms they tie names by mention."""
 
 PICTURES = Stage(
-    name="pictures",
-    make=_write_pictures,
-    load=_read_pictures,
+    "pictures",
+    _write_pictures,
+    _read_pictures,
     reads=("data.demonstrations", "data.synonyms", "data.pictured_episodes"),
     version=1,
-    cost=lambda profile, **_: profile.data.pictured_episodes / _PICTURED_PER_SECOND,
+    cost=lambda profile, **_: profile.data.pictured_episodes / 170,
 )
 """`Pictures` of a ``world`` in ``rooms``, ``coloured`` or with all things in one colour.  Captions
 speak dialects in BabyAI's own rooms; in others half of their mentions leave the type out."""

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,11 +12,6 @@ from paper_utils.data import expert, levels
 from paper_utils.store import Stage, json_bytes, write_atomically, write_table
 
 SPLITS = ("train", "validation")
-
-# Demonstrations that one busy core records in a second (tests/benchmarks/expert_speed.py); levels
-# that are not named here are large mazes.
-_PER_SECOND = {"GoToLocal": 500, "PickupLoc": 450, "OpenDoor": 380, "PutNextLocal": 320}
-_PER_SECOND_ELSEWHERE = 20
 
 
 @dataclass(frozen=True)
@@ -34,24 +28,22 @@ class Demonstrations:
     def __len__(self):
         return len(self.lengths)
 
-    def save(self, folder: Path):
+    def save(self, folder):
         """Writes a compressed demonstrations.npz."""
         # The three channels compress better apart than interleaved.
-        planes = np.moveaxis(self.observations, -1, 0)
-        arrays = vars(self) | {"observations": planes}
+        arrays = vars(self) | {"observations": np.moveaxis(self.observations, -1, 0)}
         np.savez_compressed(folder / "demonstrations.npz", **arrays)
 
     @classmethod
-    def load(cls, folder: Path) -> "Demonstrations":
+    def load(cls, folder):
         """Reads what `save` wrote into a folder."""
         with np.load(folder / "demonstrations.npz") as file:
             arrays = dict(file)  # read whole, because the file is closed here
-        interleaved = np.moveaxis(arrays["observations"], 0, -1)
-        arrays["observations"] = np.ascontiguousarray(interleaved)
-        return cls(**arrays)
+        interleaved = np.moveaxis(arrays.pop("observations"), 0, -1)
+        return cls(np.ascontiguousarray(interleaved), **arrays)
 
 
-def collect(episodes: list[expert.Episode]) -> Demonstrations:
+def collect(episodes):
     """Lays the successful ``episodes`` end to end, and lists the seeds of the others."""
     table = pd.DataFrame(episodes)
     good = table[table["success"]]
@@ -78,14 +70,15 @@ def _record(profile, folder, world, level, split, rooms):
     collect(expert.rollouts(level, seeds, rooms, world)).save(folder)
 
 
-def _cost(profile, world, level, split, rooms):
-    return _count(profile, level, split) / _PER_SECOND.get(level, _PER_SECOND_ELSEWHERE)
+# One busy core records so many in a second (tests/benchmarks/expert_speed.py); few of large mazes.
+def _cost(profile, level, split, **_):
+    return _count(profile, level, split) / 400
 
 
 DEMONSTRATIONS = Stage(
-    name="demonstrations",
-    make=_record,
-    load=Demonstrations.load,
+    "demonstrations",
+    _record,
+    Demonstrations.load,
     reads=("data.demonstrations", "data.validation"),
     version=1,
     cost=_cost,
@@ -94,13 +87,12 @@ DEMONSTRATIONS = Stage(
 `levels.ROOMS`."""
 
 
-def all_recorded(profile, world: int, rooms: str) -> list:
+def all_recorded(profile, world, rooms):
     """Demonstrations of every level, to train on and then for validation: (stage, parameters)."""
-    needed = []
-    for split, level in product(SPLITS, profile.data.levels):
-        parameters = {"world": world, "level": level, "split": split, "rooms": rooms}
-        needed.append((DEMONSTRATIONS, parameters))
-    return needed
+    return [
+        (DEMONSTRATIONS, {"world": world, "level": level, "split": split, "rooms": rooms})
+        for split, level in product(SPLITS, profile.data.levels)
+    ]
 
 
 def _list_episodes(profile, folder, *recorded, world, rooms):
@@ -108,9 +100,9 @@ def _list_episodes(profile, folder, *recorded, world, rooms):
     skipped = {}
     # The inputs come in the order in which they were asked for.
     for (split, level), played in zip(product(SPLITS, profile.data.levels), recorded):
-        table = pd.DataFrame({"seed": played.seeds, "steps": played.lengths})
-        table["instruction"] = played.instructions
-        tables.append(table.assign(level=level, split=split))
+        columns = {"seed": played.seeds, "steps": played.lengths}
+        columns |= {"instruction": played.instructions, "level": level, "split": split}
+        tables.append(pd.DataFrame(columns))
         skipped[f"{level} {split}"] = played.skipped.tolist()
     write_table(folder / "episodes.csv.gz", pd.concat(tables))
     write_atomically(folder / "skipped.json", json_bytes(skipped))
@@ -122,11 +114,7 @@ def _load_episodes(folder):
 
 
 EPISODES = Stage(
-    name="episodes",
-    make=_list_episodes,
-    load=_load_episodes,
-    reads=("data.demonstrations",),
-    needs=all_recorded,
+    "episodes", _list_episodes, _load_episodes, reads=("data.demonstrations",), needs=all_recorded
 )
 """All demonstrations of a ``world`` in ``rooms``, without their steps: ``episodes``, a table with a
 row each (seed, steps, instruction, level, split), and ``skipped``, "level split" -> seeds that the

@@ -1,6 +1,5 @@
 """Demonstrations by the BabyAI expert: bit-identical to Minigrid's own bot, but faster."""
 
-from collections.abc import Callable, Iterable
 from itertools import compress
 from typing import NamedTuple
 
@@ -58,8 +57,8 @@ class _Search:
         self.expanded = 0  # how many of those have had their neighbours reached
         for start in starts:
             # Plain integers: those of numpy are slow to add and to compare.
-            i, j, di, dj = map(int, start)
-            self._reach((i, j), di, dj, None)
+            i, j, *way = map(int, start)
+            self._reach((i, j), *way, None)
 
     def _reach(self, place, di, dj, came_from):
         self.previous[place] = came_from
@@ -76,10 +75,8 @@ class _Search:
             if number < self.expanded:
                 continue
             self.expanded += 1
-            if cell is None:
-                free = True
-            elif cell.type == "door":
-                free = cell.is_open
+            if cell is None or cell.type == "door":
+                free = cell is None or cell.is_open
             else:
                 free = self.ignore_blockers and cell.type != "wall"
             if free and place in self.seen:
@@ -142,13 +139,12 @@ class FastBot(BabyAIBot):
             self.searches[ignore_blockers] = _Search(self, initial_states, ignore_blockers)
         search = self.searches[ignore_blockers]
         found = search.find(accept_fn)
-        if found is None:
-            return None, None, search.previous
-        return search.path_to(found), found, search.previous
+        return found and search.path_to(found), found, search.previous
 
 
-def rollout(env, level: str, seed: int, watch: Callable = lambda *_: None) -> Episode:
-    """Plays one episode with the expert; ``success`` is False where it fails, hangs or times out.
+def rollout(env, level, seed, watch=lambda *_: None):
+    """One `Episode` of the expert in an environment; ``success`` is False where it fails, hangs or
+    times out.
 
     ``watch(env, action)`` is called before each step, with ``None`` at the start and at the end."""
     observation, _ = env.reset(seed=int(seed))
@@ -157,8 +153,8 @@ def rollout(env, level: str, seed: int, watch: Callable = lambda *_: None) -> Ep
     observations = []
     actions = []
     reward = 0.0  # until the level says that the mission is done
-    ended = False
-    while not ended:
+    terminated = truncated = False
+    while not (terminated or truncated):
         try:  # the bot's own planning alone: an error of whoever watches is not the bot's
             action = bot.replan()
         except FAILURES:
@@ -169,7 +165,6 @@ def rollout(env, level: str, seed: int, watch: Callable = lambda *_: None) -> Ep
         actions.append(int(action))
         watch(env, action)
         observation, reward, terminated, truncated, _ = env.step(action)
-        ended = terminated or truncated
     watch(env, None)
     return Episode(
         level=level,
@@ -181,10 +176,8 @@ def rollout(env, level: str, seed: int, watch: Callable = lambda *_: None) -> Ep
     )
 
 
-def rollouts(
-    level: str, seeds: Iterable[int], rooms: str = "babyai", world: int = 0
-) -> list[Episode]:
-    """Expert episodes of ``level`` (short name or Gym id), one per seed, in their order.
+def rollouts(level, seeds, rooms="babyai", world=0):
+    """Expert episodes of ``level`` (short name or Gym id), an `Episode` per seed, in their order.
 
     ``rooms`` is one of `levels.ROOMS`; where they have kinds, ``world`` says which colours are of
     which kind.  Raises LevelError: the level is unknown, or the expert cannot solve it.
@@ -197,8 +190,8 @@ def rollouts(
     return [rollout(env, levels.short(level), seed) for seed in seeds]
 
 
-def record_expert(level: str, seed: int, tile_size: int = 16) -> Recording:
-    """One expert episode with a picture before each step and at the end."""
+def record_expert(level, seed, tile_size=16):
+    """A `Recording` of one expert episode: a picture before each step and at the end."""
     env = levels.make(level)
     frames = []
 

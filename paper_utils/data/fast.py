@@ -9,7 +9,6 @@ from functools import lru_cache
 import numpy as np
 from minigrid.core.constants import DIR_TO_VEC, OBJECT_TO_IDX
 from minigrid.core.world_object import Door, Wall
-from minigrid.envs.babyai.core.roomgrid_level import RejectSampling
 
 SIZE = 7
 AGENT_CELL = 3 * SIZE + 6  # the agent stands at image[3, 6], looking towards image[3, 0]
@@ -82,26 +81,24 @@ class FastLevel:
         cells = self.grid.grid
         self._doors = [cell for cell in cells if cell.__class__ is Door]
         self._known = self._contents()
-        encoded = b"".join(map(_encode, cells))
-        self._encoded = np.frombuffer(encoded, dtype=np.uint8).reshape(-1, 3)
+        self._encoded = np.frombuffer(b"".join(map(_encode, cells)), np.uint8).reshape(-1, 3)
         kind, _, state = self._encoded.T
-        # One sees through an open door, whose state is 0.
-        self._opaque = (kind == OBJECT_TO_IDX["wall"]) | (kind == OBJECT_TO_IDX["door"]) & (
-            state > 0
-        )
+        # One sees through an open door, whose state is 0; a wall's is 0, too.
+        closed = (kind == OBJECT_TO_IDX["door"]) & (state > 0)
+        self._opaque = closed | (kind == OBJECT_TO_IDX["wall"])
 
     def gen_obs(self):
         """Minigrid's observation: image uint8[7, 7, 3] (x, y, channel), direction and mission."""
         self._encode_grid()
-        # A level may have put the agent down itself, with numpy's integers, slow to hash.
-        x, y = self.agent_pos
-        indices, places = _pose(self.width, self.height, int(x), int(y), self.agent_dir)
+        # A level may have put the agent down with numpy's integers, slow to hash.
+        x, y = map(int, self.agent_pos)
+        indices, places = _pose(self.width, self.height, x, y, self.agent_dir)
         seen, mask = _visible(self._opaque[indices].tobytes())
         image = self._encoded[indices] * mask
         # The agent sees what it carries where it stands itself.
         image[AGENT_CELL] = list(_encode(self.carrying))
+        image.shape = SIZE, SIZE, 3
         self.last_seen = places, seen  # for whoever keeps a map
-        image = image.reshape(SIZE, SIZE, 3)
         return {"image": image, "direction": self.agent_dir, "mission": self.mission}
 
     @property
@@ -116,49 +113,6 @@ class FastLevel:
     def right_vec(self):
         """int64[2]: one step to the right of where the agent looks."""
         return _RIGHT[self.agent_dir]
-
-    def place_obj(self, obj, top, size, reject_fn=None, max_tries=1000):
-        """Puts a thing (or the agent, None) into a free cell of a rectangle, as Minigrid's does.
-
-        The same draws, but positions are of plain integers."""
-        left, upper = top
-        width, height = size
-        agent = tuple(self.agent_pos)
-        draw = self.np_random.integers
-        for _ in range(max_tries + 1):
-            # Column first, then row: the order of Minigrid's draws.
-            place = (int(draw(left, left + width)), int(draw(upper, upper + height)))
-            if self.grid.get(*place) is not None or place == agent:
-                continue
-            if reject_fn is None or not reject_fn(self, place):
-                self.grid.set(*place, obj)
-                if obj is not None:
-                    obj.init_pos = obj.cur_pos = place
-                return place
-        # A level that cannot be filled is drawn again.
-        raise RecursionError("rejection sampling failed in place_obj")
-
-    def check_objs_reachable(self, raise_exc=True):
-        """Whether the agent can walk up to every thing; RejectSampling if not, as Minigrid's."""
-        cells = self.grid.grid
-        width = self.grid.width
-        x, y = self.agent_pos
-        waiting = [y * width + x]
-        reached = set()
-        while waiting:
-            here = waiting.pop()
-            if here in reached:
-                continue
-            reached.add(here)
-            # One can stand before a thing, but not go on through it; a door can be opened.
-            if cells[here] is None or cells[here].type == "door":
-                # A level's outermost cells are walls, so no neighbour lies outside.
-                waiting += here + 1, here - 1, here + width, here - width
-        # Walls are never to be reached.
-        things = {n for n, cell in enumerate(cells) if cell is not None and cell.type != "wall"}
-        if raise_exc and not things <= reached:
-            raise RejectSampling("unreachable object")
-        return things <= reached
 
     def _gen_grid(self, width, height):
         """Draws rooms until a mission fits them, without a line for each that is rejected."""

@@ -5,7 +5,6 @@ phrases.  "A" means that several objects match: it tells of the scene, so we emb
 
 import itertools
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
@@ -45,19 +44,18 @@ class Noun(NamedTuple):
     type: str = ""  # "object" where only the colour is said
     location: str = ""  # a key of LOCATIONS
 
-    def text(self) -> str:
+    def text(self):
         """As said: "the red ball in front of you"."""
         return _phrase(self.colour, self.type, LOCATIONS.get(self.location, ""))
 
-    def shape(self) -> str:
+    def shape(self):
         """With slots for words: "the {colour} {type} {location}"."""
-        type = "object" if self.type == "object" else "{type}"
-        colour = "{colour}" if self.colour else ""
-        return _phrase(colour, type, "{location}" if self.location else "")
+        slots = [f"{{{name}}}" if word else "" for name, word in self._asdict().items()]
+        return _phrase(*slots).replace("{type}", self.type if self.type == "object" else "{type}")
 
 
-def _phrase(colour, type, location):
-    return " ".join(word for word in ("the", colour, type, location) if word)
+def _phrase(*words):
+    return " ".join(["the", *filter(None, words)])
 
 
 _ANY_COLOUR = (*COLOURS, "")
@@ -109,17 +107,16 @@ _GRAMMARS_OF_KINDS = {
 assert tuple(_GRAMMARS_OF_KINDS) == kinds.LEVELS
 
 
-def check(level: str, rooms: str = "babyai"):
+def check(level, rooms="babyai"):
     """Raises LevelError or GrammarError, one line, if a level's instructions cannot be listed."""
     levels_on_offer.check(level, rooms)
     if levels_on_offer.short(level) not in GRAMMARS:
         raise GrammarError(f"{level!r} is not listed; levels with a grammar: {', '.join(GRAMMARS)}")
 
 
-def instructions(
-    levels: Iterable[str], rooms: str = "babyai", synonyms: str | dict[str, str] = "default"
-) -> pd.DataFrame:
-    """Every distinct instruction of ``levels`` (short names or Gym ids), in a fixed order.
+def instructions(levels, rooms="babyai", synonyms="default"):
+    """A DataFrame of every distinct instruction of ``levels`` (short names or Gym ids), in a fixed
+    order.
 
     COLUMNS: ``id`` (0 to N - 1), ``text``, ``second_text`` (the same in ``synonyms``: a name of
     SYNONYMS, or a table), ``template`` (slots for words), ``verb``, ``colour``, ``type`` and
@@ -151,8 +148,8 @@ def _rows(level, rooms):
         for nouns in itertools.product(*slots):
             if level in _DISTINCT and nouns[0] == nouns[1]:
                 continue
-            text = " next to ".join(noun.text() for noun in nouns)
-            shape = " next to ".join(noun.shape() for noun in nouns)
+            text = " next to ".join(map(Noun.text, nouns))
+            shape = " next to ".join(map(Noun.shape, nouns))
             row = {"text": f"{verb} {text}", "template": f"{verb} {shape}", "verb": verb}
             # The second object's factors are there for every verb, empty where it takes one object.
             for prefix, noun in itertools.zip_longest(("", "second_"), nouns, fillvalue=Noun()):
@@ -160,7 +157,7 @@ def _rows(level, rooms):
             yield row
 
 
-def frames(instructions: pd.DataFrame) -> pd.DataFrame:
+def frames(instructions):
     """The instructions in whose place for a (first) colour all six colours can stand.
 
     The same columns and ``frame``, the text with an X for the colour, sorted by frame and colour:
@@ -173,12 +170,11 @@ def frames(instructions: pd.DataFrame) -> pd.DataFrame:
     coloured = instructions[instructions["colour"] != ""]
     # Only the first colour is taken out: the second object stays part of the frame.
     frame = coloured["text"].str.replace("|".join(COLOURS), "X", n=1, regex=True)
-    size = frame.groupby(frame).transform("size")
-    framed = coloured.assign(frame=frame)[size == len(COLOURS)]
-    return framed.sort_values(["frame", "colour"])
+    framed = coloured.assign(frame=frame).sort_values(["frame", "colour"])
+    return framed.groupby("frame").filter(lambda rows: len(rows) == len(COLOURS))
 
 
-def canonical(mission: str) -> str:
+def canonical(mission):
     """A mission with every article made "the", as instructions are embedded.
 
     >>> canonical("pick up a red ball")
@@ -201,9 +197,9 @@ def _check_levels(demonstrations):
 def _check_compositions(phrases):
     if not phrases:
         raise ValueError("name at least one composition, as 'red ball'")
-    known = {" ".join(pair) for pair in itertools.product(COLOURS, ANY_TYPE)}
     for phrase in phrases:
-        if phrase not in known:
+        colour, _, type = phrase.partition(" ")
+        if colour not in COLOURS or type not in ANY_TYPE:
             raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
 
 

@@ -10,7 +10,6 @@ from itertools import compress
 
 import numpy as np
 import pandas as pd
-from minigrid.core.constants import COLOR_NAMES
 from minigrid.envs.babyai.core.verifier import ObjDesc
 
 LEVELS = ("GoToLocal", "PickupLoc")
@@ -55,21 +54,21 @@ ASSIGNMENTS = tuple(
 )
 
 
-def colours_by_role(world: int) -> tuple[str, ...]:
+def colours_by_role(world):
     """The six colours of a world in the order of ROLES; worlds eight apart have the same."""
     return ASSIGNMENTS[world % len(ASSIGNMENTS)]
 
 
-def design(world: int, rooms: str = "kinds") -> pd.DataFrame:
-    """P(type | colour) of a world: a row per colour (in alphabetical order), a column per type.
+def design(world, rooms="kinds"):
+    """P(type | colour) of a world, a DataFrame: a row per colour (in alphabetical order), a column
+    per type.
 
     >>> design(0).loc["blue"].to_dict()
     {'key': 0.92, 'ball': 0.04, 'box': 0.04}
     """
     table = _FLAT if rooms == "exchangeable" else ROLES
     # Sorted, because the order of the roles would tell the kinds.
-    frame = pd.DataFrame(table, index=colours_by_role(world), columns=TYPES)
-    return frame.sort_index()
+    return pd.DataFrame(table, colours_by_role(world), TYPES).sort_index()
 
 
 class ColourOnly(ObjDesc):
@@ -109,24 +108,19 @@ class RoomsOfKinds:
         things = []
         for _ in range(num_distractors):
             # Of the level's own generator, so that an episode depends on its seed alone.
-            number = self.np_random.integers(len(COLOR_NAMES))
-            colour = shown[number]
+            colour = shown[self.np_random.integers(len(shown))]
             kind = TYPES[bisect(self.thresholds[colour], self.np_random.random())]
-            thing, _ = self.add_object(0, 0, kind, colour)
-            things.append(thing)
+            things.append(self.add_object(0, 0, kind, colour)[0])
         return things
 
     def _shown_colours(self):
         """What each of the six equally likely draws of a colour shows in this room."""
-        colours = colours_by_role(self.assignment)
-        if self.rooms != "exclusive":
-            return colours
+        colours = np.array(colours_by_role(self.assignment))
         # One colour stands for all of its kind, so over rooms colours are uniform here, too.
-        shown = np.array(colours)
-        for kind in np.unique(_KIND_OF_ROLE):
+        for kind in np.unique(_KIND_OF_ROLE) if self.rooms == "exclusive" else ():
             members = np.flatnonzero(_KIND_OF_ROLE == kind)
-            shown[members] = colours[self.np_random.choice(members)]
-        return tuple(shown.tolist())
+            colours[members] = colours[self.np_random.choice(members)]
+        return colours.tolist()
 
     def gen_mission(self):
         """The level's mission; one of a colour and no place leaves the type out, half the time."""

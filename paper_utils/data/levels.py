@@ -40,7 +40,7 @@ class LevelError(ValueError):
     """A level that is unknown, or that the expert cannot solve; the message is one line."""
 
 
-def short(name: str) -> str:
+def short(name):
     """A level's short name, from itself or from its Gym id.
 
     >>> short("BabyAI-GoToLocal-v0")
@@ -50,14 +50,14 @@ def short(name: str) -> str:
 
 
 @cache
-def offered() -> dict[str, str]:
+def offered():
     """Level name -> Gymnasium id of every BabyAI level that the expert can solve."""
     # Importing Minigrid has registered its levels.
-    ids = [gym_id for gym_id in gymnasium.registry if gym_id.startswith("BabyAI-")]
-    return {short(gym_id): gym_id for gym_id in ids if short(gym_id) not in REFUSED}
+    ids = {short(one): one for one in gymnasium.registry if one.startswith("BabyAI-")}
+    return {name: ids[name] for name in ids if name not in REFUSED}
 
 
-def check(name: str, rooms: str = "babyai") -> str:
+def check(name, rooms="babyai"):
     """Returns the Gymnasium id of a level; LevelError, one clear line, if it is not offered."""
     name = short(name)
     if rooms not in ROOMS:
@@ -84,10 +84,10 @@ def _level_class(name, rooms, assignment):
         bases = (kinds.RoomsOfKinds, *bases)
     # One class per assignment, which Minigrid's constructors need not know of.
     attributes = {"rooms": rooms, "assignment": assignment}
-    return partial(type(f"Fast{level.__name__}", bases, attributes), **spec.kwargs)
+    return partial(type("Fast", bases, attributes), **spec.kwargs)
 
 
-def make(level: str, rooms: str = "babyai", world: int = 0, **kwargs):
+def make(level, rooms="babyai", world=0, **kwargs):
     """A BabyAI level with the fast view.
 
     In rooms other than BabyAI's own, ``world`` says which colours are of which kind.  ``kwargs``
@@ -101,16 +101,14 @@ def make(level: str, rooms: str = "babyai", world: int = 0, **kwargs):
     return _level_class(short(level), rooms, assignment)(**kwargs)
 
 
-def seeds(use: str, count: int, world: int = 0, rooms: str = "babyai") -> range:
-    """``count`` episode seeds for one of USES, disjoint from those of every other use, world and
-    kind of rooms.  ValueError: an unknown use, or more episodes or worlds than there are seeds."""
+def seeds(use, count, world=0, rooms="babyai"):
+    """A range of ``count`` episode seeds for one of USES, disjoint from those of every other use,
+    world and kind of rooms.  ValueError: an unknown use, or more episodes (10 million) or worlds
+    than there are seeds."""
     if count > _SLICE or not 0 <= world < _WORLDS:
-        raise ValueError(
-            f"there are seeds for {_SLICE:,} episodes in each of {_WORLDS:,} worlds, "
-            f"and not for {count:,} in world {world:,}"
-        )
-    use_number = ROOMS.index(rooms) * len(USES) + USES.index(use)
-    start = (use_number * _WORLDS + world) * _SLICE
+        raise ValueError(f"there are no seeds for {count:,} episodes in world {world:,}")
+    number = ROOMS.index(rooms) * len(USES) + USES.index(use)
+    start = (number * _WORLDS + world) * _SLICE
     return range(start, start + count)
 
 
@@ -121,7 +119,7 @@ HIDDEN = len(COLOR_TO_IDX)
 _COLOURED = [OBJECT_TO_IDX[name] for name in ("key", "ball", "box")]
 
 
-def hide_colours(observations: np.ndarray) -> np.ndarray:
+def hide_colours(observations):
     """A copy of observations uint8[..., 7, 7, 3] in which keys, balls and boxes have no colour.
 
     >>> hide_colours(np.array([[[5, 2, 0], [2, 5, 0]]], np.uint8)).tolist()  # a key, a wall
@@ -129,6 +127,5 @@ def hide_colours(observations: np.ndarray) -> np.ndarray:
     """
     # A copy, because recorded observations are shared by several agents.
     hidden = observations.copy()
-    things = np.isin(observations[..., 0], _COLOURED)
-    hidden[..., 1][things] = HIDDEN
+    hidden[np.isin(observations[..., 0], _COLOURED), 1] = HIDDEN
     return hidden

@@ -5,7 +5,6 @@ word or phrase a synonym: one word of real English that stands nowhere else in t
 sentence in synonyms shares the article with the same sentence in first names, and nothing more."""
 
 import re
-from collections.abc import Callable
 from difflib import SequenceMatcher
 
 import numpy as np
@@ -76,7 +75,7 @@ SYNONYMS = {
 _FIRST_WORDS = frozenset(" ".join(INVENTORY).split())
 
 
-def synonyms(value: str | dict[str, str]) -> dict[str, str]:
+def synonyms(value):
     """A table of synonyms, phrase -> synonym: one of SYNONYMS by name, or one's own, checked.
 
     ValueError, one line: an unknown name; a word that has no synonym, or none to give; a synonym
@@ -111,7 +110,7 @@ def _problem_of(name):
     return None
 
 
-def draw_table(number: int) -> dict[str, str]:
+def draw_table(number):
     """A table with a synonym drawn from the inventory for each word; ``number`` is its seed.
 
     >>> draw_table(0)["red"] in INVENTORY["red"]
@@ -121,7 +120,7 @@ def draw_table(number: int) -> dict[str, str]:
     return {phrase: str(chosen.choice(names)) for phrase, names in INVENTORY.items()}
 
 
-def swapped_table(number: int) -> dict[str, str]:
+def swapped_table(number):
     """`draw_table`, but every word has the synonym of another colour, type, verb or place.
 
     Red may be "azure": a model that knows English has to follow the word, not the table."""
@@ -140,7 +139,7 @@ def swapped_table(number: int) -> dict[str, str]:
     return swapped
 
 
-def meanings(table: dict[str, str]) -> dict[str, str]:
+def meanings(table):
     """What the words of a table from the inventory mean in English: phrase -> first name.
 
     With it, `rename` says in first names what a sentence in a `swapped_table` really says.
@@ -148,22 +147,19 @@ def meanings(table: dict[str, str]) -> dict[str, str]:
     >>> meanings({"red": "azure"})
     {'red': 'blue'}
     """
-    phrase_of = {}  # no two phrases of the inventory share a synonym
-    for phrase, names in INVENTORY.items():
-        phrase_of |= dict.fromkeys(names, phrase)
+    # No two phrases of the inventory share a synonym.
+    phrase_of = {name: phrase for phrase, names in INVENTORY.items() for name in names}
     return {phrase: phrase_of[name] for phrase, name in table.items()}
 
 
-def pseudo_table(number: int) -> dict[str, str]:
+def pseudo_table(number):
     """A table of words that mean nothing, of three syllables each, as "zivoku"."""
-    # These letters spell no first name, nor any part of one that a tokenizer cuts off.
-    consonants = list("dklmsvz")
-    vowels = list("eiou")
     chosen = generator("tables of synonyms", number, 2)
-    words: dict[str, None] = {}  # in the order of drawing, each once
+    words = {}  # in the order of drawing, each once
     while len(words) < len(INVENTORY):
-        syllables = [chosen.choice(consonants) + chosen.choice(vowels) for _ in range(3)]
-        words["".join(syllables)] = None
+        # These letters spell no first name, nor any part of one that a tokenizer cuts off.
+        letters = [chosen.choice(list(kind)) for kind in ("dklmsvz", "eiou") * 3]
+        words["".join(letters)] = None
     return dict(zip(INVENTORY, words))
 
 
@@ -175,7 +171,7 @@ _ALTERNATIVES = "|".join(_PHRASES).replace("open", r"open(?= (?:the|a|it)\b)")
 _MENTION = re.compile(rf"\b(?:{_ALTERNATIVES})\b")
 
 
-def rename(text: str, table: dict[str, str], draw: Callable[[str], bool] | None = None) -> str:
+def rename(text, table, draw=None):
     """A text in synonyms; with ``draw(phrase)``, only those mentions that it is true of.
 
     >>> rename("put the red ball next to the blue box", SYNONYMS["default"])

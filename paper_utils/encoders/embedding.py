@@ -17,20 +17,17 @@ SAME_IN_ALL_WORLDS = (Source.PUBLIC, Source.HUB, Source.VECTORS)
 
 
 def _make_embedding(profile, folder, *inputs, world, encoder, names, layer, rooms):
-    record = Encoder(**encoder)
-    table = texts(profile, rooms)
+    ids, *said = texts(profile, rooms).to_dict("list").values()
     # Both sets of names in one go, so that they stand in one space.
-    said = table["text"].tolist()
-    if names == "both":
-        said += table["second_text"].tolist()
+    asked = sum(said, []) if names == "both" else said[0]
+    reader = _reader(profile, Encoder(**encoder), [ids, *said], inputs, world)
     # Workers are silent otherwise, but a spoiled mean has to be known.
     with warnings.catch_warnings(action="default", category=hub.SinkWarning):
-        rows = _reader(profile, record, table, inputs, world).embed(said, layer)
-    np.savez_compressed(folder / "vectors.npz", ids=table["id"].to_numpy(), vectors=rows)
+        np.savez_compressed(folder / "vectors.npz", ids=ids, vectors=reader.embed(asked, layer))
 
 
-def _reader(profile, record, table, inputs, world):
-    """What embeds, by ``embed(texts, layer)``."""
+def _reader(profile, record, asked, inputs, world):
+    """What embeds, by ``embed(texts, layer)``; ``asked``: ids, texts, and texts in synonyms."""
     if record.source == Source.AGENT:
         return inputs[0].policy
     if record.source == Source.PUBLIC:
@@ -42,28 +39,25 @@ def _reader(profile, record, table, inputs, world):
         return hub.load(inputs[0].folder, record.name, device="cpu")
     if record.source == Source.VECTORS:
         # Held to these sentences: a file that was made from others has the same ids.
-        read = vectors.read(record.checkpoint, table["id"], table["text"], table["second_text"])
-        _check_revision(record, read.revision)
-        return read
-    checkpoint = record.checkpoint
-    if not record.revision.startswith(hub.LOCAL):
-        # The very commit that was found: its branch may have moved.
-        checkpoint = f"{checkpoint.partition('@')[0]}@{record.revision}"
-    folder, revision = hub.usable(checkpoint, record.name)
-    _check_revision(record, revision)
-    return hub.load(folder, record.name, profile.device)
-
-
-def _check_revision(record, revision):
-    """What is embedded has to be what the record, and so the artifact's key, says."""
+        reader = vectors.read(record.checkpoint, *asked)
+        revision = reader.revision
+    else:
+        checkpoint = record.checkpoint
+        if not record.revision.startswith(hub.LOCAL):
+            # The very commit that was found: its branch may have moved.
+            checkpoint = f"{checkpoint.partition('@')[0]}@{record.revision}"
+        folder, revision = hub.usable(checkpoint, record.name)
+        reader = hub.load(folder, record.name, profile.device)
+    # What is embedded has to be what the record, and so the artifact's key, says.
     if record.revision != revision:
         raise hub.CheckpointError(f"checkpoint {record.checkpoint}: has changed; run again")
+    return reader
 
 
 def _load_embedding(folder):
-    with np.load(folder / "vectors.npz", allow_pickle=False) as file:
-        index = pd.Index(file["ids"], name="id")
-        rows = file["vectors"]
+    file = np.load(folder / "vectors.npz")
+    index = pd.Index(file["ids"], name="id")
+    rows = file["vectors"]
     # Twice as many rows as instructions: in first names, then in synonyms.
     if len(rows) > len(index):
         index = pd.MultiIndex.from_product([("first", "second"), index], names=["names", "id"])
@@ -72,15 +66,15 @@ def _load_embedding(folder):
 
 def _needs_of_embedding(profile, world, encoder, rooms, **_):
     record = Encoder(**encoder)
-    # Checkpoints, files and published vectors are made from nothing of ours.
     if record.source == Source.AGENT:
         return [(AGENT, agent_parameters(world, record.name, rooms, record.draw))]
-    if record.source != Source.SCRATCH:
-        return []
-    if not record.trained:
+    if record.source == Source.SCRATCH and record.trained:
+        return [(REFERENCE, reference_parameters(world, record.name, rooms, record.coloured))]
+    if record.source == Source.SCRATCH:
         # Their tokenizer is that of the models that were trained on these.
         return scratch.corpora(profile, world, record.name, rooms, record.coloured)
-    return [(REFERENCE, reference_parameters(world, record.name, rooms, record.coloured))]
+    # Checkpoints, files and published vectors are made from nothing of ours.
+    return []
 
 
 # What is embedded, and the sizes of a model at random weights.
@@ -94,7 +88,7 @@ EMBEDDING = Stage(
     reads=READS,
     needs=_needs_of_embedding,
     version=1,
-    cost=lambda profile, **_: 3.0,
+    cost=lambda profile, **_: 0.5,
 )
 """Vectors of one encoder, a DataFrame with a row per instruction id, float32[N, D].
 
@@ -108,41 +102,28 @@ Arguments:
 """
 
 
-def parameters(
-    encoder: Encoder,
-    world: int,
-    names: str = "first",
-    layer: int | None = None,
-    rooms: str = "babyai",
-) -> dict:
-    """Parameters of EMBEDDING; what is the same in all worlds is embedded once, as of world 0."""
-    if encoder.source in SAME_IN_ALL_WORLDS:
-        # One artifact for all, which may have taken a GPU.
-        world = 0
-    return {
-        "world": world,
-        "encoder": asdict(encoder),
-        "names": names,
-        "layer": layer,
-        "rooms": rooms,
-    }
+def parameters(encoder, world, names="first", layer=None, rooms="babyai"):
+    """Parameters of EMBEDDING, plain data; what is the same in all worlds is embedded once, as of
+    world 0."""
+    # One artifact for all, which may have taken a GPU.
+    world = 0 if encoder.source in SAME_IN_ALL_WORLDS else world
+    given = {"world": world, "encoder": asdict(encoder)}
+    return given | {"names": names, "layer": layer, "rooms": rooms}
 
 
 def _make_untrained(profile, folder, *corpora, world, family):
-    table = texts(profile)
-    said = [*table["text"], *table["second_text"]]
-    # Each draw has other weights, and reads what a trained model reads.
+    _, *said = texts(profile).to_dict("list").values()
     each = []
     for draw in range(profile.alignment.untrained):
-        each.append(scratch.untrained(profile, *corpora, family, world, draw).embed(said))
+        # Each draw has other weights, and reads what a trained model reads.
+        model = scratch.untrained(profile, *corpora, family, world, draw)
+        each.append(np.split(model.embed(sum(said, [])), 2))
     # Half precision: many draws, of which only the spread of their scores is read.
-    rows = np.float16(each).reshape(len(each), 2, len(table), -1)
-    np.savez_compressed(folder / "vectors.npz", vectors=rows)
+    np.savez_compressed(folder / "vectors.npz", vectors=np.float16(each))
 
 
 def _load_untrained(folder):
-    with np.load(folder / "vectors.npz", allow_pickle=False) as file:
-        return file["vectors"].astype(np.float32)
+    return np.float32(np.load(folder / "vectors.npz")["vectors"])
 
 
 UNTRAINED = Stage(

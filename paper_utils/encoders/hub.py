@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -49,6 +49,7 @@ POOLINGS = ("mean", "last", "cls")
 LOCAL = "local"  # how the revision of a folder begins
 BATCH = 64  # sentences that a model reads at once
 PATIENCE = 10.0  # seconds for the Hub's answer; behind a proxy that is silent there is none
+SINK = "one position's state dwarfs the others, so a mean is that of one token; read another layer"
 DWARFED = 10.0  # times the norm of the others: one position's state is then the mean
 
 
@@ -94,14 +95,12 @@ def embed(
     return encoder.embed(list(texts), encoder.blocks if layer is None else layer, pooling)
 
 
-def load(
-    checkpoint: str | os.PathLike[str], family: str | None = None, device: str = "auto"
-) -> "TextEncoder":
-    """A checkpoint in memory, to embed with more than once; arguments and errors as of `embed`."""
+def load(checkpoint, family=None, device="auto"):
+    """A checkpoint in memory, a `TextEncoder`, to embed with more than once; arguments and errors
+    as of `embed`."""
     import transformers
 
-    if family:
-        check([family])
+    check([family] if family else [])
     device = parallel.device(device)
     safely = {"local_files_only": True, "trust_remote_code": False}
     # On a CPU as exact as all machines are; on a GPU in the checkpoint's own precision.
@@ -116,8 +115,7 @@ def load(
         # The library fills in random numbers, with a warning.
         lacking = [key for key in report["missing_keys"] if re.search(spec.text_path, key)]
         if lacking:
-            problem = "lacks weights of the text path, which would be random"
-            raise CheckpointError(f"{problem}: {min(lacking)} ({len(lacking)} in all)")
+            raise CheckpointError(f"lacks weights of the text path (random): {min(lacking)}")
     return TextEncoder(str(checkpoint), spec, tokenizer, tower.to(device).eval(), device)
 
 
@@ -131,20 +129,23 @@ class TextEncoder:
     tower: Any  # the module that the family's ``encoder`` is an attribute of
     device: str = "cpu"
 
-    def embed(
-        self, texts: list[str], layer: int | None = None, pooling: str | None = None
-    ) -> np.ndarray:
+    def embed(self, texts, layer=None, pooling=None):
         """N texts -> float32[N, D], as `embed` of this module; but at layer None, the one that is
         compared (`Family.fixed_layer`)."""
+        if layer is None:
+            layer = self.family.fixed_layer(self.blocks)
+        return self.layers(texts, [layer], pooling)[0]
+
+    def layers(self, texts, layers, pooling=None):
+        """N texts -> float32[M, N, D], of M ``layers`` in one pass."""
         import torch
 
         pooling = pooling or self.family.pooling
         if pooling not in POOLINGS:
             raise ValueError(f"pooling is {', '.join(POOLINGS)}, not {pooling!r}")
-        if layer is None:
-            layer = self.family.fixed_layer(self.blocks)
-        if not 0 <= layer <= self.blocks:
-            raise ValueError(f"layer {layer} is not among 0 to {self.blocks}")
+        for layer in layers:
+            if not 0 <= layer <= self.blocks:
+                raise ValueError(f"layer {layer} is not among 0 to {self.blocks}")
         tokens = self.tokens(texts)
         # The longest first, so that what does not fit into memory fails at once.
         order = np.argsort([-len(ids) for ids in tokens], kind="stable")
@@ -156,15 +157,16 @@ class TextEncoder:
                 output = self._encoder(ids, attention_mask=mask, output_hidden_states=True)
                 # CLIP lists its last layer before the final norm, other models after it.
                 states = [*output.hidden_states[:-1], output.last_hidden_state]
-                parts.append(self._pool(states[layer].float(), mask, pooling).cpu())
+                wanted = [self._pool(states[layer].float(), mask, pooling) for layer in layers]
+                parts.append(torch.stack(wanted).cpu())
         # From the order of lengths back to that of the texts.
-        found = torch.cat(parts).numpy()[np.argsort(order)]
+        found = torch.cat(parts, dim=1).numpy()[:, np.argsort(order)]
         if not np.isfinite(found).all():
             raise CheckpointError(f"checkpoint {self.name}: gives embeddings that are not finite")
         return found
 
     @property
-    def blocks(self) -> int:
+    def blocks(self):
         """L, the number of transformer blocks that read text."""
         return self._encoder.config.num_hidden_layers
 
@@ -173,7 +175,7 @@ class TextEncoder:
         """The module with the hidden states of the text."""
         return self.tower.get_submodule(self.family.encoder)
 
-    def tokens(self, texts: list[str]) -> list[list[int]]:
+    def tokens(self, texts):
         """Token ids of each text, special ones included; of decoders, the first is the sink."""
         with quiet():
             tokens = self.tokenizer(texts)["input_ids"]
@@ -196,14 +198,12 @@ class TextEncoder:
         if self.family.is_decoder:
             words[:, 0] = 0  # the sink
         if _dominance(states, words) > DWARFED:
-            said = "one position's state dwarfs the others, so a mean is that of one token"
-            line = f"checkpoint {self.name}: {said}; read another layer"
-            warnings.warn(line, SinkWarning, stacklevel=2)
+            warnings.warn(f"checkpoint {self.name}: {SINK}", SinkWarning, stacklevel=2)
         weights = words.float()[..., None]  # (B, T, 1)
         return (states * weights).sum(1) / weights.sum(1)
 
 
-def with_sink(ids: list[int], tokenizer) -> list[int]:
+def with_sink(ids, tokenizer):
     """A decoder's tokens with a special one in front, which is to be its attention sink: BOS if
     the tokenizer has one, else EOS.
 
@@ -219,7 +219,7 @@ def with_sink(ids: list[int], tokenizer) -> list[int]:
     return ids if ids[:1] == [sink] else [sink, *ids]
 
 
-def padded(rows: Sequence[Sequence[int]]) -> tuple:
+def padded(rows):
     """Ids and mask of sentences, int64[B, T] each.
 
     >>> ids, mask = padded([[5, 8, 9], [5, 8]])
@@ -231,9 +231,8 @@ def padded(rows: Sequence[Sequence[int]]) -> tuple:
 
     # Padding on the right leaves absolute positions as they were in training, and the mask hides
     # what it is made of: zeros do, whatever a tokenizer's padding token is.
-    ids = [torch.tensor(row) for row in rows]
-    ones = [torch.ones_like(row) for row in ids]
-    return pad_sequence(ids, batch_first=True), pad_sequence(ones, batch_first=True)
+    ids = pad_sequence([*map(torch.tensor, rows)], batch_first=True, padding_value=-1)
+    return ids.clamp(min=0), (ids >= 0).long()
 
 
 def _dominance(states, words):
@@ -242,12 +241,11 @@ def _dominance(states, words):
     norms = states.norm(dim=-1).cpu()  # (B, T)
     # What is not pooled has no say: neither padding nor the sink itself.
     norms = norms.masked_fill(words.cpu() == 0, float("nan"))
-    largest = norms.nan_to_num(0).amax(1)
     # A sentence of few words may have one that is large; a sink is in all of them.
-    return float((largest / norms.nanmedian(1).values).median())
+    return float((norms.nan_to_num(0).amax(1) / norms.nanmedian(1).values).median())
 
 
-def usable(checkpoint: str, family: str) -> tuple[Path, str]:
+def usable(checkpoint, family):
     """A checkpoint's folder and revision, found or fetched, and checked unloaded.
 
     The revision is the commit, or of a local folder LOCAL and a hash of its files.  Raises
@@ -255,8 +253,8 @@ def usable(checkpoint: str, family: str) -> tuple[Path, str]:
     with _one_line(checkpoint), quiet():
         folder = _found(checkpoint)
         _family(folder, family)
+    # The Hub's cache calls a folder by its commit.
     if folder != located(checkpoint):
-        # The Hub's cache calls a folder by its commit.
         return folder, folder.name
     changed = sum(path.stat().st_mtime_ns for path in folder.rglob("*"))
     return folder, f"{LOCAL}-{_hash(folder, changed)}"
@@ -306,10 +304,9 @@ def _family(folder, name):
     for what, patterns in NEEDED.items():
         if not any(list(folder.glob(pattern)) for pattern in patterns):
             raise CheckpointError(f"has no {what}")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    kind = config.get("model_type")
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     found = next((spec for spec in FAMILIES.values() if kind in spec.model_types), None)
-    spec = FAMILIES[name] if name else found
+    spec = FAMILIES.get(name, found)
     if spec is None:
         raise CheckpointError(f"is of unknown type {kind!r}; name the family to read it as")
     # Decoders share a class: DeepSeek's distilled models, for one, are of Qwen's or LLaMA's type.
@@ -325,14 +322,14 @@ def _one_line(checkpoint):
         yield
     except Exception as error:  # every parser and validator has its own
         kind = type(error).__name__
-        line = f"cannot be loaded: {kind}: {' '.join(str(error).split())}"[:200]
-        if isinstance(error, CheckpointError):
-            line = str(error)
-        raise CheckpointError(f"checkpoint {checkpoint}: {REASONS.get(kind, line)}") from None
+        line = " ".join(str(error).split())[:200]
+        if not isinstance(error, CheckpointError):
+            line = REASONS.get(kind, f"cannot be loaded: {kind}: {line}")
+        raise CheckpointError(f"checkpoint {checkpoint}: {line}") from None
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet():
     """No progress bars and no advice from the libraries, here only."""
     from transformers.utils import logging
 

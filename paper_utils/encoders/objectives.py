@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from paper_utils.config import generator as stream
@@ -17,6 +16,7 @@ TOKENS = 64  # tokens of text that count as one in ``batch_size``: about what a 
 HELD_OUT = 512  # documents or pairs that a score is measured on, at most
 MASKED = 0.3  # share of words that BERT predicts; 0.15 teaches slower (Wettig et al. 2023)
 TEMPERATURE = 0.07  # of BLIP's contrastive loss, fixed where BLIP starts; CLIP learns its own
+SCORE = ("score", "value", "baseline", "baseline value", "better", "n")
 IGNORED = -100  # as a target: what ``cross_entropy`` leaves out
 
 
@@ -40,9 +40,8 @@ class NextToken:
         self.held_out.sort(key=len)  # so that little is padded
         # Rows begin where a sentence does, like the instructions that will be embedded.
         period = tokenizer.convert_tokens_to_ids(".")
-        ends = np.flatnonzero(np.isin(self.stream, [self.last, period]))
-        starts = np.append(0, ends + 1)
-        self.starts = starts[starts <= len(self.stream) - CONTEXT]
+        ends = np.isin(self.stream[:-CONTEXT], [self.last, period])
+        self.starts = np.append(0, np.flatnonzero(ends) + 1)
 
     def batch(self, generator):
         """int64[B, T]: a special token, then T - 1 of the stream; B x T is about constant."""
@@ -66,9 +65,9 @@ class NextToken:
         asked = np.concatenate([row[1:] for row in self.held_out])
         # The baseline knows how often each token is said (Laplace's rule: counts start at one).
         counts = np.bincount(self.stream, minlength=self.vocab_size) + 1
-        surprise = -np.log(counts[asked] / counts.sum()).mean()
-        perplexities = np.exp([total / len(asked), surprise])
-        return [_score("perplexity", "unigram", *perplexities, len(asked), "lower")]
+        known = -np.log(counts[asked] / counts.sum()).mean()
+        own, known = np.exp([total / len(asked), known])
+        return [_score("perplexity", own, "unigram", known, "lower", len(asked))]
 
 
 class MaskedToken(NextToken):
@@ -99,17 +98,20 @@ class MaskedToken(NextToken):
         random = stream("masked words", 0)  # every model is asked the same words
         counts = np.bincount(self.stream)
         counts[: len(SPECIAL)] = 0  # are never asked
-        right = trivial = count = 0
+        guessed = []
+        wanted = []
         size = len(self.held_out)
         for part in np.array_split(range(size), size // 64 + 1):
             rows, mask = padded([self.held_out[number] for number in part])
             shown, asked = self.hide(rows, random)
             guesses = model(input_ids=shown, attention_mask=mask).logits.argmax(-1)
-            right += (guesses == asked).sum().item()
-            trivial += (asked == counts.argmax()).sum().item()
-            count += (asked != IGNORED).sum().item()
-        rival = "most frequent word"
-        return [_score("masked accuracy", rival, right / count, trivial / count, count)]
+            hidden = asked != IGNORED
+            guessed.append(guesses[hidden])
+            wanted.append(asked[hidden])
+        wanted = torch.cat(wanted)
+        own = (torch.cat(guessed) == wanted).double().mean()
+        known = (wanted == counts.argmax()).double().mean()
+        return [_score("masked accuracy", own, "most frequent word", known, "higher", len(wanted))]
 
 
 class Pairs(NamedTuple):
@@ -118,14 +120,10 @@ class Pairs(NamedTuple):
     images: np.ndarray  # uint8[N, H, W, 3]
     captions: list[list[int]]  # tokens
 
-    def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, rows):
         """Pixels float32[B, 3, H, W] in [-1, 1], and tokens and mask, int64[B, T] each."""
         images = torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2)
         return images.float() / 127.5 - 1, *padded([self.captions[row] for row in rows])
-
-    @property
-    def all(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.batch(np.arange(len(self.captions)))
 
 
 class Contrastive:
@@ -139,7 +137,7 @@ class Contrastive:
         whole = {"truncation": True, "max_length": CONTEXT}
         self.train = Pairs(images, tokenizer(captions, **whole)["input_ids"])
         tokens = tokenizer(asked[:HELD_OUT], **whole)["input_ids"]
-        self.held_out = Pairs(held_out[:HELD_OUT], tokens)
+        self.held_out = Pairs(held_out, tokens).batch(np.arange(len(tokens)))
         self.batch_size = min(batch_size, len(images))
 
     def encode(self, model, pixels, ids, mask):
@@ -149,7 +147,7 @@ class Contrastive:
         captions = model.get_text_features(ids, mask).pooler_output
         # Clipped as by Radford et al. 2021, lest it runs away.
         scale = model.logit_scale.exp().clamp(max=100)
-        return _unit(images), scale * _unit(captions), None
+        return F.normalize(images), scale * F.normalize(captions), None
 
     def loss(self, model, generator):
         """Cross-entropy of finding one's caption, and one's image, in a random batch."""
@@ -171,13 +169,13 @@ class Contrastive:
 
     def scores(self, model):
         """How often a held-out caption finds its image, beside chance."""
-        pixels, ids, mask = self.held_out.all
-        images, captions, _ = self.encode(model, pixels, ids, mask)
-        nearest = (captions @ images.T).argmax(1)  # (N,)
+        _, ids, _ = self.held_out
+        images, captions, _ = self.encode(model, *self.held_out)
         # Any image whose caption reads the same is a right answer, and so chance is above 1 / N.
         same = _same_captions(ids).float()
-        right = same[range(len(ids)), nearest]
-        return [_score("caption-to-image R@1", "chance", right.mean(), same.mean(), len(ids))]
+        right = same[range(len(ids)), (captions @ images.T).argmax(1)]
+        own = right.mean()
+        return [_score("caption-to-image R@1", own, "chance", same.mean(), "higher", len(ids))]
 
 
 class ContrastiveMatching(Contrastive):
@@ -188,9 +186,9 @@ class ContrastiveMatching(Contrastive):
     def encode(self, model, pixels, ids, mask):
         patches = model.vision_model(pixels).last_hidden_state  # (B, 1 + P, D)
         words = model.text_encoder(ids, mask).last_hidden_state  # (B, T, D)
-        images = model.vision_proj(patches[:, 0])
-        captions = model.text_proj(words[:, 0])
-        return _unit(images), 1 / TEMPERATURE * _unit(captions), patches
+        images = F.normalize(model.vision_proj(patches[:, 0]))
+        captions = F.normalize(model.text_proj(words[:, 0]))
+        return images, 1 / TEMPERATURE * captions, patches
 
     def match(self, model, patches, ids, mask):
         """Logits float32[B, 2] of mismatch and match; words attend to the patches."""
@@ -209,15 +207,15 @@ class ContrastiveMatching(Contrastive):
         return F.cross_entropy(guesses, torch.tensor([1, 0]).repeat_interleave(size))
 
     def scores(self, model):
-        pixels, ids, mask = self.held_out.all
+        pixels, ids, mask = self.held_out
         patches = model.vision_model(pixels).last_hidden_state
-        own = self.match(model, patches, ids, mask).argmax(1) == 1
+        own = self.match(model, patches, ids, mask).argmax(1)
         # Each caption with its own image, and with that of its neighbour if this reads otherwise.
-        other = self.match(model, patches.roll(1, 0), ids, mask).argmax(1) == 0
+        other = self.match(model, patches.roll(1, 0), ids, mask).argmax(1)
         differ = (ids != ids.roll(1, 0)).any(1)
-        right = torch.cat([own[differ], other[differ]]).double()
-        matching = _score("matching accuracy", "chance", right.mean(), 0.5, len(right))
-        return [*super().scores(model), matching]
+        right = torch.cat([own[differ], 1 - other[differ]]).double()
+        score = _score("matching accuracy", right.mean(), "chance", 0.5, "higher", len(right))
+        return [*super().scores(model), score]
 
 
 OBJECTIVES = {
@@ -228,22 +226,12 @@ OBJECTIVES = {
 }
 
 
-def _unit(vectors):
-    return F.normalize(vectors, dim=-1)
-
-
 def _same_captions(ids):
     """bool[N, N]: which captions int64[N, T] read the same."""
     return (ids[:, None] == ids).all(-1)
 
 
-def _score(score, baseline, value, known, n, better="higher"):
-    """A score of a model, beside that of a baseline on the same ``n``."""
-    return {
-        "score": score,
-        "value": float(value),
-        "baseline": baseline,
-        "baseline value": float(known),
-        "better": better,  # higher or lower
-        "n": n,
-    }
+def _score(score, value, baseline, known, better, n):
+    """A score of a model, beside that of a baseline on the same ``n``; better: higher or lower."""
+    found = score, float(value), baseline, float(known), better, n
+    return dict(zip(SCORE, found))

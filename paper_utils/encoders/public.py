@@ -6,10 +6,8 @@ layer, other tables of synonyms, and random weights, each projected on the leadi
 components of its first names (a map that is fitted on first names sees little else), in 8 bits."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +46,7 @@ class Published:
     revision: str  # which file it is: the beginning of its SHA-256
 
     @property
-    def blocks(self) -> int:
+    def blocks(self):
         """L, the number of its transformer blocks; layer 0 are its token embeddings."""
         return len(self.arrays["layers"]) - 1
 
@@ -57,14 +55,14 @@ class Published:
     def _row(self):
         return {text: row for row, text in enumerate(self.arrays["texts"].tolist())}
 
-    def rows(self, texts: Sequence[str]) -> np.ndarray:
+    def rows(self, texts):
         """int64[N]: where texts are; PublishedError for one that is not among the published."""
         try:
             return np.array([self._row[text] for text in texts])
         except KeyError as error:
             raise PublishedError(f"{self.about['model']}: no published vector of {error}") from None
 
-    def embed(self, texts: Sequence[str], layer: int | None = None) -> np.ndarray:
+    def embed(self, texts, layer=None):
         """N texts -> float32[N, D].
 
         Arguments:
@@ -79,20 +77,20 @@ class Published:
             return self.arrays["vectors"][rows].astype(np.float32)
         return self._unpacked("layers")[layer, rows]
 
-    def lexicon(self, texts: Sequence[str]) -> np.ndarray:
+    def lexicon(self, texts):
         """N texts -> float32[N, C]: the mean of the model's own token embeddings, which are a
         lexicon without context and without order."""
         return self._averaged(self.subwords(texts))
 
-    def subwords(self, texts: Sequence[str]) -> np.ndarray:
+    def subwords(self, texts):
         """N texts -> float32[N, V]: how often each subword is in a text, which tells spelling."""
         return self._counted(self.arrays["spelling"][self.rows(texts)])
 
-    def untrained(self, texts: Sequence[str]) -> np.ndarray:
+    def untrained(self, texts):
         """N texts -> float32[draws, N, C]: the same architecture at random weights."""
         return self._unpacked("untrained")[:, self.rows(texts)]
 
-    def tables(self, kind: str, texts: Sequence[str]) -> list[Table]:
+    def tables(self, kind, texts):
         """What the model makes of first names ``texts`` under other tables of synonyms.
 
         ``kind``: drawn (real synonyms), swapped (real ones of another word) or pseudo (no words).
@@ -114,23 +112,23 @@ class Published:
 
     def _counted(self, spelling):
         """Tokens int16[N, T], -1 where there is none -> counts float32[N, V]."""
-        size = len(self.arrays["lexicon"]) + 1
-        counts = np.apply_along_axis(np.bincount, 1, spelling + 1, minlength=size)
+        counts = np.apply_along_axis(
+            np.bincount, 1, spelling + 1, minlength=len(self.arrays["lexicon"]) + 1
+        )
         # The first is of what is none.
         return counts[:, 1:].astype(np.float32)
 
     def _averaged(self, counts):
         # A projection of a mean is the mean of projections.
-        total = counts @ self.arrays["lexicon"].astype(np.float32)
-        return total / counts.sum(1, keepdims=True)
+        return (counts @ self.arrays["lexicon"].astype(np.float32)) / counts.sum(1, keepdims=True)
 
 
-def file_of(name: str) -> Path:
+def file_of(name):
     """Where a public model's vectors are published."""
     return FOLDER / f"{name}.npz"
 
 
-def load(name: str) -> Published:
+def load(name):
     """One of MODELS.  Raises PublishedError if its file is not there or cannot be read."""
     return _load(file_of(name))
 
@@ -141,9 +139,7 @@ def _load(path):
         # Opened here, so that it is closed here, whatever is found in it.
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
-        about = json.loads(str(arrays.pop("about")))
-        return Published(about, arrays, hash_file(path)[:16])
+        return Published(json.loads(str(arrays.pop("about"))), arrays, hash_file(path)[:16])
     except Exception as error:  # of the archive, of an array, of the text: each has its own
-        problem = f"artifacts/public/{path.name} cannot be read ({type(error).__name__})"
-        remedy = "restore it with: git checkout -- artifacts/public"
-        raise PublishedError(f"{problem}; {remedy}") from None
+        problem = f"{path.name} cannot be read ({type(error).__name__})"
+        raise PublishedError(f"{problem}; git checkout -- artifacts/public") from None

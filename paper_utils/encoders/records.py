@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-import pandas as pd
-
 from paper_utils.cloning.agents import Condition
-from paper_utils.config import Profile
 from paper_utils.data import grammar
 from paper_utils.encoders import hub, public, vectors
-from paper_utils.encoders.families import FAMILIES, Family, short_name
+from paper_utils.encoders.families import FAMILIES, short_name
 
 
 class Source(StrEnum):
@@ -45,42 +42,40 @@ class Encoder:
     revision: str = ""  # and which
 
     @property
-    def family(self) -> Family | None:
+    def family(self):
         """The architecture of a model that is read here."""
         return FAMILIES[self.name] if self.source in (Source.SCRATCH, Source.HUB) else None
 
     @property
-    def kind(self) -> str:
+    def kind(self):
         """For readers: agent, scratch, public, file or control."""
         return KINDS.get(self.source, str(self.source))
 
     @property
-    def label(self) -> str:
+    def label(self):
         """What people call it, and nobody takes apart."""
         if self.source == Source.SCRATCH:
             return self.family.label
-        if self.source == Source.PUBLIC:
-            return public.MODELS[self.name]
         if self.source == Source.HUB:
             # A folder may hold anything under a public name.
             is_local = self.revision.startswith(hub.LOCAL)
             return f"{short_name(self.checkpoint)}, {'local' if is_local else 'Hub'}"
         if self.source == Source.VECTORS:
             return f"{self.name}, vectors"
-        return self.name.replace("_", " ")
+        return public.MODELS.get(self.name, self.name.replace("_", " "))
 
     @property
-    def modality(self) -> str:
+    def modality(self):
         """What it learned from: action, language, vision-language, or lexical."""
-        return self.family.modality if self.family else MODALITIES.get(self.source, "language")
+        return getattr(self.family, "modality", MODALITIES.get(self.source, "language"))
 
     @property
-    def pooling(self) -> str:
+    def pooling(self):
         """How states of words become one vector; fixed before anything was compared."""
-        return self.family.pooling if self.family else "mean"
+        return getattr(self.family, "pooling", "mean")
 
     @property
-    def has_synonyms(self) -> bool:
+    def has_synonyms(self):
         """Whether it can embed synonyms: agents never hear one, and a file may have none."""
         if self.source == Source.VECTORS:
             return len(vectors.read(self.checkpoint).rows) > 1
@@ -88,7 +83,7 @@ class Encoder:
         return self.source != Source.AGENT
 
 
-def agents() -> list[Encoder]:
+def agents():
     """The agents of a world that are compared with every model."""
     return [
         Encoder(Source.AGENT, Condition.ACTED.value),
@@ -97,7 +92,7 @@ def agents() -> list[Encoder]:
     ]
 
 
-def models(profile: Profile) -> list[Encoder]:
+def models(profile) -> list[Encoder]:
     """The models of a profile: those trained here, the two public ones, then checkpoints and files
     of vectors.  Raises CheckpointError, if the profile is strict, for the first checkpoint that
     cannot be had, and VectorsError for a file that cannot be used."""
@@ -105,15 +100,15 @@ def models(profile: Profile) -> list[Encoder]:
     return [*scratch, *_search(profile)[0]]
 
 
-def missing(profile: Profile) -> dict[str, str]:
+def missing(profile):
     """Label -> why a model of the profile cannot be had; it is left out of all tables."""
     return _search(profile)[1]
 
 
-def texts(profile: Profile, rooms: str = "babyai") -> pd.DataFrame:
-    """What encoders embed: id, text, and second_text in the profile's synonyms."""
+def texts(profile, rooms="babyai"):
+    """A DataFrame of what encoders embed: id, text, and second_text in the profile's synonyms."""
     data = profile.data
-    table = grammar.instructions(data.levels, rooms=rooms, synonyms=data.synonyms)
+    table = grammar.instructions(data.levels, rooms, data.synonyms)
     return table[["id", "text", "second_text"]]
 
 
@@ -121,12 +116,12 @@ def _search(profile):
     """Models from elsewhere that can be had, and why others cannot."""
     found = []
     absent = {}  # label -> reason
-    asked = texts(profile)
+    ids, *said = texts(profile).to_dict("list").values()
     # A profile with other levels or synonyms has sentences that nobody embedded.
     for name, label in public.MODELS.items():
         try:
             published = public.load(name)
-            published.rows([*asked["text"], *asked["second_text"]])
+            published.rows(sum(said, []))
             found.append(Encoder(Source.PUBLIC, name, revision=published.revision))
         except public.PublishedError as error:
             absent[label] = str(error)
@@ -142,6 +137,6 @@ def _search(profile):
                 absent[short_name(name)] = str(error)
     # Whoever names a file wants it: one that cannot be used stops the run.
     for name, path in profile.encoders.vectors.items():
-        revision = vectors.read(path, *asked.to_dict("series").values()).revision
+        revision = vectors.read(path, ids, *said).revision
         found.append(Encoder(Source.VECTORS, name, checkpoint=path, revision=revision))
     return found, absent

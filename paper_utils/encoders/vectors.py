@@ -6,8 +6,8 @@ second), ``text`` and ``source``, and numbers, called 0, 1, 2... or d0, d1, d2..
 refused by name, since it would pass for a dimension.  Sentences that are in the file are held to
 the run's."""
 
-from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -33,14 +33,14 @@ class Vectors(NamedTuple):
     rows: np.ndarray  # float32[M, N, D], of first names and, if there are any (M = 2), of synonyms
     revision: str  # SHA-256 of the file
 
-    def embed(self, texts: Sequence[str], layer: None = None) -> np.ndarray:
+    def embed(self, texts, layer=None):
         """N texts -> float32[N, D]: those in first names, perhaps followed by those in synonyms, in
         the order in which they were asked for.  A file has one layer."""
         return np.concatenate(self.rows)[: len(texts)]
 
 
-def read(path: str, ids: Sequence[int] | None = None, *texts: Sequence[str]) -> Vectors:
-    """Rows of a file for exactly ``ids``, in their order (None: for those of its first names).
+def read(path, ids=None, *texts):
+    """`Vectors` of a file for exactly ``ids``, in their order (None: for those of its first names).
 
     ``texts``: the sentences of ``ids``, in first names and in synonyms.  Raises VectorsError: no
     such file, unknown columns, ids that are missing, unknown or there twice, other sentences,
@@ -66,15 +66,11 @@ def _in_order(table, ids, texts):
     if len(wrong):
         raise VectorsError("{} names: id {} is missing or unknown".format(*wrong[0]))
     table = table.reindex(index)
-    theirs = table.pop("text").dropna()
-    if texts:
-        # A file that was made from other instructions has the same ids.
-        ours = pd.Series(np.concatenate(texts[: len(names)]), index)
-        different = theirs.compare(ours[theirs.index])
-        if len(different):
-            which = "{} names: id {}".format(*different.index[0])
-            there, here = different.iloc[0]
-            raise VectorsError(f"{which} is {there!r} in the file, but {here!r} here")
+    # A file that was made from other instructions has the same ids.
+    for (name, number), there, here in zip(index, table.pop("text"), chain(*texts)):
+        if pd.notna(there) and there != here:
+            said = f"is {there!r} in the file, but {here!r} here"
+            raise VectorsError(f"{name} names: id {number} {said}")
     numbers = table.to_numpy(np.float32)
     # Where first and second names differ in width, some are missing.
     if not np.isfinite(numbers).all():
