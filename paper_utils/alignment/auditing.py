@@ -49,8 +49,9 @@ class Plan:
             groups = self.contrasts.groups
         self.folds = make_folds(self.n, cv, groups, random_state)
         # Pairings (1 + P, N), the true one first: maps need those that keep the folds.
-        self.free = pairings(self.n, n_permutations, random_state)
-        self.within = pairings(self.n, n_permutations, random_state, self.folds.blocks)
+        draws = (self.n, n_permutations, random_state)
+        self.free = pairings(*draws)
+        self.within = pairings(*draws, self.folds.blocks)
         self.similarities = similarities.measures(self.n, ks[-1])
         self.contexts = {}
         for factor in factor_roles(given.factors):
@@ -158,10 +159,10 @@ def _controls(given, draws):
 
 def _stand_in(name, vectors, firsts, seconds, plan):
     """Rows of a control in the place of either side."""
-    rows = vectors[: plan.n]
-    synonyms = vectors[plan.n :]
+    # None where there are no synonyms.
+    halves = np.split(vectors, range(plan.n, len(vectors), plan.n))
     try:
-        control = [_space(plan, rows, synonyms if synonyms.size else None)]
+        control = [_space(plan, *halves)]
     except NothingToAlign:
         return []  # it tells nothing apart: a count of words where all have equally many
     told = _told(control, seconds, plan) + _told(firsts, control, plan)

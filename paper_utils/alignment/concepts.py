@@ -123,7 +123,9 @@ def full_contexts(factors, factor):
     said = table[factor] != MISSING
     sets = rows_alike(table.loc[said, [factor, *others]], factor)
     # All levels must stand in a context, or a level's mean would be of other contexts.
-    fullest = max(sets, key=lambda levels: (len(levels), len(sets[levels])), default=())
+    fullest, rows = max(
+        sets.items(), key=lambda one: (len(one[0]), len(one[1])), default=((), None)
+    )
     if len(fullest) < FEWEST_LEVELS:
         raise ValueError(f"no context holds {FEWEST_LEVELS} levels of {factor!r}")
     return list(fullest), sets[fullest]
@@ -229,9 +231,7 @@ def _graded(draws, levels, kinds):
     true, *others = draws[kept.all(axis=1)]
     if not others or np.isnan(true):
         return Score(nan, measure)  # every level is a kind of its own, or nothing is known
-    gains = true - np.array(others)
     # What is tied, but for rounding, is half beaten.
-    beaten = np.sign(gains.round(12))
+    beaten = np.sign((true - np.array(others)).round(12))
     value = (1 + beaten.mean()) / 2
-    p = p_value(true, others)
-    return Score(value, measure, chance=0.5, null=0.5, p=p, n=len(others))
+    return Score(value, measure, chance=0.5, null=0.5, p=p_value(true, others), n=len(others))

@@ -100,11 +100,11 @@ def forced_choices(table, columns):
     >>> forced_choices(table, ["size"])
     [(('big', 'small'), array([[0, 1]]))]
     """
-    sets = []
+    forced = []
     for column in columns:
-        sets += rows_alike(table, column).items()
-    # Where the word can be left out, nothing forces the choice.
-    forced = [(levels, rows) for levels, rows in sets if MISSING not in levels]
+        # Where the word can be left out, nothing forces the choice.
+        sets = rows_alike(table, column).items()
+        forced += [(levels, rows) for levels, rows in sets if MISSING not in levels]
     # A set that lacks a level would have another chance, and so would another role.
     most = max((len(levels) for levels, _ in forced), default=0)
     return [(levels, rows) for levels, rows in forced if len(levels) == most > 1]
@@ -129,12 +129,11 @@ class Swaps:
         self.said = table.to_numpy(dtype=str)  # (N, columns)
         # Columns of F factors in their first and in their second role: (2, F).
         pairs = [columns for columns in factor_roles(table).values() if len(columns) == 2]
-        roles = [table.columns.get_indexer(pair) for pair in pairs]
-        self.roles = np.array(roles, dtype=int).reshape(-1, 2).T
+        roles = table.columns.get_indexer(sum(pairs, []))
+        self.roles = roles.reshape(-1, 2).T
         # Of rows that say the same, the first is found.
-        self.places = {}
-        for place, row in enumerate(self.said.tolist()):
-            self.places.setdefault(tuple(row), place)
+        rows = map(tuple, self.said[::-1].tolist())
+        self.places = dict(zip(rows, range(len(table))[::-1]))
         self.twin = self._twins()
         self.asked = np.flatnonzero(self.twin >= 0)
         renamed = self._renamed(n_permutations, stream("renamed levels", random_state))
@@ -142,8 +141,7 @@ class Swaps:
 
     def _find(self, said):
         """Where rows of levels stand in the table; -1 for those that do not."""
-        found = [self.places.get(tuple(row), -1) for row in said.tolist()]
-        return np.array(found, dtype=int)
+        return np.array([self.places.get(tuple(row), -1) for row in said.tolist()], dtype=int)
 
     def _twins(self):
         turned = self.said.copy()
@@ -219,18 +217,15 @@ class ContrastSets:
         table = factor_table(factors)
         # Sentences of one build are exchanged among themselves: that their forms are alike is not
         # what is asked.
-        filled = (table != MISSING).astype(str)
-        build = filled.sum(axis=1)
+        build = (table != MISSING).astype(str).sum(axis=1)
         self.pairings = pairings(self.n, n_permutations, random_state, build)  # (1 + K, N)
         self.swaps = Swaps(table, n_permutations, random_state)
         rows = np.arange(self.n)
         twin = self.swaps.twin
         self.groups = np.where(twin < 0, rows, np.minimum(rows, twin))
-        self.choices = {}
-        for factor, columns in factor_roles(table).items():
-            sets = forced_choices(table, columns)
-            if sets:
-                self.choices[factor] = sets
+        roles = factor_roles(table).items()
+        sets = {factor: forced_choices(table, columns) for factor, columns in roles}
+        self.choices = {factor: asked for factor, asked in sets.items() if asked}
         self.measures = ["precision_at_1", "precision_at_k", *self.choices]
         if self.swaps.asked.size:
             self.measures.append("order")
@@ -242,11 +237,9 @@ class ContrastSets:
         ``tables``: arrays (directions, N, N) of cosines; values are means over these arrays."""
         found = {}
         for name in measures or self.measures:
-            parts = []
-            for ways in tables:
-                answers = [self._answer(name, cosines) for cosines in ways]
-                parts.append([answer.values for answer in answers])
-            found[name] = Draws(np.mean(parts, axis=0), answers[0].chance)
+            answers = [[self._answer(name, cosines) for cosines in ways] for ways in tables]
+            values = [[answer.values for answer in ways] for ways in answers]
+            found[name] = Draws(np.mean(values, axis=0), answers[0][0].chance)
         return found
 
     def _answer(self, name, cosines):
@@ -256,7 +249,7 @@ class ContrastSets:
         if name == "order":
             return Draws(self.swaps.right(cosines), 0.5)
         k = 1 if name == "precision_at_1" else self.k
-        partners = cosines[np.arange(self.n), self.pairings]  # (1 + K, N)
+        partners = cosines[self.pairings[0], self.pairings]  # (1 + K, N)
         near = nearest_share(cosines, k, partners)
         return Draws(near.mean(axis=1), k / self.n)
 
@@ -274,7 +267,7 @@ class ContrastSets:
             # A level that cannot stand here must not be the right one.
             possible = np.isin(renamings[:, places], places)
             renamings = renamings[possible.all(axis=1)]
-        right = chosen[np.arange(len(levels)), renamings]  # (renamings, W)
+        right = chosen[renamings[0], renamings]  # (renamings, W)
         # All sets have as many levels, of which one is right.
         return Draws(right.sum(axis=1) / chosen.sum(), 1 / len(names))
 

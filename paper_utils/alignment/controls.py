@@ -75,15 +75,13 @@ def random_tokens(texts, random_state=0, width=128, ordered=False) -> np.ndarray
     rows = _words(texts)
     words = set().union(*rows)
     table = {word: _drawn(random_state, word).standard_normal(width) for word in words}
-    gates = np.ones((max(map(len, rows)), width))
     # No word has a space in it, so no word is drawn as a place is.
-    for place in range(len(gates) if ordered else 0):
-        gates[place] = _drawn(random_state, f"position {place}").random(width)
+    places = [_drawn(random_state, f"position {place}") for place in range(max(map(len, rows)))]
+    gates = np.array([place.random(width) if ordered else np.ones(width) for place in places])
     vectors = []
     for row in rows:
         parts = np.array([table[word] for word in row])  # (words, width)
-        placed = parts * gates[: len(row)]
-        vectors.append(placed.mean(axis=0))  # as decoders' states are pooled
+        vectors.append((parts * gates[: len(row)]).mean(axis=0))  # as decoders' states are pooled
     return np.array(vectors)
 
 
@@ -110,8 +108,7 @@ def edit_distance(texts, width=128) -> np.ndarray:
     products = KernelCenterer().fit_transform(word_edits(texts) ** 2 / -2)
     # Edits are not quite Euclidean: some axes have negative variance.
     values, axes = eigh(products, subset_by_value=(SMALLEST * len(texts), np.inf))
-    scaled = axes * np.sqrt(values)
-    strongest_first = scaled[:, ::-1]
+    strongest_first = (axes * np.sqrt(values))[:, ::-1]
     return strongest_first[:, :width]
 
 

@@ -32,15 +32,13 @@ def about_rows(layers, name):
         if repeated:
             found.append(f"{repeated} of {len(rows)} rows of {where} repeat an earlier row")
         centred = rows - rows.mean(axis=0)
-        squares = (centred**2).sum(axis=1)
-        share = squares.max() / squares.sum()
-        if share > ONE_ROW:
-            told = f"row {squares.argmax()} alone makes {share:.0%}"
-            found.append(f"{told} of the variance of {where}")
-        largest = norm(centred, 2)  # singular value
-        share = largest**2 / squares.sum()
+        shares = (centred**2).sum(axis=1) / norm(centred) ** 2
+        of = f"of the variance of {where}"
+        if shares.max() > ONE_ROW:
+            found.append(f"row {shares.argmax()} alone makes {shares.max():.0%} {of}")
+        share = (norm(centred, 2) / norm(centred)) ** 2  # of the largest singular value
         if share > ONE_DIRECTION:
-            found.append(f"one direction holds {share:.0%} of the variance of {where} ({SINK})")
+            found.append(f"one direction holds {share:.0%} {of} ({SINK})")
     return found
 
 
@@ -52,19 +50,18 @@ def about_inputs(given, folds):
     >>> about_inputs(read_inputs(np.eye(6), np.eye(6)), make_folds(6, cv=2))
     ['no texts were given, so that words explain this cannot be ruled out']
     """
-    found = []
-    if given.left_out:
-        kept = len(given.factors)
-        found.append(f"{given.left_out} rows were left out, at random: {kept} were audited")
-    if folds.in_sample:
-        found.append("maps were tested on rows that they were fitted on: precision is inflated")
-    if given.texts is None:
-        found.append("no texts were given, so that words explain this cannot be ruled out")
-    elif len(set(given.texts)) < len(given.texts):
-        found.append("some texts are the same")
-    if given.synonyms and given.synonym_texts is None:
-        found.append("no texts of the synonyms were given, so what they spell was not measured")
-    return found
+    texts = given.texts or []
+    rows = f"{given.left_out} rows were left out, at random: {len(given.factors)} were audited"
+    # Sentence -> whether there is reason for it.
+    reasons = {
+        rows: given.left_out,
+        "maps were tested on rows that they were fitted on: precision is inflated": folds.in_sample,
+        "no texts were given, so that words explain this cannot be ruled out": not texts,
+        "some texts are the same": len(set(texts)) < len(texts),
+        "no texts of the synonyms were given, so what they spell was not measured": given.synonyms
+        and given.synonym_texts is None,
+    }
+    return [sentence for sentence, reason in reasons.items() if reason]
 
 
 def about_size(n, k, power, effect):
@@ -78,8 +75,8 @@ def about_size(n, k, power, effect):
     if chance > MANY_NEIGHBOURS:
         found.append(f"N = {n} is small for k = {k}: by chance alone precision is {chance:.2f}")
     if power is not None and power < LITTLE_POWER:
-        seen = f"a shared signal of r = {effect} would be found in {power:.0%} of samples"
-        found.append(f"N = {n} has little power: {seen}")
+        signal = f"a shared signal of r = {effect}"
+        found.append(f"N = {n} has little power: {signal} would be found in {power:.0%} of samples")
     return found
 
 

@@ -82,8 +82,7 @@ def relabellings(levels):
     # Of more levels there are too many to list.
     if levels > EXACT_LEVELS:
         return pairings(levels, SAMPLED - 1)
-    orders = every_order(range(levels))
-    return np.array(list(orders))
+    return np.array(list(every_order(range(levels))))
 
 
 def p_value(score, null):
@@ -92,13 +91,11 @@ def p_value(score, null):
     >>> p_value(0.9, np.array([0.1, 0.2, 0.3]))
     0.25
     """
-    null = np.asarray(null)
-    if null.size == 0 or np.isnan(score):
+    if len(null) == 0 or np.isnan(score):
         return np.nan
     # The score itself is one of the draws that are possible: p is never 0.
-    as_large = np.sum(null >= score - SLACK)
-    share = (1 + as_large) / (1 + null.size)
-    return float(share)
+    as_large = np.greater_equal([score, *null], score - SLACK)
+    return float(as_large.mean())
 
 
 def calibrated(score, null):
@@ -114,10 +111,8 @@ def calibrated(score, null):
         return np.nan
     threshold = np.quantile([score, *null], 0.95, method="inverted_cdf")
     # A null that reaches the largest value leaves nothing to be measured.
-    if threshold >= 1:
-        return 0.0
-    share = (score - threshold) / (1 - threshold)
-    return float(np.clip(share, 0, 1))
+    above = max(score - threshold, 0.0)
+    return float(above / (1 - threshold)) if threshold < 1 else 0.0
 
 
 def holm(p):
@@ -126,14 +121,11 @@ def holm(p):
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
-    p = np.asarray(p, dtype=float)
     order = np.argsort(p)
-    remaining = np.arange(len(p), 0, -1)
+    remaining = np.arange(len(order), 0, -1)
     # An adjusted p is never below that of a smaller p.
-    steps = np.maximum.accumulate(p[order] * remaining)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(steps, 1.0)
-    return adjusted
+    steps = np.maximum.accumulate(np.take(p, order) * remaining)
+    return np.minimum(steps, 1.0)[np.argsort(order)]
 
 
 def _measured(values):

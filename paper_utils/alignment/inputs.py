@@ -59,9 +59,9 @@ def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=Non
         factors = pd.DataFrame(index=range(n))
     factors = factors.drop(columns=NOT_FACTORS, errors="ignore")
     return SimpleNamespace(
-        first=_arrays(first, rows),
-        second=_arrays(second, rows),
-        synonyms=_arrays(synonyms, rows),
+        first=_some(first, rows),
+        second=_some(second, rows),
+        synonyms=_some(synonyms, rows),
         texts=_list(texts, rows),
         synonym_texts=_list(texts2, rows),
         factors=factor_table(factors.iloc[rows]),
@@ -70,16 +70,14 @@ def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=Non
     )
 
 
-def _arrays(layers, rows):
+def _some(layers, rows):
     """Some rows of each layer."""
     return [layer.to_numpy()[rows] for layer in layers.values()]
 
 
 def _list(values, rows):
     """Some of the values, or None where there are none."""
-    if values is not None:
-        values = np.array(values, dtype=object)[rows].tolist()
-    return values
+    return None if values is None else [list(values)[row] for row in rows]
 
 
 def _read(source):
@@ -104,11 +102,9 @@ def _layers(source, name, ids=None):
     """Name -> table (N, d) of a layer, whose index holds the ids if there are any."""
     layers = {name: source}
     # A list of rows is one layer, a list of tables several.
-    if isinstance(source, list | tuple | np.ndarray) and np.ndim(source[:1]) == 3:
+    if not isinstance(source, pd.DataFrame) and np.ndim(source[:1]) == 3:
         layers = {f"{name}, layer {number}": layer for number, layer in enumerate(source)}
-    found = {}
-    for name, layer in layers.items():
-        array = check_matrix(layer, name)
-        index = row_ids(layer) if ids is None else ids
-        found[name] = pd.DataFrame(array, index=index)
-    return found
+    return {
+        name: pd.DataFrame(check_matrix(layer, name), row_ids(layer) if ids is None else ids)
+        for name, layer in layers.items()
+    }

@@ -19,6 +19,16 @@ OPENINGS = {
     SYNONYMS: "with synonyms,",
     STRUCTURE: "in the structure of factors,",
 }
+# What a summary is made of.
+SUMMARY = (
+    "Between {title}, held-out {measure} is {value:.2f} (chance {chance:.2f}, "
+    "pairs at random {null:.2f}, p = {p:.2g}; {n} items"
+)
+SEARCHED = ", the best of {layers} pairs of layers against the same best at random"
+MEANING = "). What it means: {clauses}. "
+DOUBT = "To doubt: {doubts}"
+FINE = "Nothing speaks against reading this as it stands"
+POWER = " (power {power:.2f} for r = {effect})"
 ALPHA = 0.01  # several measures are judged: one in a hundred is chance
 MARGIN = 0.02  # of a value above a control: draws of one control differ by as much
 
@@ -109,41 +119,34 @@ class Audit:
         """The rows without directions: their means."""
         return self.table[self.table["direction"] == "both"].reset_index(drop=True)
 
+    @property
+    def title(self):
+        """The names of both."""
+        return " and ".join(self.names)
+
     def strongest(self, test):
         """The row of a test that says most."""
-        rows = self.main[self.main["test"] == test]
-        ranks = rows["verdict"].map(ORDER.index)
-        return rows.loc[ranks.idxmax()]
+        ranks = self.main["verdict"].map(ORDER.index)
+        return self.main.loc[ranks[self.main["test"] == test].idxmax()]
 
     def summary(self):
         """Three sentences: how far the two agree, what explains it, and what to doubt."""
         # The largest k, which is the last, has the least to do with luck.
-        precise = self.main["measure"].str.startswith("precision@")
-        row = self.main[precise & (self.main["test"] == SAME_WORDS)].iloc[-1]
-        beside = f"chance {row.chance:.2f}, pairs at random {row.null:.2f}"
-        beside += f", p = {row.p:.2g}; {row.n} items"
-        # A maximum over layers must not be read as a single score.
-        layers = self.settings["layers"]
-        if layers != "1 x 1":
-            searched = f"the best of {layers} pairs of layers"
-            beside += f", {searched} against the same best at random"
-        names = " and ".join(self.names)
-        value = f"held-out {row.measure} is {row.value:.2f}"
-
+        precise = self.main[self.main["measure"].str.startswith("precision@")]
+        row = precise[precise["test"] == SAME_WORDS].iloc[-1]
         # A clause for every test that was made.
-        clauses = []
-        for test in self.main["test"].unique():
-            row = self.strongest(test)
-            clauses.append(f"{OPENINGS[test]} {row.verdict}: {_compared(row)}")
-        explained = "; ".join(clauses)
-
+        rows = [self.strongest(test) for test in self.main["test"].unique()]
+        clauses = [f"{OPENINGS[row.test]} {row.verdict}: {_compared(row)}" for row in rows]
+        lists = {"clauses": "; ".join(clauses), "doubts": "; ".join(self.doubts)}
+        text = SUMMARY
+        # A maximum over layers must not be read as a single score.
+        if self.settings["layers"] != "1 x 1":
+            text += SEARCHED
         # Doubts are part of what is quoted, not a footnote.
-        doubt = f"To doubt: {'; '.join(self.doubts)}."
-        if not self.doubts:
-            doubt = "Nothing speaks against reading this as it stands"
-            power = self.settings["power"]
-            doubt += f" (power {power:.2f} for r = {self.settings['effect']})." if power else "."
-        return f"Between {names}, {value} ({beside}). What it means: {explained}. {doubt}"
+        text += MEANING + (DOUBT if self.doubts else FINE)
+        if self.settings["power"] and not self.doubts:
+            text += POWER
+        return text.format(title=self.title, **row.to_dict() | self.settings | lists) + "."
 
     def plot(self):
         """One figure: each measure with chance, null, best control and codebook beside it."""
@@ -161,7 +164,7 @@ class Audit:
         axes.set_yticks(places, rows["test"] + ": " + rows["measure"])
         axes.set_xlabel("similarity (1: the same)")
         axes.grid(axis="x", alpha=0.3)
-        axes.set_title(" and ".join(self.names))
+        axes.set_title(self.title)
         figure.legend(loc="outside lower center", ncols=len(MARKS), frameon=False)
         # Closed, so that a notebook shows the figure once: as what this returns.
         plt.close(figure)
@@ -171,8 +174,7 @@ class Audit:
         """Everything as JSON; what is not known is null."""
         # By pandas first, which writes NaN as null.
         rows = json.loads(self.table.to_json(orient="records"))
-        parts = vars(self) | {"summary": self.summary(), "table": rows}
-        return json.dumps(parts, indent=1)
+        return json.dumps(vars(self) | {"summary": self.summary(), "table": rows}, indent=1)
 
     def save(self, folder):
         """Writes table.csv, figure.png, figure.pdf, audit.json and the page index.html."""
@@ -183,14 +185,10 @@ class Audit:
         figure.savefig(folder / "figure.png", dpi=200, metadata={"Software": None})
         figure.savefig(folder / "figure.pdf", metadata={"CreationDate": None, "Producer": None})
         # Names come from files: they are no HTML.
-        title = html.escape(" and ".join(self.names))
-        texts = {
-            "table.csv": self.table.to_csv(index=False),
-            "audit.json": self.to_json(),
-            "index.html": PAGE.format(title=title, body=self._repr_html_()),
-        }
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        page = PAGE.format(title=html.escape(self.title), body=self._repr_html_())
+        (folder / "index.html").write_text(page, encoding="utf-8")
+        (folder / "audit.json").write_text(self.to_json(), encoding="utf-8")
+        self.table.to_csv(folder / "table.csv", index=False)
 
     def __repr__(self):
         return self.summary()

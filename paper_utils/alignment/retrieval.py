@@ -44,14 +44,12 @@ class Components:
         self.mean = X.mean(axis=0)  # (d,)
         _, strengths, axes = np.linalg.svd(X - self.mean, full_matrices=False)
         # Directions that only rounding made would be rotated as if they meant something.
-        rank = np.count_nonzero(strengths > RANK_TOLERANCE * strengths[0])
-        kept = axes[:rank]
-        self.axes = kept[:n_components].T  # (d, c), orthonormal, strongest first
+        real = strengths > RANK_TOLERANCE * strengths[0]
+        self.axes = axes[real][:n_components].T  # (d, c), orthonormal, strongest first
 
     def transform(self, X):
         """Rows in these components: (M, d) -> (M, c)."""
-        centred = np.asarray(X) - self.mean
-        return centred @ self.axes
+        return (np.asarray(X) - self.mean) @ self.axes
 
 
 def rotation(A, B):
@@ -226,8 +224,7 @@ def hit_chance(nearer, tied, k):
     >>> hit_chance(np.array([0, 2, 1]), np.array([1, 1, 4]), k=2).tolist()
     [1.0, 0.0, 0.25]
     """
-    places = k - nearer
-    return np.clip(places / tied, 0.0, 1.0)
+    return np.clip((k - nearer) / tied, 0.0, 1.0)
 
 
 def with_mean(values):

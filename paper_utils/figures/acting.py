@@ -1,7 +1,6 @@
 """Figures of notebook 02: how agents are trained, and how often they do what they are told."""
 
 from IPython.display import DisplayHandle
-from matplotlib.figure import Figure
 
 from paper_utils.cloning.evaluation import success_rates
 from paper_utils.figures.robustness import over_all_worlds
@@ -32,17 +31,16 @@ class LiveLoss:
             plt.close(figure)
 
 
-def success(episodes, names) -> Figure:
+def success(episodes, names):
     """Success of each player by level, with 95 % intervals: over worlds, or if there is one world
     over episodes (Wilson).
 
     ``episodes``: a row each, with world, player, level and success."""
-    rates = success_rates(episodes, ["player", "level", "world"])
-    values = rates.rename(columns={"player": "row", "level": "panel", "success": "mean"})
+    named = episodes.rename(columns={"player": "row", "level": "panel"})
+    values = success_rates(named, ["row", "panel", "world"]).rename(columns={"success": "mean"})
     # Worlds are the unit, as soon as there are several.
     if values["world"].nunique() > 1:
-        each = values[["row", "panel", "world"]].assign(value=values["mean"])
-        values = over_all_worlds(each)
+        values = over_all_worlds(values[["row", "panel", "world"]].assign(value=values["mean"]))
     means = values.groupby("row")["mean"].mean()
     return rows(
         values,

@@ -7,7 +7,6 @@ import textwrap
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from paper_utils.data.kinds import colours_by_role
 from paper_utils.figures.style import (
@@ -52,9 +51,15 @@ HEADLINES = (
 WHOLE = (-1.05, 1.05)  # of an r
 WORLDS = ["own world", "other world", "never_acted", "codebook"]
 BLIND = "blind agent ~ LLaMA"
+SEEING = "seeing agent ~ LLaMA"
 # Rows of the answer, and the chance of each: what needs a code alone, what needs roles; pairs.
 UNHEARD = {"colour": 1 / 6, "order": 1 / 2}
-PAIRS = {BLIND: 0, "blind agent ~ blind CLIP": 0, "seeing agent ~ LLaMA": 0}
+# Panels of what acting teaches: test, measure, direction, chance.
+TAUGHT = {
+    "Order of two, unheard synonyms": ("synonyms", "order", "both", 1 / 2),
+    "Linear CKA with the model": ("geometry", "linear_cka, all", "both", 0.0),
+}
+PAIRS = {BLIND: 0, "blind agent ~ blind CLIP": 0, SEEING: 0}
 
 # --- what is read --------------------------------------------------------------------------------
 
@@ -72,9 +77,7 @@ def said(values, words=ADDS, contrast=NEVER, model=MEAN) -> str:
         contrast = "own world - codebook"
     rows = values.query("contrast == @contrast and model == @model")
     # Where no model knows the synonyms there is no mean over models.
-    if rows.empty:
-        return "nobody can tell"
-    return words[verdict(rows.iloc[0])]
+    return "nobody can tell" if rows.empty else words[verdict(rows.iloc[0])]
 
 
 def rows_of(models) -> list[str]:
@@ -93,17 +96,16 @@ def drawn(values, **columns) -> pd.DataFrame:
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def by_model(differences, models, asked, columns=FOUR, floors=NOTHING, strangers=()) -> Figure:
+def by_model(differences, models, asked, columns=FOUR, floors=NOTHING, strangers=()):
     """A row per model, in it a point per column; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> values of what knows
     nothing.  ``strangers``: models that do not know the synonyms, which get a star."""
-    parts = []
+    parts = {}
     titles = {}
     for name, (*key, chance) in asked.items():
-        values = values_of(differences, *key)
-        parts.append(drawn(values, panel=name))
-        titles[name] = f"{name}:\n{said(values)} (chance {chance:.2f})"
+        parts[name] = drawn(values_of(differences, *key), panel=name)
+        titles[name] = f"{name}:\n{said(parts[name])} (chance {chance:.2f})"
     figure = rows(
         pd.concat(parts),
         titles,
@@ -120,18 +122,14 @@ def by_model(differences, models, asked, columns=FOUR, floors=NOTHING, strangers
     return figure
 
 
-def taught(differences, models, lucky, strangers) -> Figure:
+def taught(differences, models, lucky, strangers):
     """Order with unheard synonyms, and linear CKA.  ``lucky``: order by untrained models."""
-    order = "Order of two, unheard synonyms"
-    asked = {
-        order: ("synonyms", "order", "both", 1 / 2),
-        "Linear CKA with the model": ("geometry", "linear_cka, all", "both", 0.0),
-    }
     # Only order can be right by luck of weights; it has a null of its own.
-    return by_model(differences, models, asked, FIVE, {order: lucky}, strangers)
+    floors = {"Order of two, unheard synonyms": lucky}
+    return by_model(differences, models, TAUGHT, FIVE, floors, strangers)
 
 
-def transfer(differences, models) -> Figure:
+def transfer(differences, models):
     """Success of the acting agent on mapped vectors, a panel per level that tells something."""
     labels = [model.label for model in models]
     order = ["own", "codebook", *labels, "word_count"]
@@ -140,27 +138,27 @@ def transfer(differences, models) -> Figure:
     values = drawn(values, panel=values["measure"], hue="acted")
     means = values.pivot(index="row", columns="panel", values="mean")
     controls = means.drop(order[:-1])
-    titles = {}
-    for level in TELLING:
-        better = sum(means.loc[labels, level] > controls[level].max())
-        titles[level] = f"{level}: {better} of {len(labels)} models above controls"
+    better = (means.loc[labels] > controls.max()).sum()
+    told = f"of {len(labels)} models above controls"
+    titles = {level: f"{level}: {better[level]} {told}" for level in TELLING}
     return rows(values, titles, "success", ["acted"], SHARE, order=order, bands=controls)
 
 
-def answer(differences, chance) -> Figure:
+def answer(differences, chance):
     """The answer in three panels, one per test: who passes it?  ``chance``: of precision@k."""
     means = differences[differences["model"] == MEAN]
     # Of means over models a measure is a row, of pairs of learners a pair.
-    same = drawn(values_of(means, "same_words", "precision_at_k"), row="precision_at_k")
-    order = drawn(values_of(means, "synonyms", "order"), row="order")
-    colour = drawn(values_of(means, "synonyms", "colour"), row="colour")
-    synonyms = pd.concat([colour, order])
+    means = drawn(means, row=means["measure"])
+    same = values_of(means, "same_words", "precision_at_k")
+    synonyms = means.query("test == 'synonyms' and direction == 'both'")
+    order = values_of(means, "synonyms", "order")
     kinds = drawn(values_of(differences, "structure", "r"))
     blind = said(kinds, SHARED, OWN, BLIND)
+    seeing = said(kinds, SHARED, "own world", SEEING)
     parts = {
         f"1  Same words:\n{said(same)}": (same, FIVE, SHARE, {"precision_at_k": chance}),
         f"2  Order of unheard\nsynonyms: {said(order)}": (synonyms, FIVE, SHARE, UNHEARD),
-        f"3  Kinds of colours:\n{blind}": (kinds, WORLDS, WHOLE, PAIRS),
+        f"3  Kinds of colours:\nblind {blind}, seeing {seeing}": (kinds, WORLDS, WHOLE, PAIRS),
     }
     names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}
     figure, axes = panels(3, 3, PAGE, 2.6)
@@ -180,21 +178,21 @@ def answer(differences, chance) -> Figure:
 SIX = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5], [-1.3, -0.7]])
 
 
-def schematic(instructions) -> Figure:
+def schematic(instructions):
     """What the three tests ask, with a sentence of the table and the same in synonyms."""
     first, second = instructions.query("colour == 'red'").iloc[0][["text", "second_text"]]
     # Any cloud will do; this one has its first point at the edge, where it can be seen.
     cloud = np.random.default_rng(4).normal(size=(30, 2))
     sizes = [70] + 29 * [3]
     model = COLOURS["language"]
-    agent = COLOURS["acted"]
     hues = [THINGS[colour] for colour in colours_by_role(0)]
     # A model's space, and beside it an agent's: turned, because tests do not mind.
+    turned = ("rotate →", first, cloud[:, ::-1], sizes, COLOURS["acted"])
     spaces = [
         ("1  Same words", first, cloud, sizes, model),
-        ("rotate →", first, cloud[:, ::-1], sizes, agent),
+        turned,
         ("2  Synonyms", second, cloud, sizes, model),
-        ("rotate →", first, cloud[:, ::-1], sizes, agent),
+        turned,
         ("3  Structure", "a model's colours", SIX, 40, hues),
         ("", "an agent's colours", SIX[:, ::-1], 40, hues),
     ]

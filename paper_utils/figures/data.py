@@ -3,9 +3,9 @@
 Rooms are Minigrid's own pictures on white, because black ones print badly."""
 
 import textwrap
+from itertools import product
 
 import numpy as np
-from matplotlib.figure import Figure
 from minigrid.core.constants import OBJECT_TO_IDX
 from minigrid.core.grid import Grid
 
@@ -26,12 +26,11 @@ def on_white(picture) -> np.ndarray:
     >>> on_white(np.array([[[0, 0, 0], [76, 76, 76]]], np.uint8))[0, :, 0].tolist()
     [255, 226]
     """
-    values = picture.astype(float)
-    brightest = values.max(axis=-1, keepdims=True)
+    brightest = picture.max(axis=-1, keepdims=True)
     # Where black shines through the edge of a thing, white does now; a little darker, because
     # yellow on white cannot be seen.
-    tints = 0.82 * (values + 255 - brightest)
-    is_grey = np.ptp(values, axis=-1, keepdims=True) < 12
+    tints = 0.82 * (255.0 - brightest + picture)
+    is_grey = np.ptp(picture, axis=-1, keepdims=True) < 12
     greys = np.interp(brightest, GREYS, GREYS_ON_WHITE)
     return np.where(is_grey, greys, tints).astype(np.uint8)
 
@@ -39,13 +38,12 @@ def on_white(picture) -> np.ndarray:
 def room(env) -> np.ndarray:
     """The room that the agent of a level is in, uint8[H, W, 3]: of a maze, no more."""
     here = env.room_from_pos(*env.agent_pos)
-    picture = env.get_frame(tile_size=TILE)
     # In cells, and so many pixels a cell.
     left, top, width, height = np.multiply([*here.top, *here.size], TILE)
-    return on_white(picture[top : top + height, left : left + width])
+    return on_white(env.get_frame(tile_size=TILE)[top:, left:][:height, :width])
 
 
-def pictures(images, titles, columns=4, message="") -> Figure:
+def pictures(images, titles, columns=4, message=""):
     """A grid of pictures as wide as the page, each under its title."""
     width = PAGE / columns
     letters = int(15 * width)  # of a line
@@ -63,18 +61,15 @@ def pictures(images, titles, columns=4, message="") -> Figure:
     return figure
 
 
-def gallery(names, world) -> Figure:
+def gallery(names, world):
     """Two episodes of each level: the room, and what is asked there."""
-    images = []
-    titles = []
+    shown = []
     # Row by row: first one episode of each level, then another.
-    for seed in levels.seeds("pictures", 2, world):
-        for name in names:
-            env = levels.make(name, highlight=True)
-            env.reset(seed=seed)
-            images.append(room(env))
-            titles.append(f"{name}\n“{env.mission}”")
-    return pictures(images, titles, len(names), "The room does not tell what to do")
+    for seed, name in product(levels.seeds("pictures", 2, world), names):
+        env = levels.make(name, highlight=True)
+        env.reset(seed=seed)
+        shown.append((room(env), f"{name}\n“{env.mission}”"))
+    return pictures(*zip(*shown), len(names), "The room does not tell what to do")
 
 
 def worth_showing(level, seeds) -> int:
@@ -82,9 +77,8 @@ def worth_showing(level, seeds) -> int:
     so its view is turned as the room is.  Else the first."""
     env = levels.make(level)
     for seed in seeds:
-        view = env.reset(seed=seed)[0]["image"]
-        things = np.count_nonzero(view[..., 0] > OBJECT_TO_IDX["door"])
-        if env.agent_dir == UP and things >= 4:
+        things = env.reset(seed=seed)[0]["image"][..., 0] > OBJECT_TO_IDX["door"]
+        if env.agent_dir == UP and things.sum() >= 4:
             return seed
     return seeds[0]
 
@@ -113,7 +107,7 @@ def moving(films) -> list[np.ndarray]:
     return shots
 
 
-def seen(env, view) -> Figure:
+def seen(env, view):
     """A room in which the agent looks up, and its view uint8[7, 7, 3]: what is in each cell, and
     the three numbers that say so."""
     figure, (left, right) = panels(2, 2, PAGE, 3.9, width_ratios=[1, 1.3])
@@ -127,7 +121,7 @@ def seen(env, view) -> Figure:
     right.set_title("the view: object, colour, state (white: 0 0 0, not seen)", fontweight="normal")
     for x, y in np.argwhere(view[..., 0]):
         numbers = " ".join(map(str, view[x, y]))
-        right.text(x + 0.5, y + 0.99, numbers, fontsize=7, ha="center", va="bottom", bbox=LABEL)
+        right.text(x + 0.5, y + 0.99, numbers, size=7, ha="center", va="bottom", bbox=LABEL)
     left.set_axis_off()
     right.set_axis_off()
     headline(figure, "The agent gets no picture: it gets three small numbers for each cell")

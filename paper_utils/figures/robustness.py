@@ -4,7 +4,6 @@ They draw means over worlds: columns mean, low and high, beside panel, row (or a
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.figure import Figure
 
 # Rows of points, and what they are called, are those of all notebooks.
 from paper_utils.figures.style import COLOURS, NAMES, PAGE, SHARE, headline, name_hues, panels
@@ -16,14 +15,14 @@ from paper_utils.study.differences import over_worlds
 
 def over_all_worlds(values) -> pd.DataFrame:
     """Mean, low and high (95 %, t) of column ``value`` over rows that differ in the world alone."""
-    by = [name for name in values if name not in ("world", "value")]
+    by = values.columns.difference(["world", "value"], sort=False).tolist()
     # Nothing is tested here: the appendix estimates.
     over = values.groupby(by, sort=False)["value"].agg(lambda each: over_worlds(each, None))
-    told = pd.DataFrame(list(over), index=over.index)
+    told = pd.DataFrame(list(over), over.index)
     return told[["mean", "low", "high"]].reset_index()
 
 
-def curves(values, hues, across, label) -> Figure:
+def curves(values, hues, across, label):
     """A panel for each value of column panel, and in it a line over column at for each of ``hues``.
 
     Hue "permuted" is what is reached by chance, from low to high."""

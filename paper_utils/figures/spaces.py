@@ -2,7 +2,6 @@
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from paper_utils.encoders.records import Encoder, Source, agents, models
@@ -27,15 +26,14 @@ def everyone(profile) -> list[Encoder]:
 
 def vectors(run, world):
     """Vectors (N, D) of everyone in a world, in first names, by label."""
-    *encoders, word_count = everyone(run.profile)
-    found = {}
-    needed = columns.needs_everyone(run.profile, world)
-    for encoder, (stage, chosen) in zip(encoders, needed):
-        found[encoder.label], _ = columns.both_names(run.get(stage, **chosen))
+    spaces = []
+    for stage, chosen in columns.needs_everyone(run.profile, world):
+        space, _ = columns.both_names(run.get(stage, **chosen))
+        spaces.append(space)
     # Word counts need no product: they are made from texts alone.
     table = columns.instructions(run.profile)
-    found[word_count.label] = columns.control(word_count.name, table, world)
-    return found
+    spaces.append(columns.control("word_count", table, world))
+    return {one.label: space for one, space in zip(everyone(run.profile), spaces)}
 
 
 def in_every_world(run, measure) -> pd.DataFrame:
@@ -43,23 +41,19 @@ def in_every_world(run, measure) -> pd.DataFrame:
     found = []
     for world in run.worlds:
         for label, space in vectors(run, world).items():
-            said = pd.Series(measure(space), name="value").rename_axis("panel")
-            found.append(said.reset_index().assign(row=label))
-    return over_all_worlds(pd.concat(found))
+            found += [(label, *said) for said in measure(space).items()]
+    return over_all_worlds(pd.DataFrame(found, columns=["row", "panel", "value"]))
 
 
 def colours_of(encoders):
     """By label: the colour of what an encoder is, or of what it learned from."""
-    found = {}
-    for encoder in encoders:
-        found[encoder.label] = COLOURS.get(encoder.name, COLOURS[encoder.modality])
-    return found
+    return {one.label: COLOURS.get(one.name, COLOURS[one.modality]) for one in encoders}
 
 
 # --- figures -------------------------------------------------------------------------------------
 
 
-def odds(images, shares, caption) -> Figure:
+def odds(images, shares, caption):
     """Pictures uint8[M, H, W, 3] in a row, over each what every model thinks of it as the picture
     of a caption.  The first is the caption's own."""
     # A line for each model.
@@ -71,7 +65,7 @@ def odds(images, shares, caption) -> Figure:
     return pictures(images, titles, len(images), f"“{caption}”")
 
 
-def kept_words(shares, title) -> Figure:
+def kept_words(shares, title):
     """Shares (encoders, words): of how many sentences has the nearest one the same word?"""
     figure, (axis,) = panels(1, 1, PAGE, 0.2 * len(shares) + 0.8)
     sns.heatmap(
@@ -95,19 +89,17 @@ def kept_words(shares, title) -> Figure:
     return figure
 
 
-def budget(values, encoders) -> Figure:
+def budget(values, encoders):
     """What spaces are spent on, a panel per measure of BUDGET.
 
     ``values``: columns row (a label), panel, mean, low and high (`in_every_world`)."""
     means = values.pivot(index="panel", columns="row", values="mean")
-    titles = {}
-    for panel, name in BUDGET.items():
-        acted, never = means.loc[panel, ["acted", "never acted"]]
-        titles[panel] = f"{name}:\nacted {acted:.2g}, never acted {never:.2g}"
+    told = "{}:\nacted {acted:.2g}, never acted {never acted:.2g}".format
+    titles = {panel: told(name, **means.loc[panel]) for panel, name in BUDGET.items()}
     return rows(values, titles, limits=(0, None), colours=colours_of(encoders))
 
 
-def maps(spaces, groups, encoders) -> Figure:
+def maps(spaces, groups, encoders):
     """Two principal components of each encoder's space, a shape for each group of sentences.
 
     Titles say what share of the variance is shown."""
@@ -116,8 +108,7 @@ def maps(spaces, groups, encoders) -> Figure:
         components = PCA(2, svd_solver="full")
         places = components.fit_transform(spaces[label])
         for kind, marker in zip(groups.unique(), MARKERS):
-            chosen = places[groups == kind]
-            axis.plot(*chosen.T, marker, color=colour, label=kind, **DOT)
+            axis.plot(*places[groups == kind].T, marker, color=colour, label=kind, **DOT)
         # A map that shows little of its space has to say so.
         share = components.explained_variance_ratio_.sum()
         axis.set(xticks=[], yticks=[], title=f"{short(label)}: {share:.0%}")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from sklearn.decomposition import KernelPCA
 
 from paper_utils.alignment.retrieval import rotation
@@ -20,20 +19,14 @@ from paper_utils.figures.style import (
     panels,
     rows,
 )
+from paper_utils.study.kinds import DRAWN
 
 FIFTEEN = np.triu_indices(6, 1)  # pairs of six colours
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
 SEEING = [f"seeing agent ~ {other}" for other in ("design", "LLaMA", "blind CLIP")]
 EXCLUSIVE = [f"exclusive agent ~ {other}" for other in ("design", "LLaMA", "blind CLIP")]
 # Who learned in the same world, and everything that should fail.
-CONDITIONS = [
-    "own world",
-    "other world",
-    "exchangeable",
-    "never_acted",
-    "codebook",
-    "edit_distance",
-]
+CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
 CLAIMS = [
     "blind agents share kinds with language and vision",
     "seeing agents have kinds with the opposite sign",
@@ -41,11 +34,10 @@ CLAIMS = [
 ]
 
 
-def rooms(worlds) -> Figure:
+def rooms(worlds):
     """A row per world: three of its rooms, and P(type | colour) as the areas of dots."""
     figure, axes = panels(4 * len(worlds), 4, PAGE, 1.9)
-    for number, world in enumerate(worlds):
-        *places, last = axes[4 * number : 4 * number + 4]
+    for world, (*places, last) in zip(worlds, np.reshape(axes, (-1, 4))):
         env = levels.make("GoToLocal", rooms="kinds", world=world)
         # Rooms that the stories tell of.
         for axis, episode in zip(places, levels.seeds("text", 3, world, "kinds")):
@@ -63,7 +55,7 @@ def rooms(worlds) -> Figure:
     return figure
 
 
-def colour_maps(measured, learners, world) -> Figure:
+def colour_maps(measured, learners, world):
     """A map of six colours for each of up to four learners, from their distances (6, 6), turned
     onto the map of the design.  Lines join the colours of a kind."""
     figure, axes = panels(len(learners), 4, PAGE, 2.5)
@@ -97,7 +89,7 @@ def _plane(distances):
     return places[:, :2], strengths[:2].sum() / strengths.sum()
 
 
-def agreement(differences, pairs=BLIND, conditions=CONDITIONS, contrast=OWN) -> Figure:
+def agreement(differences, pairs=BLIND, conditions=CONDITIONS, contrast=OWN):
     """r of pairs of learners, a row each, under some conditions; beside a pair's name what
     ``contrast`` says of it."""
     values = values_of(differences, "structure", "r")
@@ -114,18 +106,17 @@ def agreement(differences, pairs=BLIND, conditions=CONDITIONS, contrast=OWN) -> 
     )
 
 
-def visits(shares) -> Figure:
+def visits(shares):
     """What a blind agent that is told a colour walks to first: the share of its usual type.
 
     ``shares``: role, rooms where it learned, mean, low, high; ``design``, the type's frequency."""
     # Where an agent learned has the hue that it has in the other figures.
-    walked = shares.assign(hue=shares["rooms"].replace("kinds", "own world"))
+    walked = shares.assign(hue=shares["rooms"].replace("kinds", "own world"), row=shares["role"])
     # Where points would lie, were visits as frequent as things are.
-    design = shares.assign(hue="design", mean=shares["design"], low=None, high=None)
+    design = walked.assign(hue="design", mean=shares["design"], low=None, high=None)
     kinds_of, flat = walked.groupby("hue")["mean"].mean()[["own world", "exchangeable"]]
-    values = pd.concat([walked, design.drop_duplicates("role")])
     return rows(
-        values.assign(panel="", row=values["role"]),
+        pd.concat([walked, design.drop_duplicates("role")]).assign(panel=""),
         {"": ""},
         "first visits to the usual type",
         ["own world", "exchangeable", "design"],

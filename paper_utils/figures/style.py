@@ -12,7 +12,6 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)
 import matplotlib as mpl  # noqa: E402
 import seaborn as sns  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
 
 COLUMN = 3.4  # inches: one column of a printed page
 PAGE = 6.9  # inches: its whole width
@@ -34,11 +33,6 @@ COLOURS = {
     "expert": INK,
     "random": PALE,
     "permuted": PALE,
-    # Public models that are asked, and not a control in their place.
-    "drawn: model": "#0072B2",
-    "swapped: model": "#0072B2",
-    "swapped, by meaning: model": "#0072B2",
-    "pseudo: model": "#0072B2",
     # Shades of the acting agent's hue: an agent that acted, in another world.
     "own world": "#D55E00",
     "other world": "#F2B48A",
@@ -48,6 +42,9 @@ COLOURS = {
 COLOURS["action"] = COLOURS["acted"]
 # All that only sees words is grey, also where it has no hue of its own.
 COLOURS["lexical"] = COLOURS["word_count"]
+# Public models that are asked, and not a control in their place.
+for asked in ("drawn", "swapped", "swapped, by meaning", "pseudo"):
+    COLOURS[f"{asked}: model"] = COLOURS["language"]
 
 # What readers call rows and columns.
 NAMES = {
@@ -191,9 +188,7 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
     """
     hues = [hue for hue in hues if hue in set(values["hue"])]
     name_hues(axis, {names.get(hue, hue): colours[hue] for hue in hues}, values)
-    apart = 0.6 if len(hues) > 1 else False
     if not hues:
-        hues = rows
         values = values.assign(hue=values["row"])
     # The median of three numbers is the one in the middle, and all of them are the interval.
     sns.pointplot(
@@ -202,12 +197,12 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
         y="row",
         hue="hue",
         order=rows,
-        hue_order=hues,
+        hue_order=hues or rows,
         # All that only sees words is grey.
-        palette={hue: colours.get(hue, COLOURS["lexical"]) for hue in hues},
+        palette={hue: colours.get(hue, COLOURS["lexical"]) for hue in hues or rows},
         estimator="median",
         errorbar=("pi", 100),
-        dodge=apart,
+        dodge=0.6 if len(hues) > 1 else False,
         linestyle="none",
         markersize=4,
         err_kws={"linewidth": 1.2},
@@ -232,7 +227,7 @@ def rows(
     message="",
     width=PAGE,
     **options,
-) -> Figure:
+):
     """A panel of ``points`` for each of ``titles`` (values of column panel).
 
     Arguments:

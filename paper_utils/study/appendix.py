@@ -1,7 +1,5 @@
 """For the appendix: every layer, and public models under many tables of synonyms."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
@@ -13,7 +11,7 @@ from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.encoders.records import Source
 from paper_utils.study import columns
 from paper_utils.study.columns import AGENTS, both_names
-from paper_utils.study.scores import READS, Reading, in_synonyms
+from paper_utils.study.scores import READS, in_synonyms
 
 MOST_LAYERS = 7  # of one model, evenly spaced
 MEANING = "swapped, by meaning"
@@ -109,7 +107,7 @@ def by_meaning(texts, words) -> list[int]:
     return [texts.index(grammar.rename(text, meanings)) for text in texts]
 
 
-def questions(name, table, count) -> Iterator[Reading]:
+def questions(name, table, count):
     """What a public model makes of ``count`` tables of each kind, and what its controls make of
     them: its own layer 0, its subwords, letters, and random weights (the profile's own table)."""
     published = public.load(name)

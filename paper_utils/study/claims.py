@@ -41,7 +41,6 @@ PAPER = {
     "action agrees less with BERT": "significantly weaker",
     APPROACHING: "approaches",
 }
-Key = tuple[str, str, str, str]  # test, measure, model, contrast
 PRECISION = "precision_at_k"
 
 # What is said of a difference, by what a claim expects of it.
@@ -72,12 +71,9 @@ def number(value, signed=False) -> str:
     ('.43', '−.10', '1.00')
     """
     text = f"{abs(value):.2f}".removeprefix("0")
+    sign = "−" if value < 0 else "+" * signed
     # What is zero when it is rounded has no sign.
-    if not float(text):
-        return text
-    if value < 0:
-        return f"−{text}"
-    return f"+{text}" if signed else text
+    return sign + text if float(text) else text
 
 
 def in_words(row) -> str:
@@ -97,8 +93,7 @@ def in_words(row) -> str:
     # Values, too, have intervals, but only what is tested is told with them.
     if pd.isna(row["p"]):
         return text
-    low = number(row["low"], signed=True)
-    high = number(row["high"], signed=True)
+    low, high = (number(row[end], signed=True) for end in ("low", "high"))
     p = f"{row['p']:.3f}".removeprefix("0")
     return f"{text} ({low} to {high}, p {p})"
 
@@ -124,7 +119,7 @@ def verdict(row) -> str:
     return sign if significant or turned else "open"
 
 
-def keys(test, measure, models, contrasts) -> list[Key]:
+def keys(test, measure, models, contrasts):
     """Rows of the differences that a claim rests on."""
     return list(product([test], [measure], models, contrasts))
 
@@ -148,17 +143,14 @@ class Evidence(NamedTuple):
             values += [(*place, name) for name in contrast.split(" - ")]
         # Each once, in this order.
         rows = self.found(dict.fromkeys([*values, *asked]))
-        return ", ".join(in_words(row) for row in rows)
+        return ", ".join(map(in_words, rows))
 
     def strangers(self, models) -> str:
         """Which of some models do not know the synonyms, and how far they are from it."""
-        found = []
-        for model in models:
-            # A model that is not in this run is no stranger.
-            own = self.own.get(model, KNOWS)
-            if own < KNOWS:
-                found.append(f"{model} does not know the synonyms (own agreement {number(own)})")
-        return "; ".join(found)
+        # A model that is not in this run is no stranger.
+        own = self.own[self.own.index.isin(models) & (self.own < KNOWS)]
+        told = "{} does not know the synonyms (own agreement {})".format
+        return "; ".join(map(told, own.index, own.map(number)))
 
 
 def answered(evidence, words, asked):
@@ -166,9 +158,10 @@ def answered(evidence, words, asked):
     each = [words[verdict(row)] for row in evidence.found(asked)]
     if not each:
         return ABSENT, ""
-    answer = "; ".join(dict.fromkeys(each))
+    different = dict.fromkeys(each)
+    answer = "; ".join(different)
     # All parts have to hold, so one that does not is counted, not averaged away.
-    if "yes" in each and len(set(each)) > 1:
+    if "yes" in different and len(different) > 1:
         answer = f"in part ({each.count('yes')} of {len(each)})"
     return answer, evidence.told(asked)
 
@@ -186,7 +179,7 @@ def agrees(evidence, name, models):
     if unheard:
         said = f"unheard synonyms: {unheard}; {said}"
     strangers = evidence.strangers(models)
-    if all(evidence.own.get(model, 0) < KNOWS for model in models):
+    if evidence.own.reindex(models, fill_value=0).max() < KNOWS:
         return f"cannot be told: {strangers}", said
     if strangers:
         said = f"{said}; left out: {strangers}"
@@ -280,13 +273,11 @@ def claims(tables, decoders) -> pd.DataFrame:
     # A file of vectors may have no synonyms, and then no agreement with them.
     own = own_agreement(tables["knows_synonyms"]).reindex(kinds.index, fill_value=0.0)
     evidence = Evidence(rows, own)
-    found = {
-        "action agrees with decoders": agrees(evidence, DECODERS, decoders),
-        "action agrees with BLIP": agrees(evidence, "BLIP", ["BLIP"]),
-    }
     # Those that are not trained here are named one by one: nothing generalises from them.
-    for model in kinds.index[kinds != "scratch"]:
-        found[f"action agrees with {model}"] = agrees(evidence, model, [model])
+    alone = ["BLIP", *kinds.index[kinds != "scratch"]]
+    found = {}
+    for name, models in [(DECODERS, decoders), *((model, [model]) for model in alone)]:
+        found[f"action agrees with {name}"] = agrees(evidence, name, models)
     for model in ("CLIP", "BERT"):
         found[f"action agrees less with {model}"] = less(evidence, model)
     for claim, (words, *asked) in SIGNED.items():
@@ -300,8 +291,8 @@ def claims(tables, decoders) -> pd.DataFrame:
     # Order has a null of its own: how far luck takes a model that has read nothing.
     null = tables["order_null"].query("encoder == 'acted' and direction == 'both'")
     luck = f"untrained models at most {number(null['value'].max())}"
-    answer, *told = found[ORDER]
-    found[ORDER] = answer, "; ".join(filter(None, [*told, luck]))
+    answer, told = found[ORDER]
+    found[ORDER] = answer, f"{told}; {luck}".removeprefix("; ")
     rows = [(claim, PAPER.get(claim, "not asked"), *said) for claim, said in found.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if differences["worlds"].max() == 1:

@@ -23,8 +23,6 @@ DRAWN = ("random_tokens", "codebook")  # controls of which there are several dra
 # Beside the floor (word counts, random tokens) and the ceiling (codebook), for the appendix, what
 # letters and edits of words can do.
 CONTROLS = (*DRAWN, "word_count", "edit_distance", "character_ngrams", "length")
-Columns = dict[tuple[str, int], np.ndarray]  # (name, draw) -> vectors (N, D) in first names
-Needs = list[tuple[Stage, dict]]  # inputs of a stage, and their parameters
 
 
 def instructions(profile, rooms="babyai") -> pd.DataFrame:
@@ -48,8 +46,9 @@ def control(name, table, world, draw=0, both=False) -> np.ndarray:
     return getattr(controls, name)(texts)
 
 
-def agents(spaces) -> Columns:
-    """The agents as columns, from the first of some embeddings."""
+def agents(spaces):
+    """The agents as columns, (name, draw) -> vectors (N, D) in first names, from the first of some
+    embeddings."""
     # Inputs of a stage go on after the agents.
     return {(name, 0): space.to_numpy() for name, space in zip(AGENTS, spaces)}
 
@@ -62,12 +61,12 @@ def both_names(space):
     return space.loc["first"].to_numpy(), space.loc["second"].to_numpy()
 
 
-def needs_agents(profile, world) -> Needs:
+def needs_agents(profile, world):
     """Embeddings of a world's agents, in first names."""
     return [(EMBEDDING, parameters(agent, world)) for agent in records.agents()]
 
 
-def needs_everyone(profile, world) -> Needs:
+def needs_everyone(profile, world):
     """Embeddings of a world's agents, and then of its models, in all names that they have."""
     models = [
         (EMBEDDING, parameters(model, world, "both" if model.has_synonyms else "first"))

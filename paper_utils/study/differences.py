@@ -90,15 +90,12 @@ def over_worlds(values, alternative="two-sided") -> dict:
     Returns mean, low and high (95 %, t), p, p_equivalent (within MARGIN) and worlds.  With one
     world all but the first and the last are NaN.
     """
-    values = np.asarray(values, dtype=float)
     count = len(values)
-    low, high = t_interval(values)
-    p = p_equivalent = np.nan
+    tests = np.nan, np.nan
     # One value has no spread, so neither an interval nor a test.
     if alternative and count > 1:
-        p = sign_flip(values, alternative)
-        p_equivalent = equivalence(values, MARGIN)
-    found = (values.mean(), low, high, p, p_equivalent, count)
+        tests = sign_flip(values, alternative), equivalence(values, MARGIN)
+    found = (np.mean(values), *t_interval(values), *tests, count)
     return dict(zip(COLUMNS[-6:], found))
 
 
@@ -220,8 +217,7 @@ def differences(tables, decoders) -> pd.DataFrame:
     parts += of_pairs(tables["pairs"], decoders, known)
     verbs = {"test": "verbs", "measure": "cosine", "direction": "both", "model": "agent"}
     parts.append(wide(tables["verbs"], **verbs))
-    parts.append(of_transfer(tables["transfer"]))
-    parts.append(of_structure(tables["structure"]))
+    parts += [of_transfer(tables["transfer"]), of_structure(tables["structure"])]
     # Inside a world first: differences are of means, and means over worlds come last.
     values = with_ceiling(pd.concat(parts).groupby(INDEX, sort=False).mean())
     for contrast in CONTRASTS:

@@ -18,7 +18,6 @@ from paper_utils.cloning.agents import Condition
 from paper_utils.data import kinds
 from paper_utils.data.corpus import STORIES
 from paper_utils.encoders.embedding import EMBEDDING, parameters
-from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.records import Encoder, Source
 from paper_utils.study import columns
 
@@ -29,6 +28,7 @@ OTHER = "other world"
 DRAWN = ["never_acted", "codebook", "edit_distance"]  # a draw is the same for whoever is exchanged
 # The levels of all but the first make the frames in which all six colours can stand.
 FACTORS = ["colour", "verb", "type", "location"]
+PAIR = ["condition", "first", "second", "draw"]  # what a row of the table is about
 MEASURES = ("r", "p", "withheld_pairs", "withheld_triples", "graded")
 
 
@@ -38,14 +38,13 @@ def learners(profile, world, rooms):
     blind = {"blind agent": Encoder(Source.AGENT, Condition.BLIND)}
     seeing = {"seeing agent": Encoder(Source.AGENT, Condition.ACTED)}
     for name in profile.encoders.families:
-        family = FAMILIES[name]
         model = Encoder(Source.SCRATCH, name)
-        if family.modality == "language":
-            blind[family.label] = model
+        if model.modality == "language":
+            blind[model.label] = model
         else:
             # Pictures in one colour: which colour a thing has stands in its caption alone.
-            blind[f"blind {family.label}"] = replace(model, coloured=False)
-            seeing[f"seeing {family.label}"] = model
+            blind[f"blind {model.label}"] = replace(model, coloured=False)
+            seeing[f"seeing {model.label}"] = model
     # Agents first, so that a pair of an agent and a model has the agent's name in front.
     chosen = seeing | blind if rooms == "kinds" else blind
     return {name: parameters(encoder, world, rooms=rooms) for name, encoder in chosen.items()}
@@ -118,13 +117,12 @@ def between_learners(known, factors, kind_of) -> pd.DataFrame:
     `alignment.structure` says of it."""
     rows = []
     for here, there in combinations(known, 2):
-        condition, first = here
-        if condition in (OWN, FLAT) and there[0] == condition:
+        if here[0] == there[0] and here[0] in (OWN, FLAT):
             # Inside a kind colours differ by degrees.
             found = alignment.structure(known[here], known[there], factors, kinds=kind_of)
-            row = {"condition": condition, "first": first, "second": there[1], "draw": 0}
-            rows.append(row | {name: float(getattr(found, name)) for name in MEASURES})
-    return pd.DataFrame(rows)
+            values = [float(getattr(found, name)) for name in MEASURES]
+            rows.append((*here, there[1], 0, *values))
+    return pd.DataFrame(rows, columns=[*PAIR, *MEASURES])
 
 
 def under_controls(distances) -> pd.DataFrame:
@@ -146,7 +144,7 @@ def under_controls(distances) -> pd.DataFrame:
             found[OTHER, 0] = (one[OTHER, second] + other[OTHER, first]) / 2
         for (condition, draw), value in found.items():
             rows.append((condition, first, second, draw, value))
-    return pd.DataFrame(rows, columns=["condition", "first", "second", "draw", "r"])
+    return pd.DataFrame(rows, columns=[*PAIR, "r"])
 
 
 def _needs(profile, world, other):
@@ -174,5 +172,5 @@ def worlds_of(profile) -> list[dict]:
     """Parameters of STRUCTURE, of each world of a run: the next one is its control."""
     worlds = profile.world_numbers
     # After the last comes the first; a run of one world has no other.
-    pairs = zip(worlds, worlds[1:] + worlds[:1])
-    return [{"world": world, "other": other if other != world else None} for world, other in pairs]
+    others = worlds[1:] + worlds[:1] if worlds[1:] else [None]
+    return [{"world": world, "other": other} for world, other in zip(worlds, others)]

@@ -56,14 +56,10 @@ def evaluations(profile) -> list[dict]:
     """Parameters of EVALUATION: every player on every level of every world; the agent with held-out
     compositions in the first world only."""
     worlds = profile.world_numbers
-    levels = profile.data.levels
-    played = [
-        *product(worlds, PLAYERS, levels),
-        *product(worlds[:1], [Condition.HELD_OUT.value], levels),
-    ]
+    players = [*product(worlds, PLAYERS), (worlds[0], Condition.HELD_OUT.value)]
     return [
         {"world": world, "player": player, "level": level, "rooms": "babyai"}
-        for world, player, level in played
+        for (world, player), level in product(players, profile.data.levels)
     ]
 
 

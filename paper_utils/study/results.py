@@ -1,7 +1,6 @@
 """The tables of a run, and results.json."""
 
 from collections import defaultdict
-from collections.abc import Callable
 
 import pandas as pd
 
@@ -11,15 +10,13 @@ from paper_utils.study import columns, products, transfer
 from paper_utils.study.claims import claims
 from paper_utils.study.differences import differences
 
-# load(stage, profile, **parameters), as `Store.get`.
-Load = Callable[..., object]
 MEASURES = ("precision_at_1", "precision_at_k", "colour", "order")
 ENCODERS = (*columns.AGENTS, "word_count", "codebook", "random_tokens")
 DECODERS = [family.label for family in FAMILIES.values() if family.is_decoder]
 
 
 def tables(profile, load):
-    """All tables of a run over its worlds, by name.
+    """All tables of a run over its worlds, by name; ``load``: as `Store.get`.
 
     scores, pairs, order_null, knows_synonyms, geometry, verbs, success, transfer, structure,
     distances: as their stages say.  differences and claims: as their modules do."""
@@ -59,7 +56,7 @@ def results(profile, load) -> dict:
     geometry = geometry.pivot(index=by, columns="encoder", values="value").reset_index()
     found["geometry"] = geometry.rename(columns={"never_acted": "before", "acted": "after"})
     by = ["world", "first", "second", "condition"]
-    found["structure"] = found["structure"].groupby(by, sort=False).mean().reset_index()
+    found["structure"] = found["structure"].groupby(by, sort=False, as_index=False).mean()
     rows = {}
     for name, table in found.items():
         # JSON has no NaN.

@@ -6,7 +6,6 @@ asks the model's sentence in synonyms, words that no agent ever heard.
 
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 
 from paper_utils import alignment
@@ -27,8 +26,6 @@ READS = (
     "alignment.dimension",
     "alignment.folds",
 )
-# What a model is (columns of the result), and its vectors in first names (N, d) and in synonyms.
-Reading = tuple[dict, np.ndarray, np.ndarray | None]
 
 
 def options(profile, table, world) -> dict:
@@ -76,8 +73,9 @@ def in_synonyms(profile, world, readings, everyone) -> pd.DataFrame:
     return scores.query("direction == 'both'")
 
 
-def readings(profile, spaces) -> list[Reading]:
-    """Models, from the embeddings after those of agents."""
+def readings(profile, spaces):
+    """Models, from the embeddings after those of agents.  A reading is what a model is (columns of
+    the result), and its vectors (N, d) in first names and in synonyms, or None."""
     return [
         ({"model": model.label, "model_kind": model.kind}, *both_names(space))
         for model, space in zip(records.models(profile), spaces[len(AGENTS) :])

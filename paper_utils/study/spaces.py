@@ -32,7 +32,7 @@ def verb_cosine(space, table) -> float:
 def _describe(profile, *spaces, world):
     table = columns.instructions(profile)
     contrasts = options(profile, table, world)["contrasts"]
-    agents = {name: space.to_numpy() for name, space in zip(columns.AGENTS, spaces)}
+    agents = {name: A for (name, _), A in columns.agents(spaces).items()}
     # Verbs take most of the space of models that read, so CKA over all sentences is much about
     # them; within one verb it is not.
     commonest = table["verb"].mode()[0]
@@ -51,12 +51,12 @@ def _describe(profile, *spaces, world):
         for (part, rows), (name, A) in product(parts.items(), agents.items()):
             cka = float(alignment.linear_cka(A[rows], X[rows]))
             geometry.append({**facts, "part": part, "encoder": name, "value": cka})
-    verbs = pd.Series({name: verb_cosine(X, table) for name, X in everyone.items()}, name="value")
-    # A run of one verb has no cosine, and its table no row.
+    verbs = [(name, verb_cosine(X, table)) for name, X in everyone.items()]
     return {
         "knows_synonyms": pd.concat(knows).reset_index(),
         "geometry": pd.DataFrame(geometry),
-        "verbs": verbs.dropna().rename_axis("encoder").reset_index(),
+        # A run of one verb has no cosine, and its table no row.
+        "verbs": pd.DataFrame(verbs, columns=["encoder", "value"]).dropna(),
     }
 
 
