@@ -19,10 +19,9 @@ LONGEST = 80  # letters of a folder's name
 BY = ["test", "measure", "contrast", "setting"]
 
 
-def check(
-    profile: str, seeds: list[int], choices: dict[str, list], out: str = ""
-) -> tuple[Path, list[Job]]:
-    """The folder of a batch, and its runs in folders below; checked before any of them starts.
+def check(profile, seeds, choices, out=""):
+    """The folder of a batch, and its runs (Job) in folders below; checked before any of them
+    starts.
 
     ``choices``: values of each key to be tried, every one with every other.  Raises ProfileError or
     RunError, one line, and writes nothing."""
@@ -47,7 +46,7 @@ def _setting(given):
     return ", ".join(said) or "plain"
 
 
-def run(folder: Path, jobs: list[Job]) -> tuple[pd.DataFrame, int]:
+def run(folder, jobs):
     """Does one run after the other, each with all workers, on a cluster all at once; returns the
     summary, and how many runs failed.  Writes runs.csv and summary.csv."""
     # There it is the cluster that has many workers, here they are ours.
@@ -76,7 +75,7 @@ def _found(job):
     return rows.assign(setting=_setting(job.arguments["overrides"]), seed=job.profile.seed)
 
 
-def over_runs(rows: pd.DataFrame) -> pd.DataFrame:
+def over_runs(rows):
     """Mean over seeds with its 95 % interval (Student's t), least and most."""
     return (
         rows.groupby(BY, sort=False)["mean"]

@@ -9,33 +9,18 @@ import hashlib
 import inspect
 import io
 import tokenize
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 from paper_utils import config
 
 ROOT = Path(__file__).parent.parent
-ROOMS = tuple(f"paper_utils.{room}" for room in
-              ("alignment", "data", "cloning", "encoders", "study"))  # fmt: skip
-
-
-def _without_comments(text: str) -> list[str]:
-    lines = text.split("\n")
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    return lines
-
-
-def _is_text(node: ast.AST) -> bool:
-    """Whether a statement is a string alone, as a docstring is."""
-    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
+ROOMS = ("paper_utils.alignment", "paper_utils.data", "paper_utils.cloning", "paper_utils.encoders",
+         "paper_utils.study")  # fmt: skip
 
 
 @cache
-def _read(module: str, root: Path) -> tuple[str, tuple[str, ...]] | None:
+def _read(module, root):
     """The code of a room's module, and the names that it imports anywhere; None for all others."""
     path = root.joinpath(*module.split("."))
     files = [path.with_suffix(".py"), path / "__init__.py"]
@@ -43,23 +28,29 @@ def _read(module: str, root: Path) -> tuple[str, tuple[str, ...]] | None:
     if file is None or not module.startswith(ROOMS):
         return None
     text = file.read_text(encoding="utf-8")
-    lines = _without_comments(text)
+    lines = text.split("\n")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
     imports = []
     for node in ast.walk(ast.parse(text)):
-        if _is_text(node):
-            first = node.lineno - 1
-            # Only where the string has its lines for itself.
-            if not lines[first][: node.col_offset].strip():
-                lines[first : node.end_lineno] = [""] * (node.end_lineno - first)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
+        match node:
+            # A string alone, as a docstring is; only where it has its lines for itself.
+            case ast.Expr(ast.Constant(str())):
+                first = node.lineno - 1
+                if not lines[first][: node.col_offset].strip():
+                    lines[first : node.end_lineno] = [""] * (node.end_lineno - first)
+            case ast.Import():
+                imports += [alias.name for alias in node.names]
             # Whatever is imported from a module may be one itself.
-            base = getattr(node, "module", "")
-            imports += [base, *(f"{base}.{alias.name}".strip(".") for alias in node.names)]
-    code = [line.rstrip() for line in lines if line.strip()]
-    return "\n".join(code), tuple(imports)
+            case ast.ImportFrom():
+                names = [alias.name for alias in node.names]
+                imports += [node.module, *(f"{node.module}.{name}" for name in names)]
+    return "\n".join(line.rstrip() for line in lines if line.strip()), imports
 
 
-def reachable(module: str, root: Path = ROOT) -> dict[str, str]:
+def reachable(module, root=ROOT):
     """The code of a module and of all that it imports, modules of the rooms alone, by name."""
     found = {}
     # Imports are followed wherever they stand, inside functions, too.
@@ -68,14 +59,13 @@ def reachable(module: str, root: Path = ROOT) -> dict[str, str]:
         name = waiting.pop()
         read = None if name in found else _read(name, root)
         if read:
-            code, imports = read
-            found[name] = code
+            found[name], imports = read
             waiting += imports
     return found
 
 
 @cache
-def fingerprint(*functions: Callable) -> str:
+def fingerprint(*functions):
     """SHA-256 (hex) of the code that functions depend on; outside the rooms, of their source."""
     # Random numbers are part of what they feed.
     texts = {"streams": inspect.getsource(config._seed_of)}

@@ -5,7 +5,6 @@ of it; ``extends: laptop`` takes the others from another profile."""
 
 import difflib
 import zlib
-from collections.abc import Callable, Collection
 from functools import cached_property, reduce
 from itertools import chain
 from operator import getitem
@@ -24,6 +23,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from yaml import YAMLError
 
 PROFILES = Path(__file__).parent / "profiles"
 
@@ -43,7 +43,7 @@ def _seed_of(stream: str, *numbers: int) -> list[int]:
     return [zlib.crc32(stream.encode()), *numbers]
 
 
-def generator(stream: str, *numbers: int) -> np.random.Generator:
+def generator(stream, *numbers):
     """The random generator of a named stream; ``numbers`` tell worlds, epochs... apart.
 
     >>> bool(generator("batches", 0).random() == generator("batches", 0).random())
@@ -52,16 +52,16 @@ def generator(stream: str, *numbers: int) -> np.random.Generator:
     return np.random.default_rng(_seed_of(stream, *numbers))
 
 
-def torch_seed(stream: str, *numbers: int) -> int:
+def torch_seed(stream, *numbers):
     """A seed for ``torch.manual_seed``, from the same streams."""
     return int(np.random.SeedSequence(_seed_of(stream, *numbers)).generate_state(1, np.uint64)[0])
 
 
 # What rooms of the package know about values of a profile: dotted key -> its check.
-_CHECKS: dict[str, Callable] = {}
+_CHECKS = {}
 
 
-def register(key: str, check: Callable) -> None:
+def register(key, check):
     """Has ``check(value)`` called on a dotted key of every profile; its ValueError is one line."""
     _CHECKS[key] = check
 
@@ -74,18 +74,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 
 
-def _several(value) -> tuple:
-    """One value may stand without a list."""
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-Names = Annotated[tuple[Name, ...], BeforeValidator(_several)]
-
-
-# What reading values of any kind may raise.
-BAD_VALUES = (
-    OSError, AttributeError, TypeError, ValueError, RecursionError, yaml.YAMLError
-)  # fmt: skip
+# One name may stand without a list.
+Names = Annotated[
+    tuple[Name, ...], BeforeValidator(lambda one: (one,) if isinstance(one, str) else one)
+]
 
 
 class ProfileError(ValueError):
@@ -108,7 +100,7 @@ class Data(Part):
     synonyms: str | dict[str, str] = "default"  # a table of grammar.SYNONYMS, or one's own
 
     @property
-    def levels(self) -> list[str]:
+    def levels(self):
         """Names of the levels, in the order of the profile."""
         return list(self.demonstrations)
 
@@ -167,7 +159,7 @@ class Compute(Part):
     cluster: str = ""  # address of a Dask scheduler to send tasks to; empty: this machine
     store: str = ""  # folder of artifacts; empty: runs/store
     published: bool = True  # whether to use what is published in artifacts/published
-    progress: Literal["auto", "terminal", "off"] = "auto"  # bars in a live cell, or the terminal
+    progress: Literal["auto", "off"] = "auto"  # a bar in a live cell, or on the terminal
 
 
 class Profile(Part):
@@ -187,7 +179,7 @@ class Profile(Part):
     kinds: dict[Literal["data", "cloning", "encoders"], dict] = {}
 
     @property
-    def world_numbers(self) -> list[int]:
+    def world_numbers(self):
         """The worlds of this run; no two seeds share one.
 
         >>> Profile.load("smoke", seed=1).world_numbers
@@ -196,7 +188,7 @@ class Profile(Part):
         first = self.first_world + self.seed * self.worlds
         return list(range(first, first + self.worlds))
 
-    def of_kinds(self) -> "Profile":
+    def of_kinds(self):
         """The same profile with the sizes that the world of kinds has (notebook 05)."""
         values = self.model_dump(mode="json")
         for part, changes in self.kinds.items():
@@ -212,20 +204,20 @@ class Profile(Part):
         return self
 
     @classmethod
-    def load(
-        cls, name: str | Path, overrides: dict | None = None, seed: int | None = None
-    ) -> "Profile":
+    def load(cls, name, overrides=None, seed=None):
         """Reads a profile by name or path: ``Profile.load("laptop", {"cloning.epochs": 3})``.
 
         Raises ProfileError, one line: an unknown profile or key, a wrong type, out of range."""
         try:
             values = _read(name)
-            changes = dict(overrides or {})
-            if seed is not None:
-                changes["seed"] = seed
-            for key, value in changes.items():
+            for key, value in (overrides or {}).items():
+                part = values
                 *parents, last = key.split(".")
-                reduce(lambda part, word: part.setdefault(word, {}), parents, values)[last] = value
+                for word in parents:
+                    part = part.setdefault(word, {})
+                part[last] = value
+            if seed is not None:
+                values["seed"] = seed
             # Numbers may be written as text: YAML takes 1e-4 for a word.
             profile = cls.model_validate(values)
             # Then every room is asked what it thinks of its values.
@@ -235,27 +227,28 @@ class Profile(Part):
             return profile
         except ValidationError as error:
             problem = _first_problem(error)
-        except BAD_VALUES as error:
+        # Whatever reading values of any kind may raise.
+        except (ValueError, TypeError, AttributeError, RecursionError, OSError, YAMLError) as error:
             problem = str(error)
         raise ProfileError(f"profile {name}: {' '.join(problem.split())[:500]}")
 
     @cached_property
-    def fingerprint(self) -> str:
+    def fingerprint(self):
         """Text that is equal for equal profiles, wherever they compute."""
         return self.model_dump_json(exclude={"compute"})
 
-    def part(self, *keys: str) -> dict:
+    def part(self, *keys):
         """The values under dotted ``keys``: the part of the profile that a stage reads."""
         values = self.model_dump(mode="json")
         return {key: reduce(getitem, key.split("."), values) for key in keys}
 
 
-def available() -> list[str]:
+def available():
     """Names of the profiles that come with the package."""
     return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
-def _read(name: str | Path) -> dict:
+def _read(name):
     """The values of a profile's file, and of the one that it extends."""
     path = Path(name)
     if not path.suffix:
@@ -268,19 +261,20 @@ def _read(name: str | Path) -> dict:
     base = _read(values.pop("extends")) if "extends" in values else {}
     for key, value in values.items():
         # Part by part: data, cloning...
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        base[key] = base[key] | value if both else value
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            value = base[key] | value
+        base[key] = value
     return base | {"name": path.stem}
 
 
-def hint(word: str, known: Collection[str]) -> str:
+def hint(word, known):
     """What to try instead of an unknown word: what is spelled like it, or all that is known."""
     close = difflib.get_close_matches(word, known, n=1)
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
 
 
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+def _first_problem(error):
+    first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         known = chain.from_iterable(part.model_fields for part in Part.__subclasses__())

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
+import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 from paper_utils import report, store
 from paper_utils.code import ROOT
@@ -19,9 +18,9 @@ LOCK = "run.lock"
 KNOWN = ("figures", "tables", "captions", LOCK, ".tmp", *store.STRAY)
 
 
-def fill(folder: Path, notebooks: Mapping[str, Path], results: dict, facts: dict) -> None:
-    """Fills a run's folder: what executed notebooks wrote into theirs, results, pages, and
-    ``facts``: how it came about.
+def fill(folder, notebooks, results, facts):
+    """Fills a run's folder: what executed ``notebooks`` (name -> Path) wrote into theirs, results,
+    pages, and ``facts``: how it came about.
 
     What an earlier run wrote and this one did not is removed; whatever else lies there is
     somebody's, and stays."""
@@ -33,10 +32,10 @@ def fill(folder: Path, notebooks: Mapping[str, Path], results: dict, facts: dict
     results = results | {"captions": captions}
     facts = facts | {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": sys.argv[1:],
         "commit": commit(),
         "versions": store.versions(),
-        "host": store.host(),
+        "host": platform.platform(),
     }
     files["results.json"] = store.json_bytes(results)
     # Keys in their order: that of the levels decides which id a sentence has.
@@ -51,7 +50,7 @@ def fill(folder: Path, notebooks: Mapping[str, Path], results: dict, facts: dict
     store.sync_folder(manifest | files, folder, earlier)
 
 
-def commit() -> str:
+def commit():
     """Git commit of the code, with "-dirty" if the work tree differs; empty outside a clone."""
     # Not the commit of a repository in which this was unpacked.
     place = ["--git-dir", ROOT / ".git", "--work-tree", ROOT]
@@ -63,22 +62,19 @@ def commit() -> str:
         return ""
 
 
-def verify(folder: Path) -> dict[str, str]:
-    """Problems of a finished run: files that are missing or do not match the manifest, and how.
-    Raises UsageError for what is no finished run."""
-    found = store.problems(folder)
-    if MANIFEST in found:
-        raise UsageError(f"{folder} is not a finished run: {MANIFEST} {found[MANIFEST]}")
+def verify(folder):
+    """Problems of a finished run: files that are missing or do not match the manifest, and how."""
     # Whatever else lies there is somebody's.
-    return {name: problem for name, problem in found.items() if problem != store.STRANGE}
+    found = store.problems(folder).items()
+    return {name: problem for name, problem in found if problem != store.STRANGE}
 
 
-def check(folder: Path) -> None:
+def check(folder):
     """Raises UsageError where a run would overwrite what is not its own."""
-    if (folder / MANIFEST).exists():
-        for name, problem in verify(folder).items():
-            if problem == store.CHANGED:
-                remedy = "move it away, or choose another folder with --out"
-                raise UsageError(f"{folder / name} was changed by hand: {remedy}")
-    elif not all(path.name.endswith(KNOWN) for path in folder.glob("*")):
+    found = verify(folder)
+    if MANIFEST in found and not all(path.name.endswith(KNOWN) for path in folder.glob("*")):
         raise UsageError(f"{folder} holds other files; choose a new or empty folder")
+    for name, problem in found.items():
+        if problem == store.CHANGED:
+            place = f"{folder / name} was changed by hand"
+            raise UsageError(f"{place}: move it away, or choose another folder with --out")

@@ -16,7 +16,6 @@ from jupyter_client.manager import AsyncKernelManager
 
 from paper_utils import store
 from paper_utils.code import ROOT
-from paper_utils.config import Profile
 from paper_utils.encoders import records
 from paper_utils.run import NOTEBOOKS, RunError, store_of
 from paper_utils.store import Stage, hash_file, write_atomically
@@ -30,7 +29,7 @@ BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
 SOURCES = (".py", ".yaml", ".html", ".md")  # files of the package that can change a notebook
 
 
-def sources() -> list[Path]:
+def sources():
     """The notebooks' sources, in the order in which they run; RunError if there are none."""
     found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if not found:
@@ -38,7 +37,7 @@ def sources() -> list[Path]:
     return found
 
 
-def parameters_of(profile: Profile, arguments: dict) -> list[dict]:
+def parameters_of(profile, arguments):
     """The parameters of each notebook's artifact: its name, and what it is made from."""
     # Any edit of the package may show in a notebook, and executing one takes seconds; but not
     # what an editor or a system leaves there.
@@ -62,11 +61,14 @@ def _make(profile, folder, name, made_from):
     """Executes a notebook with the profile that was asked for; it shows no path of this machine."""
     asked = made_from["arguments"]
     # All products are there: a notebook that lacks one makes it by itself.
-    here = {"progress": "off", "store": str(store_of(profile).root), "workers": 1, "cluster": ""}
-    compute = profile.compute.model_dump() | here
-    overrides = asked["overrides"] | {f"compute.{key}": value for key, value in compute.items()}
+    compute = {
+        "compute.store": str(store_of(profile).root),
+        "compute.published": profile.compute.published,
+        "compute.progress": "off",
+        "compute.workers": 1,
+    }
+    given = asked | {"overrides": asked["overrides"] | compute, "out": "."}
     shown = asked | {"profile": Path(asked["profile"]).name, "out": ""}
-    given = asked | {"overrides": overrides, "out": "."}
     execute(NOTEBOOKS / f"{name}.py", folder, given, shown)
 
 
@@ -75,7 +77,7 @@ NOTEBOOK = Stage("notebook", _make, Path, resumable=True, cost=lambda profile, *
 """
 
 
-def make_notebook(profile: Profile, parameters: dict) -> None:
+def make_notebook(profile, parameters):
     """Executes one notebook of a run, in a worker."""
     store_of(profile).make(NOTEBOOK, profile, parameters)
 
@@ -89,9 +91,7 @@ class ThisInterpreter(AsyncKernelManager):
         return KernelSpec(argv=command, display_name="Python 3", language="python")
 
 
-def execute(
-    source: Path, folder: Path, given: dict | None = None, shown: dict | None = None
-) -> None:
+def execute(source, folder, given=None, shown=None):
     """Executes a source through Papermill in ``folder``, where the executed notebook appears.
 
     ``shown``: the parameters that it shows in place of those ``given``, which hold paths of this
@@ -114,7 +114,6 @@ def execute(
                 progress_bar=False,
                 start_timeout=START,
                 cwd=str(folder),
-                log_output=False,
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
                 kernel_manager_class="paper_utils.notebooks.ThisInterpreter",
                 config=Config(KernelManager={"shutdown_wait_time": 60.0}),
@@ -125,9 +124,9 @@ def execute(
                     f"--IPKernelApp.exec_lines={HUSH}",
                 ],
             )
-            _write(folder / f"{source.stem}.ipynb", _tidy(executed, source, shown))
+            _keep(folder / f"{source.stem}.ipynb", executed, source, shown)
         except PapermillExecutionError as error:
-            _write(kept, _tidy(executed, source, shown))
+            _keep(kept, executed, source, shown)
             # What went wrong may be said at length, and in many lines.
             said = " ".join(f"{error.ename}: {error.evalue}".split())[:500]
             where = f"{source.stem}: cell {error.exec_count} failed"
@@ -136,7 +135,7 @@ def execute(
             raise RunError(f"{source.stem}: {error} (is there enough memory?)") from None
 
 
-def read(source: Path):
+def read(source):
     """A notebook, source or built, with cell ids that depend only on its order."""
     # The source says nothing of kernels and ids, which must be the same for everybody.
     notebook = jupytext.read(source)
@@ -159,9 +158,9 @@ def _write(path, notebook):
     write_atomically(path, nbformat.writes(notebook) + "\n")
 
 
-def _tidy(path, source, shown):
-    """An executed notebook without times, machine and Papermill's own metadata."""
-    notebook = nbformat.read(path, as_version=4)
+def _keep(path, executed, source, shown):
+    """Writes an executed notebook without times, machine and Papermill's own metadata."""
+    notebook = nbformat.read(executed, as_version=4)
     notebook.metadata.pop("papermill")
     # Papermill's cell of parameters has another id each time.
     _number_cells(notebook, source)
@@ -171,29 +170,18 @@ def _tidy(path, source, shown):
             lines = [f"{name} = {value!r}" for name, value in shown.items()]
             cell.source = "\n".join(["# Parameters", *lines])
         cell.metadata = {"tags": tags} if tags else {}
-    return notebook
+    _write(path, notebook)
 
 
-def build(check: bool = False) -> list[str]:
-    """Executes each notebook beside its source; with ``check``, only names those that differ."""
-    stale = []
+def build():
+    """Executes each notebook beside its source."""
     for source in sources():
-        built = source.with_suffix(".ipynb")
-        if not check:
-            with tempfile.TemporaryDirectory() as folder:
-                execute(source, Path(folder))
-                shutil.copy(Path(folder) / built.name, built)
-        elif not built.exists() or _cells(source) != _cells(built):
-            stale.append(source.stem)
-    return stale
+        with tempfile.TemporaryDirectory() as folder:
+            execute(source, Path(folder))
+            shutil.copy(Path(folder) / f"{source.stem}.ipynb", source.parent)
 
 
-def _cells(path):
-    """What an executed notebook has in common with its source."""
-    return [(cell.cell_type, cell.source, _tags(cell)) for cell in read(path).cells]
-
-
-def write_for_students(folder: Path) -> None:
+def write_for_students(folder):
     """Writes every notebook into ``folder`` without outputs, so that guessing is possible; of cells
     tagged "solution" only the comments stay, and lines that end in "# fill in" end in an ellipsis
     where the cell is tagged "fill-in"."""

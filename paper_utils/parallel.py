@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -26,16 +26,14 @@ from graphlib import TopologicalSorter
 
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
-from tqdm import auto, std
-
-from paper_utils.config import Compute
+from tqdm.auto import tqdm
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # What nearly every task imports, once: workers are copies of a process that has done it.
 PRELOADED = ["paper_utils.preloaded"]
 LOST = ("KilledWorker", "FutureCancelledError", "CancelledError")  # Dask's words for it
 TICK = 1.0  # seconds between two looks at what is running
-BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, about {remaining} left"
+BAR = "making: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, about {remaining} left"
 PATIENCE = 2.0  # seconds that need no bar
 # A worker of a cluster has threads, and torch one source of random numbers for all of them.
 ONE_AT_A_TIME = threading.RLock()
@@ -50,12 +48,12 @@ class Task:
     arguments: tuple
     seconds: float = 1.0
     """That it should take; the longest chains are begun first."""
-    needs: frozenset[str] = frozenset()
+    needs: frozenset = frozenset()
     told: bool = False
     """Whether a line says that it has ended, and what it took."""
 
 
-def device(wanted: str) -> str:
+def device(wanted):
     """``auto`` is a GPU where there is one."""
     from torch import accelerator
 
@@ -64,7 +62,7 @@ def device(wanted: str) -> str:
     return str(accelerator.current_accelerator()) if accelerator.is_available() else "cpu"
 
 
-def one_thread() -> None:
+def one_thread():
     """Keeps this process to one thread, and libraries that are yet to be loaded, too."""
     os.environ.update(ONE_THREAD)
     threadpool_limits(1)
@@ -73,15 +71,16 @@ def one_thread() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
-def call(function: Callable, arguments: tuple):
+def call(function, arguments):
     """Calls a function as a worker does: on one thread, and without a word."""
     with ONE_AT_A_TIME, warnings.catch_warnings(action="ignore"):
         one_thread()
         return function(*arguments)
 
 
-def run(tasks: Sequence[Task], compute: Compute, describe: str = "making") -> None:
-    """Runs tasks, each after those that it needs, ``compute.workers`` of them at once, under a bar.
+def run(tasks, compute):
+    """Runs tasks (Task), each after those that it needs, ``compute.workers`` of them at once, under
+    a bar.
 
     The first error stops everything and is raised; OSError, one line, if a worker is lost."""
     if not tasks:
@@ -90,7 +89,7 @@ def run(tasks: Sequence[Task], compute: Compute, describe: str = "making") -> No
     running = {}
     # A worker without a task would import everything for nothing.
     most = min(compute.workers or cpu_count(), len(tasks))
-    with _bar(describe, compute) as bar, _executor(compute.cluster, most) as (executor, slots):
+    with _bar(compute) as bar, _executor(compute.cluster, most) as (executor, slots):
         while clock.left:
             # Never more than there are workers: what waits here can still be reordered.
             while len(running) < slots() and (task := clock.begin()):
@@ -110,15 +109,12 @@ def run(tasks: Sequence[Task], compute: Compute, describe: str = "making") -> No
             bar.update(elapsed - bar.n)
 
 
-def _bar(describe, compute):
+def _bar(compute):
     """A bar of seconds, in a live notebook or on a terminal; nothing in a log."""
-    # Under Papermill the terminal has the bar, so that notebooks hold no trace of it.
-    in_cell = compute.progress == "auto" and "ipykernel" in sys.modules
-    return (auto if in_cell else std).tqdm(
-        desc=describe,
+    live = "ipykernel" in sys.modules or sys.stderr.isatty()
+    return tqdm(
         total=1.0,
-        file=None if in_cell else sys.__stderr__,
-        disable=compute.progress == "off" or not (in_cell or sys.__stderr__.isatty()),
+        disable=compute.progress == "off" or not live,
         delay=PATIENCE,
         bar_format=BAR,
         leave=False,
@@ -148,10 +144,8 @@ def _executor(cluster, workers):
         with Client(cluster, timeout="5s") as client:
             # Clusters grow; one that has no worker yet keeps the first task.
             yield client.get_executor(pure=False), lambda: sum(client.nthreads().values()) or 1
-    elif workers == 1:
-        yield _Here(), lambda: 1
     else:
-        with _pool(workers) as pool:
+        with _Here() if workers == 1 else _pool(workers) as pool:
             yield pool, lambda: workers
 
 
@@ -170,8 +164,7 @@ def _pool(workers):
     # Read by Python's own tracker of semaphores, which would complain after a kill.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     os.environ.update(ONE_THREAD)
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
     # The server imports once, with no thread started, and each worker is its copy.
     context.set_forkserver_preload(PRELOADED)
     try:
@@ -208,28 +201,28 @@ class _Clock:
     of what is left are scaled by how right they were for what has ended."""
 
     def __init__(self, tasks):
-        self.left = {task.key: task for task in tasks}
+        seconds = {task.key: task.seconds for task in tasks}
         # What is needed and is no task is there already.
-        self.needs = {task.key: task.needs & self.left.keys() for task in tasks}
-        self.after = dict.fromkeys(self.left, 0.0)  # seconds of the longest chain that waits
+        needs = {task.key: task.needs & seconds.keys() for task in tasks}
+        self.after = dict.fromkeys(seconds, 0.0)  # seconds of the longest chain that waits
         # From the last to the first.
-        for key in reversed([*TopologicalSorter(self.needs).static_order()]):
-            chain = self.after[key] + self.left[key].seconds
-            for needed in self.needs[key]:
+        for key in reversed([*TopologicalSorter(needs).static_order()]):
+            chain = self.after[key] + seconds[key]
+            for needed in needs[key]:
                 self.after[needed] = max(self.after[needed], chain)
-        self.waiting = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
+        ordered = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
+        self.left = {task.key: task for task in ordered}
         self.since = {}  # when what is running has begun
         self.start = time.monotonic()
         # Of what has ended, and what had been predicted for it; a few quick tasks say little
         # about the others.
-        self.taken = self.predicted = 0.05 * sum(task.seconds for task in tasks)
+        self.taken = self.predicted = 0.05 * sum(seconds.values())
 
     def begin(self):
         """The task to begin now, if one can be."""
-        for task in self.waiting:
-            if not task.needs & self.left.keys():
-                self.waiting.remove(task)
-                self.since[task.key] = time.monotonic()
+        for key, task in self.left.items():
+            if key not in self.since and not task.needs & self.left.keys():
+                self.since[key] = time.monotonic()
                 return task
         return None
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock
@@ -27,9 +28,7 @@ class Job:
     """What the notebooks are given: profile (name or path), seed, overrides but for compute."""
 
     @classmethod
-    def check(
-        cls, profile: str, seed: int = 0, overrides: dict | None = None, out: str = ""
-    ) -> "Job":
+    def check(cls, profile, seed=0, overrides=None, out=""):
         """Raises ProfileError or RunError, one line, and writes nothing."""
         # Without notebooks (as in an installation that is no checkout) there is nothing to run.
         notebooks.sources()
@@ -43,37 +42,36 @@ class Job:
         known = str(Path(profile).resolve()) if Path(profile).suffix else profile
         return cls(loaded, place, {"profile": known, "seed": seed, "overrides": changed})
 
-    @property
-    def notebooks(self) -> list[dict]:
-        """Parameters of each notebook of this run, as it would be executed now."""
+    @cached_property
+    def notebooks(self):
+        """Parameters of each notebook of this run, as it was when it was first asked for."""
         return notebooks.parameters_of(self.profile, self.arguments)
 
 
-def run(job: Job) -> Path:
+def run(job):
     """Makes what is missing, executes the notebooks that have changed, fills the folder.
 
     Returns the folder.  Raises RunError naming the notebook, the error of the first cell that
     failed, and where it lies as far as it came; OSError if another run is writing there."""
     job.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(job.folder / folder.LOCK, timeout=0):
-        each = job.notebooks
-        tasks = waiting(job, each)
-        parallel.run(tasks, job.profile.compute, "paper")
+        tasks = waiting(job)
+        parallel.run(tasks, job.profile.compute)
         # Somebody may have deleted files of a run that had ended.
-        if tasks or not (job.folder / MANIFEST).exists() or folder.verify(job.folder):
-            _fill(job, each)
+        if tasks or folder.verify(job.folder):
+            _fill(job)
         else:
             print("nothing to do: the run is complete and nothing has changed")
     return job.folder
 
 
-def waiting(job: Job, each: list[dict]) -> list[Task]:
+def waiting(job):
     """Products and notebooks that are still to be made, as one plan of work."""
     profile = job.profile
     artifacts = store_of(profile)
     # One plan for everything, so that one bar knows what is left.
     tasks = plan.tasks_of(artifacts, products(profile))
-    for one in each:
+    for one in job.notebooks:
         # A notebook is a product, too: unchanged, it is not executed again.
         if artifacts.find(NOTEBOOK, profile, one) is None:
             # It begins when what it loads is there, not when everything is.
@@ -84,17 +82,17 @@ def waiting(job: Job, each: list[dict]) -> list[Task]:
     return tasks
 
 
-def _fill(job, each):
+def _fill(job):
     profile = job.profile
     artifacts = store_of(profile)
     # Everything that went into it, down to the first episode where that was not published.
     made = {}
     seconds = Counter()
-    for stage, known, parameters in plan.walk(products(profile), artifacts.find).values():
-        place = artifacts.find(stage, known, parameters)
+    for product in plan.walk(products(profile), artifacts.find).values():
+        place = artifacts.find(*product)
         manifest = read_json(place / MANIFEST)
         made[f"{place.parent.name}/{place.name}"] = manifest["files"]
-        seconds[stage.name] += manifest["wall_seconds"]
+        seconds[manifest["recipe"]["stage"]] += manifest["wall_seconds"]
     results = study.results(profile, artifacts.get) | {
         "version": 3,
         "profile": profile.name,
@@ -104,14 +102,14 @@ def _fill(job, each):
     }
     facts = {"profile": profile.model_dump(mode="json"), "artifacts": made}
     # Executed notebooks lie in the store; the folder gets copies.
-    executed = {one["name"]: artifacts.find(NOTEBOOK, profile, one) for one in each}
+    executed = {one["name"]: artifacts.find(NOTEBOOK, profile, one) for one in job.notebooks}
     folder.fill(job.folder, executed, results, facts)
 
 
-def status(job: Job) -> dict[str, str]:
-    """Per notebook whether it is done; and how much is still to be made."""
-    each = job.notebooks
-    left = {task.key: task.seconds for task in waiting(job, each)}
-    said = {one["name"]: "waiting" if one["name"] in left else "done" for one in each}
-    minutes = sum(left.values()) / 60
-    return said | {"left": f"{len(left)} tasks, about {minutes:.0f} min of one core"}
+def status(job):
+    """Which notebooks are not done, and how much is still to be made."""
+    tasks = waiting(job)
+    names = [task.key for task in tasks if task.told]
+    minutes = sum(task.seconds for task in tasks) / 60
+    left = f"{len(tasks)} tasks, about {minutes:.0f} min of one core"
+    return f"waiting: {', '.join(names) or 'nothing'}\nleft: {left}"

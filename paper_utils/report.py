@@ -1,10 +1,9 @@
 """The report of a run: its notebooks as pages, an index that opens from disk, the headline."""
 
-from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from textwrap import fill
 
-import nbformat
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from paper_utils.store import MANIFEST, read_json
@@ -13,7 +12,7 @@ TEMPLATES = Environment(loader=PackageLoader("paper_utils"), autoescape=select_a
 WIDTH = 100  # letters of a line on the terminal
 
 
-def pages(files: Mapping[str, bytes], results: dict, facts: dict) -> dict[str, bytes]:
+def pages(files, results, facts):
     """``NN_name.html`` for each notebook among the files of a run, and ``index.html``: the answers
     first, then figures in reading order, and files."""
     from nbconvert import HTMLExporter
@@ -26,8 +25,8 @@ def pages(files: Mapping[str, bytes], results: dict, facts: dict) -> dict[str, b
     made = {}
     for stem in stems:
         # The notebook as it was executed, nothing computed again.
-        notebook = nbformat.reads(files[f"{stem}.ipynb"].decode(), as_version=4)
-        body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": stem}})
+        notebook = StringIO(files[f"{stem}.ipynb"].decode())
+        body, _ = exporter.from_file(notebook, {"metadata": {"name": stem}})
         made[f"{stem}.html"] = body.replace("</head>", added, 1)
     made["index.html"] = TEMPLATES.get_template("index.html").render(
         results=results, facts=facts, stems=stems, files=[*sorted(files), MANIFEST]
@@ -35,7 +34,7 @@ def pages(files: Mapping[str, bytes], results: dict, facts: dict) -> dict[str, b
     return {name: page.encode() for name, page in made.items()}
 
 
-def headline(folder: Path) -> str:
+def headline(folder):
     """What a run prints when it is done: a sentence for each claim, and where the report is."""
     claims = read_json(folder / "results.json")["claims"]
     lines = [

@@ -3,15 +3,13 @@
 import json
 import runpy
 from base64 import b64encode
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
 
 from paper_utils import parallel, store
 from paper_utils.code import ROOT
 from paper_utils.config import Profile
-from paper_utils.store import Stage, Store
+from paper_utils.store import Store
 
 NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
@@ -29,7 +27,7 @@ class UsageError(RunError, ValueError):
     """A run that cannot start as it was asked for; the message is one line."""
 
 
-def store_of(profile: Profile) -> Store:
+def store_of(profile):
     """The store that a profile's ``compute`` names, behind what is published."""
     root = Path(profile.compute.store or RUNS / "store").resolve()
     return Store(root, PUBLISHED if profile.compute.published else None)
@@ -43,19 +41,12 @@ class Run:
     profile: Profile
     folder: Path
     store: Store
-    missing: dict[str, str] = field(default_factory=dict)
-    """Encoders that this run has to do without, and why; every table says so."""
-    captions: dict[str, str] = field(default_factory=dict)
+    missing: dict = field(default_factory=dict)
+    """Encoders (name -> why) that this run has to do without; every table says so."""
+    captions: dict = field(default_factory=dict)
 
     @classmethod
-    def start(
-        cls,
-        notebook: str,
-        profile: str,
-        seed: int = 0,
-        overrides: dict | None = None,
-        out: str = "",
-    ) -> "Run":
+    def start(cls, notebook, profile, seed=0, overrides=None, out=""):
         """Validates a notebook's parameters, and makes what the notebook lacks, side by side.
         Raises ProfileError, one line, on a bad parameter."""
         # A checked profile: rooms register what they know of it.
@@ -71,24 +62,24 @@ class Run:
         return run
 
     @property
-    def worlds(self) -> list[int]:
+    def worlds(self):
         """The numbers of this run's worlds."""
         return self.profile.world_numbers
 
     @property
-    def kinds(self) -> "Run":
+    def kinds(self):
         """The same run with the sizes of the world of kinds."""
         return replace(self, profile=self.profile.of_kinds())
 
-    def get(self, stage: Stage, **parameters):
+    def get(self, stage, **parameters):
         """Loads a stage's product, or makes it first: the one line of train-or-load."""
         return self.load(stage, self.profile, **parameters)
 
-    def load(self, stage: Stage, profile: Profile, **parameters):
+    def load(self, stage, profile, **parameters):
         """Like `get` for a given profile, as that of the world of kinds."""
         return self.store.get(stage, profile, **parameters)
 
-    def figure(self, figure, name: str, caption: str) -> None:
+    def figure(self, figure, name, caption):
         """Saves a figure as PDF and PNG, the same bytes each time; shows it and its caption."""
         from IPython.display import Image
         from matplotlib import pyplot
@@ -101,10 +92,10 @@ class Run:
         width = int(figure.get_figwidth() * SHOWN)
         self._show(Image(filename=path, width=width), name, caption)
 
-    def animation(self, frames: Sequence, name: str, caption: str) -> None:
+    def animation(self, frames, name, caption):
         """Saves frames (uint8[H, W, 3]) as a GIF that plays for ever, and shows it."""
         import PIL.Image
-        from IPython.display import HTML
+        from IPython.display import Image
 
         # A palette keeps the file small; the scene has few colours.
         first, *others = [PIL.Image.fromarray(frame).quantize(64) for frame in frames]
@@ -112,8 +103,9 @@ class Run:
         path = self._place(f"figures/{name}.gif")
         first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
         data = b64encode(path.read_bytes()).decode()
-        picture = f'<img alt="{escape(caption)}" src="data:image/gif;base64,{data}">'
-        self._show(HTML(picture), name, caption)
+        # By its address, which every page of HTML can show, as a GIF alone is not by all.
+        picture = Image(url=f"data:image/gif;base64,{data}", alt=caption)
+        self._show(picture, name, caption)
 
     def _show(self, picture, name, caption):
         from IPython.display import Markdown, display
@@ -127,7 +119,7 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def table(self, table, name: str):
+    def table(self, table, name):
         """Saves a table as CSV and gives it back to be shown."""
         table.to_csv(self._place(f"tables/{name}.csv"), index=False)
         # A table that lacks a model says so where it is read.
@@ -135,7 +127,7 @@ class Run:
             print(f"without {', '.join(self.missing)}, which could not be had here")
         return table
 
-    def check(self, answers: dict) -> None:
+    def check(self, answers):
         """Tells which answers to the exercises are right (``notebooks/exercises.py``)."""
         runpy.run_path(str(NOTEBOOKS / "exercises.py"))["check"](self, answers)
 

@@ -11,7 +11,8 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -21,17 +22,15 @@ from filelock import FileLock
 from pydantic import BaseModel
 
 from paper_utils.code import fingerprint
-from paper_utils.config import Profile
 
 MANIFEST = "manifest.json"
 # Those that can change a number, or how it is shown.
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "minigrid", "gymnasium",
             "transformers", "tokenizers", "rapidfuzz", "papermill", "jupytext")  # fmt: skip
-QUICK = 10.0  # minutes; a published artifact of other code that took longer is not made unasked
+QUICK = 600.0  # seconds; a published artifact of other code that took longer is not made unasked
 # Systems leave these wherever somebody looked into a folder.
 STRAY = (".DS_Store", "Thumbs.db", "desktop.ini")
 # What can be wrong with a file of a folder.
-MISSING = "is missing"
 STRANGE = "does not belong there"
 CHANGED = "does not match its hash"
 
@@ -58,22 +57,20 @@ class Stage:
     """
 
     name: str
-    make: Callable[..., None]
+    make: Callable
     load: Callable
-    reads: tuple[str, ...] = ()
-    needs: Callable[..., list[tuple["Stage", dict]]] = lambda profile, **parameters: []
+    reads: tuple = ()
+    needs: Callable = lambda profile, **parameters: []
     version: int | None = None
     resumable: bool = False
-    cost: Callable[..., float] = lambda profile, **parameters: 1.0
+    cost: Callable = lambda profile, **parameters: 1.0
 
-    def recipe(self, profile: Profile, parameters: dict) -> dict:
+    def recipe(self, profile, parameters):
         """Everything that the artifact depends on."""
         needed = self.needs(profile, **parameters)
+        code = f"version {self.version}"
         if self.version is None:
-            loaders = dict.fromkeys(stage.load for stage, _ in needed)
-            code = fingerprint(self.make, *loaders)
-        else:
-            code = f"version {self.version}"
+            code = fingerprint(self.make, *dict.fromkeys(stage.load for stage, _ in needed))
         return {
             "stage": self.name,
             "code": code,
@@ -82,7 +79,7 @@ class Stage:
             "inputs": [stage.key(profile, chosen) for stage, chosen in needed],
         }
 
-    def key(self, profile: Profile, parameters: dict) -> str:
+    def key(self, profile, parameters):
         """SHA-256 (hex) of the recipe."""
         # A plan asks for the same key from many sides.
         asked = self, profile.fingerprint, json.dumps(parameters)
@@ -90,7 +87,7 @@ class Stage:
             _KEYS[asked] = hash_json(self.recipe(profile, parameters))
         return _KEYS[asked]
 
-    def label(self, parameters: dict) -> str:
+    def label(self, parameters):
         """A folder's name for people: the stage and the plain values of its parameters."""
         words = [self.name]
         for value in parameters.values():
@@ -100,7 +97,7 @@ class Stage:
         return "-".join(plain)[:120]
 
 
-_KEYS: dict[tuple, str] = {}
+_KEYS = {}
 
 
 def _ordered(value):
@@ -110,76 +107,74 @@ def _ordered(value):
 
 @dataclass
 class Store:
-    """A folder of artifacts.  ``root`` is made when first written to."""
+    """A folder of artifacts.  ``root`` is made when first written to.
+
+    A product, everywhere below, is a stage (Stage), a profile (Profile) and parameters (dict)."""
 
     root: Path
     published: Path | None = None
     """A read-only store that is asked first; what is damaged there is refused, not remade."""
 
-    def path(self, stage: Stage, profile: Profile, **parameters) -> Path:
+    def path(self, stage, profile, **parameters) -> Path:
         """Where the artifact lies, or will lie."""
         return self._places(stage, profile, parameters)[-1]
 
-    def get(self, stage: Stage, profile: Profile, **parameters):
+    def get(self, stage, profile, **parameters):
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
-        found = self.find(stage, profile, parameters) or self.make(stage, profile, parameters)
-        return stage.load(found)
+        product = stage, profile, parameters
+        return stage.load(self.find(*product) or self.make(*product))
 
-    def _places(self, stage: Stage, profile: Profile, parameters: dict) -> list[Path]:
+    def _places(self, stage, profile, parameters):
         """Where an artifact may be: what is published comes first."""
         # The label is for people; only the key decides.
         place = Path(stage.label(parameters), stage.key(profile, parameters)[:20])
         return [root / place for root in (self.published, self.root) if root]
 
-    def find(self, stage: Stage, profile: Profile, parameters: dict) -> Path | None:
-        """The checked folder of an artifact, or None.  What is damaged here is removed, with a
-        line that says so; raises ArtifactError for what is damaged where it is published."""
-        for path in filter(Path.exists, self._places(stage, profile, parameters)):
+    def find(self, *product) -> Path | None:
+        """The checked folder of an artifact, or None, with a line where it is damaged; raises
+        ArtifactError for what is damaged where it is published."""
+        for path in filter(Path.exists, self._places(*product)):
             problem = damage(path)
             if problem is None:
                 return path
             said = f"artifact {path.parent.name}/{path.name} is damaged: {problem}"
             if path.parents[1] == self.published:
-                remedy = f"restore it with: git checkout -- {self.published}"
-                raise ArtifactError(f"published {said}; {remedy}")
-            with FileLock(f"{path}.lock"):
-                # Another run may have seen it, too, and made it again.
-                if damage(path):
-                    print(f"{said}; rebuilding it")
-                    shutil.rmtree(path, ignore_errors=True)
+                place = f"git checkout -- {self.published}"
+                raise ArtifactError(f"published {said}; restore it with: {place}")
+            print(f"{said}; it has to be made again")
         return None
 
-    def refuse_other_code(self, stage: Stage, profile: Profile, parameters: dict) -> None:
+    def refuse_other_code(self, stage, profile, parameters):
         """Raises ArtifactError where code has changed since this was published, if making it again
         takes long: hours of training are not begun because somebody edited a line."""
         recipe = stage.recipe(profile, parameters)
         label = stage.label(parameters)
         for path in self.published.glob(f"{label}/*/{MANIFEST}") if self.published else ():
             made = read_json(path)
-            minutes = made["wall_seconds"] / 60
             # Only the same settings with other code are a matter of code.
             same = all(made["recipe"][part] == recipe[part] for part in ("profile", "parameters"))
-            if same and minutes > QUICK:
+            if same and made["wall_seconds"] > QUICK:
                 raise ArtifactError(
                     f"published artifact {label} was made by other code; restore the code (git "
                     "stash, git checkout), or make everything here with compute.published=false "
-                    f"(this one takes about {minutes:.0f} min)"
+                    f"(this one takes about {made['wall_seconds']:.0f} s)"
                 )
 
-    def make(self, stage: Stage, profile: Profile, parameters: dict) -> Path:
+    def make(self, *product) -> Path:
         """Makes one artifact in this process; returns its folder.  Two runs that want the same one
         take turns.  OSError, with the place, if nothing can be written there."""
-        self.refuse_other_code(stage, profile, parameters)
-        final = self.path(stage, profile, **parameters)
+        self.refuse_other_code(*product)
+        final = self._places(*product)[-1]
         final.parent.mkdir(parents=True, exist_ok=True)
         # Beside the artifact, which does not exist yet.
         with FileLock(f"{final}.lock"):
-            # While we waited for the lock, another run may have made it.
-            if not final.exists():
-                self._write(stage, profile, parameters, final)
+            # While we waited for the lock, another run may have made it; what is damaged goes.
+            if damage(final):
+                shutil.rmtree(final, ignore_errors=True)
+                self._write(final, *product)
         return final
 
-    def _write(self, stage: Stage, profile: Profile, parameters: dict, final: Path) -> None:
+    def _write(self, final, stage, profile, parameters):
         """Has a stage write its files into a folder beside, which gets its name when whole."""
         needs = stage.needs(profile, **parameters)
         inputs = [self.get(needed, profile, **chosen) for needed, chosen in needs]
@@ -196,12 +191,11 @@ class Store:
             stage.make(profile, beside, *inputs, **parameters)
             manifest = {
                 "recipe": stage.recipe(profile, parameters),
-                "key": stage.key(profile, parameters),
                 "wall_seconds": round(time.monotonic() - started, 2),
-                "predicted_seconds": round(stage.cost(profile, **parameters), 2),
+                "predicted_seconds": stage.cost(profile, **parameters),
                 "files": files_of(beside),
                 "versions": versions(),
-                "host": host(),
+                "host": platform.platform(),
             }
             write_atomically(beside / MANIFEST, json_bytes(manifest))
             # Its name promises that it is whole; if the machine stops now, hashes will tell.
@@ -212,36 +206,32 @@ class Store:
 
 
 @cache
-def versions() -> dict[str, str]:
+def versions():
     """Version of Python and of each package that can change a number."""
-    found = {"python": platform.python_version()}
-    return found | {package: metadata.version(package) for package in PACKAGES}
+    packages = {package: metadata.version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), **packages}
 
 
-def host() -> dict:
-    """What the machine is, without naming it."""
-    return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
-
-
-def hash_json(value) -> str:
+def hash_json(value):
     """SHA-256 (hex) of plain data, independent of the order of keys."""
     # Whatever JSON does not know, as a path, counts as its text.
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path):
     """SHA-256 (hex) of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_json(path: Path):
+def read_json(path):
     """What a JSON file holds."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Writes a whole file or nothing: a temporary sibling, flushed to the disk, then renamed."""
+def write_atomically(path, data):
+    """Writes text or bytes to a whole file (Path) or nothing: a temporary sibling, flushed to the
+    disk, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # On the same disk, so that renaming it is one step.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -255,34 +245,33 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def json_bytes(value) -> bytes:
+def json_bytes(value):
     """Plain data as JSON with sorted keys and a final newline; ValueError if there is a NaN."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def write_table(path: Path, table) -> None:
+def write_table(path, table):
     """A pandas table as ``.csv.gz``, for ``pandas.read_csv``; equal tables give equal bytes."""
     write_atomically(path, gzip.compress(table.to_csv(index=False).encode(), mtime=0))
 
 
-def sync_folder(wanted: Mapping[str, bytes], folder: Path, ours: Collection[str]) -> None:
+def sync_folder(wanted, folder, ours):
     """Makes a folder hold ``wanted`` (relative name -> bytes).
 
-    Each file appears whole; equal ones are left alone.  Of the others, those named in ``ours`` are
-    removed at last.  Folders that become empty go, too."""
+    Each file appears whole.  Of the others, those named in ``ours`` are removed at last, and so
+    are folders that this leaves empty."""
     for name, data in wanted.items():
-        path = folder / name
-        if not path.is_file() or path.read_bytes() != data:
-            write_atomically(path, data)
+        write_atomically(folder / name, data)
     for name in set(ours).difference(wanted):
-        (folder / name).unlink(missing_ok=True)
-    # Children come before their folders.
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+        path = folder / name
+        path.unlink(missing_ok=True)
+        for parent in path.parents[: name.count("/")]:
+            # What still holds something stays.
+            with suppress(OSError):
+                parent.rmdir()
 
 
-def files_of(folder: Path) -> dict[str, dict]:
+def files_of(folder):
     """Relative name -> size and SHA-256 of every file below ``folder``, the manifest excepted."""
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -298,7 +287,7 @@ class Manifest(BaseModel):
     files: dict[str, dict]  # as `files_of` gives them
 
 
-def problems(folder: Path) -> dict[str, str]:
+def problems(folder):
     """How a folder differs from what its manifest says: name of a file -> what is wrong with it."""
     actual = files_of(folder)
     try:
@@ -309,7 +298,7 @@ def problems(folder: Path) -> dict[str, str]:
     # In order of names, so that everybody is told the same.
     for name in sorted(expected.keys() | actual.keys()):
         if name not in actual:
-            found[name] = MISSING
+            found[name] = "is missing"
         elif name not in expected:
             found[name] = STRANGE
         elif expected[name] != actual[name]:
@@ -317,6 +306,6 @@ def problems(folder: Path) -> dict[str, str]:
     return found
 
 
-def damage(folder: Path) -> str | None:
+def damage(folder):
     """What is wrong with an artifact's folder, in a few words; None if every hash holds."""
     return next((f"{name} {problem}" for name, problem in problems(folder).items()), None)

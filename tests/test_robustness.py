@@ -336,10 +336,7 @@ def test_any_manifest_is_damage_or_a_line_and_never_an_error(tmp_path_factory, v
     place.mkdir(exist_ok=True)
     (place / MANIFEST).write_text(json.dumps(value))
     assert damage(place) is None or "\n" not in damage(place)
-    try:
-        assert all("\n" not in line for line in folder.verify(place).values())
-    except run.RunError as error:
-        assert "\n" not in str(error)
+    assert all("\n" not in line for line in folder.verify(place).values())
 
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc/hostname", "a/../../b"])

@@ -14,7 +14,7 @@ FIGURES = run.ROOT / "figures"
 
 def make():
     """Runs the published profile, then publishes; returns the bytes."""
-    overrides = {"compute.published": False, "compute.progress": "terminal"}
+    overrides = {"compute.published": False}
     place = str(run.RUNS / run.DEFAULT)
     job = pipeline.Job.check(run.DEFAULT, overrides=overrides, out=place)
     folder = pipeline.run(job)
