@@ -124,15 +124,12 @@ def trained_conditions(profile, world):
 
 
 def _make_curves(profile, folder, *agents, world):
-    conditions = map(str, trained_conditions(profile, world))
-    curves = [agent.curve for agent in agents]
-    table = pd.concat(curves, keys=conditions, names=["condition"]).droplevel(1)
-    table.to_csv(folder / "curves.csv")
+    curves = dict(zip(trained_conditions(profile, world), [agent.curve for agent in agents]))
+    pd.concat(curves, names=["condition"]).droplevel(1).to_csv(folder / "curves.csv")
 
 
 def _needs_of_curves(profile, world):
-    conditions = trained_conditions(profile, world)
-    return [(AGENT, agent_parameters(world, condition)) for condition in conditions]
+    return [(AGENT, agent_parameters(world, one)) for one in trained_conditions(profile, world)]
 
 
 CURVES = Stage(

@@ -1,6 +1,5 @@
 """Demonstrations as an agent is shown them, as tensors, and in batches."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -109,10 +108,6 @@ class Episodes:
         words = int((tokens != PAD).sum(1).max())
         batch = Batch(tokens[:, :words], self.cells[steps].long(), previous, actions, mask)
         return Batch(*[part.to(device) for part in batch])
-
-    def batch_count(self, size):
-        """How many batches one epoch has."""
-        return math.ceil(len(self) / size)
 
     def batches(self, size, world, epoch):
         """The batches of an epoch, numbers of episodes int64 (B,) each.

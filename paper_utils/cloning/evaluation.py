@@ -59,7 +59,7 @@ class GreedyPolicy:
 class RandomPlayer:
     """Draws uniformly from the six actions that are ever demonstrated, in each episode anew."""
 
-    def __init__(self, seeds):
+    def __init__(self, texts, seeds):
         # A generator each: what is drawn does not depend on who else plays.
         self.generators = [generator("random player", int(seed)) for seed in seeds]
 
@@ -96,14 +96,14 @@ def play(
         rewards = np.zeros(len(batch))
         running = np.arange(len(batch))
         while len(running):
-            ended = []
+            going = []
             for i, action in zip(running, act(views[running], running)):
                 env = envs[i]
                 observation, rewards[i], terminated, truncated, _ = env.step(int(action))
                 views[i] = observation["image"]
                 stopped = watch(env, action) or env.step_count == limit
-                ended.append(stopped or terminated or truncated)
-            running = running[~np.array(ended)]
+                going.append(not (stopped or terminated or truncated))
+            running = running[going]
         for seed, env, reward in zip(batch, envs, rewards):
             rows.append((level, seed, env.mission, reward > 0, env.step_count))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -113,7 +113,7 @@ def evaluate(
     policy: Policy,
     level: str,
     seeds: Sequence[int],
-    vectors: Callable[[list[str]], np.ndarray] | None = None,
+    vectors: Callable | None = None,
     hide_colours: bool = False,
     **options,
 ) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def evaluate(
 
 def evaluate_random(level: str, seeds: Sequence[int], **options) -> pd.DataFrame:
     """Episodes of a `RandomPlayer`, as `play` gives them."""
-    return play(level, seeds, lambda texts, seeds: RandomPlayer(seeds), **options)
+    return play(level, seeds, RandomPlayer, **options)
 
 
 def evaluate_expert(level: str, seeds: Sequence[int], **where) -> pd.DataFrame:

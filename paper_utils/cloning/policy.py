@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from paper_utils.data.levels import HIDDEN
+from paper_utils.data.levels import HIDDEN, THINGS
+from paper_utils.store import read_json
 
 ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 START = len(ACTIONS)  # stands for the previous action where there is none yet
@@ -24,15 +25,13 @@ WORDS = tuple(
     "<pad> a the go to pick up open put next red green blue purple yellow grey box ball key door "
     "object in front of you behind on your left right and then after ,".split()
 )
-WORD_ID = {word: number for number, word in enumerate(WORDS)}
 
 
 # All that a cell of a BabyAI view can show, as Minigrid's (object, colour, state).
-_THINGS = [OBJECT_TO_IDX[name] for name in ("key", "ball", "box")]
 CELL_KINDS = [(OBJECT_TO_IDX["unseen"], 0, 0), (OBJECT_TO_IDX["empty"], 0, 0)]
 CELL_KINDS.append((OBJECT_TO_IDX["wall"], COLOR_TO_IDX["grey"], 0))
-for _colour, _thing in product((*COLOR_TO_IDX.values(), HIDDEN), _THINGS):
-    CELL_KINDS.append((_thing, _colour, 0))
+for _colour in (*COLOR_TO_IDX.values(), HIDDEN):
+    CELL_KINDS += [(thing, _colour, 0) for thing in THINGS]
 # A door is open, closed or locked.
 CELL_KINDS += product([OBJECT_TO_IDX["door"]], COLOR_TO_IDX.values(), range(3))
 # A cell as one integer is object + 16 colour + 128 state: a table from that to its kind, or -1.
@@ -248,11 +247,11 @@ class Policy(nn.Module):
         rows = []
         for text in texts:
             words = text.replace(",", " ,").split()
-            unknown = [word for word in words if word not in WORD_ID]
+            unknown = [word for word in words if word not in WORDS]
             if unknown or not 0 < len(words) <= MAX_WORDS:
                 reason = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
                 raise ValueError(f"not an instruction that this policy knows ({reason}): {text!r}")
-            rows.append(torch.tensor([WORD_ID[word] for word in words]))
+            rows.append(torch.tensor([*map(WORDS.index, words)]))
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
     @torch.inference_mode()
@@ -277,6 +276,6 @@ class Policy(nn.Module):
     @classmethod
     def load(cls, folder):
         """The policy that `save` wrote into a folder, ready to act."""
-        policy = cls(Sizes(**json.loads((folder / "policy.json").read_text())))
+        policy = cls(Sizes(**read_json(folder / "policy.json")))
         policy.load_state_dict(load_file(folder / "policy.safetensors"))
         return policy.eval()

@@ -100,7 +100,7 @@ def train(
     device = torch.device(parallel.device(device))
     policy.to(device).train()
     optimizer = make_optimizer(policy, settings.learning_rate, settings.weight_decay, BETAS)
-    per_epoch = episodes.batch_count(settings.batch_episodes)
+    per_epoch = len(episodes.batches(settings.batch_episodes, world, 0))
     total = epochs * per_epoch
     # All that has to survive an interruption, besides weights and moments.
     state = SimpleNamespace(step=0, loss=0.0, curve=[], best={})
@@ -143,11 +143,9 @@ def save_checkpoint(path, policy, optimizer, state):
 
 def load_checkpoint(path, policy, optimizer, device):
     """Puts back what an interrupted training left and returns its state; {} if nothing is whole."""
-    if not path.exists():
-        return {}
     # A whole file must load: any other error is ours, and would silently cost the training.
     if not zipfile.is_zipfile(path) or zipfile.ZipFile(path).testzip():
-        path.unlink()
+        path.unlink(missing_ok=True)
         return {}
     # A checkpoint is data: weights_only refuses one that would run code.
     weights, moments, state = torch.load(path, map_location=device, weights_only=True)

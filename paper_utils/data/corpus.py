@@ -161,7 +161,7 @@ class Narrator:
             self.steps += 1
             return
         if self.steps and (event or action is None):
-            count = COUNTED[min(self.steps, 10)]
+            count = COUNTED[min(self.steps, len(COUNTED) - 1)]
             self.say("walk", far=f"{count} step" if self.steps == 1 else f"{count} steps")
             self.steps = 0
         if event:

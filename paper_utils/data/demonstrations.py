@@ -1,6 +1,5 @@
 """Demonstrations as arrays, one compressed file per level, and the stages that make them."""
 
-import json
 from dataclasses import dataclass
 from itertools import product
 from types import SimpleNamespace
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.data import expert, levels
-from paper_utils.store import Stage, json_bytes, write_atomically, write_table
+from paper_utils.store import Stage, json_bytes, read_json, write_atomically, write_table
 
 SPLITS = ("train", "validation")
 
@@ -109,7 +108,7 @@ def _list_episodes(profile, folder, *recorded, world, rooms):
 
 
 def _load_episodes(folder):
-    skipped = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
+    skipped = read_json(folder / "skipped.json")
     return SimpleNamespace(episodes=pd.read_csv(folder / "episodes.csv.gz"), skipped=skipped)
 
 

@@ -75,8 +75,10 @@ class _Search:
             if number < self.expanded:
                 continue
             self.expanded += 1
-            if cell is None or cell.type == "door":
-                free = cell is None or cell.is_open
+            if cell is None:
+                free = True
+            elif cell.type == "door":
+                free = cell.is_open
             else:
                 free = self.ignore_blockers and cell.type != "wall"
             if free and place in self.seen:
@@ -166,14 +168,9 @@ def rollout(env, level, seed, watch=lambda *_: None):
         watch(env, action)
         observation, reward, terminated, truncated, _ = env.step(action)
     watch(env, None)
-    return Episode(
-        level=level,
-        seed=int(seed),
-        instruction=env.mission,
-        observations=np.array(observations, dtype=np.uint8).reshape(-1, 7, 7, 3),
-        actions=np.array(actions, dtype=np.uint8),
-        success=reward > 0,
-    )
+    views = np.array(observations, np.uint8).reshape(-1, 7, 7, 3)
+    taken = np.array(actions, np.uint8)
+    return Episode(level, int(seed), env.mission, views, taken, reward > 0)
 
 
 def rollouts(level, seeds, rooms="babyai", world=0):
@@ -191,7 +188,8 @@ def rollouts(level, seeds, rooms="babyai", world=0):
 
 
 def record_expert(level, seed, tile_size=16):
-    """A `Recording` of one expert episode: a picture before each step and at the end."""
+    """A `Recording` of one expert episode: pictures before each step and at the end, so many
+    pixels a cell."""
     env = levels.make(level)
     frames = []
 
@@ -199,9 +197,6 @@ def record_expert(level, seed, tile_size=16):
         frames.append(env.get_frame(tile_size=tile_size))
 
     episode = rollout(env, level, seed, watch)
-    return Recording(
-        instruction=episode.instruction,
-        success=episode.success,
-        frames=frames[1:],  # the start is pictured twice: by itself, and before the first step
-        actions=[env.actions(action).name for action in episode.actions],
-    )
+    played = [env.actions(action).name for action in episode.actions]
+    # The start is pictured twice: by itself, and before the first step.
+    return Recording(episode.instruction, episode.success, frames[1:], played)

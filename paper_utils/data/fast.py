@@ -9,21 +9,20 @@ from functools import lru_cache
 import numpy as np
 from minigrid.core.constants import DIR_TO_VEC, OBJECT_TO_IDX
 from minigrid.core.world_object import Door, Wall
+from minigrid.envs.babyai.core.roomgrid_level import RejectSampling
 
 SIZE = 7
 AGENT_CELL = 3 * SIZE + 6  # the agent stands at image[3, 6], looking towards image[3, 0]
 
-# By the agent's direction: one step ahead as plain integers, and one to the right as an array.
+# By the agent's direction: one step ahead, in plain integers.
 _AHEAD = np.array(DIR_TO_VEC).tolist()
-_RIGHT = [np.array((-dy, dx)) for dx, dy in _AHEAD]
 # By the agent's direction: where the 49 cells lie from it, int64[49, 2], in the image's order.
 _PLACES = list(np.ndindex(SIZE, SIZE))
 _COLUMNS, _ROWS = np.transpose(_PLACES)
 _OFFSETS = [
-    np.outer(SIZE - 1 - _ROWS, ahead) + np.outer(_COLUMNS - SIZE // 2, right)
-    for ahead, right in zip(_AHEAD, _RIGHT)
+    np.outer(SIZE - 1 - _ROWS, (dx, dy)) + np.outer(_COLUMNS - SIZE // 2, (-dy, dx))
+    for dx, dy in _AHEAD
 ]
-
 
 # How light goes through a row: from which column, and which way.
 _SWEEP = [(column, 1) for column in range(SIZE - 1)]
@@ -108,11 +107,48 @@ class FastLevel:
         dx, dy = _AHEAD[self.agent_dir]
         return x + dx, y + dy
 
-    # Minigrid makes this array anew each time that the bot turns its head.
-    @property
-    def right_vec(self):
-        """int64[2]: one step to the right of where the agent looks."""
-        return _RIGHT[self.agent_dir]
+    def place_obj(self, obj, top, size, reject_fn=None, max_tries=1000):
+        """Puts a thing (or the agent, None) into a free cell of a rectangle, as Minigrid's does.
+
+        The same draws, but positions are of plain integers."""
+        left, upper = top
+        width, height = size
+        agent = tuple(self.agent_pos)
+        draw = self.np_random.integers
+        for _ in range(max_tries + 1):
+            # Column first, then row: the order of Minigrid's draws.
+            place = int(draw(left, left + width)), int(draw(upper, upper + height))
+            if self.grid.get(*place) is not None or place == agent:
+                continue
+            if reject_fn is None or not reject_fn(self, place):
+                self.grid.set(*place, obj)
+                if obj is not None:
+                    obj.init_pos = obj.cur_pos = place
+                return place
+        # A level that cannot be filled is drawn again.
+        raise RecursionError("rejection sampling failed in place_obj")
+
+    def check_objs_reachable(self, raise_exc=True):
+        """Whether the agent can walk up to every thing; RejectSampling if not, as Minigrid's."""
+        cells = self.grid.grid
+        width = self.grid.width
+        x, y = self.agent_pos
+        waiting = [y * width + x]
+        reached = set()
+        while waiting:
+            here = waiting.pop()
+            if here in reached:
+                continue
+            reached.add(here)
+            # One can stand before a thing, but not go on through it; a door can be opened.
+            if cells[here] is None or cells[here].type == "door":
+                # A level's outermost cells are walls, so no neighbour lies outside.
+                waiting += here + 1, here - 1, here + width, here - width
+        # Walls are never to be reached.
+        things = {n for n, cell in enumerate(cells) if cell is not None and cell.type != "wall"}
+        if raise_exc and not things <= reached:
+            raise RejectSampling("unreachable object")
+        return things <= reached
 
     def _gen_grid(self, width, height):
         """Draws rooms until a mission fits them, without a line for each that is rejected."""

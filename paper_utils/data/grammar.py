@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from paper_utils.config import register
-from paper_utils.data import kinds, vocabulary
 from paper_utils.data import levels as levels_on_offer
+from paper_utils.data import vocabulary
 from paper_utils.data.vocabulary import (  # noqa: F401  (the words belong to the grammar)
     COLOURS,
     INVENTORY,
@@ -50,8 +50,9 @@ class Noun(NamedTuple):
 
     def shape(self):
         """With slots for words: "the {colour} {type} {location}"."""
-        slots = [f"{{{name}}}" if word else "" for name, word in self._asdict().items()]
-        return _phrase(*slots).replace("{type}", self.type if self.type == "object" else "{type}")
+        slots = [f"{{{name}}}" for name, word in self._asdict().items() if word]
+        shape = _phrase(*slots)
+        return shape.replace("{type}", "object") if self.type == "object" else shape
 
 
 def _phrase(*words):
@@ -97,14 +98,12 @@ GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
     "Synth": _synthetic(("",)),
     "SynthLoc": _synthetic(_ANYWHERE),
 }
-_DISTINCT = {"PutNextLocal"}  # names each object once: its two noun phrases differ
 
 # In rooms of kinds a mission may leave the type out: `kinds.RoomsOfKinds.gen_mission`.
 _GRAMMARS_OF_KINDS = {
     "GoToLocal": {"go to": [_THINGS + _COLOUR_ALONE]},
     "PickupLoc": {"pick up": [_PLACED + _COLOUR_ALONE]},
 }
-assert tuple(_GRAMMARS_OF_KINDS) == kinds.LEVELS
 
 
 def check(level, rooms="babyai"):
@@ -146,7 +145,8 @@ def _rows(level, rooms):
     grammar = GRAMMARS if rooms == "babyai" else _GRAMMARS_OF_KINDS
     for verb, slots in grammar[level].items():
         for nouns in itertools.product(*slots):
-            if level in _DISTINCT and nouns[0] == nouns[1]:
+            # It names each object once: its two noun phrases differ.
+            if level == "PutNextLocal" and nouns[0] == nouns[1]:
                 continue
             text = " next to ".join(map(Noun.text, nouns))
             shape = " next to ".join(map(Noun.shape, nouns))

@@ -79,16 +79,15 @@ def _level_class(name, rooms, assignment):
     spec = gymnasium.spec(check(name, rooms))
     level = gymnasium.envs.registration.load_env_creator(spec.entry_point)
     # The fast methods come first, so that they stand in for the level's own.
-    bases = (FastLevel, level)
-    if rooms != "babyai":
-        bases = (kinds.RoomsOfKinds, *bases)
+    mixed_in = () if rooms == "babyai" else (kinds.RoomsOfKinds,)
     # One class per assignment, which Minigrid's constructors need not know of.
     attributes = {"rooms": rooms, "assignment": assignment}
-    return partial(type("Fast", bases, attributes), **spec.kwargs)
+    made = type("Fast", (*mixed_in, FastLevel, level), attributes)
+    return partial(made, **spec.kwargs)
 
 
 def make(level, rooms="babyai", world=0, **kwargs):
-    """A BabyAI level with the fast view.
+    """A BabyAI level (short name or Gym id) with the fast view.
 
     In rooms other than BabyAI's own, ``world`` says which colours are of which kind.  ``kwargs``
     go to the level (``render_mode``, ...).  Raises LevelError.
@@ -116,7 +115,7 @@ HIDDEN = len(COLOR_TO_IDX)
 """What a colour that is not seen is coded as, in the second channel of an observation."""
 
 # Doors keep theirs: the levels that hide colours have none.
-_COLOURED = [OBJECT_TO_IDX[name] for name in ("key", "ball", "box")]
+THINGS = [OBJECT_TO_IDX[name] for name in ("key", "ball", "box")]
 
 
 def hide_colours(observations):
@@ -127,5 +126,5 @@ def hide_colours(observations):
     """
     # A copy, because recorded observations are shared by several agents.
     hidden = observations.copy()
-    hidden[np.isin(observations[..., 0], _COLOURED), 1] = HIDDEN
+    hidden[np.isin(observations[..., 0], THINGS), 1] = HIDDEN
     return hidden

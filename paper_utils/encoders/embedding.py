@@ -68,13 +68,14 @@ def _needs_of_embedding(profile, world, encoder, rooms, **_):
     record = Encoder(**encoder)
     if record.source == Source.AGENT:
         return [(AGENT, agent_parameters(world, record.name, rooms, record.draw))]
-    if record.source == Source.SCRATCH and record.trained:
-        return [(REFERENCE, reference_parameters(world, record.name, rooms, record.coloured))]
-    if record.source == Source.SCRATCH:
-        # Their tokenizer is that of the models that were trained on these.
-        return scratch.corpora(profile, world, record.name, rooms, record.coloured)
     # Checkpoints, files and published vectors are made from nothing of ours.
-    return []
+    if record.source != Source.SCRATCH:
+        return []
+    which = world, record.name, rooms, record.coloured
+    if record.trained:
+        return [(REFERENCE, reference_parameters(*which))]
+    # Their tokenizer is that of the models that were trained on these.
+    return scratch.corpora(profile, *which)
 
 
 # What is embedded, and the sizes of a model at random weights.

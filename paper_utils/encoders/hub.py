@@ -7,7 +7,6 @@ mean over it is that vector.  So the first position is never pooled; and where a
 special token there (Qwen's and SmolLM2's do not), one is put there, or the first *word* would be
 the sink."""
 
-import json
 import os
 import re
 import sys
@@ -23,7 +22,7 @@ import numpy as np
 
 from paper_utils import parallel
 from paper_utils.encoders.families import FAMILIES, Family, check, located
-from paper_utils.store import files_of, hash_json
+from paper_utils.store import files_of, hash_json, read_json
 
 # What a checkpoint must have, and its files.  Without a vocabulary the library would make an empty
 # tokenizer, and read every word as unknown.
@@ -143,12 +142,11 @@ class TextEncoder:
         pooling = pooling or self.family.pooling
         if pooling not in POOLINGS:
             raise ValueError(f"pooling is {', '.join(POOLINGS)}, not {pooling!r}")
-        for layer in layers:
-            if not 0 <= layer <= self.blocks:
-                raise ValueError(f"layer {layer} is not among 0 to {self.blocks}")
+        if not {*layers} <= {*range(self.blocks + 1)}:
+            raise ValueError(f"layers {layers} are not among 0 to {self.blocks}")
         tokens = self.tokens(texts)
         # The longest first, so that what does not fit into memory fails at once.
-        order = np.argsort([-len(ids) for ids in tokens], kind="stable")
+        order = np.argsort([-len(ids) for ids in tokens], stable=True)
         parts = []
         with torch.inference_mode():
             for start in range(0, len(order), BATCH):
@@ -304,7 +302,7 @@ def _family(folder, name):
     for what, patterns in NEEDED.items():
         if not any(list(folder.glob(pattern)) for pattern in patterns):
             raise CheckpointError(f"has no {what}")
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    kind = read_json(folder / "config.json").get("model_type")
     found = next((spec for spec in FAMILIES.values() if kind in spec.model_types), None)
     spec = FAMILIES.get(name, found)
     if spec is None:

@@ -1,8 +1,6 @@
 """What a model trained from scratch learns: ``loss(model, generator)`` on a random batch, and
 ``scores(model)`` on held-out data, each beside a trivial baseline that is named."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -114,16 +112,11 @@ class MaskedToken(NextToken):
         return [_score("masked accuracy", own, "most frequent word", known, "higher", len(wanted))]
 
 
-class Pairs(NamedTuple):
-    """Images and their captions."""
-
-    images: np.ndarray  # uint8[N, H, W, 3]
-    captions: list[list[int]]  # tokens
-
-    def batch(self, rows):
-        """Pixels float32[B, 3, H, W] in [-1, 1], and tokens and mask, int64[B, T] each."""
-        images = torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2)
-        return images.float() / 127.5 - 1, *padded([self.captions[row] for row in rows])
+def pairs(images, captions, rows):
+    """Of images uint8[N, H, W, 3] and tokens of their captions, some rows: pixels
+    float32[B, 3, H, W] in [-1, 1], and tokens and mask, int64[B, T] each."""
+    chosen = torch.from_numpy(images[rows]).permute(0, 3, 1, 2)
+    return chosen.float() / 127.5 - 1, *padded([captions[row] for row in rows])
 
 
 class Contrastive:
@@ -135,9 +128,9 @@ class Contrastive:
     def __init__(self, documents, pictures, tokenizer, batch_size):
         images, captions, held_out, asked = pictures
         whole = {"truncation": True, "max_length": CONTEXT}
-        self.train = Pairs(images, tokenizer(captions, **whole)["input_ids"])
+        self.train = images, tokenizer(captions, **whole)["input_ids"]
         tokens = tokenizer(asked[:HELD_OUT], **whole)["input_ids"]
-        self.held_out = Pairs(held_out, tokens).batch(np.arange(len(tokens)))
+        self.held_out = pairs(held_out, tokens, range(len(tokens)))
         self.batch_size = min(batch_size, len(images))
 
     def encode(self, model, pixels, ids, mask):
@@ -151,8 +144,8 @@ class Contrastive:
 
     def loss(self, model, generator):
         """Cross-entropy of finding one's caption, and one's image, in a random batch."""
-        rows = generator.choice(len(self.train.images), self.batch_size, replace=False)
-        pixels, ids, mask = self.train.batch(rows)
+        rows = generator.choice(len(self.train[0]), self.batch_size, replace=False)
+        pixels, ids, mask = pairs(*self.train, rows)
         images, captions, patches = self.encode(model, pixels, ids, mask)
         logits = captions @ images.T  # (B, B)
         # Captions that read the same share their images; InfoNCE would call them wrong.

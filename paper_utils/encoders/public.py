@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paper_utils.code import ROOT
+from paper_utils.encoders.vectors import arrays_of
 from paper_utils.store import hash_file
 
 FOLDER = ROOT / "artifacts" / "public"
@@ -136,9 +137,7 @@ def load(name):
 @cache
 def _load(path):
     try:
-        # Opened here, so that it is closed here, whatever is found in it.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = arrays_of(path)
         return Published(json.loads(str(arrays.pop("about"))), arrays, hash_file(path)[:16])
     except Exception as error:  # of the archive, of an array, of the text: each has its own
         problem = f"{path.name} cannot be read ({type(error).__name__})"

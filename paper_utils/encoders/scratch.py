@@ -1,7 +1,6 @@
 """Trains a small reference model from scratch, in its family's own architecture; its folder is in
 the Hub's format, as any public checkpoint, and holds scores.json."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from paper_utils.config import generator, torch_seed
 from paper_utils.data.corpus import PICTURES, STORIES
 from paper_utils.encoders.families import FAMILIES, SPECIAL, UNK, small_configuration
 from paper_utils.encoders.hub import TextEncoder, quiet
-from paper_utils.store import Stage, json_bytes, write_atomically, write_table
+from paper_utils.store import Stage, json_bytes, read_json, write_atomically, write_table
 
 # What of the profile a reference model depends on: not which others are trained.
 SIZES = ("width", "layers", "heads")
@@ -31,7 +30,8 @@ class Reference(NamedTuple):
 def train(family, folder, documents, pictures, settings, seed=0):
     """Trains one family and saves it to ``folder``; returns the content of its scores.json.
 
-    ``settings`` are those of a profile (``profile.encoders``), of which TRAINED_WITH is read.
+    ``family``: a key of FAMILIES; ``documents``, ``pictures``: what STORIES and PICTURES load;
+    ``settings``: those of a profile (``profile.encoders``), of which TRAINED_WITH is read.
     AdamW, linear warm-up over a tenth of the steps, cosine decay to zero.  On one thread the same
     arguments give the same bytes."""
     import torch
@@ -141,7 +141,7 @@ def _make_reference(profile, folder, *corpora, world, family, rooms, coloured):
 
 
 def _load_reference(folder):
-    return Reference(folder, json.loads((folder / "scores.json").read_text(encoding="utf-8")))
+    return Reference(folder, read_json(folder / "scores.json"))
 
 
 def _seconds(profile, family, **_):

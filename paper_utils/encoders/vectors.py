@@ -102,10 +102,15 @@ def _of_columns(table):
     return table.set_index([names, "id"])
 
 
-def _of_arrays(file):
+def arrays_of(path):
+    """All arrays of an ``.npz`` by name."""
     # Opened here, so that it is closed here, whatever is found in it.
-    with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as found:
-        arrays = dict(found)
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _of_arrays(file):
+    arrays = arrays_of(file)
     # One that is misspelled would be passed over, and its synonyms be missing.
     strange = arrays.keys() - set(ARRAYS)
     if strange:

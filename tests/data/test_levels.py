@@ -46,9 +46,9 @@ def test_uses_worlds_and_rooms_never_share_an_episode():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("train", 10**7 + 1), "seeds for 10,000,000 episodes in each of 40,000,000 worlds"),
-        (("train", 1, 4 * 10**7), "and not for 1 in world 40,000,000"),
-        (("train", 1, -1), "and not for 1 in world -1"),
+        (("train", 10**7 + 1), "no seeds for 10,000,001 episodes in world 0"),
+        (("train", 1, 4 * 10**7), "no seeds for 1 episodes in world 40,000,000"),
+        (("train", 1, -1), "no seeds for 1 episodes in world -1"),
     ],
 )
 def test_seeds_that_do_not_exist_are_refused(arguments, words):
