@@ -88,33 +88,26 @@ def _measure_pair(first, second, plan):
         values = similarities.inner_products(first.tables[name], second.tables[name], plan.free)
         found[SAME_WORDS, name] = Draws(values[None], chance)
     measures = plan.contrasts.measures
-    # In the same words precision is there already, with nulls in which the map is refitted.
-    asked = [(SAME_WORDS, first.rows, measures[2:]), (SYNONYMS, first.synonyms, measures)]
-    for test, queries, measures in asked:
-        if queries is not None and measures:
-            found |= _asked(test, measures, queries, first, second, plan)
-    for factor, contexts in plan.contexts.items():
-        means = [space.rows[contexts].mean(axis=0) for space in (first, second)]  # (W, d)
-        values = concepts.agreement_draws(*map(concepts.vector_distances, means))
-        found[STRUCTURE, factor] = Draws(values[None], 0.0)
-    return found
-
-
-def _asked(test, measures, queries, first, second, plan):
-    """Answers of a map between first names that is asked with ``queries`` of the first space."""
-    # Who is searched is asked in first names, also where the queries are synonyms.
-    fitted = first.rows, second.rows
-    asked = queries, second.rows
-    cosines = held_out_cosines(fitted, asked, plan.contrasts, plan.folds, plan.n_components)
     names = {
         "precision_at_1": "precision@1",
         "precision_at_k": f"precision@{plan.ks[-1]}",
         "order": "order",
     }
-    found = {}
-    for measure, draws in plan.contrasts.scores([cosines], measures).items():
-        name = names.get(measure, f"choice of {measure}")
-        found[test, name] = Draws(with_mean(draws.values), draws.chance)
+    # In the same words precision is there already, with nulls in which the map is refitted.
+    asked = [(SAME_WORDS, first.rows, measures[2:]), (SYNONYMS, first.synonyms, measures)]
+    for test, queries, measures in asked:
+        if queries is None or not measures:
+            continue
+        # Who is searched is asked in first names, also where the queries are synonyms.
+        sides = (first.rows, second.rows), (queries, second.rows)
+        cosines = held_out_cosines(*sides, plan.contrasts, plan.folds, plan.n_components)
+        for measure, draws in plan.contrasts.scores([cosines], measures).items():
+            name = names.get(measure, f"choice of {measure}")
+            found[test, name] = Draws(with_mean(draws.values), draws.chance)
+    for factor, contexts in plan.contexts.items():
+        means = [space.rows[contexts].mean(axis=0) for space in (first, second)]  # (W, d)
+        values = concepts.agreement_draws(*map(concepts.vector_distances, means))
+        found[STRUCTURE, factor] = Draws(values[None], 0.0)
     return found
 
 
@@ -239,9 +232,9 @@ def audit(
     given = read_inputs(X, Y, texts, factors, X2, texts2, groups, random_state)
     n = len(given.factors)
     # Of few rows all may be neighbours: then only the nearest are asked for.
-    asked = np.unique(k)
-    check_k(asked[0].item(), n)
-    ks = asked[asked < n].tolist()
+    asked = np.unique(k).tolist()
+    check_k(asked[0], n)
+    ks = [k for k in asked if k < n]
     plan = Plan(given, ks, cv, n_components, n_permutations, random_state)
 
     # Spaces first: all that depends on one side alone is computed once.
@@ -263,7 +256,7 @@ def audit(
     table["verdict"] = table.apply(report.verdict, axis=1)
 
     widths = [layer.shape[1] for layer in given.first + given.second]
-    width = min([*widths, n_components or n])
+    width = min(n_components or n, *widths)
     power = None
     if effect is not None:
         power = simulated_power(n, width, effect, ks[-1], cv, n_components, random_state)

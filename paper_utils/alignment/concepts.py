@@ -214,8 +214,8 @@ def _put_right(products):
     """Share of the diagonal in the best assignment of rows to columns: (P, m, m) -> (P,).
 
     Squared distances differ between assignments by their inner products alone."""
-    rows = np.arange(products.shape[1])
-    assignments = relabellings(len(rows))
+    assignments = relabellings(products.shape[1])
+    rows = assignments[0]
     totals = products[:, rows, assignments].sum(axis=2)  # (P, m!)
     best = totals >= totals.max(axis=1, keepdims=True) - SLACK
     right = (assignments == rows).mean(axis=1)

@@ -144,12 +144,13 @@ class Swaps:
         return np.array([self.places.get(tuple(row), -1) for row in said.tolist()], dtype=int)
 
     def _twins(self):
+        things = self.said[:, self.roles]  # (N, 2, F)
         turned = self.said.copy()
-        turned[:, self.roles] = self.said[:, self.roles[::-1]]
+        turned[:, self.roles] = things[:, ::-1]
         # "Put A next to A" is its own twin, and one thing alone has no place to change.
         same = (turned == self.said).all(axis=1)
-        filled = self.said[:, self.roles] != MISSING  # (N, 2, F)
-        two = filled.any(axis=2).all(axis=1)
+        filled = (things != MISSING).any(axis=2)
+        two = filled.all(axis=1)
         return np.where(two & ~same, self._find(turned), -1)
 
     def _renamed(self, count, random):
@@ -180,9 +181,8 @@ class Swaps:
         (1 + K,); a tie is half right."""
         partner = cosines[self.asked, self.partners]
         margin = partner - cosines[self.asked, self.twin[self.partners]]
-        nearer = np.mean(margin > TIE, axis=1)
-        farther = np.mean(margin < -TIE, axis=1)
-        return (1 + nearer - farther) / 2
+        told = np.where(np.abs(margin) > TIE, np.sign(margin), 0)
+        return (1 + told.mean(axis=1)) / 2
 
 
 # --- the questions -----------------------------------------------------------------------------
@@ -255,9 +255,9 @@ class ContrastSets:
 
     def _choice(self, cosines, sets):
         """Right choices among the levels of a factor, and under all renamings of the levels."""
-        levels = sorted(set().union(*(names for names, _ in sets)))
-        chosen = np.zeros((len(levels), len(levels)))  # level by level chosen
+        levels = np.unique([names for names, _ in sets])
         renamings = relabellings(len(levels))
+        chosen = np.zeros((len(levels), len(levels)))  # level by level chosen
         for names, rows in sets:
             near = cosines[rows[:, :, None], rows[:, None, :]]  # (S, W, W)
             best = near > near.max(axis=2, keepdims=True) - TIE

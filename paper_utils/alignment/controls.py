@@ -76,12 +76,14 @@ def random_tokens(texts, random_state=0, width=128, ordered=False) -> np.ndarray
     words = set().union(*rows)
     table = {word: _drawn(random_state, word).standard_normal(width) for word in words}
     # No word has a space in it, so no word is drawn as a place is.
-    places = [_drawn(random_state, f"position {place}") for place in range(max(map(len, rows)))]
-    gates = np.array([place.random(width) if ordered else np.ones(width) for place in places])
+    places = range(max(map(len, rows)))
+    gates = [_drawn(random_state, f"position {place}").random(width) for place in places]
     vectors = []
     for row in rows:
-        parts = np.array([table[word] for word in row])  # (words, width)
-        vectors.append((parts * gates[: len(row)]).mean(axis=0))  # as decoders' states are pooled
+        parts = [table[word] for word in row]
+        if ordered:
+            parts = [part * gate for part, gate in zip(parts, gates)]
+        vectors.append(np.mean(parts, axis=0))  # as decoders' states are pooled
     return np.array(vectors)
 
 
@@ -108,7 +110,8 @@ def edit_distance(texts, width=128) -> np.ndarray:
     products = KernelCenterer().fit_transform(word_edits(texts) ** 2 / -2)
     # Edits are not quite Euclidean: some axes have negative variance.
     values, axes = eigh(products, subset_by_value=(SMALLEST * len(texts), np.inf))
-    strongest_first = (axes * np.sqrt(values))[:, ::-1]
+    scaled = axes * np.sqrt(values)
+    strongest_first = scaled[:, ::-1]
     return strongest_first[:, :width]
 
 

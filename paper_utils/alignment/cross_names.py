@@ -94,10 +94,10 @@ def own_names(X, X2, k=15, factors=None, *, contrasts=None) -> pd.DataFrame:
     [1.0, 1.0, 1.0, 1.0]
     """
     contrasts, checked = _prepared({"X": X, "X2": X2}, k, factors, contrasts)
-    X = checked["X"]
     # One centre for both: where synonyms lie as a whole is part of what the space says of them.
-    centre = X.mean(axis=0)
-    cosines = unit_rows(X - centre) @ unit_rows(checked["X2"] - centre).T
+    centre = checked["X"].mean(axis=0)
+    first, second = (unit_rows(space - centre) for space in checked.values())
+    cosines = first @ second.T
     return _table(contrasts, [(cosines, cosines.T)])
 
 
@@ -149,9 +149,8 @@ def _tested(spaces, ways, k, factors, contrasts=None, cv=5, n_components=32, ran
     folds = make_folds(contrasts.n, cv, contrasts.groups, random_state)
     cosines = []
     for way in ways:
-        pairs = [checked[name] for name in way]
-        found = held_out_cosines(pairs[:2], pairs[2:], contrasts, folds, n_components)
-        cosines.append(found)
+        a, b, *asked = (checked[name] for name in way)
+        cosines.append(held_out_cosines((a, b), asked, contrasts, folds, n_components))
     return _table(contrasts, cosines)
 
 

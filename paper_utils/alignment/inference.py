@@ -36,12 +36,11 @@ def permutations(n, count, random_state=0, within=None):
     """
     random = stream("permutations", random_state)
     labels = np.zeros(n) if within is None else np.asarray(within)
-    drawn = np.empty((count, n), dtype=int)
+    drawn = np.tile(np.arange(n), (count, 1))
     # Label by label, so that no row leaves its block.
     for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        copies = np.tile(rows, (count, 1))
-        drawn[:, rows] = random.permuted(copies, axis=1)
+        rows = labels == label
+        drawn[:, rows] = random.permuted(drawn[:, rows], axis=1)
     return drawn
 
 
@@ -121,10 +120,11 @@ def holm(p):
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
+    p = np.asarray(p)
     order = np.argsort(p)
-    remaining = np.arange(len(order), 0, -1)
+    remaining = np.arange(len(p), 0, -1)
     # An adjusted p is never below that of a smaller p.
-    steps = np.maximum.accumulate(np.take(p, order) * remaining)
+    steps = np.maximum.accumulate(p[order] * remaining)
     return np.minimum(steps, 1.0)[np.argsort(order)]
 
 

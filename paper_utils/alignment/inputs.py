@@ -49,12 +49,10 @@ def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=Non
     items = {"texts": texts, "texts2": texts2, "factors": factors, "groups": groups}
     n = check_paired(**first, **second, **synonyms, **items)
 
-    rows = np.arange(n)
     # Synonyms are sentences, too, of which a control holds all pairs.
     most = MOST_ROWS if texts2 is None else MOST_ROWS // 2
-    if n > most:
-        random = stream("audited rows", random_state)
-        rows = np.sort(random.choice(n, most, replace=False))
+    random = stream("audited rows", random_state)
+    rows = np.sort(random.choice(n, min(n, most), replace=False))
     if factors is None:
         factors = pd.DataFrame(index=range(n))
     factors = factors.drop(columns=NOT_FACTORS, errors="ignore")

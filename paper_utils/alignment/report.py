@@ -77,11 +77,9 @@ def verdict(row):
     >>> verdict(pd.Series(row | {"best_control": 0.5, "codebook": np.nan}))
     'more than words'
     """
-    # What no permutation could have shown, none has.
-    if row.smallest_p > ALPHA:
-        return UNTOLD
     if not row.p <= ALPHA:
-        return NOTHING
+        # What no permutation could have shown, none has.
+        return UNTOLD if row.smallest_p > ALPHA else NOTHING
     # NaN is what was not measured: nothing is above or below it.
     above = row.value - MARGIN
     if above <= row.best_control:

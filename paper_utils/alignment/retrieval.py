@@ -144,9 +144,8 @@ class Folds:
         self.weights = 1 / times[tested] / np.count_nonzero(times)
         self.blocks = np.zeros(n, dtype=int)
         # Where tests overlap, rows may go anywhere: no training set can be kept.
-        if self.once:
-            for number, (_, test) in enumerate(self.pairs):
-                self.blocks[test] = number
+        for number, (_, test) in enumerate(self.pairs if self.once else []):
+            self.blocks[test] = number
 
     def mean(self, values):
         """Mean over rows of each row's mean over its tests: (..., E) -> (...)."""

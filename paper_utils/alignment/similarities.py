@@ -31,11 +31,12 @@ def nearest_share(cosines, k, asked):
     array([1. , 0.5, 0. ])
     """
     last = np.partition(cosines, -k, axis=1)[:, [-k]]  # (S, 1), that of the k-th nearest
-    sure = np.count_nonzero(cosines > last + TIE, axis=1)
-    tied = np.count_nonzero(np.abs(cosines - last) <= TIE, axis=1)
-    share = (k - sure) / tied  # (S,)
+    above = cosines - last
+    sure = np.count_nonzero(above > TIE, axis=1)
+    reached = np.count_nonzero(above >= -TIE, axis=1)
+    share = (k - sure) / (reached - sure)  # (S,)
     margin = asked - last.ravel()
-    return (margin > TIE) + share * (np.abs(margin) <= TIE)
+    return np.where(margin > TIE, 1, share * (margin >= -TIE))
 
 
 def neighbour_graph(X, k):
@@ -102,8 +103,7 @@ def inner_products(first, second, pairings):
     [2.0, 2.0]
     """
     # Items are permuted, so rows and columns together.
-    found = [(first * second[order][:, order]).sum() for order in pairings]
-    return np.array(found)
+    return np.array([(first * second[order][:, order]).sum() for order in pairings])
 
 
 def measures(n, k):
@@ -121,13 +121,13 @@ def measures(n, k):
 
 def _score(measure, X, Y, k, n_permutations, random_state):
     X, Y = check_pair(X, Y, k)
-    table, chance = measures(len(X), k)[measure]
-    shuffled = pairings(len(X), n_permutations, random_state)
-    draws = inner_products(table(X), table(Y), shuffled)
+    n = len(X)
+    table, chance = measures(n, k)[measure]
+    draws = inner_products(table(X), table(Y), pairings(n, n_permutations, random_state))
     if np.isnan(draws[0]):
         reason = "a row has no direction, or all pairs of rows are equally far apart"
         raise ValueError(f"{measure} is undefined: {reason}")
-    return Score.tested(draws, measure, chance, len(X))
+    return Score.tested(draws, measure, chance, n)
 
 
 def mutual_knn(X, Y, k=15, *, n_permutations=0, random_state=0) -> Score:

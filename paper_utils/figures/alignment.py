@@ -64,13 +64,13 @@ PAIRS = {BLIND: 0, "blind agent ~ blind CLIP": 0, SEEING: 0}
 # --- what is read --------------------------------------------------------------------------------
 
 
-def values_of(differences, test, measure, direction="both") -> pd.DataFrame:
+def values_of(differences, test, measure, direction="both"):
     """Rows of one test, measure and direction: all models and contrasts."""
     # The names of columns are those of the arguments.
     return differences.query("test == @test and measure == @measure and direction == @direction")
 
 
-def said(values, words=ADDS, contrast=NEVER, model=MEAN) -> str:
+def said(values, words=ADDS, contrast=NEVER, model=MEAN):
     """The words for the verdict on a contrast."""
     # A single world has no other: it is held against a codebook.
     if contrast == OWN and OWN not in set(values["contrast"]):
@@ -80,7 +80,7 @@ def said(values, words=ADDS, contrast=NEVER, model=MEAN) -> str:
     return "nobody can tell" if rows.empty else words[verdict(rows.iloc[0])]
 
 
-def rows_of(models) -> list[str]:
+def rows_of(models):
     """Models that were trained in each world, their mean, and then all others."""
     labels = [model.label for model in models]
     # The mean divides what it is a mean of from public models, which no sentence generalises.
@@ -88,7 +88,7 @@ def rows_of(models) -> list[str]:
     return labels
 
 
-def drawn(values, **columns) -> pd.DataFrame:
+def drawn(values, **columns):
     """Differences as figures take them: a row per model, a hue per contrast, and other columns."""
     return values.assign(row=values["model"], hue=values["contrast"]).assign(**columns)
 

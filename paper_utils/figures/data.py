@@ -20,7 +20,7 @@ GREYS = [0, 76, 100, 146, 255]
 GREYS_ON_WHITE = [255, 226, 150, 130, 90]
 
 
-def on_white(picture) -> np.ndarray:
+def on_white(picture):
     """One of Minigrid's pictures uint8[H, W, 3] with a white floor; cells that are seen are grey.
 
     >>> on_white(np.array([[[0, 0, 0], [76, 76, 76]]], np.uint8))[0, :, 0].tolist()
@@ -35,7 +35,7 @@ def on_white(picture) -> np.ndarray:
     return np.where(is_grey, greys, tints).astype(np.uint8)
 
 
-def room(env) -> np.ndarray:
+def room(env):
     """The room that the agent of a level is in, uint8[H, W, 3]: of a maze, no more."""
     here = env.room_from_pos(*env.agent_pos)
     # In cells, and so many pixels a cell.
@@ -72,7 +72,7 @@ def gallery(names, world):
     return pictures(*zip(*shown), len(names), "The room does not tell what to do")
 
 
-def worth_showing(level, seeds) -> int:
+def worth_showing(level, seeds):
     """The first of some episodes in which four things are seen at first, and the agent looks up:
     so its view is turned as the room is.  Else the first."""
     env = levels.make(level)
@@ -83,7 +83,7 @@ def worth_showing(level, seeds) -> int:
     return seeds[0]
 
 
-def moving(films) -> list[np.ndarray]:
+def moving(films):
     """Pictures uint8[H, W, 3] of films of one sentence that play side by side, each frame under
     the action that follows it."""
     count = len(films)

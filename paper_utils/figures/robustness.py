@@ -13,7 +13,7 @@ from paper_utils.figures.style import short as short
 from paper_utils.study.differences import over_worlds
 
 
-def over_all_worlds(values) -> pd.DataFrame:
+def over_all_worlds(values):
     """Mean, low and high (95 %, t) of column ``value`` over rows that differ in the world alone."""
     by = values.columns.difference(["world", "value"], sort=False).tolist()
     # Nothing is tested here: the appendix estimates.

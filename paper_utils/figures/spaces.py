@@ -19,7 +19,7 @@ BUDGET = {"verb": "share of variance between verbs", "dimension": "effective dim
 # --- who is drawn --------------------------------------------------------------------------------
 
 
-def everyone(profile) -> list[Encoder]:
+def everyone(profile):
     """Agents, models and word counts, in the order in which they are drawn."""
     return [*agents(), *models(profile), Encoder(Source.LEXICAL, "word_count")]
 
@@ -36,7 +36,7 @@ def vectors(run, world):
     return {one.label: space for one, space in zip(everyone(run.profile), spaces)}
 
 
-def in_every_world(run, measure) -> pd.DataFrame:
+def in_every_world(run, measure):
     """What ``measure`` says of every space: row (a label), panel (a name), mean, low, high."""
     found = []
     for world in run.worlds:

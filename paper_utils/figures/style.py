@@ -4,7 +4,6 @@ Whatever has a label in any panel of a figure is named once, under the figure's 
 
 import logging
 import textwrap
-from collections.abc import Mapping
 
 # Where no folder of its own can be written, matplotlib says so at import, in a reader's notebook.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -118,10 +117,10 @@ sns.set_theme(
     },
 )
 
-NOTHING: Mapping = {}
+NOTHING = {}
 
 
-def short(label) -> str:
+def short(label):
     """A model's label without its kind and bits, which stand in the text.
 
     >>> short("SmolLM2-135M-Instruct, 4-bit")

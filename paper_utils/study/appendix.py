@@ -17,7 +17,7 @@ MOST_LAYERS = 7  # of one model, evenly spaced
 MEANING = "swapped, by meaning"
 
 
-def layers_of(profile, model) -> list[int]:
+def layers_of(profile, model):
     """Layers at which a model is read: of those trained here and the public ones, from the words'
     own embeddings (0) on, or from the first block where a special token is read."""
     if model.source is Source.SCRATCH:
@@ -73,7 +73,7 @@ draw, measure, value, chance.  Encoder "permuted" is the null: the acting agent'
 exchanged."""
 
 
-def best_layers(layers) -> pd.DataFrame:
+def best_layers(layers):
     """The maximum over layers with the acting agent beside the same maximum under the null: world,
     model, measure, layer, value, null (mean), p, calibrated."""
     rows = []
@@ -92,7 +92,7 @@ def best_layers(layers) -> pd.DataFrame:
 # --- many tables of synonyms --------------------------------------------------------------------
 
 
-def by_meaning(texts, words) -> list[int]:
+def by_meaning(texts, words):
     """For each sentence, the row of the one in which its colours are those that its synonyms mean
     in English.
 

@@ -64,7 +64,7 @@ CODEBOOK = {
 }
 
 
-def number(value, signed=False) -> str:
+def number(value, signed=False):
     """Two decimals, as people write them.
 
     >>> number(0.434), number(-0.1, signed=True), number(1)
@@ -76,7 +76,7 @@ def number(value, signed=False) -> str:
     return sign + text if float(text) else text
 
 
-def in_words(row) -> str:
+def in_words(row):
     """What a row of the differences says: its contrast, and its numbers as far as there are any.
 
     >>> row = {"test": "verbs", "contrast": "acted - never_acted", "mean": 0.15}
@@ -98,7 +98,7 @@ def in_words(row) -> str:
     return f"{text} ({low} to {high}, p {p})"
 
 
-def verdict(row) -> str:
+def verdict(row):
     """more, less, same or open: what a difference over worlds says.
 
     Of a hypothesis with a direction, the test comes before equivalence; that the difference goes
@@ -115,8 +115,8 @@ def verdict(row) -> str:
     if row["p_equivalent"] <= ALPHA:
         return "same"
     # A one-sided test is blind to the other side.
-    turned = {"greater": row["high"] < 0, "less": row["low"] > 0}.get(alternative, False)
-    return sign if significant or turned else "open"
+    turned = {"greater": row["high"] < 0, "less": row["low"] > 0}
+    return sign if significant or turned.get(alternative) else "open"
 
 
 def keys(test, measure, models, contrasts):
@@ -131,11 +131,11 @@ class Evidence(NamedTuple):
     rows: pd.DataFrame
     own: Mapping[str, float]  # model -> colour of six, over worlds; 0: it has no synonyms
 
-    def found(self, asked) -> list[dict]:
+    def found(self, asked):
         """Those rows that this run has."""
         return self.rows.reindex(list(asked)).dropna(subset="mean").to_dict("records")
 
-    def told(self, asked) -> str:
+    def told(self, asked):
         """The values that some differences are between, and then the differences themselves."""
         values = []
         for *place, contrast in asked:
@@ -145,7 +145,7 @@ class Evidence(NamedTuple):
         rows = self.found(dict.fromkeys([*values, *asked]))
         return ", ".join(map(in_words, rows))
 
-    def strangers(self, models) -> str:
+    def strangers(self, models):
         """Which of some models do not know the synonyms, and how far they are from it."""
         # A model that is not in this run is no stranger.
         own = self.own[self.own.index.isin(models) & (self.own < KNOWS)]
@@ -168,15 +168,14 @@ def answered(evidence, words, asked):
 
 def agrees(evidence, name, models):
     """Whether the acting agent agrees with some models, called ``name`` in the differences."""
-    same = evidence.told([("same_words", PRECISION, name, NEVER)])
+    same = evidence.told(keys("same_words", PRECISION, [name], [NEVER]))
     if not same:
         return ABSENT, ""
     # Not against random tokens: asked in first names, these are a code as good as a codebook.
     asked = keys("synonyms", PRECISION, [name], ["acted - chance", NEVER, "acted - codebook"])
     said = f"same words: {same}"
     # A group of models has none, where none of them knows the synonyms.
-    unheard = evidence.told(asked)
-    if unheard:
+    if unheard := evidence.told(asked):
         said = f"unheard synonyms: {unheard}; {said}"
     strangers = evidence.strangers(models)
     if evidence.own.reindex(models, fill_value=0).max() < KNOWS:
@@ -192,8 +191,7 @@ def agrees(evidence, name, models):
 
 def less(evidence, model):
     """Whether a model reaches less of its own ceiling, a codebook's score with it, than others."""
-    strangers = evidence.strangers([model])
-    if strangers:
+    if strangers := evidence.strangers([model]):
         same = evidence.told([("same_words", PRECISION, model, NEVER)])
         return f"cannot be told: {strangers}", f"same words: {same}"
     return answered(evidence, LESS, [("synonyms", PRECISION, model, f"{SHARE} - {REST}")])
@@ -260,7 +258,7 @@ SIGNED = {
 }
 
 
-def claims(tables, decoders) -> pd.DataFrame:
+def claims(tables, decoders):
     """Claims and their answers; columns COLUMNS.
 
     Arguments:

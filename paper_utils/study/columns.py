@@ -6,7 +6,6 @@ know who never acted: words, words and places, or which words are one thing (the
 
 from functools import wraps
 
-import numpy as np
 import pandas as pd
 
 from paper_utils.alignment import controls
@@ -25,13 +24,13 @@ DRAWN = ("random_tokens", "codebook")  # controls of which there are several dra
 CONTROLS = (*DRAWN, "word_count", "edit_distance", "character_ngrams", "length")
 
 
-def instructions(profile, rooms="babyai") -> pd.DataFrame:
+def instructions(profile, rooms="babyai"):
     """The sentences that every encoder embeds, a row each, with their synonyms and factors."""
     synonyms = profile.data.synonyms
     return grammar.instructions(profile.data.levels, rooms=rooms, synonyms=synonyms)
 
 
-def control(name, table, world, draw=0, both=False) -> np.ndarray:
+def control(name, table, world, draw=0, both=False):
     """Vectors (N, D) of a control for the sentences of ``table``; with ``both`` (2N, D), first
     names and then synonyms, which a control other than the codebook takes for other words."""
     if both:
@@ -75,7 +74,7 @@ def needs_everyone(profile, world):
     return needs_agents(profile, world) + models
 
 
-def table_stage(name, make, seconds=1.0, **options) -> Stage:
+def table_stage(name, make, seconds=1.0, **options):
     """A stage of tables of a world, made by ``make(profile, *inputs, **parameters)``: one, or
     several by name.
 

@@ -63,7 +63,7 @@ DIRECTED = dict.fromkeys(FLOORS, "greater") | {
 }
 
 
-def stated(test, measure, model, contrast) -> str | None:
+def stated(test, measure, model, contrast):
     """The alternative that a difference is tested against; None: a value, which has no test.
 
     >>> stated("synonyms", "order", "mean", "acted - never_acted")
@@ -74,13 +74,11 @@ def stated(test, measure, model, contrast) -> str | None:
     # An r is tested as a difference is: it, too, has a sign.
     if " - " not in contrast and contrast != "own world":
         return None
-    for key in (contrast, (test, measure, contrast), (model, contrast)):
-        if key in DIRECTED:
-            return DIRECTED[key]
-    return "two-sided"
+    keys = (contrast, (test, measure, contrast), (model, contrast))
+    return next((DIRECTED[key] for key in keys if key in DIRECTED), "two-sided")
 
 
-def over_worlds(values, alternative="two-sided") -> dict:
+def over_worlds(values, alternative="two-sided"):
     """What one value or difference per world says.
 
     Arguments:
@@ -99,37 +97,35 @@ def over_worlds(values, alternative="two-sided") -> dict:
     return dict(zip(COLUMNS[-6:], found))
 
 
-def own_agreement(knows) -> pd.Series:
+def own_agreement(knows):
     """Model -> how often it finds the right one of six colours by its own two names alone, on
     average over worlds."""
-    colour = knows.query("measure == 'colour'")
-    return colour.groupby("model", sort=False)["value"].mean()
+    return knows.query("measure == 'colour'").groupby("model", sort=False)["value"].mean()
 
 
-def who_knows(knows) -> list[str]:
+def who_knows(knows):
     """Models that know the synonyms: their `own_agreement` is at least a third (KNOWS)."""
     own = own_agreement(knows)
     return list(own.index[own >= KNOWS])
 
 
-def best_controls(success) -> pd.Series:
+def best_controls(success):
     """Level -> the control on whose vectors an agent succeeds most, on average over worlds."""
     controls = success.query("kind == 'control'")
-    means = controls.pivot_table("success", "level", "source")
-    return means.idxmax(axis=1)
+    return controls.pivot_table("success", "level", "source").idxmax(axis=1)
 
 
 # --- values of a world --------------------------------------------------------------------------
 # Each of these has a row for each of INDEX, and in it what CONTRASTS are between.
 
 
-def wide(table, **facts) -> pd.DataFrame:
+def wide(table, **facts):
     """A column for each value of ``encoder``; ``facts`` fill in what the table lacks.  Several
     values for one place are averaged, as those of a codebook's draws."""
     return table.assign(**facts).pivot_table("value", INDEX, "encoder", sort=False)
 
 
-def of_models(scores, geometry) -> pd.DataFrame:
+def of_models(scores, geometry):
     """The tests of agreement, and linear CKA; of random tokens the best draw (BEST)."""
     drawn = scores["encoder"] == "random_tokens"
     best = scores[drawn].groupby(INDEX)["value"].max()
@@ -140,7 +136,7 @@ def of_models(scores, geometry) -> pd.DataFrame:
     return pd.concat([values, wide(named, test="geometry", direction="both")])
 
 
-def of_pairs(pairs, decoders, known) -> list[pd.DataFrame]:
+def of_pairs(pairs, decoders, known):
     """Decoders with each other, in the same words; and those that know the synonyms with models
     that see, in synonyms on both sides."""
     # By the paper's measure all decoders count, as they do with the agent.
@@ -157,19 +153,18 @@ def of_pairs(pairs, decoders, known) -> list[pd.DataFrame]:
     ]
 
 
-def of_transfer(success) -> pd.DataFrame:
+def of_transfer(success):
     """Success of each source, and beside every model that of the level's best control."""
-    places = [success["world"], success["level"]]
-    # One control for all worlds: the best of each would be chosen by its luck there.
-    is_best = success["source"] == success["level"].map(best_controls(success))
-    rival = success["success"].where(is_best).groupby(places).transform("max")
     named = success.rename(columns={"level": "measure", "source": "model"})
-    named[CONTROL] = rival.where(success["kind"] == "model")
+    # One control for all worlds: the best of each would be chosen by its luck there.
+    is_best = named["model"] == named["measure"].map(best_controls(success))
+    rival = named["success"].where(is_best).groupby([named["world"], named["measure"]])
+    named[CONTROL] = rival.transform("max").where(named["kind"] == "model")
     named = named.assign(test="transfer", direction="both")
     return named.set_index(INDEX)[["success", CONTROL]]
 
 
-def of_structure(structure) -> pd.DataFrame:
+def of_structure(structure):
     """Agreement r of each pair of learners, in their own world and under each control."""
     named = structure.rename(columns={"r": "value", "condition": "encoder"})
     pair = structure["first"] + " ~ " + structure["second"]
@@ -180,7 +175,7 @@ def of_structure(structure) -> pd.DataFrame:
     return pd.concat([values, turned])
 
 
-def with_ceiling(values) -> pd.DataFrame:
+def with_ceiling(values):
     """The same values, and the share of its own ceiling, a codebook's score with it, that a model
     reaches, beside that of OTHERS: unheard synonyms, precision@k."""
     asked = "test == 'synonyms' and measure == 'precision_at_k' and direction == 'both'"
@@ -192,7 +187,7 @@ def with_ceiling(values) -> pd.DataFrame:
     return values.assign(**{SHARE: share, REST: rest})
 
 
-def differences(tables, decoders) -> pd.DataFrame:
+def differences(tables, decoders):
     """All values and differences over worlds; columns COLUMNS.
 
     A model's own p and p_equivalent are Holm's over the models of its kind (scratch, public or

@@ -69,7 +69,7 @@ def everyone(profile, world, other):
     return found
 
 
-def bigrams(texts) -> pd.DataFrame:
+def bigrams(texts):
     """How often each type follows each colour in some texts, as shares (colours, types).
 
     This is a reference, which passes: the test shows structure, not depth.
@@ -80,8 +80,7 @@ def bigrams(texts) -> pd.DataFrame:
     """
     colours = sorted(kinds.colours_by_role(0))
     types = sorted(kinds.TYPES)
-    pattern = rf"\b({'|'.join(colours)}) ({'|'.join(types)})\b"
-    pairs = pd.Series(texts).str.extractall(pattern)
+    pairs = pd.Series(texts).str.extractall(rf"\b({'|'.join(colours)}) ({'|'.join(types)})\b")
     shares = pd.crosstab(pairs[0], pairs[1], normalize="index")
     # Also of what a few stories never say.
     return shares.reindex(index=colours, columns=types, fill_value=0.0)
@@ -112,7 +111,7 @@ def _structure(profile, documents, *spaces, world, other):
     return {"structure": structure, "distances": long}
 
 
-def between_learners(known, factors, kind_of) -> pd.DataFrame:
+def between_learners(known, factors, kind_of):
     """Every pair of learners in their own world, and in flat rooms, with all that
     `alignment.structure` says of it."""
     rows = []
@@ -125,25 +124,22 @@ def between_learners(known, factors, kind_of) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*PAIR, *MEASURES])
 
 
-def under_controls(distances) -> pd.DataFrame:
+def under_controls(distances):
     """The r of each pair of learners where either of the two is exchanged for a control's (the
     mean of both), for each draw of it."""
     pairs = np.triu_indices(6, 1)
-    fifteen = {key: square.to_numpy()[pairs] for key, square in distances.items()}
     # Pearson's r of distances, of everybody with everybody.
-    r = pd.DataFrame(fifteen).corr()
+    r = pd.DataFrame({key: square.to_numpy()[pairs] for key, square in distances.items()}).corr()
     rows = []
     # Those that see colours have no controls: they are not expected to agree.
     for first, second in combinations(r.loc[FLAT].index, 2):
         one = r[OWN, first]
         other = r[OWN, second]
-        means = (one + other) / 2
-        found = means.loc[DRAWN].to_dict()
+        found = ((one + other) / 2).loc[DRAWN].to_dict()
         # A run of one world has no other.
         if OTHER in r:
             found[OTHER, 0] = (one[OTHER, second] + other[OTHER, first]) / 2
-        for (condition, draw), value in found.items():
-            rows.append((condition, first, second, draw, value))
+        rows += [(key[0], first, second, key[1], value) for key, value in found.items()]
     return pd.DataFrame(rows, columns=[*PAIR, "r"])
 
 
@@ -168,7 +164,7 @@ withheld_pairs, withheld_triples, graded.
 ``other``: the world whose learners are a control, or None."""
 
 
-def worlds_of(profile) -> list[dict]:
+def worlds_of(profile):
     """Parameters of STRUCTURE, of each world of a run: the next one is its control."""
     worlds = profile.world_numbers
     # After the last comes the first; a run of one world has no other.

@@ -1,18 +1,15 @@
-"""Every product of a run, so that one plan of work can make them side by side before notebooks load
-them."""
+"""Every product of a run (stage, profile, parameters), so that one plan of work can make them side
+by side before notebooks load them."""
 
-from itertools import chain, product
+from itertools import product
 
 from paper_utils.cloning.agents import AGENT, CURVES, Condition, agent_parameters
 from paper_utils.cloning.evaluation import EVALUATION, EXPERT, FIRST_VISITS, RANDOM
-from paper_utils.config import Profile
 from paper_utils.data.corpus import PICTURES, STORIES
 from paper_utils.data.demonstrations import DEMONSTRATIONS, EPISODES
 from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED, parameters
-from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.records import Encoder, Source
 from paper_utils.encoders.scratch import MODEL_SCORES, REFERENCE, reference_parameters
-from paper_utils.store import Stage
 from paper_utils.study import columns, kinds, transfer
 from paper_utils.study.appendix import LAYERS, TABLES
 from paper_utils.study.kinds import STRUCTURE
@@ -20,7 +17,6 @@ from paper_utils.study.scores import ORDER_NULL, PAIRS, SCORES
 from paper_utils.study.spaces import SPACES
 from paper_utils.study.transfer import TRANSFER
 
-Product = tuple[Stage, Profile, dict]
 STAGES = {
     stage.name: stage
     for stage in (
@@ -52,7 +48,7 @@ STAGES = {
 PLAYERS = (*columns.AGENTS, EXPERT, RANDOM)
 
 
-def evaluations(profile) -> list[dict]:
+def evaluations(profile):
     """Parameters of EVALUATION: every player on every level of every world; the agent with held-out
     compositions in the first world only."""
     worlds = profile.world_numbers
@@ -63,7 +59,7 @@ def evaluations(profile) -> list[dict]:
     ]
 
 
-def visits(profile) -> list[dict]:
+def visits(profile):
     """Parameters of FIRST_VISITS: blind agents that learned in rooms of kinds, or in flat ones."""
     return [
         {"world": world, "condition": Condition.BLIND.value, "rooms": rooms}
@@ -71,18 +67,18 @@ def visits(profile) -> list[dict]:
     ]
 
 
-def each_of(stage, profile, parameters) -> list[Product]:
+def each_of(stage, profile, parameters):
     """A product of a stage for each of some parameters."""
     return [(stage, profile, chosen) for chosen in parameters]
 
 
-def in_worlds(profile, *stages) -> list[Product]:
+def in_worlds(profile, *stages):
     """A product of each of some stages for each world."""
     worlds = profile.world_numbers
     return [(stage, profile, {"world": world}) for world, stage in product(worlds, stages)]
 
 
-def study(profile) -> list[Product]:
+def study(profile):
     """What `results.tables` loads."""
     pairs = product(profile.world_numbers, transfer.sources(profile).values())
     acted = [{"world": world, "source": source} for world, source in pairs]
@@ -99,9 +95,9 @@ def by_notebook(profile):
     """What each notebook loads; readers' own data (06) needs nothing of ours."""
     first = profile.world_numbers[0]
     of_kinds = profile.of_kinds()
-    decoders = [family for family in profile.encoders.families if FAMILIES[family].is_decoder]
-    trained = [Encoder(Source.SCRATCH, family) for family in decoders]
-    last = [parameters(model, first, "both", profile.encoders.layers) for model in trained]
+    trained = [Encoder(Source.SCRATCH, family) for family in profile.encoders.families]
+    layer = profile.encoders.layers
+    last = [parameters(one, first, "both", layer) for one in trained if one.family.is_decoder]
     shown = [agent_parameters(first, name) for name in (Condition.ACTED, Condition.HELD_OUT)]
     asked = [reference_parameters(first, family) for family in profile.encoders.families]
     # Tables of all tests are made together, so whoever loads one has all.
@@ -131,11 +127,10 @@ def by_notebook(profile):
     }
 
 
-def products(profile, notebook=None) -> list[Product]:
+def products(profile, notebook=None):
     """What a notebook loads, or (None) what all of them do; nothing for a notebook that loads
     nothing."""
     loaded = by_notebook(profile)
-    if notebook is not None:
-        return loaded.get(notebook, [])
     # What two notebooks load is there twice; a plan of work makes it once.
-    return list(chain.from_iterable(loaded.values()))
+    everything = sum(loaded.values(), [])
+    return everything if notebook is None else loaded.get(notebook, [])

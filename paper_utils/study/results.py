@@ -1,5 +1,6 @@
 """The tables of a run, and results.json."""
 
+import json
 from collections import defaultdict
 
 import pandas as pd
@@ -38,7 +39,7 @@ def tables(profile, load):
     return found
 
 
-def results(profile, load) -> dict:
+def results(profile, load):
     """Lists of rows for results.json, and what they are read against: instructions N, k, chance."""
     found = tables(profile, load)
     # Pictures need them; no sentence does.
@@ -57,11 +58,9 @@ def results(profile, load) -> dict:
     found["geometry"] = geometry.rename(columns={"never_acted": "before", "acted": "after"})
     by = ["world", "first", "second", "condition"]
     found["structure"] = found["structure"].groupby(by, sort=False, as_index=False).mean()
-    rows = {}
-    for name, table in found.items():
-        # JSON has no NaN.
-        rounded = table.round(4).astype(object)
-        rows[name] = rounded.where(table.notna(), None).to_dict("records")
+    # By pandas first, which writes NaN as null.
+    texts = {name: table.round(4).to_json(orient="records") for name, table in found.items()}
+    rows = {name: json.loads(text) for name, text in texts.items()}
     count = len(columns.instructions(profile))
     k = profile.alignment.k
     facts = {"instructions": count, "k": k, "chance": round(k / count, 4)}

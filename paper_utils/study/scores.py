@@ -28,7 +28,7 @@ READS = (
 )
 
 
-def options(profile, table, world) -> dict:
+def options(profile, table, world):
     """What all comparisons of a world share: what its sentences can be asked, and the map."""
     settings = profile.alignment
     # Questions are prepared once for hundreds of pairs.  Their own nulls are left out: worlds are
@@ -41,7 +41,7 @@ def options(profile, table, world) -> dict:
     }
 
 
-def with_both(found) -> pd.DataFrame:
+def with_both(found):
     """Rows of `alignment` as one table, with their mean over directions as direction "both"."""
     # One number for the whole table, or (p) without its null.
     scores = pd.concat(found).drop(columns=["p", "N", "k"])
@@ -50,7 +50,7 @@ def with_both(found) -> pd.DataFrame:
     return pd.concat([scores, means.assign(direction="both")])
 
 
-def agreement(readings, everyone, asked, tests=TESTS) -> pd.DataFrame:
+def agreement(readings, everyone, asked, tests=TESTS):
     """Every reading of a model with every column, by each test and direction."""
     parts = []
     for facts, X, X2 in readings:
@@ -66,7 +66,7 @@ def agreement(readings, everyone, asked, tests=TESTS) -> pd.DataFrame:
     return with_both(parts).replace({"direction": DIRECTIONS})
 
 
-def in_synonyms(profile, world, readings, everyone) -> pd.DataFrame:
+def in_synonyms(profile, world, readings, everyone):
     """`agreement` by unheard synonyms alone, mean of both directions."""
     asked = options(profile, columns.instructions(profile), world)
     scores = agreement(readings, everyone, asked, ["synonyms"])

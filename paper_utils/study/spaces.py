@@ -16,7 +16,7 @@ from paper_utils.study.scores import READS, options, readings
 VERBS = ("go to", "pick up")  # both end in front of a thing
 
 
-def verb_cosine(space, table) -> float:
+def verb_cosine(space, table):
     """Mean cosine, of centred rows, of "go to X" and "pick up X" over all things X; NaN where
     there is none."""
     things = pd.MultiIndex.from_frame(table[["colour", "type", "location"]])

@@ -35,7 +35,7 @@ KINDS = {
 }
 
 
-def mapped(X, X2, target, cv=5, random_state=0) -> np.ndarray:
+def mapped(X, X2, target, cv=5, random_state=0):
     """Images (N, width) of X2 in a target space, each by a map that was fitted without its row.
 
     Arguments:
@@ -58,7 +58,7 @@ def mapped(X, X2, target, cv=5, random_state=0) -> np.ndarray:
     return images
 
 
-def exchanged(template, world) -> np.ndarray:
+def exchanged(template, world):
     """For each sentence another one of its template (N,); if it is alone there, itself."""
     wrong = np.arange(len(template))
     rng = generator("wrong instructions", world)
@@ -142,7 +142,7 @@ def sources(profile):
     return dict(zip(KINDS, KINDS)) | {model.label: asdict(model) for model in models}
 
 
-def success(episodes) -> pd.DataFrame:
+def success(episodes):
     """Success by world, source, kind (ceiling, control, model) and level."""
     kinds = episodes["source"].map(KINDS).fillna("model")
     by = ["world", "source", "kind", "level"]
