@@ -11,6 +11,7 @@ EXAMPLES = """examples:
   python -m paper_utils run --profile smoke              every code path in a few minutes
   python -m paper_utils run --seed 1 --set cloning.width=96 --set worlds=3
   python -m paper_utils batch --seeds 0-4 --set cloning.width=64,96
+  python -m paper_utils run --set compute.cluster=tcp://host:8786        on a Dask cluster
   python -m paper_utils verify runs/laptop-seed0         checks every file against its hash
   python -m paper_utils texts > instructions.csv         the instructions, to embed elsewhere
   python -m paper_utils audit a.npz b.npz --texts instructions.csv --out audit/
@@ -143,15 +144,11 @@ def _parser():
     add["batch"]("--seeds", type=seeds, default="0", help="as 0-4, or 0,2,5")
     profiles = "a name in paper_utils/profiles, or a path to a YAML file (default: laptop)"
     change = "change one value, as cloning.epochs=3 (repeatable); batch: or several, as 64,96"
-    where = "a Dask scheduler, as tcp://host:8786; default: this machine"
     for name in ("run", "status", "batch", "texts"):
         add[name]("--profile", default="laptop", help=profiles)
         add[name]("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
     for name in ("run", "status", "batch"):
         add[name]("--out", default="", help="folder; default: one below runs/")
-        # As if one had set it.
-        cluster = {"dest": "set", "action": "append", "type": "compute.cluster={}".format}
-        add[name]("--cluster", metavar="ADDRESS", help=where, **cluster)
     for name in ("run", "status"):
         add[name]("--seed", type=int, default=0, help="chooses other worlds")
     return parser

@@ -1,7 +1,6 @@
 """Many runs: every combination of seeds and settings, and what they say together."""
 
 import itertools
-import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,6 @@ from paper_utils.pipeline import Job
 from paper_utils.run import RUNS, RunError, UsageError
 from paper_utils.store import hash_json, read_json
 
-LONGEST = 80  # letters of a folder's name
 # What tells differences apart: a row per test, measure, contrast and setting.
 BY = ["test", "measure", "contrast", "setting"]
 
@@ -30,20 +28,12 @@ def check(profile, seeds, choices, out=""):
     # Checked all before any starts: a typing error costs no hours.
     jobs = []
     for number, (*values, seed) in enumerate(itertools.product(*choices.values(), seeds)):
-        given = dict(zip(choices, values))
-        # A number tells settings apart whose names are too long.
-        label = re.sub(r"[^\w=.-]+", "_", _setting(given))[:LONGEST]
-        place = folder / f"{number:03d}-{label}-seed{seed}"
-        jobs.append(Job.check(profile, seed, given, str(place)))
+        # What its setting is, a table says and a line.
+        place = folder / f"{number:03d}-seed{seed}"
+        jobs.append(Job.check(profile, seed, dict(zip(choices, values)), str(place)))
     if not jobs:
         raise UsageError("nothing to run: name seeds, and values of each setting")
     return folder, jobs
-
-
-def _setting(given):
-    """What is varied, in words; where to compute is no setting."""
-    said = [f"{key}={value}" for key, value in given.items() if not key.startswith("compute")]
-    return ", ".join(said) or "plain"
 
 
 def run(folder, jobs):
@@ -64,7 +54,9 @@ def run(folder, jobs):
 
 def _found(job):
     """Does one run; its mean differences over models, or None, and a line says what went wrong."""
-    print(f"run {job.folder}", flush=True)
+    given = job.arguments["overrides"].items()
+    setting = ", ".join(f"{key}={value}" for key, value in given) or "plain"
+    print(f"run {job.folder}: {setting}", flush=True)
     try:
         folder = pipeline.run(job)
     except Exception as error:
@@ -72,7 +64,7 @@ def _found(job):
         print(f"failed: {job.folder}:", *str(error).split(), file=sys.stderr)
         return None
     rows = pd.DataFrame(read_json(folder / "results.json")["differences"]).query("model == 'mean'")
-    return rows.assign(setting=_setting(job.arguments["overrides"]), seed=job.profile.seed)
+    return rows.assign(run=folder.name, setting=setting, seed=job.profile.seed)
 
 
 def over_runs(rows):

@@ -64,7 +64,7 @@ def test_a_batch_gathers_what_its_runs_found(tmp_path, monkeypatch, capsys):
     given = {"compute.workers": [1], "compute.progress": ["off"]}
     table, failed = batch.run(*batch.check("smoke", [0, 1, 2, 3], given, str(out)))
     said = capsys.readouterr().err
-    assert failed == 1 and said == f"failed: {out / '003-plain-seed3'}: the disk is full\n"
+    assert failed == 1 and said == f"failed: {out / '003-seed3'}: the disk is full\n"
     pd.testing.assert_frame_equal(pd.read_csv(out / "summary.csv"), table)
     (one,) = table.itertuples()
     assert one.runs == 3 and one.mean == pytest.approx(0.4) and one.low < 0.4 < one.high
