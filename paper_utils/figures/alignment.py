@@ -155,10 +155,11 @@ def answer(differences, chance):
     kinds = drawn(values_of(differences, "structure", "r"))
     blind = said(kinds, SHARED, OWN, BLIND)
     seeing = said(kinds, SHARED, "own world", SEEING)
+    # As many lines in each, so that all begin at one height.
     parts = {
-        f"1  Same words:\n{said(same)}": (same, FIVE, SHARE, {"precision_at_k": chance}),
-        f"2  Order of unheard\nsynonyms: {said(order)}": (synonyms, FIVE, SHARE, UNHEARD),
-        f"3  Kinds of colours:\nblind {blind}, seeing {seeing}": (kinds, WORLDS, WHOLE, PAIRS),
+        f"1  Same words:\n{said(same)}\n": (same, FIVE, SHARE, {"precision_at_k": chance}),
+        f"2  Order of unheard\nsynonyms: {said(order)}\n": (synonyms, FIVE, SHARE, UNHEARD),
+        f"3  Kinds of colours:\nblind {blind},\nseeing {seeing}": (kinds, WORLDS, WHOLE, PAIRS),
     }
     names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}
     figure, axes = panels(3, 3, PAGE, 2.6)

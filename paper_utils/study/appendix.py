@@ -120,11 +120,14 @@ def questions(name, table, count):
         for number, found in enumerate(published.tables(kind, texts)[:count]):
             facts = {"kind": kind, "table": number}
             second = [grammar.rename(text, found.words) for text in texts]
-            letters = np.split(controls.character_ngrams([*texts, *second]), 2)
-            yield facts | {"source": "model"}, X, found.vectors
-            yield facts | {"source": "layer 0"}, lexicon, found.lexicon
-            yield facts | {"source": "subwords"}, subwords, found.subwords
-            yield facts | {"source": "letters"}, *letters
+            asked = {
+                "model": (X, found.vectors),
+                "layer 0": (lexicon, found.lexicon),
+                "subwords": (subwords, found.subwords),
+                "letters": np.split(controls.character_ngrams([*texts, *second]), 2),
+            }
+            for source, pair in asked.items():
+                yield facts | {"source": source}, *pair
             if kind == "swapped":
                 # The same sentences in the places of those whose colours they mean.
                 moved = np.empty_like(found.vectors)
