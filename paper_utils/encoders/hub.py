@@ -146,7 +146,7 @@ class TextEncoder:
             raise ValueError(f"layers {layers} are not among 0 to {self.blocks}")
         tokens = self.tokens(texts)
         # The longest first, so that what does not fit into memory fails at once.
-        order = np.argsort([-len(ids) for ids in tokens], stable=True)
+        order = np.argsort([-len(ids) for ids in tokens], kind="stable")
         parts = []
         with torch.inference_mode():
             for start in range(0, len(order), BATCH):

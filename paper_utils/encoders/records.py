@@ -117,10 +117,10 @@ def _search(profile):
     found = []
     absent = {}  # label -> reason
     ids, *said = texts(profile).to_dict("list").values()
-    # A profile with other levels or synonyms has sentences that nobody embedded.
     for name, label in public.MODELS.items():
         try:
             published = public.load(name)
+            # A profile with other levels or synonyms has sentences that nobody embedded.
             published.rows(sum(said, []))
             found.append(Encoder(Source.PUBLIC, name, revision=published.revision))
         except public.PublishedError as error:
