@@ -127,10 +127,14 @@ def _told(firsts, seconds, plan):
         # What has no direction is as good as both.
         for direction, draws, pair in zip(DIRECTIONS[-len(shaped) :], maxima, best):
             score = Score.tested(draws, measure, chance, plan.n)
-            row = {"test": test, "direction": direction, "value": float(score)}
-            row["layers"] = pairs[pair]
-            row["calibrated"] = calibrated(score, draws[1:])
-            row["smallest_p"] = 1 / len(draws)
+            row = {
+                "test": test,
+                "direction": direction,
+                "value": float(score),
+                "layers": pairs[pair],
+                "calibrated": calibrated(score, draws[1:]),
+                "smallest_p": 1 / len(draws),
+            }
             rows.append(row | vars(score))
     return rows
 

@@ -99,10 +99,9 @@ def check_pair(X, Y, k=1):
 
     >>> X, Y = check_pair(np.eye(4), np.eye(4), k=3)
     """
-    first = check_matrix(X, "X")
-    second = check_matrix(Y, "Y")
+    sides = check_matrix(X, "X"), check_matrix(Y, "Y")
     check_k(k, check_paired(X=X, Y=Y))
-    return first, second
+    return sides
 
 
 def check_k(k, rows):

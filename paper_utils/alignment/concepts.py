@@ -194,8 +194,7 @@ def withheld_score(first, second, count):
         W = (U * shared[:, None]) @ V
         products = asked_a @ W @ asked_b.swapaxes(1, 2)  # (P, count, count)
         found.append(_put_right(products))
-    draws = np.mean(found, axis=0)
-    return Score.tested(draws, measure, 1 / count, len(found))
+    return Score.tested(np.mean(found, axis=0), measure, 1 / count, len(found))
 
 
 def _compact(vectors):

@@ -94,10 +94,9 @@ def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_st
     random = stream("simulated power", random_state)
     options = {"cv": cv, "n_components": n_components, "random_state": random_state}
     rest = np.sqrt(1 - effect**2)  # so that Y, too, has a variance of 1
-    found = []
-    for _ in range(SIMULATED):
-        X, noise = random.normal(size=(2, n, width))
+    found = 0
+    for X, noise in random.normal(size=(SIMULATED, 2, n, width)):
         Y = effect * X + rest * noise
         score = precision_at_k(X, Y, k, n_permutations=FEWEST, **options)
-        found.append(score.p <= ALPHA)
-    return float(np.mean(found))
+        found += score.p <= ALPHA
+    return float(found / SIMULATED)

@@ -143,7 +143,6 @@ def sign_flip(values, alternative="greater"):
     >>> sign_flip([0.1, 0.2, 0.3])
     0.125
     """
-    check_choice(alternative, ("greater", "less", "two-sided"), "alternative")
     values = _measured(values)
     n = len(values)
     if n > MOST_SIGNS:
@@ -151,9 +150,10 @@ def sign_flip(values, alternative="greater"):
     # The first assignment changes no sign, so its sum is the observed one.
     signs = np.array(list(product((1, -1), repeat=n)))
     sums = signs @ values  # (2^n,)
-    sums = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}[alternative]
+    sides = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}
+    found, *null = sides[check_choice(alternative, sides, "alternative")]
     # Without values the one sum is 0, and has no null.
-    return p_value(sums[0], sums[1:])
+    return p_value(found, null)
 
 
 def _mean_and_error(values):

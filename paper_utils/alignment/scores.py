@@ -43,8 +43,7 @@ class Score(float):
         """
         value, *null = draws
         mean = float(np.mean(null)) if null else nan  # the mean of nothing would warn
-        p = p_value(value, null)
-        return cls(value, measure, chance=chance, null=mean, p=p, n=n)
+        return cls(value, measure, chance=chance, null=mean, p=p_value(value, null), n=n)
 
     def __repr__(self) -> str:
         facts = f"n = {self.n}"
