@@ -254,7 +254,8 @@ says_one = played["instruction"].str.contains("|".join(settings.held_out))
 both = played["player"].isin(["acted", "held_out"]) & (played["world"] == world)
 pairs = evaluation.success_rates(played[says_one & both], ["player", "level"])
 run.table(pairs, "02_compositions")  # 95 % intervals: Wilson, over episodes
-pairs.pivot(index="level", columns="player", values=["success", "low", "high"]).loc[names].round(2)
+shares = pairs.pivot(index="level", columns="player", values=["success", "low", "high"])
+shares.reindex(names).round(2)
 
 # %% [markdown]
 # ## On your own

@@ -159,7 +159,7 @@ def test_plain_papermill_from_another_folder(smoke, tmp_path):
     done = command("papermill", "mine.ipynb", "out.ipynb", *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert executed(tmp_path / "out.ipynb")
-    assert list((tmp_path / "run" / "figures").glob("*.png"))
+    assert list((tmp_path / "run" / "tables").glob("*.csv"))
 
 
 def test_jupyter_execute(smoke, tmp_path):
