@@ -22,7 +22,7 @@ help:
 	@echo "make lab        open notebook 01 in JupyterLab"
 	@echo "make notebooks  rebuild notebooks/*.ipynb from their .py sources"
 	@echo "make student    write the notebooks without outputs, to be filled in, into runs/student"
-	@echo "make release    run the release profile from nothing (hours; resumes) and publish all of it"
+	@echo "make release    run what is published from nothing (it resumes) and publish it again"
 	@echo "make bench      speed, measured on this machine"
 	@echo "make clean      remove the environment and what runs have written"
 

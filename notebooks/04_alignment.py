@@ -187,7 +187,7 @@ print(
 print(f"word count: {mine['synonyms', 'precision_at_k', 'word_count'].item():.2f}")
 
 # %%
-known = who_knows(found["knows_synonyms"])  # half of the colours right, by their own two names
+known = who_knows(found["knows_synonyms"])  # a third of the colours right, by its own two names
 strangers = [one.label for one in models if one.label not in known]
 print("do not know the synonyms, and cannot tell:", *strangers)
 measures = {"precision": "precision_at_k", "colour": "colour"}

@@ -1,6 +1,6 @@
-"""For maintainers: runs the release profile from nothing, and publishes what notebooks load.
+"""For maintainers: runs the profile that notebooks open with from nothing, and publishes it.
 
-python tools/publish.py           runs (hours; resumes), publishes, and builds the notebooks
+python tools/publish.py           runs (it resumes), publishes, and builds the notebooks
 """
 
 from paper_utils import notebooks, pipeline, run

@@ -141,3 +141,9 @@ def test_equivalence_comes_first_but_for_hypotheses(contrast, expected):
     row = {"test": "synonyms", "measure": "order", "model": "mean", "contrast": contrast}
     small = {"mean": 0.02, "low": 0.01, "high": 0.03, "p": 0.004, "p_equivalent": 0.001}
     assert verdict(row | small | {"worlds": 8}) == expected
+
+
+@pytest.mark.parametrize("r, expected", [(0.13, "open"), (-0.4, "open"), (0.7, "more")])
+def test_one_world_has_no_structure_that_luck_has_as_well(r, expected):
+    row = {"test": "structure", "measure": "r", "model": "blind agent ~ blind CLIP"}
+    assert verdict(row | {"contrast": "own world", "mean": r, "worlds": 1}) == expected
