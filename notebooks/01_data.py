@@ -11,8 +11,8 @@
 # **What you'll need** — a minute; with `laptop`, from nothing, three. Nothing is downloaded.
 
 # %% tags=["parameters"]
-# "preview" is what we publish, and loads in seconds; "laptop" is made here in minutes.
-profile = "preview"
+# "release" is what we publish, and loads in seconds; "laptop" is made here in minutes.
+profile = "release"
 seed = 0
 overrides = {}  # for example {"data.documents": 500}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>

@@ -1,18 +1,18 @@
 # %% [markdown]
 # # 2 · Train an agent by imitation, and its controls
 #
-# **The published study found** — an agent cloned from an expert does what it is told; one that learned from *wrong*
-# instructions moves as well, and does not.
+# **What you'll do**: build the policy by hand, clone a tiny agent, play with a big one.
 #
-# **What you'll do** — build the policy by hand, clone a tiny agent, play with a big one.
+# **What you'll learn**: cloning, controls, what a sentence vector must hold.
 #
-# **What you'll learn** — cloning, controls, what a sentence vector must hold.
+# **What you'll need**: notebook 01; cross-entropy; a minute.
 #
-# **What you'll need** — notebook 01; a minute; `laptop`, from nothing, five.
+# **Found**: an agent cloned from an expert does what it is told. One that learned from *wrong*
+# instructions moves as well, and succeeds only where trying everything helps.
 
 # %% tags=["parameters"]
-# "preview" is what we publish, and loads in seconds; "laptop" is made here in minutes.
-profile = "preview"
+# "release" is what we publish, and loads in seconds; "laptop" is made here in minutes.
+profile = "release"
 seed = 0
 overrides = {}  # for example {"cloning.epochs": 3}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>

@@ -1,21 +1,19 @@
 # %% [markdown]
 # # 3 · Turn instructions into vectors, and see who puts what together
 #
-# **What you'll do**: put four objectives to one sentence, look at neighbours, pool by hand, measure
-# spaces.
+# **What you'll do**: put four objectives to one sentence, look at neighbours, pool by hand.
 #
 # **What you'll learn**: what training makes alike; what a sink does to a mean; what a space is spent
 # on.
 #
-# **What you'll need**: notebook 02; cosine, principal components, cross-entropy; a minute.
+# **What you'll need**: notebook 02; cosine, principal components; a minute.
 #
-# **Found**, in the published world: who reads spends much of its space on the verb, who acted hardly
-# any; so the two look unlike before anybody has asked what they know. Each figure's title has its
-# numbers.
+# **Found**: who reads spends much of its space on the verb, who acted hardly any. So the two look
+# unlike before anybody has asked what they know.
 
 # %% tags=["parameters"]
-# "preview" is published and loads in seconds. For another seed or override take "laptop" (minutes).
-profile = "preview"
+# "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
+profile = "release"
 seed = 0
 overrides = {}  # for example {"encoders.families": ["llama", "bert"]}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>

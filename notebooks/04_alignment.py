@@ -9,11 +9,11 @@
 #
 # **What you'll need**: notebooks 02 and 03; singular values; a minute.
 #
-# **Found**: printed by the first cell below.
+# **Found**: printed below the imports.
 
 # %% tags=["parameters"]
-# "preview" is published and loads in seconds. For another seed or override take "laptop" (minutes).
-profile = "preview"
+# "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
+profile = "release"
 seed = 0
 overrides = {}  # for example {"alignment.k": 5}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
@@ -286,9 +286,8 @@ run.animation(draw.moving(films), "04_film", f"One episode, on vectors of {best}
 #
 # Each answer is made by code from differences and their intervals, by rules that were written down
 # before any of the published worlds was run (`docs/preregistration.md`). *Agrees* means: more than
-# the best of twenty codes of random words. With one world there is no interval; then a margin of
-# .05 decides. The numbers beside each answer are in the saved table. Claims about kinds are
-# answered in notebook 05.
+# chance, asked in synonyms that the agent never heard. With one world there is no interval; then a
+# margin of .05 decides. Claims about kinds are answered in notebook 05.
 
 # %%
 caption = "Means over worlds (1, 2: over models, too), 95 % intervals; 3: the test of notebook 05."

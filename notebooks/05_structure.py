@@ -9,11 +9,11 @@
 #
 # **What you'll need**: notebook 04; correlation; a minute.
 #
-# **Found**: printed by the first cell below.
+# **Found**: printed below the imports.
 
 # %% tags=["parameters"]
-# "preview" is published and loads in seconds. For another seed or override take "laptop" (minutes).
-profile = "preview"
+# "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
+profile = "release"
 seed = 0
 overrides = {}  # for example {"kinds": {"cloning": {"epochs": 8}}}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>
@@ -113,6 +113,23 @@ run.figure(figures.colour_maps(measured, ["design", *three], world), "05_maps", 
 measured["blind agent"].round(2)
 
 # %% [markdown]
+# ## The sign
+#
+# A **seeing agent** learns in the same rooms and is shown every colour. **Question**: will its map
+# agree with the design, too? It needs colour to tell one thing from another. In *exclusive* rooms,
+# with one colour of each kind, colours of a kind never compete. Decide before you run.
+
+# %%
+sign = "?"  # of r, the correlation of a learner's distances with the design's: "+", "0" or "-"
+own_r = figures.values_of(found["differences"], "structure", "r").query("contrast == 'own world'")
+own_r = own_r.set_index("model")["mean"]
+print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.2f}")
+print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}")
+shown = ["design", "seeing agent", "exclusive agent"]
+caption = f"Colours of world {world}, as above, of agents that see them."
+run.figure(figures.colour_maps(measured, shown, world), "05_seeing", caption)
+
+# %% [markdown]
 # ## How alike are two maps?
 #
 # *r* correlates the fifteen distances of one learner with those of the other. Were colours mixed up,
@@ -161,6 +178,9 @@ for condition, mean in controls.mean().dropna().items():
 # %%
 caption = "r over worlds, with 95 % intervals. The darkest and the palest orange share no kinds."
 run.figure(figures.agreement(found["differences"]), "05_agreement", caption)
+who = figures.SEEING + figures.EXCLUSIVE
+figure = figures.agreement(found["differences"], who, ["own world"], "own world")
+run.figure(figure, "05_sign", "Agents that see colours: r over worlds, with 95 % intervals.")
 pairs = run.table(structure, "05_structure").query("condition == 'own world'").copy()
 pairs["pair"] = pairs["first"] + " ~ " + pairs["second"]
 pairs = pairs[pairs["pair"].isin(figures.BLIND)].groupby("pair", sort=False)
@@ -172,32 +192,11 @@ pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 # true one; chance is 1/2.
 
 # %% [markdown]
-# ## The sign
-#
-# A **seeing agent** learns in the same rooms and is shown every colour. **Question**: will its map
-# agree with the design, too? It needs colour to tell one thing from another. Decide before you run.
-
-# %%
-sign = "?"  # of r: "+", "0" or "-"
-own_r = figures.values_of(found["differences"], "structure", "r").query("contrast == 'own world'")
-own_r = own_r.set_index("model")["mean"]
-print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.2f}")
-print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}")
-shown = ["design", "seeing agent", "exclusive agent"]
-caption = f"Colours of world {world}, as above, of agents that see them."
-run.figure(figures.colour_maps(measured, shown, world), "05_seeing", caption)
-who = figures.SEEING + figures.EXCLUSIVE
-figure = figures.agreement(found["differences"], who, ["own world"], "own world")
-run.figure(figure, "05_sign", "r over worlds, with 95 % intervals.")
-
-# %% [markdown]
 # ## Why: tell apart, or predict
 #
 # Three keys of three colours can lie in one room. To go to the right one, an agent has to hold their
-# colours apart. In *exclusive* rooms one colour of each kind is shown, so colours of a kind never
-# compete.
-#
-# If that is the reason, distances inside a kind, beside those between kinds, should show it.
+# colours apart. In exclusive rooms it need not. If that is the reason, distances inside a kind,
+# beside those between kinds, should show it.
 
 # %%
 rows = []

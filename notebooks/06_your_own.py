@@ -1,20 +1,18 @@
 # %% [markdown]
 # # 6 · Audit two encoders, and then your own
 #
-# **What you'll do**: ask what two public models share on our sentences, read the answer, change the
-# sentences, put in a file of your own.
+# **What you'll do**: ask what two public models share; change the sentences; put in your own file.
 #
 # **What you'll learn**: why a score needs its null, its controls and a codebook beside it.
 #
-# **What you'll need**: nothing but two arrays and a list of sentences; half a minute. Nothing is
-# trained.
+# **What you'll need**: two arrays and a list of sentences; half a minute. Nothing is trained.
 #
-# **Found**: in the same words, words explain all that two public models share. Asked in synonyms, they
-# share more than words can. The audit says so itself, below.
+# **Found**: in the same words, words explain all that two public models share. Asked in synonyms,
+# they share more than words can.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
-profile = "preview"
+profile = "release"
 seed = 0
 overrides = {}
 out = ""  # where to write; empty: runs/<profile>-seed<seed>

@@ -14,7 +14,7 @@ from paper_utils.store import Store
 NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
 PUBLISHED = ROOT / "artifacts" / "published"
-DEFAULT = "preview"  # the profile that notebooks show as they are opened, whose products these are
+DEFAULT = "release"  # the profile that notebooks show as they are opened, whose products these are
 DOTS = 160  # per inch of a saved figure
 SHOWN = 100  # pixels per inch of a figure in a notebook
 

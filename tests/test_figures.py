@@ -74,7 +74,7 @@ def by_model(worlds: int):
 
 
 def models():
-    return records.models(Profile.load("preview"))
+    return records.models(Profile.load("release"))
 
 
 def maps(worlds: int):

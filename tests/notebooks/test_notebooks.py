@@ -83,7 +83,7 @@ def test_a_readers_notebook(path):
     least, most = (12, 16) if "your_own" in stem(path) else (20, 30)
     assert least <= 1 + len(others) <= most
     assert first.cell_type == "markdown" and first.source.startswith("# ")
-    assert len(words_of(first.source)) <= 150
+    assert len(words_of(first.source)) <= 80
     for promise in ("What you'll do", "What you'll learn", "What you'll need"):
         assert promise in first.source
     prose = [cell.source for cell in others if cell.cell_type == "markdown"]
