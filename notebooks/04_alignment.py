@@ -34,7 +34,7 @@ from paper_utils.figures import alignment as figures
 from paper_utils.figures import data as draw
 from paper_utils.run import Run
 from paper_utils.study import columns, results, scores, transfer
-from paper_utils.study.differences import BEST, who_knows
+from paper_utils.study.differences import who_knows
 
 run = Run.start("04_alignment", profile, seed, overrides, out)
 
@@ -110,15 +110,17 @@ print(f"word count: {mine['same_words', 'precision_at_k', 'word_count'].item():.
 
 # %%
 same = ("same_words", "precision_at_k")
-ways = {f"precision@{k}, a model's sentence asks": (*same, "model_to_agent", k / N)}
-ways[f"precision@{k}, a column's sentence asks"] = (*same, "agent_to_model", k / N)
-caption = "Precision@k, held out, means over worlds with 95 % intervals. Below their mean: public."
+ways = {"a model's sentence asks": "model_to_agent", "a column's asks": "agent_to_model"}
+ways = {f"precision@{k}, {name}": (*same, way, k / N) for name, way in ways.items()}
+caption = "Precision@k, held out, means over worlds. The last two models are public."
 run.figure(figures.by_model(differences, models, ways), "04_same_words", caption)
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
 everybody = pd.concat([found["scores"], found["pairs"], pairs])
 everybody = figures.values_of(everybody, *same).groupby(["model", "encoder"], sort=False)["value"]
 run.table(everybody.mean().reset_index(), "04_all_pairs")  # the paper's table, in full
-everybody.mean().unstack().reindex(figures.rows_of(models), columns=figures.FIVE).dropna().round(2)
+names = [one.label for one in models]
+matrix = everybody.mean().unstack().reindex(names, columns=[*figures.FIVE, *names])
+run.figure(figures.matrix(matrix, f"Same words: precision@{k} of all"), "04_all_pairs", caption)
 
 # %% [markdown]
 # ## Why the direction and the layer matter
@@ -193,11 +195,8 @@ print("do not know the synonyms, and cannot tell:", *strangers)
 measures = {"precision": "precision_at_k", "colour": "colour"}
 chances = {"precision": k / N, "colour": 1 / 6}
 two = {name: ("synonyms", one, "both", chances[name]) for name, one in measures.items()}
-floors = differences[differences["contrast"] == BEST].query("test == 'synonyms'")
-floors = {name: floors["mean"][floors["measure"] == one] for name, one in measures.items()}
-floors = {name: values.rename("random words") for name, values in floors.items()}
-figure = figures.by_model(differences, models, two, floors=floors, strangers=strangers)
-caption = "Fitted in first names, asked in synonyms. Star: does not know them. Band: random words."
+figure = figures.by_model(differences, models, two, strangers=strangers)
+caption = "Fitted in first names, asked in synonyms. Star: does not know them. Last two: public."
 run.figure(figure, "04_synonyms", caption)
 
 # %% [markdown]
@@ -241,7 +240,7 @@ for name, space in agents.items():
     cosine = (unit[goes] * unit[picks]).sum(axis=1).mean()
     assert np.isclose(cosine, verbs[world, name], atol=1e-5)
     print(f"{name}: cosine of the verbs {cosine:.2f}, CKA {alignment.linear_cka(space, X):.2f}")
-caption = "95 % intervals over worlds. Star: does not know the synonyms. Band: untrained models."
+caption = "95 % intervals. Star: does not know the synonyms. Band: untrained. Last two: public."
 run.figure(figures.taught(differences, models, lucky, strangers), "04_taught", caption)
 verbs.groupby("encoder", sort=False).mean().reindex(figures.FIVE).dropna().round(2).to_frame()
 
@@ -255,7 +254,7 @@ verbs.groupby("encoder", sort=False).mean().reindex(figures.FIVE).dropna().round
 
 # %%
 print(claims["answer"]["an agent can act on another model's sentence"])
-caption = "Success in fresh episodes, means over worlds, 95 % intervals. Band: all controls."
+caption = "Success in fresh episodes, 95 % intervals over worlds. Band: all controls."
 run.figure(figures.transfer(differences, models), "04_transfer", caption)
 success = run.table(found["transfer"], "04_transfer")
 level, sources = run.profile.data.levels[-1], transfer.sources(run.profile)
