@@ -69,14 +69,13 @@ def _make(profile, folder, *demonstrations, world, condition, draw, **_):
     policy = new_policy(settings, world, condition, draw)
     if condition is not Condition.NEVER_ACTED:
         names = profile.data.levels
-        parts = []
-        # Halves of what `_needs` lists.  The held-out episodes are of the agent's own kind:
-        # exchanged for who exchanges, say.
-        for part in (demonstrations[: len(names)], demonstrations[len(names) :]):
-            part = shown_to(condition, part, settings, world)
-            parts.append(Episodes.of(part, names, policy))
+        # What `_needs` lists: one half to train on, the other to validate.
+        halves = demonstrations[: len(names)], demonstrations[len(names) :]
+        # The held-out episodes are of the agent's own kind: exchanged for who exchanges, say.
+        shown = [shown_to(condition, half, settings, world) for half in halves]
+        parts = [Episodes.of(part, names, policy) for part in shown]
         # Where episodes are left out there are more passes, for about as many steps.
-        share = len(parts[0]) / sum(map(len, demonstrations[: len(names)]))
+        share = len(parts[0]) / sum(map(len, halves[0]))
         epochs = round(settings.epochs / share)
         curve = train(policy, *parts, settings, epochs, world, folder, profile.device)
         curve.to_csv(folder / "curve.csv", index=False)

@@ -1,7 +1,6 @@
 """Playing fresh episodes, many at once: success, and what a policy does on the way."""
 
 import math
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ from minigrid.core.constants import COLOR_NAMES
 from scipy.stats import binomtest
 
 from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
-from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds
+from paper_utils.cloning.policy import ACTIONS, START, cell_kinds
 from paper_utils.config import generator
 from paper_utils.data import expert, levels
 from paper_utils.data.kinds import TYPES
@@ -61,22 +60,16 @@ class RandomPlayer:
 
     def __init__(self, texts, seeds):
         # A generator each: what is drawn does not depend on who else plays.
-        self.generators = [generator("random player", int(seed)) for seed in seeds]
+        self.generators = [generator("random player", seed) for seed in seeds]
 
     def __call__(self, observations, running):
         return np.array([self.generators[i].integers(len(ACTIONS) - 1) for i in running])
 
 
 def play(
-    level: str,
-    seeds: Sequence[int],
-    make_act: Callable,
-    limit: int | None = None,
-    rooms: str = "babyai",
-    world: int = 0,
-    watch: Callable = lambda env, action: False,
-) -> pd.DataFrame:
-    """Plays an episode for each seed; one row each, with COLUMNS.
+    level, seeds, make_act, limit=None, rooms="babyai", world=0, watch=lambda env, action: False
+):
+    """Plays an episode of a level for each seed; a DataFrame with a row each, with COLUMNS.
 
     ``make_act(instructions, seeds)``, asked for each batch of episodes, returns who plays them:
     ``act(observations, running)`` of the episodes that still run, uint8[B, 7, 7, 3] and which these
@@ -109,15 +102,8 @@ def play(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def evaluate(
-    policy: Policy,
-    level: str,
-    seeds: Sequence[int],
-    vectors: Callable | None = None,
-    hide_colours: bool = False,
-    **options,
-) -> pd.DataFrame:
-    """Episodes of a policy that takes its most probable actions, as `play` gives them.
+def evaluate(policy, level, seeds, vectors=None, hide_colours=False, **options):
+    """Episodes of a `Policy` that takes its most probable actions, as `play` gives them.
 
     ``vectors`` turns B instructions into the vectors [B, width] that it acts on, as those of
     another model, mapped; None: its own.  ``options`` go to `play`.
@@ -130,12 +116,12 @@ def evaluate(
     return play(level, seeds, make_act, **options)
 
 
-def evaluate_random(level: str, seeds: Sequence[int], **options) -> pd.DataFrame:
+def evaluate_random(level, seeds, **options):
     """Episodes of a `RandomPlayer`, as `play` gives them."""
     return play(level, seeds, RandomPlayer, **options)
 
 
-def evaluate_expert(level: str, seeds: Sequence[int], **where) -> pd.DataFrame:
+def evaluate_expert(level, seeds, **where):
     """Episodes of the expert, as `play` gives them, ``where`` rooms and world are."""
     table = pd.DataFrame(expert.rollouts(level, seeds, **where))
     return table.assign(steps=table["actions"].map(len))[COLUMNS]
@@ -157,10 +143,8 @@ def success_rates(episodes, by):
     return pd.DataFrame(rows, columns=[*by, "success", "low", "high", "episodes", "steps"])
 
 
-def record_episode(
-    policy: Policy, level: str, seed: int, max_steps: int = 40, sentence: np.ndarray | None = None
-) -> expert.Recording:
-    """Plays one episode and keeps every frame.
+def record_episode(policy, level, seed, max_steps=40, sentence=None):
+    """Plays one episode and keeps every frame, as an `expert.Recording`.
 
     ``sentence`` float32[width]: a vector to act on in place of the policy's own.
     """
@@ -203,7 +187,7 @@ def _needs_of_player(profile, world, player, rooms, **_):
     return [(AGENT, agent_parameters(world, player, rooms))]
 
 
-def _cost(profile, player=EXPERT, **_):
+def _cost(profile, player, **_):
     # Episodes that are lost go on until the level gives up.
     return _episode_count(profile, player) * (0.01 if player in SKILLED else 0.04)
 
@@ -260,6 +244,5 @@ FIRST_VISITS = Stage(
     reads=("cloning.evaluation_episodes",),
     needs=lambda profile, **which: [(AGENT, agent_parameters(**which))],
     version=1,
-    cost=_cost,
 )
 """`first_visits` of an agent of a ``condition`` that was trained in ``rooms``."""

@@ -4,7 +4,6 @@ import copy
 import io
 import math
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -13,9 +12,6 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 
 from paper_utils import parallel
-from paper_utils.cloning.episodes import Episodes
-from paper_utils.cloning.policy import Policy
-from paper_utils.config import Cloning
 from paper_utils.store import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
@@ -82,22 +78,14 @@ def schedule(step, total):
     return rise * 0.5 * (1 + math.cos(math.pi * step / total))
 
 
-def train(
-    policy: Policy,
-    episodes: Episodes,
-    validation: Episodes,
-    settings: Cloning,
-    epochs: int,
-    world: int,
-    folder: Path,
-    device: str = "cpu",
-) -> pd.DataFrame:
-    """Trains a policy in place and leaves it as in its epoch of lowest loss on ``validation``.
+def train(policy, episodes, validation, settings, epochs, world, folder, device="cpu"):
+    """Trains a `Policy` in place and leaves it as in its epoch of lowest loss on ``validation``.
 
-    Returns one row per epoch: step, epoch, train_loss, validation_loss, and the accuracy on each
+    ``episodes`` and ``validation`` are `Episodes`, ``settings`` a profile's ``cloning``.  Returns a
+    DataFrame, one row per epoch: step, epoch, train_loss, validation_loss, and the accuracy on each
     level.  A checkpoint in ``folder`` is continued, on one thread to the same bits.
     """
-    device = torch.device(parallel.device(device))
+    device = parallel.device(device)
     policy.to(device).train()
     optimizer = make_optimizer(policy, settings.learning_rate, settings.weight_decay, BETAS)
     per_epoch = len(episodes.batches(settings.batch_episodes, world, 0))

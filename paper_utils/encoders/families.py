@@ -29,11 +29,10 @@ class Family:
     modality: str = "language"  # or vision-language
     objective: str = "next token"  # a key of OBJECTIVES
     tower: str = "AutoModel"
-    pooling: str = "mean"  # how states become one vector, fixed before any comparison
+    pooling: str = "mean"  # or last, or cls: how states become one vector, fixed beforehand
     template: str = "[BOS] $A"  # special tokens around a text, of a tokenizer trained here
     text_path: str = ""  # weights of the tower (a regular expression) that reading text needs
     encoder: str = ""  # attribute of the tower with hidden states; "": the tower itself
-    seconds: float = 0.039  # of a step of the profile, on one core at width 64
 
     @property
     def is_decoder(self):
@@ -55,14 +54,11 @@ class Family:
         return math.ceil(blocks / 2) if self.is_decoder else blocks
 
 
-FAMILIES: dict[str, Family] = {
+FAMILIES = {
     "llama": Family(label="LLaMA", model="LlamaForCausalLM", model_types=("llama",)),
     "qwen": Family(label="Qwen", model="Qwen3ForCausalLM", model_types=("qwen3", "qwen2")),
     "deepseek": Family(
-        label="DeepSeek",
-        model="DeepseekV3ForCausalLM",
-        model_types=("deepseek_v3", "deepseek_v2"),
-        seconds=0.05,
+        label="DeepSeek", model="DeepseekV3ForCausalLM", model_types=("deepseek_v3", "deepseek_v2")
     ),
     "bert": Family(
         label="BERT",
@@ -71,7 +67,6 @@ FAMILIES: dict[str, Family] = {
         objective="masked token",
         tower="BertModel",
         template="[CLS] $A [SEP]",
-        seconds=0.033,
         # Its pooler is random in many checkpoints, and never read.
         text_path=r"^(?!pooler\.)",
     ),
@@ -85,7 +80,6 @@ FAMILIES: dict[str, Family] = {
         pooling="last",  # the EOS with which it ends every text
         template="[BOS] $A [EOS]",
         encoder="text_model",
-        seconds=0.021,  # it takes two thirds of the steps
     ),
     # Not BlipModel: it names its text weights otherwise, and would leave them random.
     "blip": Family(
@@ -99,7 +93,6 @@ FAMILIES: dict[str, Family] = {
         template="[CLS] $A [SEP]",
         text_path=r"^text_encoder\.(?!pooler\.)",
         encoder="text_encoder",
-        seconds=0.047,
     ),
 }
 

@@ -7,11 +7,9 @@ mean over it is that vector.  So the first position is never pooled; and where a
 special token there (Qwen's and SmolLM2's do not), one is put there, or the first *word* would be
 the sink."""
 
-import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -44,7 +42,6 @@ REASONS = {
     "once it can: hf download",
 }
 COMMIT = re.compile(r"[0-9a-f]{40}")
-POOLINGS = ("mean", "last", "cls")
 LOCAL = "local"  # how the revision of a folder begins
 BATCH = 64  # sentences that a model reads at once
 PATIENCE = 10.0  # seconds for the Hub's answer; behind a proxy that is silent there is none
@@ -60,43 +57,20 @@ class SinkWarning(UserWarning):
     """A mean over words that is, for the most part, one position's state."""
 
 
-def embed(
-    texts: Sequence[str],
-    checkpoint: str | os.PathLike[str],
-    family: str | None = None,
-    pooling: str | None = None,
-    layer: int | None = None,
-    device: str = "auto",
-) -> np.ndarray:
-    """N texts -> float32[N, D]; a row does not depend on its neighbours.
+def load(checkpoint, family=None, device="auto"):
+    """A checkpoint in memory, a `TextEncoder`.
 
     Arguments:
-        texts: sentences, none of them empty.
         checkpoint: a folder, a Hub id (``HF_TOKEN`` opens gated ones), or ``id@revision`` with a
             branch, tag or commit.
         family: a key of FAMILIES; None: what config.json says.
-        pooling: ``mean`` (of decoders without the first token, see above), ``last`` (of CLIP the
-            state at EOS) or ``cls`` (the first token).  None: as the family is read.
-        layer: 0 (token embeddings) to L (final norm included); None: L.
         device: auto, cpu, cuda or mps.
 
     Raises:
         CheckpointError: missing, gated, unreachable, damaged, or of another kind.
-        ValueError: wrong arguments or texts.
+        ValueError: an unknown family.
         RuntimeError: no such device.
-
-    Warns (SinkWarning, one line) where one position's state dwarfs those that it is averaged with.
     """
-    # A string is a list of letters to what follows.
-    if isinstance(texts, str) or not len(texts) or not all(text.strip() for text in texts):
-        raise ValueError("embed takes a list of texts, none of them empty")
-    encoder = load(checkpoint, family, device)
-    return encoder.embed(list(texts), encoder.blocks if layer is None else layer, pooling)
-
-
-def load(checkpoint, family=None, device="auto"):
-    """A checkpoint in memory, a `TextEncoder`, to embed with more than once; arguments and errors
-    as of `embed`."""
     import transformers
 
     check([family] if family else [])
@@ -128,20 +102,21 @@ class TextEncoder:
     tower: Any  # the module that the family's ``encoder`` is an attribute of
     device: str = "cpu"
 
-    def embed(self, texts, layer=None, pooling=None):
-        """N texts -> float32[N, D], as `embed` of this module; but at layer None, the one that is
-        compared (`Family.fixed_layer`)."""
+    def embed(self, texts, layer=None):
+        """N texts -> float32[N, D]; a row does not depend on its neighbours.
+
+        ``layer``: 0 (token embeddings) to L (final norm included); None: the one that is compared
+        (`Family.fixed_layer`).  Raises ValueError for another layer, or for a text that is longer
+        than the model reads.  Warns (SinkWarning, one line) where one position's state dwarfs those
+        that it is averaged with."""
         if layer is None:
             layer = self.family.fixed_layer(self.blocks)
-        return self.layers(texts, [layer], pooling)[0]
+        return self.layers(texts, [layer])[0]
 
-    def layers(self, texts, layers, pooling=None):
+    def layers(self, texts, layers):
         """N texts -> float32[M, N, D], of M ``layers`` in one pass."""
         import torch
 
-        pooling = pooling or self.family.pooling
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling is {', '.join(POOLINGS)}, not {pooling!r}")
         if not {*layers} <= {*range(self.blocks + 1)}:
             raise ValueError(f"layers {layers} are not among 0 to {self.blocks}")
         tokens = self.tokens(texts)
@@ -155,7 +130,7 @@ class TextEncoder:
                 output = self._encoder(ids, attention_mask=mask, output_hidden_states=True)
                 # CLIP lists its last layer before the final norm, other models after it.
                 states = [*output.hidden_states[:-1], output.last_hidden_state]
-                wanted = [self._pool(states[layer].float(), mask, pooling) for layer in layers]
+                wanted = [self._pool(states[layer].float(), mask) for layer in layers]
                 parts.append(torch.stack(wanted).cpu())
         # From the order of lengths back to that of the texts.
         found = torch.cat(parts, dim=1).numpy()[:, np.argsort(order)]
@@ -186,11 +161,12 @@ class TextEncoder:
             raise ValueError(f"a text has {longest} tokens; {self.name} reads {context}")
         return tokens
 
-    def _pool(self, states, mask, pooling):
-        """Token states (B, T, D) -> vectors (B, D)."""
-        if pooling == "cls":
+    def _pool(self, states, mask):
+        """Token states (B, T, D) -> vectors (B, D), as the family's ``pooling`` says: ``mean`` (of
+        decoders without the sink), ``last`` (of CLIP the state at EOS) or ``cls`` (the first)."""
+        if self.family.pooling == "cls":
             return states[:, 0]
-        if pooling == "last":
+        if self.family.pooling == "last":
             return states[range(len(states)), mask.sum(1) - 1]
         words = mask.clone()
         if self.family.is_decoder:

@@ -14,7 +14,6 @@ TOKENS = 64  # tokens of text that count as one in ``batch_size``: about what a 
 HELD_OUT = 512  # documents or pairs that a score is measured on, at most
 MASKED = 0.3  # share of words that BERT predicts; 0.15 teaches slower (Wettig et al. 2023)
 TEMPERATURE = 0.07  # of BLIP's contrastive loss, fixed where BLIP starts; CLIP learns its own
-SCORE = ("score", "value", "baseline", "baseline value", "better", "n")
 IGNORED = -100  # as a target: what ``cross_entropy`` leaves out
 
 
@@ -96,18 +95,15 @@ class MaskedToken(NextToken):
         random = stream("masked words", 0)  # every model is asked the same words
         counts = np.bincount(self.stream)
         counts[: len(SPECIAL)] = 0  # are never asked
-        guessed = []
-        wanted = []
+        found = []
         size = len(self.held_out)
         for part in np.array_split(range(size), size // 64 + 1):
             rows, mask = padded([self.held_out[number] for number in part])
             shown, asked = self.hide(rows, random)
             guesses = model(input_ids=shown, attention_mask=mask).logits.argmax(-1)
-            hidden = asked != IGNORED
-            guessed.append(guesses[hidden])
-            wanted.append(asked[hidden])
-        wanted = torch.cat(wanted)
-        own = (torch.cat(guessed) == wanted).double().mean()
+            found.append(torch.stack([guesses, asked])[:, asked != IGNORED])
+        guessed, wanted = torch.cat(found, dim=1)
+        own = (guessed == wanted).double().mean()
         known = (wanted == counts.argmax()).double().mean()
         return [_score("masked accuracy", own, "most frequent word", known, "higher", len(wanted))]
 
@@ -226,5 +222,5 @@ def _same_captions(ids):
 
 def _score(score, value, baseline, known, better, n):
     """A score of a model, beside that of a baseline on the same ``n``; better: higher or lower."""
-    found = score, float(value), baseline, float(known), better, n
-    return dict(zip(SCORE, found))
+    own = {"score": score, "value": float(value)}
+    return own | {"baseline": baseline, "baseline value": float(known), "better": better, "n": n}

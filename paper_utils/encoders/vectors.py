@@ -33,9 +33,9 @@ class Vectors(NamedTuple):
     rows: np.ndarray  # float32[M, N, D], of first names and, if there are any (M = 2), of synonyms
     revision: str  # SHA-256 of the file
 
-    def embed(self, texts, layer=None):
+    def embed(self, texts):
         """N texts -> float32[N, D]: those in first names, perhaps followed by those in synonyms, in
-        the order in which they were asked for.  A file has one layer."""
+        the order in which they were asked for."""
         return np.concatenate(self.rows)[: len(texts)]
 
 
@@ -89,11 +89,10 @@ def _opened(file, changed):
 
 def _of_columns(table):
     dimensions = [column for column in table if column not in COLUMNS]
-    prefix = "d" if "d0" in dimensions else ""
     # Counted from 0, without a gap: a number that is none of the vector has another name, as has
     # an index that was written along.
     for place, column in enumerate(dimensions):
-        if column != f"{prefix}{place}":
+        if column.removeprefix("d") != str(place):
             known = f"none of {', '.join(COLUMNS)}, and no dimension (0, 1... or d0, d1...)"
             raise VectorsError(f"column {column!r} is {known}")
     # What the file does not have is missing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from paper_utils.data.corpus import Documents, Pictures
-from paper_utils.encoders import scratch
+from paper_utils.encoders import hub, scratch
 from paper_utils.encoders.families import FAMILIES
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (99, 99, 99)}
@@ -87,6 +88,14 @@ def folders(tmp_path_factory, corpus):
     for family in FAMILIES:
         scratch.train(family, root / family, *corpus, settings(), seed=1)
     return {family: root / family for family in FAMILIES}
+
+
+def embed_with(checkpoint, texts=TEXTS, family=None, pooling=None, layer=None):
+    """What a checkpoint makes of texts, at its last layer unless another is asked for."""
+    encoder = hub.load(checkpoint, family)
+    if pooling:
+        encoder.family = replace(encoder.family, pooling=pooling)
+    return encoder.embed(texts, encoder.blocks if layer is None else layer)
 
 
 def copy(folder, tmp_path):
