@@ -81,7 +81,7 @@ def _texts(options):
 
     data = Profile.load(options.profile, overrides(options.set)).data
     table = grammar.instructions(data.levels, synonyms=data.synonyms)
-    print(table[["id", "text", "second_text"]].to_csv(index=False), end="")
+    table[["id", "text", "second_text"]].to_csv(sys.stdout, index=False)
 
 
 def _verify(options):

@@ -40,8 +40,7 @@ def run(folder, jobs):
     """Does one run after the other, each with all workers, on a cluster all at once; returns the
     summary, and how many runs failed.  Writes runs.csv and summary.csv."""
     # There it is the cluster that has many workers, here they are ours.
-    on_cluster = jobs[0].profile.compute.cluster
-    each = ThreadPoolExecutor(len(jobs)).map if on_cluster else map
+    each = ThreadPoolExecutor(len(jobs)).map if jobs[0].profile.compute.cluster else map
     found = [rows for rows in each(_found, jobs) if rows is not None]
     if not found:
         raise RunError("every run has failed")

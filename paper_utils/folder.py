@@ -53,8 +53,8 @@ def fill(folder, notebooks, results, facts):
 def commit():
     """Git commit of the code, with "-dirty" if the work tree differs; empty outside a clone."""
     # Not the commit of a repository in which this was unpacked.
-    place = ["--git-dir", ROOT / ".git", "--work-tree", ROOT]
-    words = ["git", *place, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    words = ["git", "--git-dir", ROOT / ".git", "--work-tree", ROOT]
+    words += ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(words, capture_output=True, text=True).stdout.strip()
     except OSError:
@@ -76,5 +76,5 @@ def check(folder):
         raise UsageError(f"{folder} holds other files; choose a new or empty folder")
     for name, problem in found.items():
         if problem == store.CHANGED:
-            place = f"{folder / name} was changed by hand"
-            raise UsageError(f"{place}: move it away, or choose another folder with --out")
+            remedy = "move it away, or choose another folder with --out"
+            raise UsageError(f"{folder / name} was changed by hand: {remedy}")

@@ -4,7 +4,6 @@ An executed notebook is an artifact of the store, made anew where its source, th
 parameter has changed."""
 
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from paper_utils.run import NOTEBOOKS, RunError, store_of
 from paper_utils.store import Stage, hash_file, write_atomically
 
 KERNEL = "python3"
+LANGUAGE = {"display_name": "Python 3", "language": "python"}
 # A kernel that ends while it still listens does not complain.
 HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
 START = 180  # seconds that a kernel may take to start on a busy machine
@@ -88,7 +88,7 @@ class ThisInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self):
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=command, display_name="Python 3", language="python")
+        return KernelSpec(argv=command, **LANGUAGE)
 
 
 def execute(source, folder, given=None, shown=None):
@@ -128,9 +128,10 @@ def execute(source, folder, given=None, shown=None):
         except PapermillExecutionError as error:
             _keep(kept, executed, source, shown)
             # What went wrong may be said at length, and in many lines.
-            said = " ".join(f"{error.ename}: {error.evalue}".split())[:500]
-            where = f"{source.stem}: cell {error.exec_count} failed"
-            raise RunError(f"{where}: {said} (see {kept})") from None
+            said = " ".join(error.evalue.split())[:500]
+            raise RunError(
+                f"{source.stem}: cell {error.exec_count} failed: {error.ename}: {said} (see {kept})"
+            ) from None
         except RuntimeError as error:
             raise RunError(f"{source.stem}: {error} (is there enough memory?)") from None
 
@@ -139,8 +140,7 @@ def read(source):
     """A notebook, source or built, with cell ids that depend only on its order."""
     # The source says nothing of kernels and ids, which must be the same for everybody.
     notebook = jupytext.read(source)
-    kernel = {"display_name": "Python 3", "language": "python", "name": KERNEL}
-    notebook.metadata["kernelspec"] = kernel
+    notebook.metadata["kernelspec"] = {"name": KERNEL} | LANGUAGE
     _number_cells(notebook, source)
     return notebook
 
@@ -155,7 +155,7 @@ def _tags(cell):
 
 
 def _write(path, notebook):
-    write_atomically(path, nbformat.writes(notebook) + "\n")
+    write_atomically(path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def _keep(path, executed, source, shown):
@@ -176,9 +176,7 @@ def _keep(path, executed, source, shown):
 def build():
     """Executes each notebook beside its source."""
     for source in sources():
-        with tempfile.TemporaryDirectory() as folder:
-            execute(source, Path(folder))
-            shutil.copy(Path(folder) / f"{source.stem}.ipynb", source.parent)
+        execute(source, source.parent)
 
 
 def write_for_students(folder):

@@ -210,8 +210,8 @@ class _Clock:
             chain = self.after[key] + seconds[key]
             for needed in needs[key]:
                 self.after[needed] = max(self.after[needed], chain)
-        ordered = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
-        self.left = {task.key: task for task in ordered}
+        tasks = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
+        self.left = {task.key: task for task in tasks}
         self.since = {}  # when what is running has begun
         self.start = time.monotonic()
         # Of what has ended, and what had been predicted for it; a few quick tasks say little

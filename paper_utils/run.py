@@ -54,7 +54,7 @@ class Run:
         from paper_utils.study.products import products
 
         parallel.one_thread()
-        loaded = Profile.load(profile, overrides=overrides, seed=seed)
+        loaded = Profile.load(profile, overrides, seed)
         # Whoever opens a notebook alone finds its results where a run puts them.
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}").resolve()
         run = cls(notebook, loaded, folder, store_of(loaded))
@@ -104,8 +104,7 @@ class Run:
         first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
         data = b64encode(path.read_bytes()).decode()
         # By its address, which every page of HTML can show, as a GIF alone is not by all.
-        picture = Image(url=f"data:image/gif;base64,{data}", alt=caption)
-        self._show(picture, name, caption)
+        self._show(Image(url=f"data:image/gif;base64,{data}", alt=caption), name, caption)
 
     def _show(self, picture, name, caption):
         from IPython.display import Markdown, display

@@ -65,6 +65,9 @@ class Stage:
     resumable: bool = False
     cost: Callable = lambda profile, **parameters: 1.0
 
+    def __post_init__(self):
+        STAGES[self.name] = self
+
     def recipe(self, profile, parameters):
         """Everything that the artifact depends on."""
         needed = self.needs(profile, **parameters)
@@ -93,10 +96,11 @@ class Stage:
         for value in parameters.values():
             parts = value.values() if isinstance(value, dict) else [value]
             words += [str(part) for part in parts if isinstance(part, (str, int)) and part != ""]
-        plain = [re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words]
-        return "-".join(plain)[:120]
+        return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words)[:120]
 
 
+STAGES = {}
+"""All stages that have been imported, by name, for a worker that is told a name."""
 _KEYS = {}
 
 
@@ -139,8 +143,8 @@ class Store:
                 return path
             said = f"artifact {path.parent.name}/{path.name} is damaged: {problem}"
             if path.parents[1] == self.published:
-                place = f"git checkout -- {self.published}"
-                raise ArtifactError(f"published {said}; restore it with: {place}")
+                remedy = "restore it with: git checkout --"
+                raise ArtifactError(f"published {said}; {remedy} {self.published}")
             print(f"{said}; it has to be made again")
         return None
 
@@ -176,8 +180,10 @@ class Store:
 
     def _write(self, final, stage, profile, parameters):
         """Has a stage write its files into a folder beside, which gets its name when whole."""
-        needs = stage.needs(profile, **parameters)
-        inputs = [self.get(needed, profile, **chosen) for needed, chosen in needs]
+        inputs = [
+            self.get(needed, profile, **chosen)
+            for needed, chosen in stage.needs(profile, **parameters)
+        ]
         beside = Path(f"{final}.partial")
         try:
             # Only a stage that says so goes on from what a run left that was killed.
@@ -208,8 +214,10 @@ class Store:
 @cache
 def versions():
     """Version of Python and of each package that can change a number."""
-    packages = {package: metadata.version(package) for package in PACKAGES}
-    return {"python": platform.python_version(), **packages}
+    return {
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in PACKAGES},
+    }
 
 
 def hash_json(value):
@@ -230,14 +238,14 @@ def read_json(path):
 
 
 def write_atomically(path, data):
-    """Writes text or bytes to a whole file (Path) or nothing: a temporary sibling, flushed to the
-    disk, then renamed."""
+    """Writes bytes to a whole file (Path) or nothing: a temporary sibling, flushed to the disk,
+    then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # On the same disk, so that renaming it is one step.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(data)
             file.flush()
             os.fsync(file)
         os.replace(temporary, path)

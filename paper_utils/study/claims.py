@@ -284,17 +284,17 @@ def claims(tables, decoders):
         found[f"action agrees less with {model}"] = less(evidence, model)
     for claim, (words, *asked) in SIGNED.items():
         found[claim] = answered(evidence, words, keys(*asked))
-    controls = best_controls(tables["transfer"])
-    found["an agent can act on another model's sentence"] = acts(differences, controls)
+    able = acts(differences, best_controls(tables["transfer"]))
+    found["an agent can act on another model's sentence"] = able
     # Where no model knows the synonyms there is no mean over those that do.
     for claim in (ORDER, VISION):
         if found[claim][0] == ABSENT:
             found[claim] = f"cannot be told: {evidence.strangers(kinds.index)}", ""
     # Order has a null of its own: how far luck takes a model that has read nothing.
     null = tables["order_null"].query("encoder == 'acted' and direction == 'both'")
-    luck = f"untrained models at most {number(null['value'].max())}"
+    luck = number(null["value"].max())
     answer, told = found[ORDER]
-    found[ORDER] = answer, f"{told}; {luck}".removeprefix("; ")
+    found[ORDER] = answer, f"{told}; untrained models at most {luck}".removeprefix("; ")
     rows = [(claim, PAPER.get(claim, "not asked"), *said) for claim, said in found.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if differences["worlds"].max() == 1:

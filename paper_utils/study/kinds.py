@@ -64,8 +64,8 @@ def everyone(profile, world, other):
         for name, chosen in learners(profile, *place).items():
             found[condition, name] = chosen
     for draw in range(NEVER_ACTED):
-        agent = Encoder(Source.AGENT, Condition.NEVER_ACTED, trained=False, draw=draw)
-        found["never_acted", str(draw)] = parameters(agent, world, rooms="kinds")
+        never = Encoder(Source.AGENT, Condition.NEVER_ACTED, trained=False, draw=draw)
+        found["never_acted", str(draw)] = parameters(never, world, rooms="kinds")
     return found
 
 
@@ -144,8 +144,8 @@ def under_controls(distances):
 
 
 def _needs(profile, world, other):
-    spaces = [(EMBEDDING, chosen) for chosen in everyone(profile, world, other).values()]
-    return [(STORIES, {"world": world, "rooms": "kinds"}), *spaces]
+    stories = STORIES, {"world": world, "rooms": "kinds"}
+    return [stories, *((EMBEDDING, chosen) for chosen in everyone(profile, world, other).values())]
 
 
 STRUCTURE = columns.table_stage(

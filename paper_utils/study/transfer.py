@@ -138,13 +138,13 @@ TRANSFER = columns.table_stage(
 def sources(profile):
     """Name -> ``source`` of everything whose sentences a world's agent acts on."""
     # A file of vectors may have no synonyms.
-    models = [model for model in records.models(profile) if model.has_synonyms]
-    return dict(zip(KINDS, KINDS)) | {model.label: asdict(model) for model in models}
+    models = {one.label: asdict(one) for one in records.models(profile) if one.has_synonyms}
+    return dict(zip(KINDS, KINDS)) | models
 
 
 def success(episodes):
     """Success by world, source, kind (ceiling, control, model) and level."""
     kinds = episodes["source"].map(KINDS).fillna("model")
-    by = ["world", "source", "kind", "level"]
-    each = episodes.assign(kind=kinds).groupby(by, sort=False)["success"]
+    by = ["world", "source", kinds.rename("kind"), "level"]
+    each = episodes.groupby(by, sort=False)["success"]
     return each.agg(success="mean", episodes="size").reset_index()
