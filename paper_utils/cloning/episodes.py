@@ -64,7 +64,7 @@ class Episodes:
     lengths: Tensor  # int64 (N,), in steps
     tokens: Tensor  # int64 (N, L)
     level: Tensor  # int64 (N,), which of ``levels``
-    levels: tuple[str, ...]
+    levels: tuple  # their names
 
     @classmethod
     def of(cls, demonstrations, levels, policy):
@@ -78,11 +78,10 @@ class Episodes:
         lengths = torch.from_numpy(np.concatenate([part.lengths for part in demonstrations])).long()
         counts = torch.tensor([len(part) for part in demonstrations])
         # Cells become numbers part by part: all views at once would be the largest thing here.
-        cells = np.concatenate([cell_kinds(part.observations) for part in demonstrations])
-        actions = np.concatenate([part.actions for part in demonstrations])  # (S,)
+        cells = [torch.from_numpy(cell_kinds(part.observations)) for part in demonstrations]
         return cls(
-            cells=torch.from_numpy(cells),
-            actions=torch.from_numpy(actions),
+            cells=torch.cat(cells),
+            actions=torch.cat([torch.from_numpy(part.actions) for part in demonstrations]),
             starts=torch.cumsum(lengths, 0) - lengths,
             lengths=lengths,
             tokens=policy.tokenize(texts),

@@ -55,15 +55,15 @@ class GreedyPolicy:
         return self.previous[:, 0].numpy()
 
 
-class RandomPlayer:
+def random_player(texts, seeds):
     """Draws uniformly from the six actions that are ever demonstrated, in each episode anew."""
+    # A generator each: what is drawn does not depend on who else plays.
+    generators = [generator("random player", seed) for seed in seeds]
 
-    def __init__(self, texts, seeds):
-        # A generator each: what is drawn does not depend on who else plays.
-        self.generators = [generator("random player", seed) for seed in seeds]
+    def act(observations, running):
+        return [generators[i].integers(len(ACTIONS) - 1) for i in running]
 
-    def __call__(self, observations, running):
-        return np.array([self.generators[i].integers(len(ACTIONS) - 1) for i in running])
+    return act
 
 
 def play(
@@ -117,8 +117,8 @@ def evaluate(policy, level, seeds, vectors=None, hide_colours=False, **options):
 
 
 def evaluate_random(level, seeds, **options):
-    """Episodes of a `RandomPlayer`, as `play` gives them."""
-    return play(level, seeds, RandomPlayer, **options)
+    """Episodes of a `random_player`, as `play` gives them."""
+    return play(level, seeds, random_player, **options)
 
 
 def evaluate_expert(level, seeds, **where):

@@ -36,22 +36,18 @@ CELL_KINDS = [
     # A door is open, closed or locked.
     *product([OBJECT_TO_IDX["door"]], COLOR_TO_IDX.values(), range(3)),
 ]
-# A cell as one integer is object + 16 colour + 128 state: a table from that to its kind, or -1.
-_CELL_CODE = np.array([1, 16, 128], dtype=np.uint16)
-_KIND_OF_CODE = np.full(2**16, -1, dtype=np.int16)
+# A cell as one integer is object + 16 colour + 128 state: a table from that to its kind.
+_CELL_CODE = np.array([1, 16, 128], np.uint16)
+_KIND_OF_CODE = np.full(2**16, 255, np.uint8)
 _KIND_OF_CODE[np.array(CELL_KINDS) @ _CELL_CODE] = np.arange(len(CELL_KINDS))
 
 
 def cell_kinds(observations):
-    """Views uint8[..., 7, 7, 3] -> uint8[..., 49], which of CELL_KINDS each cell shows.
-
-    Raises ValueError on a cell that no BabyAI level contains.
-    """
+    """Views uint8[..., 7, 7, 3] -> uint8[..., 49], which of CELL_KINDS each cell shows; 255 where
+    no BabyAI level has such a cell."""
     # 16 bits hold every code, and a hundred thousand views at once stay small.
     kinds = _KIND_OF_CODE[observations @ _CELL_CODE]  # (..., 7, 7)
-    if (kinds < 0).any():
-        raise ValueError("an observation holds a cell that no BabyAI level contains")
-    return kinds.reshape(*kinds.shape[:-2], CELLS).astype(np.uint8)
+    return kinds.reshape(*kinds.shape[:-2], CELLS)
 
 
 class Sizes(NamedTuple):
@@ -214,8 +210,9 @@ class Policy(nn.Module):
         self.instruction = InstructionEncoder(self.sizes)
         self.previous = nn.Embedding(START + 1, width)
         self.cell_attention = CellAttention(width, sizes.queries)
-        blocks = [CausalBlock(width, sizes.heads) for _ in range(sizes.history_layers)]
-        self.history = nn.ModuleList(blocks)
+        self.history = nn.ModuleList(
+            CausalBlock(width, sizes.heads) for _ in range(sizes.history_layers)
+        )
         self.action_head = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, 2 * width),

@@ -27,8 +27,7 @@ def loss_of(policy, batch):
     """Mean cross-entropy over the steps of a batch, and which of them are right, bool (B, T)."""
     tokens, cells, previous, actions, mask = batch
     logits, _, _ = policy(policy.instruction(tokens), cells, previous)  # (B, T, 7)
-    right = logits.argmax(-1) == actions  # (B, T)
-    return F.cross_entropy(logits[mask], actions[mask]), right & mask
+    return F.cross_entropy(logits[mask], actions[mask]), (logits.argmax(-1) == actions) & mask
 
 
 @torch.inference_mode()

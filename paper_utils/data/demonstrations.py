@@ -108,8 +108,9 @@ def _list_episodes(profile, folder, *recorded, world, rooms):
 
 
 def _load_episodes(folder):
-    skipped = read_json(folder / "skipped.json")
-    return SimpleNamespace(episodes=pd.read_csv(folder / "episodes.csv.gz"), skipped=skipped)
+    return SimpleNamespace(
+        episodes=pd.read_csv(folder / "episodes.csv.gz"), skipped=read_json(folder / "skipped.json")
+    )
 
 
 EPISODES = Stage(

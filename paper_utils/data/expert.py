@@ -31,8 +31,8 @@ class Recording(NamedTuple):
 
     instruction: str
     success: bool
-    frames: list[np.ndarray]  # T + 1 pictures uint8[H, W, 3], before each step and at the end
-    actions: list[str]  # T names
+    frames: list  # T + 1 pictures uint8[H, W, 3], before each step and at the end
+    actions: list  # T names
 
 
 class _SeenCells(set):

@@ -46,17 +46,16 @@ class Noun(NamedTuple):
 
     def text(self):
         """As said: "the red ball in front of you"."""
-        return _phrase(self.colour, self.type, LOCATIONS.get(self.location, ""))
+        place = LOCATIONS.get(self.location)
+        return self.shape().format(colour=self.colour, type=self.type, location=place)
 
     def shape(self):
         """With slots for words: "the {colour} {type} {location}"."""
-        slots = [f"{{{name}}}" for name, word in self._asdict().items() if word]
-        shape = _phrase(*slots)
-        return shape.replace("{type}", "object") if self.type == "object" else shape
-
-
-def _phrase(*words):
-    return " ".join(["the", *filter(None, words)])
+        shape = "the"
+        for name, word in self._asdict().items():
+            if word:
+                shape += " object" if word == "object" else f" {{{name}}}"
+        return shape
 
 
 _ANY_COLOUR = (*COLOURS, "")
@@ -78,21 +77,19 @@ def _synthetic(places):
 
 _THINGS = _nouns()
 _DOORS = _nouns(("door",))
-_PLACED_DOORS = _nouns(("door",), ("",), tuple(LOCATIONS))
 _PLACED = _nouns(OBJECTS, _ANY_COLOUR, _ANYWHERE)
-_TYPE_ALONE = _nouns(colours=("",))
 _COLOUR_ALONE = _nouns(("object",))
 
 # Level -> verb -> the noun phrases that it takes.
-GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
+GRAMMARS = {
     "GoToObj": {"go to": [_THINGS]},
     "GoToLocal": {"go to": [_THINGS]},
     "GoTo": {"go to": [_THINGS]},
     "PickupLoc": {"pick up": [_PLACED]},
-    "PickupDist": {"pick up": [_THINGS + _TYPE_ALONE + _COLOUR_ALONE]},
+    "PickupDist": {"pick up": [_THINGS + _nouns(colours=("",)) + _COLOUR_ALONE]},
     "Pickup": {"pick up": [_THINGS]},
     "Open": {"open": [_DOORS]},
-    "OpenDoor": {"open": [_DOORS + _PLACED_DOORS]},
+    "OpenDoor": {"open": [_DOORS + _nouns(("door",), ("",), tuple(LOCATIONS))]},
     "ActionObjDoor": {"go to": [_THINGS + _DOORS], "pick up": [_THINGS], "open": [_DOORS]},
     "PutNextLocal": {"put": [_THINGS, _THINGS]},
     "Synth": _synthetic(("",)),

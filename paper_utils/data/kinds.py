@@ -32,8 +32,6 @@ ROLES = np.array([
     (0.04, 0.64, 0.32),
     (0.04, 0.04, 0.92),
 ])  # fmt: skip
-# The exchangeable world is the same code with this table.
-_FLAT = np.full_like(ROLES, 1 / len(TYPES))
 # The type that a role has most often makes it one of a kind: three keys, two balls, one box.
 _KIND_OF_ROLE = ROLES.argmax(axis=1)
 
@@ -66,7 +64,8 @@ def design(world, rooms="kinds"):
     >>> design(0).loc["blue"].to_dict()
     {'key': 0.92, 'ball': 0.04, 'box': 0.04}
     """
-    table = _FLAT if rooms == "exchangeable" else ROLES
+    # The exchangeable world is the same code with a flat table.
+    table = np.full_like(ROLES, 1 / len(TYPES)) if rooms == "exchangeable" else ROLES
     # Sorted, because the order of the roles would tell the kinds.
     return pd.DataFrame(table, colours_by_role(world), TYPES).sort_index()
 
@@ -91,10 +90,9 @@ class ColourOnly(ObjDesc):
 
 
 class RoomsOfKinds:
-    """Mixin for a level of one room whose things are drawn from a world's `design`."""
+    """Mixin for a level of one room whose things are drawn from a world's `design`.
 
-    rooms: str  # one of ROOMS
-    assignment: int  # which one of ASSIGNMENTS
+    Its class has ``rooms``, one of ROOMS, and ``assignment``, which one of ASSIGNMENTS."""
 
     def __init__(self, **kwargs):
         table = design(self.assignment, self.rooms)

@@ -53,8 +53,8 @@ def short(name):
 def offered():
     """Level name -> Gymnasium id of every BabyAI level that the expert can solve."""
     # Importing Minigrid has registered its levels.
-    ids = {short(one): one for one in gymnasium.registry if one.startswith("BabyAI-")}
-    return {name: ids[name] for name in ids if name not in REFUSED}
+    ids = [one for one in gymnasium.registry if one.startswith("BabyAI-")]
+    return {short(one): one for one in ids if short(one) not in REFUSED}
 
 
 def check(name, rooms="babyai"):
@@ -96,8 +96,7 @@ def make(level, rooms="babyai", world=0, **kwargs):
     'go to the green ball'
     """
     # Worlds with the same assignment share a class; only their seeds differ.
-    assignment = world % len(kinds.ASSIGNMENTS)
-    return _level_class(short(level), rooms, assignment)(**kwargs)
+    return _level_class(short(level), rooms, world % len(kinds.ASSIGNMENTS))(**kwargs)
 
 
 def seeds(use, count, world=0, rooms="babyai"):

@@ -98,17 +98,22 @@ def parameters(encoder, world, names="first", layer=None, rooms="babyai"):
     world 0."""
     # One artifact for all, which may have taken a GPU.
     world = 0 if encoder.source in SAME_IN_ALL_WORLDS else world
-    given = {"world": world, "encoder": asdict(encoder)}
-    return given | {"names": names, "layer": layer, "rooms": rooms}
+    return {
+        "world": world,
+        "encoder": asdict(encoder),
+        "names": names,
+        "layer": layer,
+        "rooms": rooms,
+    }
 
 
 def _make_untrained(profile, folder, *corpora, world, family):
-    _, *said = texts(profile).to_dict("list").values()
+    _, first, second = texts(profile).to_dict("list").values()
     each = []
     for draw in range(profile.alignment.untrained):
         # Each draw has other weights, and reads what a trained model reads.
         model = scratch.untrained(profile, *corpora, family, world, draw)
-        each.append(np.split(model.embed(sum(said, [])), 2))
+        each.append(np.split(model.embed(first + second), 2))
     # Half precision: many draws, of which only the spread of their scores is read.
     np.savez_compressed(folder / "vectors.npz", vectors=np.float16(each))
 

@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
-from paper_utils.code import ROOT
 from paper_utils.config import hint, register
 
 # Special tokens of the tokenizer trained here; the position of a token is its id.
@@ -25,7 +24,7 @@ class Family:
 
     label: str
     model: str
-    model_types: tuple[str, ...]  # in config.json of its checkpoints
+    model_types: tuple  # names in config.json of its checkpoints
     modality: str = "language"  # or vision-language
     objective: str = "next token"  # a key of OBJECTIVES
     tower: str = "AutoModel"
@@ -55,15 +54,13 @@ class Family:
 
 
 FAMILIES = {
-    "llama": Family(label="LLaMA", model="LlamaForCausalLM", model_types=("llama",)),
-    "qwen": Family(label="Qwen", model="Qwen3ForCausalLM", model_types=("qwen3", "qwen2")),
-    "deepseek": Family(
-        label="DeepSeek", model="DeepseekV3ForCausalLM", model_types=("deepseek_v3", "deepseek_v2")
-    ),
+    "llama": Family("LLaMA", "LlamaForCausalLM", ("llama",)),
+    "qwen": Family("Qwen", "Qwen3ForCausalLM", ("qwen3", "qwen2")),
+    "deepseek": Family("DeepSeek", "DeepseekV3ForCausalLM", ("deepseek_v3", "deepseek_v2")),
     "bert": Family(
-        label="BERT",
-        model="BertForMaskedLM",
-        model_types=("bert",),
+        "BERT",
+        "BertForMaskedLM",
+        ("bert",),
         objective="masked token",
         tower="BertModel",
         template="[CLS] $A [SEP]",
@@ -71,9 +68,9 @@ FAMILIES = {
         text_path=r"^(?!pooler\.)",
     ),
     "clip": Family(
-        label="CLIP",
-        model="CLIPModel",
-        model_types=("clip",),
+        "CLIP",
+        "CLIPModel",
+        ("clip",),
         modality="vision-language",
         objective="contrastive",
         tower="CLIPTextModelWithProjection",
@@ -83,9 +80,9 @@ FAMILIES = {
     ),
     # Not BlipModel: it names its text weights otherwise, and would leave them random.
     "blip": Family(
-        label="BLIP",
-        model="BlipForImageTextRetrieval",
-        model_types=("blip",),
+        "BLIP",
+        "BlipForImageTextRetrieval",
+        ("blip",),
         modality="vision-language",
         objective="contrastive and matching",
         tower="BlipForImageTextRetrieval",
@@ -162,12 +159,6 @@ def small_configuration(family, vocab_size, image_size, settings):
             "initializer_range": width**-0.5,
         },
     }[family]
-
-
-def located(path):
-    """A path from the working folder, else from the project's: runs and notebooks are started in
-    different ones."""
-    return Path(path) if Path(path).exists() else ROOT / path
 
 
 def short_name(checkpoint):

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from paper_utils import parallel
-from paper_utils.encoders.families import FAMILIES, Family, check, located
+from paper_utils.encoders.elsewhere import located, one_line
+from paper_utils.encoders.families import FAMILIES, Family, check
 from paper_utils.store import files_of, hash_json, read_json
 
 # What a checkpoint must have, and its files.  Without a vocabulary the library would make an empty
@@ -41,7 +42,6 @@ REASONS = {
     "LocalEntryNotFoundError": "no such folder, not in the cache, and the Hub cannot be reached; "
     "once it can: hf download",
 }
-COMMIT = re.compile(r"[0-9a-f]{40}")
 LOCAL = "local"  # how the revision of a folder begins
 BATCH = 64  # sentences that a model reads at once
 PATIENCE = 10.0  # seconds for the Hub's answer; behind a proxy that is silent there is none
@@ -78,7 +78,7 @@ def load(checkpoint, family=None, device="auto"):
     safely = {"local_files_only": True, "trust_remote_code": False}
     # On a CPU as exact as all machines are; on a GPU in the checkpoint's own precision.
     dtype = "float32" if device == "cpu" else "auto"
-    with _one_line(checkpoint), quiet():
+    with one_line(CheckpointError, f"checkpoint {checkpoint}", **REASONS), quiet():
         folder = _found(checkpoint)
         spec = _family(folder, family)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safely)
@@ -106,9 +106,9 @@ class TextEncoder:
         """N texts -> float32[N, D]; a row does not depend on its neighbours.
 
         ``layer``: 0 (token embeddings) to L (final norm included); None: the one that is compared
-        (`Family.fixed_layer`).  Raises ValueError for another layer, or for a text that is longer
-        than the model reads.  Warns (SinkWarning, one line) where one position's state dwarfs those
-        that it is averaged with."""
+        (`Family.fixed_layer`).  Raises IndexError for a layer that it does not have, ValueError for
+        a text that is longer than it reads.  Warns (SinkWarning, one line) where one position's
+        state dwarfs those that it is averaged with."""
         if layer is None:
             layer = self.family.fixed_layer(self.blocks)
         return self.layers(texts, [layer])[0]
@@ -117,8 +117,6 @@ class TextEncoder:
         """N texts -> float32[M, N, D], of M ``layers`` in one pass."""
         import torch
 
-        if not {*layers} <= {*range(self.blocks + 1)}:
-            raise ValueError(f"layers {layers} are not among 0 to {self.blocks}")
         tokens = self.tokens(texts)
         # The longest first, so that what does not fit into memory fails at once.
         order = np.argsort([-len(ids) for ids in tokens], kind="stable")
@@ -224,7 +222,7 @@ def usable(checkpoint, family):
 
     The revision is the commit, or of a local folder LOCAL and a hash of its files.  Raises
     CheckpointError, also if it is of another family."""
-    with _one_line(checkpoint), quiet():
+    with one_line(CheckpointError, f"checkpoint {checkpoint}", **REASONS), quiet():
         folder = _found(checkpoint)
         _family(folder, family)
     # The Hub's cache calls a folder by its commit.
@@ -249,7 +247,7 @@ def _found(checkpoint):
         return folder
     name, _, revision = str(checkpoint).partition("@")
     wanted = {"revision": revision or None, "allow_patterns": FILES, "ignore_patterns": ["*/*"]}
-    if COMMIT.fullmatch(revision):
+    if re.fullmatch("[0-9a-f]{40}", revision):
         # What it is, nobody needs to be asked.
         with suppress(errors.LocalEntryNotFoundError):
             return Path(snapshot_download(name, local_files_only=True, **wanted))
@@ -287,19 +285,6 @@ def _family(folder, name):
     if found and found.tower != spec.tower:
         raise CheckpointError(f"is of type {kind!r}, not of the family {name!r}")
     return spec
-
-
-@contextmanager
-def _one_line(checkpoint):
-    """Turns whatever a damaged checkpoint provokes in the libraries into one line."""
-    try:
-        yield
-    except Exception as error:  # every parser and validator has its own
-        kind = type(error).__name__
-        line = " ".join(str(error).split())[:200]
-        if not isinstance(error, CheckpointError):
-            line = REASONS.get(kind, f"cannot be loaded: {kind}: {line}")
-        raise CheckpointError(f"checkpoint {checkpoint}: {line}") from None
 
 
 @contextmanager

@@ -162,8 +162,7 @@ class Contrastive:
         images, captions, _ = self.encode(model, *self.held_out)
         # Any image whose caption reads the same is a right answer, and so chance is above 1 / N.
         same = _same_captions(ids).float()
-        right = same[range(len(ids)), (captions @ images.T).argmax(1)]
-        own = right.mean()
+        own = same[range(len(ids)), (captions @ images.T).argmax(1)].mean()
         return [_score("caption-to-image R@1", own, "chance", same.mean(), "higher", len(ids))]
 
 

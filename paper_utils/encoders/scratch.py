@@ -27,7 +27,7 @@ class Reference(NamedTuple):
     scores: dict  # content of its scores.json
 
 
-def train(family, folder, documents, pictures, settings, seed=0):
+def train(family, folder, documents, pictures, settings, seed):
     """Trains one family and saves it to ``folder``; returns the content of its scores.json.
 
     ``family``: a key of FAMILIES; ``documents``, ``pictures``: what STORIES and PICTURES load;
@@ -69,7 +69,7 @@ def train(family, folder, documents, pictures, settings, seed=0):
         "batch_size": settings.batch_size,
         "scores": scores,
     }
-    write_atomically(Path(folder) / "scores.json", json_bytes(report))
+    write_atomically(folder / "scores.json", json_bytes(report))
     return report
 
 
@@ -80,7 +80,7 @@ def initial(family, documents, pictures, settings, seed):
     import transformers
 
     kind = getattr(transformers, FAMILIES[family].model)
-    texts = [*documents.train, *pictures.train_captions]
+    texts = documents.train + pictures.train_captions
     tokenizer = train_tokenizer(texts, FAMILIES[family].template)
     sizes = small_configuration(family, len(tokenizer), pictures.train_images.shape[1], settings)
     torch.manual_seed(seed)
@@ -112,8 +112,7 @@ def _seed(world, *names):
     """A seed of its own for each model of a world: two families, or one trained in two ways, that
     shared their random weights would be alike before they learned anything."""
     # A stream is told apart by numbers: those of the letters.
-    spelled = " ".join(map(str, names)).encode()
-    return torch_seed("reference weights", world, *spelled)
+    return torch_seed("reference weights", world, *" ".join(map(str, names)).encode())
 
 
 def untrained(profile, documents, pictures, family, world, draw):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.config import ProfileError
-from paper_utils.encoders.families import located
+from paper_utils.encoders.elsewhere import arrays_of, located, one_line
 from paper_utils.store import hash_file
 
 # Names of sentences, and how the arrays of each begin.
@@ -46,14 +46,9 @@ def read(path, ids=None, *texts):
     such file, unknown columns, ids that are missing, unknown or there twice, other sentences,
     or numbers that are not finite."""
     file = located(path)
-    try:
+    with one_line(VectorsError, f"vectors {path}"):
         table, revision = _opened(file, file.stat().st_mtime_ns)
         return Vectors(_in_order(table, ids, texts), revision)
-    except Exception as error:  # whatever a reader finds in a file from elsewhere
-        line = " ".join(str(error).split())[:200]
-        if not isinstance(error, VectorsError):
-            line = f"cannot be read: {type(error).__name__}: {line}"
-        raise VectorsError(f"vectors {path}: {line}") from None
 
 
 def _in_order(table, ids, texts):
@@ -99,13 +94,6 @@ def _of_columns(table):
     table = table.reindex(columns=["names", "id", "text", *dimensions])
     names = table.pop("names").astype(object).fillna("first")
     return table.set_index([names, "id"])
-
-
-def arrays_of(path):
-    """All arrays of an ``.npz`` by name."""
-    # Opened here, so that it is closed here, whatever is found in it.
-    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-        return dict(file)
 
 
 def _of_arrays(file):

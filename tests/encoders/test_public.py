@@ -127,6 +127,7 @@ def test_runs_have_their_rows_and_other_sentences_are_left_out_and_named(name, t
 
 def test_a_missing_or_damaged_file_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(public, "FOLDER", tmp_path)
+    public.load.cache_clear()
     (name, other) = public.MODELS
     with pytest.raises(public.PublishedError, match="git checkout -- artifacts/public"):
         public.load(name)
