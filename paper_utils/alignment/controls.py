@@ -30,8 +30,6 @@ def check_texts(texts):
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"text {row} is empty or not a string: {text!r}")
-    if len(texts) == 0:
-        raise ValueError("no texts")
     return list(texts)
 
 
@@ -80,10 +78,10 @@ def random_tokens(texts, random_state=0, width=128, ordered=False) -> np.ndarray
     gates = [_drawn(random_state, f"position {place}").random(width) for place in places]
     vectors = []
     for row in rows:
-        parts = [table[word] for word in row]
+        parts = np.array([table[word] for word in row])  # (words, D)
         if ordered:
-            parts = [part * gate for part, gate in zip(parts, gates)]
-        vectors.append(np.mean(parts, axis=0))  # as decoders' states are pooled
+            parts *= gates[: len(row)]
+        vectors.append(parts.mean(axis=0))  # as decoders' states are pooled
     return np.array(vectors)
 
 
@@ -121,9 +119,7 @@ def length(texts) -> np.ndarray:
     >>> length(["go to it", "open"]).tolist()
     [[3.0, 8.0], [1.0, 4.0]]
     """
-    words = [len(row) for row in _words(texts)]
-    characters = [len(text) for text in texts]
-    return np.column_stack([words, characters]).astype(float)
+    return np.array([(len(text.split()), len(text)) for text in check_texts(texts)], dtype=float)
 
 
 def word_edits(texts) -> np.ndarray:

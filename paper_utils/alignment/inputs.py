@@ -47,8 +47,9 @@ def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=Non
     if synonyms and len(first) != len(synonyms):
         raise ValueError(f"X has {len(first)} layers and X2 has {len(synonyms)}")
     items = {"texts": texts, "texts2": texts2, "factors": factors, "groups": groups}
-    n = check_paired(**first, **second, **synonyms, **items)
+    check_paired(**first, **second, **synonyms, **items)
 
+    n = len(next(iter(first.values())))
     # Synonyms are sentences, too, of which a control holds all pairs.
     most = MOST_ROWS if texts2 is None else MOST_ROWS // 2
     random = stream("audited rows", random_state)
@@ -75,7 +76,7 @@ def _some(layers, rows):
 
 def _list(values, rows):
     """Some of the values, or None where there are none."""
-    return None if values is None else [list(values)[row] for row in rows]
+    return None if values is None else pd.Series(values).iloc[rows].tolist()
 
 
 def _read(source):

@@ -15,9 +15,10 @@ from sklearn.utils import gen_batches
 
 from paper_utils.alignment.checks import check_pair
 from paper_utils.alignment.inference import pairings
-from paper_utils.alignment.retrieval import BLOCK, TIE
+from paper_utils.alignment.retrieval import TIE
 from paper_utils.alignment.scores import Score
 
+BLOCK = 2**22  # entries of the largest table of cosines that is held at once: 32 MiB
 SMALLEST = 1e-12  # norm of a table below which nothing but rounding is left
 
 
