@@ -13,9 +13,6 @@ from paper_utils.pipeline import Job
 from paper_utils.run import RUNS, RunError, UsageError
 from paper_utils.store import hash_json, read_json
 
-# What tells differences apart: a row per test, measure, contrast and setting.
-BY = ["test", "measure", "contrast", "setting"]
-
 
 def check(profile, seeds, choices, out=""):
     """The folder of a batch, and its runs (Job) in folders below; checked before any of them
@@ -69,7 +66,7 @@ def _found(job):
 def over_runs(rows):
     """Mean over seeds with its 95 % interval (Student's t), least and most."""
     return (
-        rows.groupby(BY, sort=False)["mean"]
+        rows.groupby(["test", "measure", "contrast", "setting"], sort=False)["mean"]
         .agg(
             mean="mean",
             low=lambda values: inference.t_interval(values)[0],

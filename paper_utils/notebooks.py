@@ -21,9 +21,6 @@ from paper_utils.store import Stage, hash_file, write_atomically
 
 KERNEL = "python3"
 LANGUAGE = {"display_name": "Python 3", "language": "python"}
-# A kernel that ends while it still listens does not complain.
-HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
-START = 180  # seconds that a kernel may take to start on a busy machine
 # What a student fills in: after the first " =" or "return" of a line that says so.
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
 SOURCES = (".py", ".yaml", ".html", ".md")  # files of the package that can change a notebook
@@ -112,16 +109,18 @@ def execute(source, folder, given=None, shown=None):
                 parameters=given,
                 kernel_name=KERNEL,
                 progress_bar=False,
-                start_timeout=START,
+                start_timeout=180,  # seconds, on a busy machine
                 cwd=str(folder),
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
                 kernel_manager_class="paper_utils.notebooks.ThisInterpreter",
                 config=Config(KernelManager={"shutdown_wait_time": 60.0}),
-                # What goes to the terminal stays out of the cells.
+                # What goes to the terminal stays out of the cells, and a kernel that ends while it
+                # still listens does not complain.
                 extra_arguments=[
                     "--log-level=CRITICAL",
                     "--IPKernelApp.capture_fd_output=False",
-                    f"--IPKernelApp.exec_lines={HUSH}",
+                    "--IPKernelApp.exec_lines="
+                    "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)",
                 ],
             )
             _keep(folder / f"{source.stem}.ipynb", executed, source, shown)

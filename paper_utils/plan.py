@@ -10,7 +10,6 @@ from paper_utils.parallel import Task
 from paper_utils.store import MANIFEST, STAGES, read_json
 
 MOMENT = 5.0  # seconds of work for which no pool is started
-LOOKED_AT = 20  # manifests of earlier products of a stage, at most
 
 
 def walk(products, wanted):
@@ -35,7 +34,7 @@ def walk(products, wanted):
 def pace(root, stage):
     """How long products of a stage took in a store, as a share of what had been predicted."""
     # A few tell enough; reading hundreds would take longer than it saves.
-    made = map(read_json, sorted(root.glob(f"{stage}-*/*/{MANIFEST}"))[:LOOKED_AT])
+    made = map(read_json, sorted(root.glob(f"{stage}-*/*/{MANIFEST}"))[:20])
     return median([one["wall_seconds"] / one["predicted_seconds"] for one in made] or [1.0])
 
 

@@ -15,7 +15,6 @@ NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
 PUBLISHED = ROOT / "artifacts" / "published"
 DEFAULT = "preview"  # the profile that notebooks show as they are opened, whose products these are
-DOTS = 160  # per inch of a saved figure
 SHOWN = 100  # pixels per inch of a figure in a notebook
 
 
@@ -87,7 +86,7 @@ class Run:
         # Without dates and versions, equal figures are equal files.
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             path = self._place(f"figures/{name}.{kind}")
-            figure.savefig(path, metadata=metadata, bbox_inches="tight", dpi=DOTS)
+            figure.savefig(path, metadata=metadata, bbox_inches="tight", dpi=160)
         pyplot.close(figure)
         width = int(figure.get_figwidth() * SHOWN)
         self._show(Image(filename=path, width=width), name, caption)

@@ -119,7 +119,7 @@ class Store:
     published: Path | None = None
     """A read-only store that is asked first; what is damaged there is refused, not remade."""
 
-    def path(self, stage, profile, **parameters) -> Path:
+    def path(self, stage, profile, **parameters):
         """Where the artifact lies, or will lie."""
         return self._places(stage, profile, parameters)[-1]
 
@@ -134,7 +134,7 @@ class Store:
         place = Path(stage.label(parameters), stage.key(profile, parameters)[:20])
         return [root / place for root in (self.published, self.root) if root]
 
-    def find(self, *product) -> Path | None:
+    def find(self, *product):
         """The checked folder of an artifact, or None, with a line where it is damaged; raises
         ArtifactError for what is damaged where it is published."""
         for path in filter(Path.exists, self._places(*product)):
@@ -164,7 +164,7 @@ class Store:
                     f"(this one takes about {made['wall_seconds']:.0f} s)"
                 )
 
-    def make(self, *product) -> Path:
+    def make(self, *product):
         """Makes one artifact in this process; returns its folder.  Two runs that want the same one
         take turns.  OSError, with the place, if nothing can be written there."""
         self.refuse_other_code(*product)

@@ -149,7 +149,7 @@ def make(name, folder):
 
 
 def projection(first):
-    return PCA(COMPONENTS, svd_solver="full").fit(first)
+    return PCA(min(COMPONENTS, len(first) - 1), svd_solver="full").fit(first)
 
 
 def packed(name, each):
@@ -174,11 +174,10 @@ def spelling(encoder, texts, renamed):
     weights = encoder.tower.get_input_embeddings().weight.detach().numpy()
     words = weights[tokens.astype(int)]
     said = np.unique(numbers[:first])[1:]  # without the -1
-    lexicon = PCA(min(COMPONENTS, len(said) - 1), svd_solver="full").fit(words[said])
     return {
         "spelling": numbers[: len(texts)],
         "table_spelling": numbers[len(texts) :].reshape(len(renamed), first, -1),
-        "lexicon": lexicon.transform(words).astype(np.float16),
+        "lexicon": projection(words[said]).transform(words).astype(np.float16),
     }
 
 

@@ -137,8 +137,10 @@ def transfer(differences, models):
     means = values.pivot(index="row", columns="panel", values="mean")
     controls = means.drop(order[:-1])
     better = (means.loc[labels] > controls.max()).sum()
-    told = f"of {len(labels)} models above controls"
-    titles = {level: f"{level}: {better[level]} {told}" for level in TELLING}
+    titles = {
+        level: f"{level}: {better[level]} of {len(labels)} models above controls"
+        for level in TELLING
+    }
     return rows(values, titles, "success", ["acted"], SHARE, order=order, bands=controls)
 
 

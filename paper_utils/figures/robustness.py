@@ -26,10 +26,9 @@ def curves(values, hues, across, label):
     """A panel for each value of column panel, and in it a line over column at for each of ``hues``.
 
     Hue "permuted" is what is reached by chance, from low to high."""
-    names = values["panel"].unique()
-    figure, axes = panels(len(names), 4, PAGE, 1.7, sharey=True)
-    for axis, panel in zip(axes, names):
-        part = values[values["panel"] == panel]
+    parts = values.groupby("panel", sort=False)
+    figure, axes = panels(len(parts), 4, PAGE, 1.7, sharey=True)
+    for axis, (panel, part) in zip(axes, parts):
         # As in points: the middle of three numbers is the mean, and all of them are the interval.
         sns.lineplot(
             part.melt(["at", "hue"], ["low", "mean", "high"]),

@@ -26,10 +26,10 @@ def everyone(profile):
 
 def vectors(run, world):
     """Vectors (N, D) of everyone in a world, in first names, by label."""
-    spaces = []
-    for stage, chosen in columns.needs_everyone(run.profile, world):
-        space, _ = columns.both_names(run.get(stage, **chosen))
-        spaces.append(space)
+    spaces = [
+        columns.both_names(run.get(stage, **chosen))[0]
+        for stage, chosen in columns.needs_everyone(run.profile, world)
+    ]
     # Word counts need no product: they are made from texts alone.
     table = columns.instructions(run.profile)
     spaces.append(columns.control("word_count", table, world))

@@ -97,7 +97,6 @@ THINGS = {
 }
 ZERO = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
 CHANCE = ZERO | {"label": "chance"}
-BAND = {"label": "controls", "color": GREY, "alpha": 0.18, "linewidth": 0, "zorder": 0}
 # A little more than what is possible, so that points at the ends are whole.
 SHARE = (-0.03, 1.03)
 
@@ -153,17 +152,12 @@ def headline(figure, text=""):
         handles, labels = axis.get_legend_handles_labels()
         named |= dict(zip(labels, handles))
     width = figure.get_figwidth()
-    text = textwrap.fill(text, int(13 * width))
-    font = {"size": 9, "weight": "bold"}
-    if not named:
-        figure.suptitle(text, x=0.01, ha="left", **font)
-        return
     # The title of a legend, because a title of the figure would lie on the legend.
     figure.legend(
         named.values(),
         named,
-        title=text,
-        title_fontproperties=font,
+        title=textwrap.fill(text, int(13 * width)),
+        title_fontproperties={"size": 9, "weight": "bold"},
         loc="outside upper left",
         alignment="left",
         ncols=int(0.6 * width),
@@ -249,7 +243,8 @@ def rows(
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
         if panel in bands:
-            axis.axvspan(bands[panel].min(), bands[panel].max(), **BAND)
+            ends = bands[panel].min(), bands[panel].max()
+            axis.axvspan(*ends, label="controls", color=GREY, alpha=0.18, linewidth=0, zorder=0)
         # What titles speak of.
         if "mean" in order:
             middle = order.index("mean")

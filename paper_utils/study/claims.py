@@ -6,7 +6,6 @@ else *open*.  One world has no test: there the margin alone decides (of an r, wh
 the evidence says so.
 """
 
-from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
@@ -133,7 +132,7 @@ class Evidence(NamedTuple):
     model's own agreement of its two names."""
 
     rows: pd.DataFrame
-    own: Mapping[str, float]  # model -> colour of six, over worlds; 0: it has no synonyms
+    own: pd.Series  # model -> colour of six, over worlds; 0: it has no synonyms
 
     def found(self, asked):
         """Those rows that this run has."""
@@ -146,8 +145,7 @@ class Evidence(NamedTuple):
             # Values have rows of their own, called as they stand in the difference.
             values += [(*place, name) for name in contrast.split(" - ")]
         # Each once, in this order.
-        rows = self.found(dict.fromkeys([*values, *asked]))
-        return ", ".join(map(in_words, rows))
+        return ", ".join(map(in_words, self.found(dict.fromkeys([*values, *asked]))))
 
     def strangers(self, models):
         """Which of some models do not know the synonyms, and how far they are from it."""

@@ -21,12 +21,10 @@ def verb_cosine(space, table):
     there is none."""
     things = pd.MultiIndex.from_frame(table[["colour", "type", "location"]])
     # Centred: what all sentences have in common would make everything alike.
-    centred = space - space.mean(axis=0)
-    unit = pd.DataFrame(normalize(centred), index=things)
+    unit = pd.DataFrame(normalize(space - space.mean(axis=0)), index=things)
     one, other = (unit[table["verb"].to_numpy() == verb] for verb in VERBS)
-    products = one * other
     # A thing that is only gone to has no partner, and no product.
-    return products.sum(axis=1, min_count=1).mean()
+    return (one * other).sum(axis=1, min_count=1).mean()
 
 
 def _describe(profile, *spaces, world):

@@ -53,8 +53,8 @@ def mapped(X, X2, target, cv=5, random_state=0):
     for train, test in KFold(cv, shuffle=True, random_state=random_state).split(X):
         # Spaces differ in scale by orders of magnitude, and so would a fixed strength in effect.
         spread = X[train].var(axis=0).sum()
-        ridge = RidgeCV(spread * STRENGTHS).fit(X[train], target[train])
-        images[test] = ridge.predict(X2[test])
+        ridge = RidgeCV(spread * STRENGTHS)
+        images[test] = ridge.fit(X[train], target[train]).predict(X2[test])
     return images
 
 
