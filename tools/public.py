@@ -116,7 +116,7 @@ def make(name, folder):
     first = asked["text"].tolist()
     # Each text once: a sentence is asked for by what it says.
     texts = list(dict.fromkeys([*first, *asked["second_text"]]))
-    every = encoder.layers(texts, range(encoder.blocks + 1))  # (L + 1, N, D)
+    every = [encoder.embed(texts, number) for number in range(encoder.blocks + 1)]  # (N, D) each
     # Fitted on first names, as every map between encoders is.
     maps = [projection(rows[: len(first)]) for rows in every]
     untrained = []

@@ -83,8 +83,8 @@ def play(
         batch = seeds[start : start + BATCH]
         # All at once, because a policy takes hardly longer for many episodes than for one.
         envs = [levels.make(level, rooms, world) for _ in batch]
-        resets = [env.reset(seed=int(seed))[0] for env, seed in zip(envs, batch)]
-        views = np.array([observation["image"] for observation in resets])  # (B, 7, 7, 3)
+        resets = [env.reset(seed=int(seed)) for env, seed in zip(envs, batch)]
+        views = np.array([observation["image"] for observation, _ in resets])  # (B, 7, 7, 3)
         act = make_act([env.mission for env in envs], batch)
         rewards = np.zeros(len(batch))
         running = np.arange(len(batch))
@@ -138,8 +138,8 @@ def success_rates(episodes, by):
     rows = []
     for values, group in episodes.groupby(by, sort=False):
         test = binomtest(group["success"].sum(), len(group))
-        interval = test.proportion_ci(method="wilson")
-        rows.append((*values, test.statistic, *interval, len(group), group["steps"].median()))
+        known = test.statistic, *test.proportion_ci(method="wilson"), test.n
+        rows.append((*values, *known, group["steps"].median()))
     return pd.DataFrame(rows, columns=[*by, "success", "low", "high", "episodes", "steps"])
 
 
@@ -187,11 +187,6 @@ def _needs_of_player(profile, world, player, rooms, **_):
     return [(AGENT, agent_parameters(world, player, rooms))]
 
 
-def _cost(profile, player, **_):
-    # Episodes that are lost go on until the level gives up.
-    return _episode_count(profile, player) * (0.01 if player in SKILLED else 0.04)
-
-
 EVALUATION = Stage(
     "evaluation",
     _evaluate_player,
@@ -199,7 +194,7 @@ EVALUATION = Stage(
     reads=("cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=_needs_of_player,
     version=1,
-    cost=_cost,
+    cost=lambda profile, player, **_: 0.02 * _episode_count(profile, player),
 )
 """Episodes of one player on one level, with COLUMNS.  ``player``: a `Condition`, "expert" or
 "random"; ``rooms``: where the agent was trained, and plays.  Blind agents play without colours."""
@@ -221,12 +216,12 @@ def first_visits(policy, seeds, world=0):
         ahead.append(getattr(env.grid.get(*env.front_pos), "type", None))
         return ahead[-1] in TYPES
 
-    where = {"rooms": "exchangeable", "world": world, "hide_colours": True, "watch": watch}
+    hidden = {"rooms": "exchangeable", "world": world, "hide_colours": True, "watch": watch}
     rows = []
     for colour in COLOR_NAMES:
         ahead.clear()
         told = policy.embed([f"go to the {colour} object"]).repeat(BATCH, axis=0)
-        evaluate(policy, "GoToLocal", seeds, lambda texts, told=told: told[: len(texts)], **where)
+        evaluate(policy, "GoToLocal", seeds, lambda texts, told=told: told[: len(texts)], **hidden)
         rows += [(colour, kind, ahead.count(kind), len(seeds)) for kind in TYPES]
     return pd.DataFrame(rows, columns=["colour", "type", "visits", "episodes"])
 

@@ -245,8 +245,8 @@ class Policy(nn.Module):
             words = text.replace(",", " ,").split()
             unknown = [word for word in words if word not in WORDS]
             if unknown or not 0 < len(words) <= MAX_WORDS:
-                reason = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
-                raise ValueError(f"not an instruction that this policy knows ({reason}): {text!r}")
+                about = f"{len(words)} words, unknown: {unknown}"
+                raise ValueError(f"not an instruction that this policy knows ({about}): {text!r}")
             rows.append(torch.tensor([*map(WORDS.index, words)]))
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 

@@ -97,23 +97,21 @@ def train(policy, episodes, validation, settings, epochs, world, folder, device=
         batches = episodes.batches(settings.batch_episodes, world, epoch)
         # After an interruption the first batches of an epoch are already done.
         for chosen in batches[done:]:
+            if state.step % CHECKPOINT_STEPS == 0:
+                save_checkpoint(folder / CHECKPOINT, policy, optimizer, vars(state))
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(state.step, total)
             loss, _ = loss_of(policy, episodes.batch(chosen, device))
             step(policy, optimizer, loss)
             state.loss += loss.item()
             state.step += 1
-            ended = state.step % per_epoch == 0
-            if ended:
-                row = {"step": state.step, "epoch": epoch + 1, "train_loss": state.loss / per_epoch}
-                state.curve.append(row | validate(policy, validation, device))
-                state.loss = 0.0
-                losses = [row["validation_loss"] for row in state.curve]
-                if losses[-1] == min(losses):
-                    # Copies, for training goes on in the same tensors.
-                    state.best = copy.deepcopy(policy.state_dict())
-            if ended or state.step % CHECKPOINT_STEPS == 0:
-                save_checkpoint(folder / CHECKPOINT, policy, optimizer, vars(state))
+        row = {"step": state.step, "epoch": epoch + 1, "train_loss": state.loss / per_epoch}
+        state.curve.append(row | validate(policy, validation, device))
+        state.loss = 0.0
+        losses = [row["validation_loss"] for row in state.curve]
+        if losses[-1] == min(losses):
+            # Copies, for training goes on in the same tensors.
+            state.best = copy.deepcopy(policy.state_dict())
     # Later epochs may have begun to learn the demonstrations by heart.
     policy.load_state_dict(state.best)
     policy.to("cpu").eval()

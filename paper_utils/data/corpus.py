@@ -235,8 +235,7 @@ class Photographer:
             sentences.append(f"you carry the {name_of(env.carrying)}")
         # Three sentences at most, because a caption is read by a small model.
         things = things_in_room(env)
-        shown = min(len(things), 3 - len(sentences))
-        for thing, x, y in self.random.sample(things, shown):
+        for thing, x, y in self.random.sample(things, min(len(things), 3 - len(sentences))):
             place = grammar.LOCATIONS[direction_from_agent(env, x, y)]
             sentences.append(f"the {name_of(thing)} is {place}")
         return picture(env, self.coloured), as_text(sentences)
@@ -338,8 +337,7 @@ def _write_stories(profile, folder, world, rooms):
         told = record(tell, profile.data.levels, seeds, rooms, world)
         lines = [reworder(wording, table, seed)(story) + "\n" for seed, story in told]
         # Without the time of writing, so that equal stories are equal files.
-        data = gzip.compress("".join(lines).encode(), mtime=0)
-        (folder / f"{part}.txt.gz").write_bytes(data)
+        (folder / f"{part}.txt.gz").write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
 
 
 def _read_stories(folder):

@@ -36,8 +36,7 @@ class Demonstrations:
     @classmethod
     def load(cls, folder):
         """Reads what `save` wrote into a folder."""
-        with np.load(folder / "demonstrations.npz") as file:
-            arrays = dict(file)  # read whole, because the file is closed here
+        arrays = dict(np.load(folder / "demonstrations.npz"))
         interleaved = np.moveaxis(arrays.pop("observations"), 0, -1)
         return cls(np.ascontiguousarray(interleaved), **arrays)
 
@@ -99,8 +98,13 @@ def _list_episodes(profile, folder, *recorded, world, rooms):
     skipped = {}
     # The inputs come in the order in which they were asked for.
     for (split, level), played in zip(product(SPLITS, profile.data.levels), recorded):
-        columns = {"seed": played.seeds, "steps": played.lengths}
-        columns |= {"instruction": played.instructions, "level": level, "split": split}
+        columns = {
+            "seed": played.seeds,
+            "steps": played.lengths,
+            "instruction": played.instructions,
+            "level": level,
+            "split": split,
+        }
         tables.append(pd.DataFrame(columns))
         skipped[f"{level} {split}"] = played.skipped.tolist()
     write_table(folder / "episodes.csv.gz", pd.concat(tables))

@@ -58,26 +58,14 @@ class Noun(NamedTuple):
         return shape
 
 
-_ANY_COLOUR = (*COLOURS, "")
-_ANYWHERE = ("", *LOCATIONS)
-
-
 def _nouns(types=OBJECTS, colours=COLOURS, locations=("",)):
     """Noun phrases with every combination of words."""
     return [Noun(*words) for words in itertools.product(colours, types, locations)]
 
 
-def _synthetic(places):
-    """The phrases of the synthetic levels, in which colours and places may be missing."""
-    doors = _nouns(("door",), _ANY_COLOUR, places)
-    things = _nouns(OBJECTS, _ANY_COLOUR, places)  # what can be picked up and put somewhere
-    anything = _nouns(ANY_TYPE, _ANY_COLOUR, places)
-    return {"go to": [anything], "pick up": [things], "open": [doors], "put": [things, anything]}
-
-
 _THINGS = _nouns()
 _DOORS = _nouns(("door",))
-_PLACED = _nouns(OBJECTS, _ANY_COLOUR, _ANYWHERE)
+_PLACED = _nouns(OBJECTS, (*COLOURS, ""), ("", *LOCATIONS))
 _COLOUR_ALONE = _nouns(("object",))
 
 # Level -> verb -> the noun phrases that it takes.
@@ -92,8 +80,6 @@ GRAMMARS = {
     "OpenDoor": {"open": [_DOORS + _nouns(("door",), ("",), tuple(LOCATIONS))]},
     "ActionObjDoor": {"go to": [_THINGS + _DOORS], "pick up": [_THINGS], "open": [_DOORS]},
     "PutNextLocal": {"put": [_THINGS, _THINGS]},
-    "Synth": _synthetic(("",)),
-    "SynthLoc": _synthetic(_ANYWHERE),
 }
 
 # In rooms of kinds a mission may leave the type out: `kinds.RoomsOfKinds.gen_mission`.
@@ -106,13 +92,12 @@ _GRAMMARS_OF_KINDS = {
 def check(level, rooms="babyai"):
     """Raises LevelError or GrammarError, one line, if a level's instructions cannot be listed."""
     levels_on_offer.check(level, rooms)
-    if levels_on_offer.short(level) not in GRAMMARS:
+    if level not in GRAMMARS:
         raise GrammarError(f"{level!r} is not listed; levels with a grammar: {', '.join(GRAMMARS)}")
 
 
 def instructions(levels, rooms="babyai", synonyms="default"):
-    """A DataFrame of every distinct instruction of ``levels`` (short names or Gym ids), in a fixed
-    order.
+    """A DataFrame of every distinct instruction of ``levels`` (their names), in a fixed order.
 
     COLUMNS: ``id`` (0 to N - 1), ``text``, ``second_text`` (the same in ``synonyms``: a name of
     SYNONYMS, or a table), ``template`` (slots for words), ``verb``, ``colour``, ``type`` and
@@ -122,11 +107,11 @@ def instructions(levels, rooms="babyai", synonyms="default"):
     Raises LevelError (an unknown level, or not in these rooms), GrammarError (a level that chains
     clauses: not listed) or ValueError (a table of synonyms that cannot be used).
 
-    >>> instructions(["BabyAI-PutNextLocal-v0"]).loc[0, ["text", "second_text"]].tolist()
+    >>> instructions(["PutNextLocal"]).loc[0, ["text", "second_text"]].tolist()
     ['put the blue box next to the blue ball', 'place the azure crate beside the azure sphere']
     """
     rows = []
-    for level in map(levels_on_offer.short, levels):
+    for level in levels:
         check(level, rooms)
         rows += _rows(level, rooms)
     # What several levels can say is listed once, where it is first met.
@@ -185,10 +170,6 @@ def _check_levels(demonstrations):
         raise ValueError("name at least one level")
     for level in demonstrations:
         check(level)
-        # Two spellings of a level would be two levels to everything that counts them.
-        short = levels_on_offer.short(level)
-        if level != short:
-            raise ValueError(f"use the short name {short!r} for {level!r}")
 
 
 def _check_compositions(phrases):

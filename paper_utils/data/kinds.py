@@ -75,9 +75,6 @@ class ColourOnly(ObjDesc):
 
     Minigrid's own description without a type also matches walls, which are grey."""
 
-    def __init__(self, color):
-        super().__init__(None, color)
-
     def find_matching_objs(self, env, use_location=True):
         """The things that match, and where they are, as ObjDesc does."""
         super().find_matching_objs(env, use_location)
@@ -126,4 +123,4 @@ class RoomsOfKinds:
         super().gen_mission()
         wanted = self.instrs.desc
         if wanted.color and not wanted.loc and self.np_random.random() < 0.5:
-            self.instrs.desc = ColourOnly(wanted.color)
+            self.instrs.desc = ColourOnly(None, wanted.color)

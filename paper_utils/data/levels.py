@@ -40,54 +40,43 @@ class LevelError(ValueError):
     """A level that is unknown, or that the expert cannot solve; the message is one line."""
 
 
-def short(name):
-    """A level's short name, from itself or from its Gym id.
-
-    >>> short("BabyAI-GoToLocal-v0")
-    'GoToLocal'
-    """
-    return str(name).removeprefix("BabyAI-").rsplit("-v", 1)[0]
-
-
 @cache
-def offered():
-    """Level name -> Gymnasium id of every BabyAI level that the expert can solve."""
-    # Importing Minigrid has registered its levels.
-    ids = [one for one in gymnasium.registry if one.startswith("BabyAI-")]
-    return {short(one): one for one in ids if short(one) not in REFUSED}
+def registered():
+    """Level name -> Gymnasium's specification of every BabyAI level."""
+    # Importing Minigrid has registered them.
+    specs = [spec for spec in gymnasium.registry.values() if spec.name.startswith("BabyAI-")]
+    return {spec.name.removeprefix("BabyAI-"): spec for spec in specs}
 
 
 def check(name, rooms="babyai"):
-    """Returns the Gymnasium id of a level; LevelError, one clear line, if it is not offered."""
-    name = short(name)
+    """Returns a level's specification; LevelError, one clear line, if it is not offered."""
     if rooms not in ROOMS:
         raise LevelError(f"unknown rooms {rooms!r}{hint(rooms, ROOMS)}")
     if name in REFUSED:
         raise LevelError(f"level {name!r} is not offered: {REFUSED[name]}")
-    if name not in offered():
-        raise LevelError(f"unknown level {name!r}{hint(name, offered())}")
+    if name not in registered():
+        raise LevelError(f"unknown level {name!r}{hint(name, registered())}")
     # The world of kinds is made of levels of one room, without doors, that name one thing.
     if rooms != "babyai" and name not in kinds.LEVELS:
         raise LevelError(f"level {name!r} does not take place in rooms {rooms!r}")
-    return offered()[name]
+    return registered()[name]
 
 
 @cache
 def _level_class(name, rooms, assignment):
     """The class of a level with the fast view, with the arguments that Gymnasium gives it."""
     # Not gymnasium.make, whose wrappers check every step.
-    spec = gymnasium.spec(check(name, rooms))
+    spec = check(name, rooms)
     level = gymnasium.envs.registration.load_env_creator(spec.entry_point)
     # The fast methods come first, so that they stand in for the level's own.
     mixed_in = () if rooms == "babyai" else (kinds.RoomsOfKinds,)
     # One class per assignment, which Minigrid's constructors need not know of.
     attributes = {"rooms": rooms, "assignment": assignment}
-    made = type("Fast", (*mixed_in, FastLevel, level), attributes)
-    return partial(made, **spec.kwargs)
+    return partial(type("Fast", (*mixed_in, FastLevel, level), attributes), **spec.kwargs)
 
 
 def make(level, rooms="babyai", world=0, **kwargs):
-    """A BabyAI level (short name or Gym id) with the fast view.
+    """A BabyAI level, as "GoToLocal", with the fast view.
 
     In rooms other than BabyAI's own, ``world`` says which colours are of which kind.  ``kwargs``
     go to the level (``render_mode``, ...).  Raises LevelError.
@@ -96,7 +85,7 @@ def make(level, rooms="babyai", world=0, **kwargs):
     'go to the green ball'
     """
     # Worlds with the same assignment share a class; only their seeds differ.
-    return _level_class(short(level), rooms, world % len(kinds.ASSIGNMENTS))(**kwargs)
+    return _level_class(level, rooms, world % len(kinds.ASSIGNMENTS))(**kwargs)
 
 
 def seeds(use, count, world=0, rooms="babyai"):

@@ -169,7 +169,7 @@ _ALTERNATIVES = "|".join(_PHRASES).replace("open", r"open(?= (?:the|a|it)\b)")
 _MENTION = re.compile(rf"\b(?:{_ALTERNATIVES})\b")
 
 
-def rename(text, table, draw=None):
+def rename(text, table, draw=lambda phrase: True):
     """A text in synonyms; with ``draw(phrase)``, only those mentions that it is true of.
 
     >>> rename("put the red ball next to the blue box", SYNONYMS["default"])
@@ -178,7 +178,7 @@ def rename(text, table, draw=None):
 
     def name(mention):
         phrase = mention[0]
-        if draw is not None and not draw(phrase):
+        if not draw(phrase):
             return phrase
         return f"{table['pick up']} it" if phrase == _PICK_IT_UP else table[phrase]
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from paper_utils import parallel
 from paper_utils.encoders.elsewhere import located, one_line
-from paper_utils.encoders.families import FAMILIES, Family, check
+from paper_utils.encoders.families import FAMILIES, Family
 from paper_utils.store import files_of, hash_json, read_json
 
 # What a checkpoint must have, and its files.  Without a vocabulary the library would make an empty
@@ -57,30 +57,26 @@ class SinkWarning(UserWarning):
     """A mean over words that is, for the most part, one position's state."""
 
 
-def load(checkpoint, family=None, device="auto"):
+def load(folder, family, device="auto"):
     """A checkpoint in memory, a `TextEncoder`.
 
     Arguments:
-        checkpoint: a folder, a Hub id (``HF_TOKEN`` opens gated ones), or ``id@revision`` with a
-            branch, tag or commit.
-        family: a key of FAMILIES; None: what config.json says.
+        folder: of the checkpoint, as `usable` gives it.
+        family: a key of FAMILIES.
         device: auto, cpu, cuda or mps.
 
     Raises:
-        CheckpointError: missing, gated, unreachable, damaged, or of another kind.
-        ValueError: an unknown family.
+        CheckpointError: it is damaged, or lacks weights of the text path.
         RuntimeError: no such device.
     """
     import transformers
 
-    check([family] if family else [])
+    spec = FAMILIES[family]
     device = parallel.device(device)
     safely = {"local_files_only": True, "trust_remote_code": False}
     # On a CPU as exact as all machines are; on a GPU in the checkpoint's own precision.
     dtype = "float32" if device == "cpu" else "auto"
-    with one_line(CheckpointError, f"checkpoint {checkpoint}", **REASONS), quiet():
-        folder = _found(checkpoint)
-        spec = _family(folder, family)
+    with one_line(CheckpointError, f"checkpoint {folder}"), quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safely)
         tower, report = getattr(transformers, spec.tower).from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **safely
@@ -89,7 +85,7 @@ def load(checkpoint, family=None, device="auto"):
         lacking = [key for key in report["missing_keys"] if re.search(spec.text_path, key)]
         if lacking:
             raise CheckpointError(f"lacks weights of the text path (random): {min(lacking)}")
-    return TextEncoder(str(checkpoint), spec, tokenizer, tower.to(device).eval(), device)
+    return TextEncoder(str(folder), spec, tokenizer, tower.to(device).eval(), device)
 
 
 @dataclass
@@ -109,14 +105,10 @@ class TextEncoder:
         (`Family.fixed_layer`).  Raises IndexError for a layer that it does not have, ValueError for
         a text that is longer than it reads.  Warns (SinkWarning, one line) where one position's
         state dwarfs those that it is averaged with."""
-        if layer is None:
-            layer = self.family.fixed_layer(self.blocks)
-        return self.layers(texts, [layer])[0]
-
-    def layers(self, texts, layers):
-        """N texts -> float32[M, N, D], of M ``layers`` in one pass."""
         import torch
 
+        if layer is None:
+            layer = self.family.fixed_layer(self.blocks)
         tokens = self.tokens(texts)
         # The longest first, so that what does not fit into memory fails at once.
         order = np.argsort([-len(ids) for ids in tokens], kind="stable")
@@ -128,10 +120,9 @@ class TextEncoder:
                 output = self._encoder(ids, attention_mask=mask, output_hidden_states=True)
                 # CLIP lists its last layer before the final norm, other models after it.
                 states = [*output.hidden_states[:-1], output.last_hidden_state]
-                wanted = [self._pool(states[layer].float(), mask) for layer in layers]
-                parts.append(torch.stack(wanted).cpu())
+                parts.append(self._pool(states[layer].float(), mask).cpu())
         # From the order of lengths back to that of the texts.
-        found = torch.cat(parts, dim=1).numpy()[:, np.argsort(order)]
+        found = torch.cat(parts).numpy()[np.argsort(order)]
         if not np.isfinite(found).all():
             raise CheckpointError(f"checkpoint {self.name}: gives embeddings that are not finite")
         return found
@@ -209,27 +200,40 @@ def padded(rows):
 
 def _dominance(states, words):
     """Of states (B, T, D), the largest norm in a sentence over its median norm, typically."""
-    # Not every device knows medians.
-    norms = states.norm(dim=-1).cpu()  # (B, T)
     # What is not pooled has no say: neither padding nor the sink itself.
-    norms = norms.masked_fill(words.cpu() == 0, float("nan"))
+    norms = np.where(words.cpu() == 1, states.norm(dim=-1).cpu(), np.nan)  # (B, T)
     # A sentence of few words may have one that is large; a sink is in all of them.
-    return float((norms.nan_to_num(0).amax(1) / norms.nanmedian(1).values).median())
+    return np.median(np.nanmax(norms, 1) / np.nanmedian(norms, 1))
 
 
 def usable(checkpoint, family):
     """A checkpoint's folder and revision, found or fetched, and checked unloaded.
 
+    Arguments:
+        checkpoint: a folder, a Hub id (``HF_TOKEN`` opens gated ones), or ``id@revision`` with a
+            branch, tag or commit.
+        family: a key of FAMILIES.
+
     The revision is the commit, or of a local folder LOCAL and a hash of its files.  Raises
-    CheckpointError, also if it is of another family."""
+    CheckpointError: missing, gated, unreachable, incomplete, or of another family."""
+    folder = located(checkpoint)
+    is_local = folder.is_dir()
     with one_line(CheckpointError, f"checkpoint {checkpoint}", **REASONS), quiet():
-        folder = _found(checkpoint)
-        _family(folder, family)
+        if not is_local:
+            folder = _fetched(checkpoint)
+        for what, patterns in NEEDED.items():
+            if not any(list(folder.glob(pattern)) for pattern in patterns):
+                raise CheckpointError(f"has no {what}")
+        kind = read_json(folder / "config.json").get("model_type")
+        # Decoders share a class: DeepSeek's distilled models are of Qwen's or LLaMA's type.
+        for other in FAMILIES.values():
+            if kind in other.model_types and other.tower != FAMILIES[family].tower:
+                raise CheckpointError(f"is of type {kind!r}, not of the family {family!r}")
+    if is_local:
+        changed = sum(path.stat().st_mtime_ns for path in folder.rglob("*"))
+        return folder, f"{LOCAL}-{_hash(folder, changed)}"
     # The Hub's cache calls a folder by its commit.
-    if folder != located(checkpoint):
-        return folder, folder.name
-    changed = sum(path.stat().st_mtime_ns for path in folder.rglob("*"))
-    return folder, f"{LOCAL}-{_hash(folder, changed)}"
+    return folder, folder.name
 
 
 @cache
@@ -238,14 +242,11 @@ def _hash(folder, changed):
     return hash_json(files_of(folder))[:16]
 
 
-def _found(checkpoint):
-    """The folder of a checkpoint: as it is, or in the cache, fetched first if need be."""
+def _fetched(checkpoint):
+    """The folder of a checkpoint in the Hub's cache, fetched first if need be."""
     from huggingface_hub import errors, snapshot_download
 
-    folder = located(checkpoint)
-    if folder.is_dir():
-        return folder
-    name, _, revision = str(checkpoint).partition("@")
+    name, _, revision = checkpoint.partition("@")
     wanted = {"revision": revision or None, "allow_patterns": FILES, "ignore_patterns": ["*/*"]}
     if re.fullmatch("[0-9a-f]{40}", revision):
         # What it is, nobody needs to be asked.
@@ -269,22 +270,6 @@ def _hub_answers():
     except Exception:  # no connection, no answer: every transport has its own errors
         return False
     return True
-
-
-def _family(folder, name):
-    """The family that a checkpoint is read as, or CheckpointError: the first thing amiss."""
-    for what, patterns in NEEDED.items():
-        if not any(list(folder.glob(pattern)) for pattern in patterns):
-            raise CheckpointError(f"has no {what}")
-    kind = read_json(folder / "config.json").get("model_type")
-    found = next((spec for spec in FAMILIES.values() if kind in spec.model_types), None)
-    spec = FAMILIES.get(name, found)
-    if spec is None:
-        raise CheckpointError(f"is of unknown type {kind!r}; name the family to read it as")
-    # Decoders share a class: DeepSeek's distilled models, for one, are of Qwen's or LLaMA's type.
-    if found and found.tower != spec.tower:
-        raise CheckpointError(f"is of type {kind!r}, not of the family {name!r}")
-    return spec
 
 
 @contextmanager

@@ -48,8 +48,8 @@ def train(family, folder, documents, pictures, settings, seed):
         objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, settings.batch_size)
         # A step with pictures costs more than one with text.
         steps = round(settings.steps * objective.share)
-        rate = settings.learning_rate * objective.rate
-        optimizer = make_optimizer(model, rate, WEIGHT_DECAY, BETAS)
+        peak = settings.learning_rate * objective.rate
+        optimizer = make_optimizer(model, peak, WEIGHT_DECAY, BETAS)
         schedule = get_cosine_schedule_with_warmup(optimizer, max(1, round(WARM_UP * steps)), steps)
         model.train()
         for _ in range(steps):
@@ -104,8 +104,9 @@ def train_tokenizer(texts, template):
     tokenizer.post_processor = processors.TemplateProcessing(template, special_tokens=around)
     # "[PAD]" is the pad_token, and so on.
     named = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
-    inputs = ["input_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **named)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_input_names=["input_ids", "attention_mask"], **named
+    )
 
 
 def _seed(world, *names):
@@ -123,8 +124,7 @@ def untrained(profile, documents, pictures, family, world, draw):
     with torch.random.fork_rng(devices=[]):
         tokenizer, model = initial(family, documents, pictures, profile.encoders, seed)
     # The part that reads text is that which a checkpoint is read with.
-    tower = model.eval().base_model
-    return TextEncoder(f"untrained {family}", FAMILIES[family], tokenizer, tower)
+    return TextEncoder("untrained", FAMILIES[family], tokenizer, model.eval().base_model)
 
 
 def corpora(profile, world, family, rooms="babyai", coloured=True):

@@ -64,8 +64,8 @@ def _in_order(table, ids, texts):
     # A file that was made from other instructions has the same ids.
     for (name, number), there, here in zip(index, table.pop("text"), chain(*texts)):
         if pd.notna(there) and there != here:
-            said = f"is {there!r} in the file, but {here!r} here"
-            raise VectorsError(f"{name} names: id {number} {said}")
+            where = f"{name} names: id {number}"
+            raise VectorsError(f"{where} is {there!r} in the file, but {here!r} here")
     numbers = table.to_numpy(np.float32)
     # Where first and second names differ in width, some are missing.
     if not np.isfinite(numbers).all():
@@ -88,8 +88,8 @@ def _of_columns(table):
     # an index that was written along.
     for place, column in enumerate(dimensions):
         if column.removeprefix("d") != str(place):
-            known = f"none of {', '.join(COLUMNS)}, and no dimension (0, 1... or d0, d1...)"
-            raise VectorsError(f"column {column!r} is {known}")
+            known = ", ".join(COLUMNS)
+            raise VectorsError(f"column {column!r} is none of {known}, nor dimension {place}")
     # What the file does not have is missing.
     table = table.reindex(columns=["names", "id", "text", *dimensions])
     names = table.pop("names").astype(object).fillna("first")
@@ -105,6 +105,6 @@ def _of_arrays(file):
     frames = {}
     for name, prefix in NAMES.items():
         if f"{prefix}vectors" in arrays:
-            frames[name] = pd.DataFrame(arrays[f"{prefix}vectors"], arrays["ids"])
-            frames[name]["text"] = arrays.get(f"{prefix}texts")
+            rows = pd.DataFrame(arrays[f"{prefix}vectors"], arrays["ids"])
+            frames[name] = rows.assign(text=arrays.get(f"{prefix}texts"))
     return pd.concat(frames, names=["names", "id"])

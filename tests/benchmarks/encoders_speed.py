@@ -58,7 +58,7 @@ def versus_sentence_transformers(folder: Path) -> None:
         return other.encode(texts, batch_size=64, show_progress_bar=False)
 
     def ours() -> np.ndarray:  # loads the model anew each time; theirs is already in memory
-        return hub.load(folder, device="cpu").embed(texts)
+        return hub.load(folder, "bert", device="cpu").embed(texts)
 
     ours(), theirs()
     rates: dict[str, list[float]] = {"ours": [], "sentence-transformers": []}
@@ -90,10 +90,10 @@ def billion(folder: Path) -> None:
     checkpoint(folder, model, texts, "llama")
     del model
     start = time.perf_counter()
-    hub.load(folder, device="cpu").embed(texts[:1])
+    hub.load(folder, "llama", device="cpu").embed(texts[:1])
     loading = time.perf_counter() - start
     start = time.perf_counter()
-    hub.load(folder, device="cpu").embed(texts)
+    hub.load(folder, "llama", device="cpu").embed(texts)
     rate = len(texts) / (time.perf_counter() - start - loading)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"loads in {loading:.1f} s, {rate:.1f} sentences/s, peak memory {peak:.1f} GiB")

@@ -104,7 +104,7 @@ def test_every_instruction_can_be_said_and_nothing_else(policy):
         policy.tokenize(grammar.instructions([level])["text"].head(2000))
     assert len(set(WORDS)) == len(WORDS)
     for text, reason in (
-        ("go to the pink ball", "unknown word 'pink'"),
+        ("go to the pink ball", "unknown: .'pink'."),
         ("", "0 words"),
         ("the " * 65, "65 words"),
     ):

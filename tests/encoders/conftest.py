@@ -90,9 +90,15 @@ def folders(tmp_path_factory, corpus):
     return {family: root / family for family in FAMILIES}
 
 
+def family_of(checkpoint):
+    kind = json.loads((checkpoint / "config.json").read_text())["model_type"]
+    return next(name for name, family in FAMILIES.items() if kind in family.model_types)
+
+
 def embed_with(checkpoint, texts=TEXTS, family=None, pooling=None, layer=None):
     """What a checkpoint makes of texts, at its last layer unless another is asked for."""
-    encoder = hub.load(checkpoint, family)
+    family = family or family_of(checkpoint)
+    encoder = hub.load(hub.usable(checkpoint, family)[0], family)
     if pooling:
         encoder.family = replace(encoder.family, pooling=pooling)
     return encoder.embed(texts, encoder.blocks if layer is None else layer)

@@ -61,7 +61,7 @@ def test_equals_a_plain_forward_in_the_order_given(folders, family, pooling, mon
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_layer_on_request(folders, family):
-    encoder = hub.load(folders[family])
+    encoder = hub.load(folders[family], family)
     layers = [encoder.embed(TEXTS, layer=number) for number in range(3)]
     np.testing.assert_array_equal(layers[1], embed_with(folders[family], layer=1))
     np.testing.assert_array_equal(layers[2], embed_with(folders[family]))
@@ -105,7 +105,7 @@ def test_a_decoder_without_bos_gets_a_sink_that_is_never_pooled(folders, tmp_pat
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     sink = SINK if names_bos else tokenizer.eos_token_id
     assert sink not in tokenizer(TEXTS[0])["input_ids"]
-    encoder = plant_sink(hub.load(folder))
+    encoder = plant_sink(hub.load(folder, "llama"))
     assert all(ids[0] == sink and sink not in ids[1:] for ids in encoder.tokens(TEXTS))
     # By hand: the sink, then the words; the mean of the words.
     found = encoder.embed(TEXTS, layer=1)
@@ -122,7 +122,7 @@ def test_a_decoder_without_bos_gets_a_sink_that_is_never_pooled(folders, tmp_pat
 
 def test_one_position_that_dwarfs_the_others_is_said_in_one_line(folders, tmp_path):
     """As it was before: the first word is the sink, and a mean over words is that vector."""
-    encoder = plant_sink(hub.load(folders["llama"]))
+    encoder = plant_sink(hub.load(folders["llama"], "llama"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         encoder.embed(TEXTS, layer=1)
@@ -297,9 +297,6 @@ DAMAGE = {
     "lacks its config": (lambda f: (f / "config.json").unlink(), "no config.json"),
     "config is cut": (lambda f: (f / "config.json").write_text('{"model'), "cannot be read"),
     "config is no object": (lambda f: (f / "config.json").write_text("[]"), "cannot be read"),
-    "unknown type": (
-        lambda f: edit(f / "config.json", lambda c: c.update(model_type="x")), "unknown type 'x'",
-    ),
     "weights are cut": (_truncate, "cannot be read: SafetensorError"),
     "weights are pickled": (_pickle_only, "pickled ones are refused"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
@@ -322,7 +319,7 @@ def test_a_damaged_checkpoint_is_one_line(folders, tmp_path, damage):
     folder = copy(folders["bert"], tmp_path)
     spoil(folder)
     with pytest.raises(hub.CheckpointError, match=reason) as caught:
-        embed_with(folder)
+        embed_with(folder, family="bert")
     assert str(caught.value).count(str(folder)) == 1 and "\n" not in str(caught.value)
 
 
@@ -335,13 +332,9 @@ def test_remote_code_is_not_run(folders, tmp_path):
         embed_with(folder, family="llama")
 
 
-@pytest.mark.parametrize(
-    "options, reason",
-    [({"texts": ["ball " * 200]}, "reads 128"), ({"family": "gpt"}, "unknown family")],
-)
-def test_wrong_arguments(folders, options, reason):
-    with pytest.raises(ValueError, match=reason):
-        embed_with(folders["bert"], **options)
+def test_a_text_that_is_too_long_is_refused(folders):
+    with pytest.raises(ValueError, match="reads 128"):
+        embed_with(folders["bert"], ["ball " * 200])
 
 
 def test_the_family_asked_for_must_be_the_checkpoint_s(folders):
@@ -392,7 +385,7 @@ def test_what_cannot_be_fetched_is_named_with_its_reason(monkeypatch, error, wor
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(hub.CheckpointError, match=words) as caught:
-        embed_with("someone/some-model")
+        embed_with("someone/some-model", family="bert")
     assert "\n" not in str(caught.value)
 
 
@@ -428,5 +421,5 @@ def test_a_commit_in_the_cache_asks_nobody(folders, tmp_path, monkeypatch, onlin
     # A branch has to be asked for; offline, the cache says what it was.
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert hub.usable("someone/bert", "bert")[1] == commit
-    found = embed_with("someone/bert")
+    found = embed_with("someone/bert", family="bert")
     np.testing.assert_array_equal(found, embed_with(folders["bert"]))
