@@ -26,8 +26,8 @@ def check(profile, seeds, choices, out=""):
     jobs = []
     for number, (*values, seed) in enumerate(itertools.product(*choices.values(), seeds)):
         # What its setting is, a table says and a line.
-        place = folder / f"{number:03d}-seed{seed}"
-        jobs.append(Job.check(profile, seed, dict(zip(choices, values)), str(place)))
+        place = f"{folder}/{number:03d}-seed{seed}"
+        jobs.append(Job.check(profile, seed, dict(zip(choices, values)), place))
     if not jobs:
         raise UsageError("nothing to run: name seeds, and values of each setting")
     return folder, jobs
@@ -50,8 +50,8 @@ def run(folder, jobs):
 
 def _found(job):
     """Does one run; its mean differences over models, or None, and a line says what went wrong."""
-    given = job.arguments["overrides"].items()
-    setting = ", ".join(f"{key}={value}" for key, value in given) or "plain"
+    given = job.arguments["overrides"]
+    setting = ", ".join(map("{}={}".format, given, given.values())) or "plain"
     print(f"run {job.folder}: {setting}", flush=True)
     try:
         folder = pipeline.run(job)

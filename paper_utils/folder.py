@@ -65,8 +65,11 @@ def commit():
 def verify(folder):
     """Problems of a finished run: files that are missing or do not match the manifest, and how."""
     # Whatever else lies there is somebody's.
-    found = store.problems(folder).items()
-    return {name: problem for name, problem in found if problem != store.STRANGE}
+    return {
+        name: problem
+        for name, problem in store.problems(folder).items()
+        if problem != store.STRANGE
+    }
 
 
 def check(folder):

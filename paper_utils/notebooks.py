@@ -23,7 +23,6 @@ KERNEL = "python3"
 LANGUAGE = {"display_name": "Python 3", "language": "python"}
 # What a student fills in: after the first " =" or "return" of a line that says so.
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
-SOURCES = (".py", ".yaml", ".html", ".md")  # files of the package that can change a notebook
 
 
 def sources():
@@ -43,7 +42,9 @@ def parameters_of(profile, arguments):
         "arguments": arguments,
         # As text: levels in their order.
         "profile": [profile.fingerprint],
-        "code": [hash_file(path) for path in files if path.suffix in SOURCES],
+        "code": [
+            hash_file(path) for path in files if path.suffix in (".py", ".yaml", ".html", ".md")
+        ],
         "versions": store.versions(),
         "present": [encoder.revision for encoder in records.models(profile)],
         "missing": records.missing(profile),

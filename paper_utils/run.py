@@ -15,7 +15,6 @@ NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
 PUBLISHED = ROOT / "artifacts" / "published"
 DEFAULT = "preview"  # the profile that notebooks show as they are opened, whose products these are
-SHOWN = 100  # pixels per inch of a figure in a notebook
 
 
 class RunError(RuntimeError):
@@ -88,7 +87,7 @@ class Run:
             path = self._place(f"figures/{name}.{kind}")
             figure.savefig(path, metadata=metadata, bbox_inches="tight", dpi=160)
         pyplot.close(figure)
-        width = int(figure.get_figwidth() * SHOWN)
+        width = int(figure.get_figwidth() * 100)  # pixels
         self._show(Image(filename=path, width=width), name, caption)
 
     def animation(self, frames, name, caption):

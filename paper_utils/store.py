@@ -73,11 +73,16 @@ class Stage:
         needed = self.needs(profile, **parameters)
         code = f"version {self.version}"
         if self.version is None:
-            code = fingerprint(self.make, *dict.fromkeys(stage.load for stage, _ in needed))
+            code = fingerprint(self.make, *{stage.load for stage, _ in needed})
+        # A table counts with its order: that of the levels decides which id a sentence has.
+        read = {
+            key: list(map(list, value.items())) if isinstance(value, dict) else value
+            for key, value in profile.part(*self.reads).items()
+        }
         return {
             "stage": self.name,
             "code": code,
-            "profile": {key: _ordered(value) for key, value in profile.part(*self.reads).items()},
+            "profile": read,
             "parameters": parameters,
             "inputs": [stage.key(profile, chosen) for stage, chosen in needed],
         }
@@ -102,11 +107,6 @@ class Stage:
 STAGES = {}
 """All stages that have been imported, by name, for a worker that is told a name."""
 _KEYS = {}
-
-
-def _ordered(value):
-    """A table counts with its order: that of the levels decides which id a sentence has."""
-    return [list(item) for item in value.items()] if isinstance(value, dict) else value
 
 
 @dataclass

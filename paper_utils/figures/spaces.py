@@ -31,8 +31,7 @@ def vectors(run, world):
         for stage, chosen in columns.needs_everyone(run.profile, world)
     ]
     # Word counts need no product: they are made from texts alone.
-    table = columns.instructions(run.profile)
-    spaces.append(columns.control("word_count", table, world))
+    spaces.append(columns.control("word_count", columns.instructions(run.profile), world))
     return {one.label: space for one, space in zip(everyone(run.profile), spaces)}
 
 

@@ -18,8 +18,6 @@ from paper_utils.study.differences import (
     KNOWS,
     MARGIN,
     MEAN,
-    REST,
-    SHARE,
     best_controls,
     own_agreement,
     stated,
@@ -196,7 +194,11 @@ def less(evidence, model):
     if strangers := evidence.strangers([model]):
         same = evidence.told([("same_words", PRECISION, model, NEVER)])
         return f"cannot be told: {strangers}", f"same words: {same}"
-    return answered(evidence, LESS, [("synonyms", PRECISION, model, f"{SHARE} - {REST}")])
+    return answered(
+        evidence,
+        LESS,
+        [("synonyms", PRECISION, model, "share of its codebook - that of decoders and BLIP")],
+    )
 
 
 def acts(differences, controls):

@@ -139,7 +139,8 @@ def under_controls(distances):
         # A run of one world has no other.
         if OTHER in r:
             found[OTHER, 0] = (one[OTHER, second] + other[OTHER, first]) / 2
-        rows += [(key[0], first, second, key[1], value) for key, value in found.items()]
+        for (condition, draw), value in found.items():
+            rows.append((condition, first, second, draw, value))
     return pd.DataFrame(rows, columns=[*PAIR, "r"])
 
 

@@ -96,8 +96,8 @@ def _transfer(profile, agent, *spaces, world, source):
     def sentences(missions):
         """The vectors float32 (B, width) that B missions are played with."""
         # Whichever article the level says: vectors are of "the".
-        texts = [grammar.canonical(mission) for mission in missions]
-        return np.array(images.loc[texts], dtype=np.float32)
+        texts = map(grammar.canonical, missions)
+        return np.array(images.loc[list(texts)], dtype=np.float32)
 
     parts = []
     for level in profile.data.levels:
@@ -106,9 +106,8 @@ def _transfer(profile, agent, *spaces, world, source):
         else:
             played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit=limit)
         parts.append(played)
-    episodes = pd.concat(parts)[["level", "seed", "success", "steps"]]
     name = source if isinstance(source, str) else Encoder(**source).label
-    return episodes.assign(source=name)
+    return pd.concat(parts)[["level", "seed", "success", "steps"]].assign(source=name)
 
 
 def _needs(profile, world, source):
