@@ -118,13 +118,10 @@ def _told(firsts, seconds, plan):
     """Values beside their nulls, a row each: maxima over all pairs of layers, and the pair.
 
     Every draw of the null is a maximum over the same pairs, so a search among many is paid for."""
-    parts = {}
-    for (one, first), (other, second) in product(enumerate(firsts), enumerate(seconds)):
-        parts[f"{one} ~ {other}"] = _measure_pair(first, second, plan)
-    pairs = list(parts)
+    parts = [_measure_pair(*pair, plan) for pair in product(firsts, seconds)]
     rows = []
     # Measure by measure, of all pairs of layers.
-    for found in zip(*parts.values()):
+    for found in zip(*parts):
         test, measure, chance, _ = found[0]
         values = np.array([draws for *_, draws in found])
         best = values[:, :, 0].argmax(axis=0)
@@ -132,15 +129,16 @@ def _told(firsts, seconds, plan):
         # What has no direction is as good as both.
         for direction, draws, pair in zip(DIRECTIONS[-len(maxima) :], maxima, best):
             score = Score.tested(draws, measure, chance, plan.n)
-            row = {
+            one, other = divmod(pair, len(seconds))
+            facts = {
                 "test": test,
                 "direction": direction,
                 "value": float(score),
-                "layers": pairs[pair],
+                "layers": f"{one} ~ {other}",
                 "calibrated": calibrated(score, draws[1:]),
                 "smallest_p": 1 / len(draws),
             }
-            rows.append(row | vars(score))
+            rows.append(facts | vars(score))
     return rows
 
 
@@ -264,10 +262,9 @@ def audit(
     table = table.fillna({"control": ""}).reset_index()
     table["verdict"] = table.apply(report.verdict, axis=1)
 
-    widths = [layer.shape[1] for layer in given.first + given.second]
-    width = min(n_components or n, *widths)
     power = None
     if effect is not None:
+        width = min(n_components or n, *(layer.shape[1] for layer in given.first + given.second))
         power = simulated_power(n, width, effect, ks[-1], cv, n_components, random_state)
     found = doubts.about_size(n, ks[-1], power, effect)
     for layers, name in zip((given.first, given.second), names):
@@ -306,6 +303,6 @@ def audit_files(first, second, texts=None, out="audit", **options) -> Audit:
         read = {"texts": table["text"], "texts2": table.get("second_text"), "factors": table}
         options = read | options
     names = Path(first).stem, Path(second).stem
-    report = audit(str(first), str(second), names=names, **options)
+    report = audit(first, second, names=names, **options)
     report.save(out)
     return report

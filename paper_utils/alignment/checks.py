@@ -53,12 +53,9 @@ def row_ids(table):
     """
     if not isinstance(table, pd.DataFrame):
         return None
-    if "id" in table:
-        return table["id"].to_numpy()
+    ids = table.get("id", table.index)
     # Rows that are merely counted may be anybody's.
-    if isinstance(table.index, pd.RangeIndex):
-        return None
-    return table.index.to_numpy()
+    return None if isinstance(ids, pd.RangeIndex) else ids.to_numpy()
 
 
 def check_paired(**tables):

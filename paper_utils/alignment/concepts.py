@@ -19,8 +19,8 @@ from paper_utils.alignment.inference import SLACK, p_value, relabellings
 from paper_utils.alignment.retrieval import RANK_TOLERANCE, TIE
 from paper_utils.alignment.scores import Score
 
-FEWEST_LEVELS = 3  # two levels have one distance, which correlates with nothing
-FEWEST_FITTED = 3  # levels that fix a rotation in a plane
+# Levels: two have one distance, which correlates with nothing, and three fix a rotation in a plane.
+FEWEST_LEVELS = 3
 
 
 class Structure(NamedTuple):
@@ -175,7 +175,7 @@ def withheld_score(first, second, count):
     0.5
     """
     measure = f"levels put right of {count} withheld"
-    if first is None or second is None or len(first) - count < FEWEST_FITTED:
+    if first is None or second is None or len(first) - count < FEWEST_LEVELS:
         return Score(nan, measure)
     # A few points span few dimensions: nothing is lost, and little is left to compute.
     first = _compact(first)

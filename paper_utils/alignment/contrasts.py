@@ -9,8 +9,7 @@ import numpy as np
 
 from paper_utils.alignment.checks import check_k
 from paper_utils.alignment.inference import pairings, relabellings, stream
-from paper_utils.alignment.retrieval import TIE, reduce_folds
-from paper_utils.alignment.similarities import nearest_share
+from paper_utils.alignment.retrieval import TIE, hit_chance, reduce_folds
 
 SECOND = "second_"  # what marks a factor's other role
 MISSING = ""
@@ -52,7 +51,7 @@ def factor_table(factors):
 def factor_roles(table):
     """Factor -> its columns, one or two.
 
-    >>> factor_roles(pd.DataFrame(columns=["colour", "verb", "second_colour"]))
+    >>> dict(factor_roles(pd.DataFrame(columns=["colour", "verb", "second_colour"])))
     {'colour': ['colour', 'second_colour'], 'verb': ['verb']}
     """
     found = defaultdict(list)
@@ -61,7 +60,7 @@ def factor_roles(table):
         # A second role without a first one is a factor of its own.
         factor = name if name in table else column
         found[factor].append(column)
-    return dict(found)
+    return found
 
 
 def rows_alike(table, column):
@@ -97,8 +96,8 @@ def forced_choices(table, columns):
         sets = rows_alike(table, column).items()
         forced += [(levels, rows) for levels, rows in sets if MISSING not in levels]
     # A set that lacks a level would have another chance, and so would another role.
-    most = max((len(levels) for levels, _ in forced), default=0)
-    return [(levels, rows) for levels, rows in forced if len(levels) == most > 1]
+    most = max([2, *(len(levels) for levels, _ in forced)])
+    return [(levels, rows) for levels, rows in forced if len(levels) == most]
 
 
 class Swaps:
@@ -120,11 +119,11 @@ class Swaps:
         self.said = table.to_numpy(dtype=str)  # (N, columns)
         # Columns of F factors in their first and in their second role: (2, F).
         pairs = [columns for columns in factor_roles(table).values() if len(columns) == 2]
-        roles = table.columns.get_indexer(sum(pairs, []))
-        self.roles = roles.reshape(-1, 2).T
-        # Of rows that say the same, the first is found.
-        rows = map(tuple, self.said[::-1].tolist())
-        self.places = dict(zip(rows, range(len(table))[::-1]))
+        self.roles = table.columns.get_indexer(sum(pairs, [])).reshape(-1, 2).T
+        self.places = {}
+        for place, row in enumerate(self.said.tolist()):
+            # Of rows that say the same, the first is found.
+            self.places.setdefault(tuple(row), place)
         self.twin = self._twins()
         self.asked = np.flatnonzero(self.twin >= 0)
         renamed = self._renamed(n_permutations, stream("renamed levels", random_state))
@@ -140,9 +139,8 @@ class Swaps:
         turned[:, self.roles] = things[:, ::-1]
         # "Put A next to A" is its own twin, and one thing alone has no place to change.
         same = (turned == self.said).all(axis=1)
-        filled = (things != MISSING).any(axis=2)
-        two = filled.all(axis=1)
-        return np.where(two & ~same, self._find(turned), -1)
+        filled = (things != MISSING).any(axis=2)  # (N, 2)
+        return np.where(filled.all(axis=1) & ~same, self._find(turned), -1)
 
     def _renamed(self, count, random):
         """Where the asked rows stand after each renaming; nothing where such rows are missing."""
@@ -243,8 +241,7 @@ class ContrastSets:
         if name == "order":
             return self.swaps.right(cosines)
         k = 1 if name == "precision_at_1" else self.k
-        partners = cosines[self.pairings[0], self.pairings]  # (1 + K, N)
-        return nearest_share(cosines, k, partners).mean(axis=1)
+        return np.array([hit_chance(cosines, partners, [k]).mean() for partners in self.pairings])
 
     def _choice(self, cosines, sets):
         """Right choices among the levels of a factor, and under all renamings of the levels."""

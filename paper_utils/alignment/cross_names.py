@@ -48,8 +48,7 @@ def synonyms(X, X2, A, k=15, factors=None, **options) -> pd.DataFrame:
     """
     spaces = {"X": X, "X2": X2, "A": A}
     # A has no synonyms: its rows in first names are what is searched, and what is mapped back.
-    ways = [("X", "A", "X2", "A")]
-    return _tested(spaces, ways, k, factors, **options)
+    return _tested(spaces, [("X", "A", "X2", "A")], k, factors, **options)
 
 
 def same_words(X, A, k=15, factors=None, **options) -> pd.DataFrame:

@@ -99,14 +99,7 @@ def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_st
     found = 0
     for X, noise in random.normal(size=(SIMULATED, 2, n, width)):
         Y = effect * X + rest * noise
-        score = precision_at_k(
-            X,
-            Y,
-            k,
-            cv=cv,
-            n_components=n_components,
-            n_permutations=FEWEST,
-            random_state=random_state,
-        )
+        options = {"cv": cv, "n_components": n_components, "random_state": random_state}
+        score = precision_at_k(X, Y, k, n_permutations=FEWEST, **options)
         found += score.p <= ALPHA
     return float(found / SIMULATED)

@@ -118,12 +118,10 @@ def holm(p):
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
-    p = np.asarray(p)
-    order = np.argsort(p)
-    remaining = np.arange(len(p), 0, -1)
+    p = pd.Series(np.asarray(p))
+    steps = p.sort_values() * np.arange(len(p), 0, -1)
     # An adjusted p is never below that of a smaller p.
-    steps = np.maximum.accumulate(p[order] * remaining)
-    return np.minimum(steps, 1.0)[np.argsort(order)]
+    return steps.cummax().clip(upper=1).sort_index().to_numpy()
 
 
 def _measured(values):

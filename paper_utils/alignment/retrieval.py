@@ -133,7 +133,7 @@ class Folds:
 
     def __init__(self, pairs, n):
         self.pairs = list(pairs)
-        self.in_sample = any(np.isin(test, train).any() for train, test in self.pairs)
+        self.in_sample = self.share(np.arange(n))
         tested = np.concatenate([test for _, test in self.pairs])  # (E,)
         times = np.bincount(tested, minlength=n)
         self.once = (times == 1).all()
@@ -143,6 +143,10 @@ class Folds:
         # Where tests overlap, rows may go anywhere: no training set can be kept.
         for number, (_, test) in enumerate(self.pairs):
             self.blocks[test] = self.once * number
+
+    def share(self, labels):
+        """Whether a test has a label (n,) of its training rows."""
+        return any(np.isin(labels[test], labels[train]).any() for train, test in self.pairs)
 
     def mean(self, values):
         """Mean over rows of each row's mean over its tests: (..., E) -> (...)."""
@@ -170,11 +174,8 @@ def make_folds(n, cv=5, groups=None, random_state=0):
     # Splitters that ignore groups say so, and are refused below if it matters.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         folds = Folds(cv.split(np.zeros(n), groups=groups), n)
-    if groups is not None:
-        labels = np.asarray(groups)
-        for train, test in folds.pairs:
-            if np.isin(labels[test], labels[train]).any():
-                raise ValueError("cv separates rows of one group: use a splitter as GroupKFold")
+    if groups is not None and folds.share(np.asarray(groups)):
+        raise ValueError("cv separates rows of one group: use a splitter as GroupKFold")
     return folds
 
 
@@ -291,5 +292,6 @@ def precision_at_k(
     sides = [reduce_folds(side, folds, n_components) for side in (X, Y)]
     # Only such pairings as keep the folds can be drawn again exactly.
     shuffled = pairings(n, n_permutations, random_state, folds.blocks)
-    ways = dict(zip(DIRECTIONS, precision_draws(*sides, folds, shuffled, [k])[0]))
-    return Score.tested(ways[direction], f"precision@{k}", k / n, n)
+    [ways] = precision_draws(*sides, folds, shuffled, [k])
+    draws = ways[DIRECTIONS.index(direction)]
+    return Score.tested(draws, f"precision@{k}", k / n, n)
