@@ -23,11 +23,11 @@ def check(profile, seeds, choices, out=""):
     name = f"{Path(profile).stem}-batch-{hash_json([seeds, choices])[:8]}"
     folder = Path(out or RUNS / name).resolve()
     # Checked all before any starts: a typing error costs no hours.
-    jobs = []
-    for number, (*values, seed) in enumerate(itertools.product(*choices.values(), seeds)):
+    jobs = [
         # What its setting is, a table says and a line.
-        place = f"{folder}/{number:03d}-seed{seed}"
-        jobs.append(Job.check(profile, seed, dict(zip(choices, values)), place))
+        Job.check(profile, seed, dict(zip(choices, values)), f"{folder}/{number:03d}-seed{seed}")
+        for number, (*values, seed) in enumerate(itertools.product(*choices.values(), seeds))
+    ]
     if not jobs:
         raise UsageError("nothing to run: name seeds, and values of each setting")
     return folder, jobs

@@ -28,12 +28,12 @@ PROFILES = Path(__file__).parent / "profiles"
 
 # Every random stream of the project.  A name that is not here is a typing error, which would
 # otherwise draw other numbers without a word.
-STREAMS = frozenset({
+STREAMS = {
     "agent weights", "batches", "blind episodes", "codebook", "dialects", "exchanged instructions",
     "masked words", "permutations", "points", "random player", "random tokens", "reference batches",
     "reference weights", "rooms", "subsets", "synonym mentions", "tables of synonyms",
     "wrong instructions",
-})  # fmt: skip
+}  # fmt: skip
 
 
 def _seed_of(stream, *numbers):

@@ -41,13 +41,14 @@ def fill(folder, notebooks, results, facts):
     # Keys in their order: that of the levels decides which id a sentence has.
     files["provenance.json"] = json.dumps(facts, indent=1).encode()
     files |= report.pages(files, results, facts)
-    hashes = {}
-    for name, data in files.items():
-        hashes[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    hashes = {
+        name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in files.items()
+    }
     earlier = read_json(folder / MANIFEST)["files"] if (folder / MANIFEST).exists() else ()
     # The manifest is the first, as it marks the folder as ours.
-    manifest = {MANIFEST: store.json_bytes({"files": hashes})}
-    store.sync_folder(manifest | files, folder, earlier)
+    wanted = {MANIFEST: store.json_bytes({"files": hashes}), **files}
+    store.sync_folder(wanted, folder, earlier)
 
 
 def commit():

@@ -167,7 +167,7 @@ def _keep(path, executed, source, shown):
     for cell in notebook.cells:
         tags = _tags(cell)
         if "injected-parameters" in tags:
-            lines = [f"{name} = {value!r}" for name, value in shown.items()]
+            lines = map("{} = {!r}".format, shown, shown.values())
             cell.source = "\n".join(["# Parameters", *lines])
         cell.metadata = {"tags": tags} if tags else {}
     _write(path, notebook)

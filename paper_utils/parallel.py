@@ -165,11 +165,7 @@ def _pool(workers):
     # The server imports what nearly every task does, once and with no thread started, and each
     # worker is its copy.
     context.set_forkserver_preload(["paper_utils.preloaded"])
-    try:
-        pool = ProcessPoolExecutor(workers, context, initializer=_begin)
-    except OSError as error:
-        remedy = "with --set compute.workers=1 none are needed"
-        raise OSError(f"cannot start workers ({error.strerror}); {remedy}") from None
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin)
     try:
         yield pool
     except BaseException:

@@ -101,10 +101,10 @@ def _fill(job):
         "missing": records.missing(profile),
         "wall_seconds": {name: round(total, 2) for name, total in seconds.items()},
     }
-    facts = {"profile": profile.model_dump(mode="json"), "artifacts": made}
     # Executed notebooks lie in the store; the folder gets copies.
     executed = {one["name"]: artifacts.find(NOTEBOOK, profile, one) for one in job.notebooks}
-    folder.fill(job.folder, executed, results, facts)
+    sizes = profile.model_dump(mode="json")
+    folder.fill(job.folder, executed, results, {"profile": sizes, "artifacts": made})
 
 
 def status(job):

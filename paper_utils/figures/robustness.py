@@ -18,8 +18,7 @@ def over_all_worlds(values):
     by = values.columns.difference(["world", "value"], sort=False).tolist()
     # Nothing is tested here: the appendix estimates.
     over = values.groupby(by, sort=False)["value"].agg(lambda each: over_worlds(each, None))
-    told = pd.DataFrame(list(over), over.index)
-    return told[["mean", "low", "high"]].reset_index()
+    return over.apply(pd.Series)[["mean", "low", "high"]].reset_index()
 
 
 def curves(values, hues, across, label):

@@ -19,9 +19,8 @@ from paper_utils.figures.style import (
     panels,
     rows,
 )
-from paper_utils.study.kinds import DRAWN
+from paper_utils.study.kinds import DRAWN, FIFTEEN
 
-FIFTEEN = np.triu_indices(6, 1)  # pairs of six colours
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
 SEEING = ["seeing agent ~ design", "seeing agent ~ LLaMA", "seeing agent ~ blind CLIP"]
 EXCLUSIVE = ["exclusive agent ~ design", "exclusive agent ~ LLaMA", "exclusive agent ~ blind CLIP"]

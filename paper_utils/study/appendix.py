@@ -33,10 +33,9 @@ def layers_of(profile, model):
 
 
 def _layers(profile):
-    found = []
-    for model in records.models(profile):
-        found += [(model, layer) for layer in layers_of(profile, model)]
-    return found
+    return [
+        (model, layer) for model in records.models(profile) for layer in layers_of(profile, model)
+    ]
 
 
 def _needs_layers(profile, world):

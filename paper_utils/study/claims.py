@@ -138,10 +138,8 @@ class Evidence(NamedTuple):
 
     def told(self, asked):
         """The values that some differences are between, and then the differences themselves."""
-        values = []
-        for *place, contrast in asked:
-            # Values have rows of their own, called as they stand in the difference.
-            values += [(*place, name) for name in contrast.split(" - ")]
+        # Values have rows of their own, called as they stand in the difference.
+        values = [(*place, name) for *place, contrast in asked for name in contrast.split(" - ")]
         # Each once, in this order.
         return ", ".join(map(in_words, self.found(dict.fromkeys([*values, *asked]))))
 

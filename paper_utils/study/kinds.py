@@ -28,6 +28,7 @@ OTHER = "other world"
 DRAWN = ["never_acted", "codebook", "edit_distance"]  # a draw is the same for whoever is exchanged
 # The levels of all but the first make the frames in which all six colours can stand.
 FACTORS = ["colour", "verb", "type", "location"]
+FIFTEEN = np.triu_indices(6, 1)  # pairs of six colours
 PAIR = ["condition", "first", "second", "draw"]  # what a row of the table is about
 MEASURES = ("r", "p", "withheld_pairs", "withheld_triples", "graded")
 
@@ -127,9 +128,8 @@ def between_learners(known, factors, kind_of):
 def under_controls(distances):
     """The r of each pair of learners where either of the two is exchanged for a control's (the
     mean of both), for each draw of it."""
-    pairs = np.triu_indices(6, 1)
     # Pearson's r of distances, of everybody with everybody.
-    r = pd.DataFrame({key: square.to_numpy()[pairs] for key, square in distances.items()}).corr()
+    r = pd.DataFrame({key: square.to_numpy()[FIFTEEN] for key, square in distances.items()}).corr()
     rows = []
     # Those that see colours have no controls: they are not expected to agree.
     for first, second in combinations(r.loc[FLAT].index, 2):

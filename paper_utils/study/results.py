@@ -51,16 +51,15 @@ def results(profile, load):
     # Draws of a control are one row: twenty of each would be most of the file.
     for test, part in mean_over(scores, "draw").groupby("test"):
         found[test] = part.drop(columns="test")
-    geometry = found["geometry"]
     by = ["world", "model", "model_kind", "part"]
-    geometry = geometry.pivot(index=by, columns="encoder", values="value").reset_index()
+    geometry = found["geometry"].pivot(index=by, columns="encoder", values="value").reset_index()
     found["geometry"] = geometry.rename(columns={"never_acted": "before", "acted": "after"})
     by = ["world", "first", "second", "condition"]
     found["structure"] = found["structure"].groupby(by, sort=False, as_index=False).mean()
-    rows = {}
-    for name, table in found.items():
-        # By pandas first, which writes NaN as null.
-        rows[name] = json.loads(table.round(4).to_json(orient="records"))
+    # By pandas first, which writes NaN as null.
+    rows = {
+        name: json.loads(table.round(4).to_json(orient="records")) for name, table in found.items()
+    }
     count = len(columns.instructions(profile))
     k = profile.alignment.k
     worlds = profile.world_numbers

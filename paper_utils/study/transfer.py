@@ -144,6 +144,5 @@ def sources(profile):
 def success(episodes):
     """Success by world, source, kind (ceiling, control, model) and level."""
     kinds = episodes["source"].map(KINDS).fillna("model")
-    by = ["world", "source", kinds.rename("kind"), "level"]
-    each = episodes.groupby(by, sort=False)["success"]
-    return each.agg(success="mean", episodes="size").reset_index()
+    each = episodes.groupby(["world", "source", kinds.rename("kind"), "level"], sort=False)
+    return each["success"].agg(success="mean", episodes="size").reset_index()
