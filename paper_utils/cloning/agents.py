@@ -1,7 +1,8 @@
 """Agents of a world: one policy for each condition under which it came about."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import StrEnum
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -25,8 +26,7 @@ class Condition(StrEnum):
     BLIND = "blind"  # from episodes in most of which the colours of things are hidden
 
 
-@dataclass(frozen=True)
-class Agent:
+class Agent(NamedTuple):
     """A policy, and its training: one row of ``curve`` per epoch, none if it never acted."""
 
     policy: Policy
@@ -53,13 +53,14 @@ def shown_to(condition, demonstrations, settings, world):
     shown = [*demonstrations]
     for level, part in enumerate(shown):
         if condition is Condition.EXCHANGED:
-            drawn = generator("exchanged instructions", world, level)
-            shown[level] = episodes.exchange_instructions(part, drawn)
+            # The same episodes, and the same instructions, each given to another one.
+            rng = generator("exchanged instructions", world, level)
+            shown[level] = replace(part, instructions=rng.permutation(part.instructions))
         elif condition is Condition.HELD_OUT:
             shown[level] = episodes.leave_out(part, settings.held_out)
         elif condition is Condition.BLIND:
-            drawn = generator("blind episodes", world, level)
-            shown[level] = episodes.blindfold(part, settings.blind_share, drawn)
+            rng = generator("blind episodes", world, level)
+            shown[level] = episodes.blindfold(part, settings.blind_share, rng)
     return shown
 
 

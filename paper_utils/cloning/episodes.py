@@ -16,11 +16,6 @@ from paper_utils.data.levels import hide_colours
 BUCKET = 32  # batches that are sorted by length together, so that little is padded
 
 
-def exchange_instructions(part, rng):
-    """The same episodes, and the same instructions, each given to an episode drawn at random."""
-    return replace(part, instructions=rng.permutation(part.instructions))
-
-
 def leave_out(part, phrases):
     """Only the episodes whose instruction holds none of ``phrases``, as "red ball"."""
     texts = pd.Series(part.instructions, dtype=str)
@@ -96,7 +91,7 @@ class Episodes:
         """The episodes of some numbers, int64 (B,), on a device."""
         index = torch.from_numpy(chosen)
         lengths = self.lengths[index].unsqueeze(1)  # (B, 1)
-        times = torch.arange(int(lengths.max()))  # (T,)
+        times = torch.arange(lengths.max())  # (T,)
         mask = times < lengths  # (B, T)
         steps = self.starts[index].unsqueeze(1) + times  # (B, T)
         # What fills up a short episode is whatever comes after it; the mask keeps it out.
@@ -104,7 +99,7 @@ class Episodes:
         actions = self.actions[steps].long()
         previous = F.pad(actions, (1, -1), value=START)  # moved on by one step
         tokens = self.tokens[index]
-        words = int((tokens != PAD).sum(1).max())
+        words = (tokens != PAD).sum(1).max()
         batch = Batch(tokens[:, :words], self.cells[steps].long(), previous, actions, mask)
         return Batch(*[part.to(device) for part in batch])
 

@@ -40,7 +40,7 @@ class GreedyPolicy:
     def __call__(self, observations, running):
         # Most episodes end early; who waits for the last ones need not compute for all.
         if len(running) < len(self.running):
-            keep = torch.from_numpy(np.isin(self.running, running))  # (B,)
+            keep = np.isin(self.running, running)  # (B,)
             self.running = running
             self.sentences = self.sentences[keep]
             self.previous = self.previous[keep]
@@ -66,9 +66,7 @@ def random_player(texts, seeds):
     return act
 
 
-def play(
-    level, seeds, make_act, limit=None, rooms="babyai", world=0, watch=lambda env, action: False
-):
+def play(level, seeds, make_act, limit=None, rooms="babyai", world=0, watch=lambda *_: False):
     """Plays an episode of a level for each seed; a DataFrame with a row each, with COLUMNS.
 
     ``make_act(instructions, seeds)``, asked for each batch of episodes, returns who plays them:
@@ -92,7 +90,7 @@ def play(
             going = []
             for i, action in zip(running, act(views[running], running)):
                 env = envs[i]
-                observation, rewards[i], terminated, truncated, _ = env.step(int(action))
+                observation, rewards[i], terminated, truncated, _ = env.step(action)
                 views[i] = observation["image"]
                 stopped = watch(env, action) or env.step_count == limit
                 going.append(not (stopped or terminated or truncated))
@@ -159,7 +157,7 @@ def record_episode(policy, level, seed, max_steps=40, sentence=None):
 
     vectors = None if sentence is None else lambda texts: sentence[None]
     played = evaluate(policy, level, [seed], vectors, limit=max_steps, watch=watch)
-    return expert.Recording(env.mission, bool(played["success"].item()), frames, actions)
+    return expert.Recording(env.mission, played["success"].item(), frames, actions)
 
 
 def _episode_count(profile, player):
@@ -227,8 +225,8 @@ def first_visits(policy, seeds, world=0):
 
 
 def _make_first_visits(profile, folder, agent, world, **_):
-    count = math.ceil(profile.cloning.evaluation_episodes / len(COLOR_NAMES))
-    seeds = levels.seeds("evaluation", count, world, "exchangeable")
+    each = math.ceil(profile.cloning.evaluation_episodes / len(COLOR_NAMES))
+    seeds = levels.seeds("evaluation", each, world, "exchangeable")
     write_table(folder / "visits.csv.gz", first_visits(agent.policy, seeds, world))
 
 

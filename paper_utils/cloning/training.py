@@ -47,8 +47,8 @@ def validate(policy, episodes, device):
     scores = {"validation_loss": total / int(episodes.lengths.sum())}
     for number, name in enumerate(episodes.levels):
         here = episodes.level == number
-        share = right[here].sum() / episodes.lengths[here].sum().clamp_min(1)
-        scores[f"accuracy {name}"] = float(share)
+        steps = episodes.lengths[here].sum().clamp_min(1)
+        scores[f"accuracy {name}"] = float(right[here].sum() / steps)
     return scores
 
 

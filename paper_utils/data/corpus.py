@@ -365,8 +365,8 @@ def _write_pictures(profile, folder, world, rooms, coloured):
 def _read_pictures(folder):
     found = []
     for part in PARTS:
-        found.append(np.load(folder / f"{part}.npz")["images"])
-        found.append((folder / f"{part}.txt").read_text().splitlines())
+        captions = (folder / f"{part}.txt").read_text().splitlines()
+        found += [np.load(folder / f"{part}.npz")["images"], captions]
     return Pictures(*found)
 
 

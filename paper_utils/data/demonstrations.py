@@ -37,8 +37,8 @@ class Demonstrations:
     def load(cls, folder):
         """Reads what `save` wrote into a folder."""
         arrays = dict(np.load(folder / "demonstrations.npz"))
-        interleaved = np.moveaxis(arrays.pop("observations"), 0, -1)
-        return cls(np.ascontiguousarray(interleaved), **arrays)
+        # The channels interleaved again, in order in memory.
+        return cls(np.moveaxis(arrays.pop("observations"), 0, -1).copy(), **arrays)
 
 
 def collect(episodes):

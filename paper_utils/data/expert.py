@@ -169,7 +169,7 @@ def rollout(env, level, seed, watch=lambda *_: None):
         observation, reward, terminated, truncated, _ = env.step(action)
     watch(env, None)
     views = np.array(observations, np.uint8).reshape(-1, 7, 7, 3)
-    return Episode(level, int(seed), env.mission, views, np.array(actions, np.uint8), reward > 0)
+    return Episode(level, seed, env.mission, views, np.array(actions, np.uint8), reward > 0)
 
 
 def rollouts(level, seeds, rooms="babyai", world=0):

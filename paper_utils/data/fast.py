@@ -55,7 +55,7 @@ def _visible(opaque):
                 there = column + step
                 lit |= {(there, row), (column, row - 1), (there, row - 1)}
     seen = [place in lit for place in _PLACES]
-    return seen, np.array(seen, dtype=np.uint8)[:, None]
+    return seen, np.array(seen, np.uint8)[:, None]
 
 
 class FastLevel:

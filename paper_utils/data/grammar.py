@@ -127,8 +127,8 @@ def _rows(level, rooms):
     grammar = GRAMMARS if rooms == "babyai" else _GRAMMARS_OF_KINDS
     for verb, slots in grammar[level].items():
         for nouns in itertools.product(*slots):
-            # It names each object once: its two noun phrases differ.
-            if level == "PutNextLocal" and nouns[0] == nouns[1]:
+            # Each object is named once: two noun phrases differ.
+            if len({*nouns}) < len(nouns):
                 continue
             text = " next to ".join(map(Noun.text, nouns))
             shape = " next to ".join(map(Noun.shape, nouns))

@@ -37,8 +37,8 @@ _KIND_OF_ROLE = ROLES.argmax(axis=1)
 
 # Eight ways to give the roles, in the order of ROLES, to colours; a world has one of them.  Found
 # by a search for permutations under which no two worlds have similar distances between colours.
-ASSIGNMENTS = tuple(
-    tuple(colours.split())
+ASSIGNMENTS = [
+    colours.split()
     for colours in (
         "blue green grey purple red yellow",
         "yellow blue grey red green purple",
@@ -49,7 +49,7 @@ ASSIGNMENTS = tuple(
         "purple grey blue red yellow green",
         "green purple blue red grey yellow",
     )
-)
+]
 
 
 def colours_by_role(world):
@@ -97,7 +97,7 @@ class RoomsOfKinds:
         self.thresholds = {colour: np.cumsum(row)[:-1].tolist() for colour, row in table.iterrows()}
         super().__init__(**kwargs)
 
-    def add_distractors(self, i=None, j=None, num_distractors=10, all_unique=False):
+    def add_distractors(self, num_distractors, **_):
         """Puts things into the one room: colours uniform, each type given its colour."""
         shown = self._shown_colours()
         things = []

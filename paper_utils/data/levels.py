@@ -4,9 +4,9 @@ Levels are those of Chevalier-Boisvert et al., *BabyAI* (ICLR 2019), as kept in 
 
 from functools import cache, partial
 
-import gymnasium
 import minigrid  # noqa: F401  (importing it registers the levels)
 import numpy as np
+from gymnasium.envs.registration import load_env_creator, registry
 from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 
 from paper_utils.config import hint
@@ -16,18 +16,20 @@ from paper_utils.data.fast import FastLevel
 ROOMS = ("babyai", *kinds.ROOMS)
 """Where a level takes place: BabyAI's own rooms, or those of `kinds`."""
 
-# Levels that are not offered, and why.
-_CARRYING = "the expert plans to pick up what the agent already carries, and cannot solve it"
-_STRICT = "opening another door first counts as failure there, and the expert often does"
-REFUSED = {
-    "PutNextS5N2Carrying": _CARRYING,
-    "PutNextS6N3Carrying": _CARRYING,
-    "PutNextS7N4Carrying": _CARRYING,
-    "OpenDoorsOrderN2Debug": _STRICT,
-    "OpenDoorsOrderN4Debug": _STRICT,
-    "KeyInBox": "the key is hidden in a box, which the expert never opens",
-    "UnlockToUnlock": "the expert hangs on about a third of its episodes",
-}
+# Levels that the expert cannot solve, or not reliably.
+REFUSED = (
+    # It plans to pick up what the agent already carries.
+    "PutNextS5N2Carrying",
+    "PutNextS6N3Carrying",
+    "PutNextS7N4Carrying",
+    # Opening another door first counts as failure there, and the expert often does.
+    "OpenDoorsOrderN2Debug",
+    "OpenDoorsOrderN4Debug",
+    # The key is hidden in a box, which the expert never opens.
+    "KeyInBox",
+    # It hangs on about a third of the episodes.
+    "UnlockToUnlock",
+)
 
 # Each use has its own range of episode seeds in each kind of rooms, and each world a slice of it.
 # All stay below 2 ** 53, so that a table that holds them as floats keeps them exactly.
@@ -44,7 +46,7 @@ class LevelError(ValueError):
 def registered():
     """Level name -> Gymnasium's specification of every BabyAI level."""
     # Importing Minigrid has registered them.
-    specs = [spec for spec in gymnasium.registry.values() if spec.name.startswith("BabyAI-")]
+    specs = [spec for spec in registry.values() if spec.name.startswith("BabyAI-")]
     return {spec.name.removeprefix("BabyAI-"): spec for spec in specs}
 
 
@@ -53,7 +55,7 @@ def check(name, rooms="babyai"):
     if rooms not in ROOMS:
         raise LevelError(f"unknown rooms {rooms!r}{hint(rooms, ROOMS)}")
     if name in REFUSED:
-        raise LevelError(f"level {name!r} is not offered: {REFUSED[name]}")
+        raise LevelError(f"level {name!r} is not offered: the expert cannot solve it reliably")
     if name not in registered():
         raise LevelError(f"unknown level {name!r}{hint(name, registered())}")
     # The world of kinds is made of levels of one room, without doors, that name one thing.
@@ -67,12 +69,13 @@ def _level_class(name, rooms, assignment):
     """The class of a level with the fast view, with the arguments that Gymnasium gives it."""
     # Not gymnasium.make, whose wrappers check every step.
     spec = check(name, rooms)
-    level = gymnasium.envs.registration.load_env_creator(spec.entry_point)
     # The fast methods come first, so that they stand in for the level's own.
-    mixed_in = () if rooms == "babyai" else (kinds.RoomsOfKinds,)
+    bases = [FastLevel, load_env_creator(spec.entry_point)]
+    if rooms != "babyai":
+        bases.insert(0, kinds.RoomsOfKinds)
     # One class per assignment, which Minigrid's constructors need not know of.
     attributes = {"rooms": rooms, "assignment": assignment}
-    return partial(type("Fast", (*mixed_in, FastLevel, level), attributes), **spec.kwargs)
+    return partial(type("Fast", tuple(bases), attributes), **spec.kwargs)
 
 
 def make(level, rooms="babyai", world=0, **kwargs):

@@ -1,9 +1,8 @@
 """The transformer architectures; one more is a small configuration and an entry in FAMILIES."""
 
-import math
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
+from typing import NamedTuple
 
 from paper_utils.config import hint, register
 
@@ -15,8 +14,7 @@ CONTEXT = 128  # tokens that a model trained from scratch can read at once
 PATCH = 8  # pixels along the side of a vision patch: one cell of a rendered view
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """How to build an architecture small, and how to read text with it.
 
     ``model`` and ``tower`` name classes of ``transformers``: what is trained from scratch, and what
@@ -50,7 +48,7 @@ class Family:
         >>> FAMILIES["bert"].fixed_layer(12)
         12
         """
-        return math.ceil(blocks / 2) if self.is_decoder else blocks
+        return (blocks + 1) // 2 if self.is_decoder else blocks
 
 
 FAMILIES = {

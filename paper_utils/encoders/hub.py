@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -94,8 +93,8 @@ class TextEncoder:
 
     name: str  # for messages
     family: Family
-    tokenizer: Any
-    tower: Any  # the module that the family's ``encoder`` is an attribute of
+    tokenizer: object
+    tower: object  # the module that the family's ``encoder`` is an attribute of
     device: str = "cpu"
 
     def embed(self, texts, layer=None):
@@ -139,10 +138,13 @@ class TextEncoder:
 
     def tokens(self, texts):
         """Token ids of each text, special ones included; of decoders, the first is the sink."""
-        with quiet():
-            tokens = self.tokenizer(texts)["input_ids"]
+        tokens = self.tokenizer(texts)["input_ids"]
         if self.family.is_decoder:
-            tokens = [with_sink(ids, self.tokenizer) for ids in tokens]
+            # Without a special token in front, the first word would be the attention sink.
+            sink = self.tokenizer.bos_token_id
+            if sink is None:
+                sink = self.tokenizer.eos_token_id
+            tokens = [ids if ids[:1] == [sink] else [sink, *ids] for ids in tokens]
         # What is cut off would be read as another sentence.
         longest = max(map(len, tokens))
         context = self._encoder.config.max_position_embeddings
@@ -166,22 +168,6 @@ class TextEncoder:
         return (states * weights).sum(1) / weights.sum(1)
 
 
-def with_sink(ids, tokenizer):
-    """A decoder's tokens with a special one in front, which is to be its attention sink: BOS if
-    the tokenizer has one, else EOS.
-
-    >>> from types import SimpleNamespace
-    >>> with_sink([7, 8], SimpleNamespace(bos_token_id=None, eos_token_id=2))
-    [2, 7, 8]
-    >>> with_sink([1, 7, 8], SimpleNamespace(bos_token_id=1, eos_token_id=2))
-    [1, 7, 8]
-    """
-    sink = tokenizer.bos_token_id
-    if sink is None:
-        sink = tokenizer.eos_token_id
-    return ids if ids[:1] == [sink] else [sink, *ids]
-
-
 def padded(rows):
     """Ids and mask of sentences, int64[B, T] each.
 
@@ -201,9 +187,9 @@ def padded(rows):
 def _dominance(states, words):
     """Of states (B, T, D), the largest norm in a sentence over its median norm, typically."""
     # What is not pooled has no say: neither padding nor the sink itself.
-    norms = np.where(words.cpu() == 1, states.norm(dim=-1).cpu(), np.nan)  # (B, T)
+    norms = states.norm(dim=-1).masked_fill(words == 0, float("nan")).cpu()  # (B, T)
     # A sentence of few words may have one that is large; a sink is in all of them.
-    return np.median(np.nanmax(norms, 1) / np.nanmedian(norms, 1))
+    return (norms.nan_to_num(0).amax(1) / norms.nanmedian(1).values).median()
 
 
 def usable(checkpoint, family):
@@ -220,7 +206,7 @@ def usable(checkpoint, family):
     is_local = folder.is_dir()
     with one_line(CheckpointError, f"checkpoint {checkpoint}", **REASONS), quiet():
         if not is_local:
-            folder = _fetched(checkpoint)
+            folder = Path(_fetched(checkpoint))
         for what, patterns in NEEDED.items():
             if not any(list(folder.glob(pattern)) for pattern in patterns):
                 raise CheckpointError(f"has no {what}")
@@ -251,9 +237,9 @@ def _fetched(checkpoint):
     if re.fullmatch("[0-9a-f]{40}", revision):
         # What it is, nobody needs to be asked.
         with suppress(errors.LocalEntryNotFoundError):
-            return Path(snapshot_download(name, local_files_only=True, **wanted))
+            return snapshot_download(name, local_files_only=True, **wanted)
     # Of a branch the Hub has to be asked; where it does not answer, the cache says what it was.
-    return Path(snapshot_download(name, local_files_only=not _hub_answers(), **wanted))
+    return snapshot_download(name, local_files_only=not _hub_answers(), **wanted)
 
 
 @cache

@@ -36,9 +36,8 @@ class NextToken:
         self.held_out = [[self.first, *ids, self.last][:CONTEXT] for ids in asked]
         self.held_out.sort(key=len)  # so that little is padded
         # Rows begin where a sentence does, like the instructions that will be embedded.
-        period = tokenizer.convert_tokens_to_ids(".")
-        ends = np.isin(self.stream[:-CONTEXT], [self.last, period])
-        self.starts = np.append(0, np.flatnonzero(ends) + 1)
+        ends = [self.last, tokenizer.convert_tokens_to_ids(".")]
+        self.starts = np.append(0, np.flatnonzero(np.isin(self.stream[:-CONTEXT], ends)) + 1)
 
     def batch(self, generator):
         """int64[B, T]: a special token, then T - 1 of the stream; B x T is about constant."""
@@ -123,9 +122,8 @@ class Contrastive:
 
     def __init__(self, documents, pictures, tokenizer, batch_size):
         images, captions, held_out, asked = pictures
-        whole = {"truncation": True, "max_length": CONTEXT}
-        self.train = images, tokenizer(captions, **whole)["input_ids"]
-        tokens = tokenizer(asked[:HELD_OUT], **whole)["input_ids"]
+        self.train = images, tokenizer(captions)["input_ids"]
+        tokens = tokenizer(asked[:HELD_OUT])["input_ids"]
         self.held_out = pairs(held_out, tokens, range(len(tokens)))
         self.batch_size = min(batch_size, len(images))
 

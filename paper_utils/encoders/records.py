@@ -58,8 +58,8 @@ class Encoder:
             return self.family.label
         if self.source == Source.HUB:
             # A folder may hold anything under a public name.
-            is_local = self.revision.startswith(hub.LOCAL)
-            return f"{short_name(self.checkpoint)}, {'local' if is_local else 'Hub'}"
+            where = hub.LOCAL if self.revision.startswith(hub.LOCAL) else "Hub"
+            return f"{short_name(self.checkpoint)}, {where}"
         if self.source == Source.VECTORS:
             return f"{self.name}, vectors"
         return public.MODELS.get(self.name, self.name.replace("_", " "))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -100,7 +99,7 @@ def embed_with(checkpoint, texts=TEXTS, family=None, pooling=None, layer=None):
     family = family or family_of(checkpoint)
     encoder = hub.load(hub.usable(checkpoint, family)[0], family)
     if pooling:
-        encoder.family = replace(encoder.family, pooling=pooling)
+        encoder.family = encoder.family._replace(pooling=pooling)
     return encoder.embed(texts, encoder.blocks if layer is None else layer)
 
 
