@@ -123,8 +123,9 @@ def trained_conditions(profile, world):
 
 
 def _make_curves(profile, folder, *agents, world):
-    curves = dict(zip(trained_conditions(profile, world), [agent.curve for agent in agents]))
-    pd.concat(curves, names=["condition"]).droplevel(1).to_csv(folder / "curves.csv")
+    conditions = trained_conditions(profile, world)
+    curves = pd.concat([agent.curve for agent in agents], keys=conditions, names=["condition"])
+    curves.droplevel(1).to_csv(folder / "curves.csv")
 
 
 def _needs_of_curves(profile, world):

@@ -136,8 +136,8 @@ def success_rates(episodes, by):
     rows = []
     for values, group in episodes.groupby(by, sort=False):
         test = binomtest(group["success"].sum(), len(group))
-        known = test.statistic, *test.proportion_ci(method="wilson"), test.n
-        rows.append((*values, *known, group["steps"].median()))
+        interval = test.proportion_ci(method="wilson")
+        rows.append((*values, test.statistic, *interval, test.n, group["steps"].median()))
     return pd.DataFrame(rows, columns=[*by, "success", "low", "high", "episodes", "steps"])
 
 
@@ -174,8 +174,8 @@ def _evaluate_player(profile, folder, *agents, player, level, **where):
         episodes = evaluate_random(level, seeds, **where)
     else:
         # Who learned without colours is tested without.
-        blind = player == Condition.BLIND
-        episodes = evaluate(agents[0].policy, level, seeds, hide_colours=blind, **where)
+        where["hide_colours"] = player == Condition.BLIND
+        episodes = evaluate(agents[0].policy, level, seeds, **where)
     write_table(folder / "episodes.csv.gz", episodes)
 
 

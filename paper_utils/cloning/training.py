@@ -36,8 +36,8 @@ def validate(policy, episodes, device):
     policy.eval()
     total = 0.0
     right = torch.zeros(len(episodes))  # steps of each episode
-    by_length = episodes.lengths.argsort(stable=True)  # little is padded
-    for chosen in by_length.split(VALIDATION_BATCH):
+    # By length, so that little is padded.
+    for chosen in episodes.lengths.argsort(stable=True).split(VALIDATION_BATCH):
         batch = episodes.batch(chosen.numpy(), device)
         loss, is_right = loss_of(policy, batch)
         # A batch counts by its steps: the loss is a mean over steps, not over batches.
@@ -94,9 +94,8 @@ def train(policy, episodes, validation, settings, epochs, world, folder, device=
     vars(state).update(load_checkpoint(folder / CHECKPOINT, policy, optimizer, device))
     while state.step < total:
         epoch, done = divmod(state.step, per_epoch)
-        batches = episodes.batches(settings.batch_episodes, world, epoch)
         # After an interruption the first batches of an epoch are already done.
-        for chosen in batches[done:]:
+        for chosen in episodes.batches(settings.batch_episodes, world, epoch)[done:]:
             if state.step % CHECKPOINT_STEPS == 0:
                 save_checkpoint(folder / CHECKPOINT, policy, optimizer, vars(state))
             for group in optimizer.param_groups:

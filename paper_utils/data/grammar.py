@@ -152,8 +152,8 @@ def frames(instructions):
     coloured = instructions[instructions["colour"] != ""]
     # Only the first colour is taken out: the second object stays part of the frame.
     frame = coloured["text"].str.replace("|".join(COLOURS), "X", n=1, regex=True)
-    framed = coloured.assign(frame=frame).sort_values(["frame", "colour"])
-    return framed.groupby("frame").filter(lambda rows: len(rows) == len(COLOURS))
+    by_frame = coloured.assign(frame=frame).sort_values(["frame", "colour"]).groupby("frame")
+    return by_frame.filter(lambda rows: len(rows) == len(COLOURS))
 
 
 def canonical(mission):

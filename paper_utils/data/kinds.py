@@ -92,30 +92,28 @@ class RoomsOfKinds:
     Its class has ``rooms``, one of ROOMS, and ``assignment``, which one of ASSIGNMENTS."""
 
     def __init__(self, **kwargs):
-        table = design(self.assignment, self.rooms)
         # To draw a type: where a uniform number falls among the summed probabilities.
-        self.thresholds = {colour: np.cumsum(row)[:-1].tolist() for colour, row in table.iterrows()}
+        self.thresholds = {
+            colour: np.cumsum(row)[:-1].tolist()
+            for colour, row in design(self.assignment, self.rooms).iterrows()
+        }
         super().__init__(**kwargs)
 
     def add_distractors(self, num_distractors, **_):
         """Puts things into the one room: colours uniform, each type given its colour."""
-        shown = self._shown_colours()
-        things = []
-        for _ in range(num_distractors):
-            # Of the level's own generator, so that an episode depends on its seed alone.
-            colour = shown[self.np_random.integers(len(shown))]
-            kind = TYPES[bisect(self.thresholds[colour], self.np_random.random())]
-            things.append(self.add_object(0, 0, kind, colour)[0])
-        return things
-
-    def _shown_colours(self):
-        """What each of the six equally likely draws of a colour shows in this room."""
-        colours = np.array(colours_by_role(self.assignment))
+        # What each of the six equally likely draws of a colour shows in this room.
+        shown = np.array(colours_by_role(self.assignment))
         # One colour stands for all of its kind, so over rooms colours are uniform here, too.
         for kind in np.unique(_KIND_OF_ROLE) if self.rooms == "exclusive" else ():
             members = np.flatnonzero(_KIND_OF_ROLE == kind)
-            colours[members] = colours[self.np_random.choice(members)]
-        return colours.tolist()
+            shown[members] = shown[self.np_random.choice(members)]
+        things = []
+        for _ in range(num_distractors):
+            # Of the level's own generator, so that an episode depends on its seed alone.
+            colour = str(shown[self.np_random.integers(len(shown))])
+            kind = TYPES[bisect(self.thresholds[colour], self.np_random.random())]
+            things.append(self.add_object(0, 0, kind, colour)[0])
+        return things
 
     def gen_mission(self):
         """The level's mission; one of a colour and no place leaves the type out, half the time."""

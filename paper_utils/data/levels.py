@@ -74,8 +74,8 @@ def _level_class(name, rooms, assignment):
     if rooms != "babyai":
         bases.insert(0, kinds.RoomsOfKinds)
     # One class per assignment, which Minigrid's constructors need not know of.
-    attributes = {"rooms": rooms, "assignment": assignment}
-    return partial(type("Fast", tuple(bases), attributes), **spec.kwargs)
+    made = type("Fast", tuple(bases), {"rooms": rooms, "assignment": assignment})
+    return partial(made, **spec.kwargs)
 
 
 def make(level, rooms="babyai", world=0, **kwargs):

@@ -48,8 +48,9 @@ def train(family, folder, documents, pictures, settings, seed):
         objective = OBJECTIVES[spec.objective](documents, pictures, tokenizer, settings.batch_size)
         # A step with pictures costs more than one with text.
         steps = round(settings.steps * objective.share)
-        peak = settings.learning_rate * objective.rate
-        optimizer = make_optimizer(model, peak, WEIGHT_DECAY, BETAS)
+        optimizer = make_optimizer(
+            model, settings.learning_rate * objective.rate, WEIGHT_DECAY, BETAS
+        )
         schedule = get_cosine_schedule_with_warmup(optimizer, max(1, round(WARM_UP * steps)), steps)
         model.train()
         for _ in range(steps):
@@ -80,8 +81,9 @@ def initial(family, documents, pictures, settings, seed):
     import transformers
 
     kind = getattr(transformers, FAMILIES[family].model)
-    texts = documents.train + pictures.train_captions
-    tokenizer = train_tokenizer(texts, FAMILIES[family].template)
+    tokenizer = train_tokenizer(
+        documents.train + pictures.train_captions, FAMILIES[family].template
+    )
     sizes = small_configuration(family, len(tokenizer), pictures.train_images.shape[1], settings)
     torch.manual_seed(seed)
     return tokenizer, kind(kind.config_class(**sizes))
