@@ -122,8 +122,10 @@ class Contrastive:
 
     def __init__(self, documents, pictures, tokenizer, batch_size):
         images, captions, held_out, asked = pictures
-        self.train = images, tokenizer(captions)["input_ids"]
-        tokens = tokenizer(asked[:HELD_OUT])["input_ids"]
+        # None is so long; but the tokenizer's own file says how it was called.
+        whole = {"truncation": True, "max_length": CONTEXT}
+        self.train = images, tokenizer(captions, **whole)["input_ids"]
+        tokens = tokenizer(asked[:HELD_OUT], **whole)["input_ids"]
         self.held_out = pairs(held_out, tokens, range(len(tokens)))
         self.batch_size = min(batch_size, len(images))
 
