@@ -260,7 +260,7 @@ def _read(name):
     base = _read(values.pop("extends")) if "extends" in values else {}
     for key, value in values.items():
         # Part by part: data, cloning...
-        if isinstance(value, dict) and key in base:
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
             value = base[key] | value
         base[key] = value
     return base | {"name": path.stem}
