@@ -6,7 +6,7 @@
 __all__ = ["Profile", "ProfileError"]
 
 
-def __getattr__(name: str):
+def __getattr__(name):
     # On demand: whoever only aligns two arrays waits for no simulator and no torch.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -81,7 +81,7 @@ def _texts(options):
 
     data = Profile.load(options.profile, overrides(options.set)).data
     table = grammar.instructions(data.levels, synonyms=data.synonyms)
-    print(table[["id", "text", "second_text"]].to_csv(index=False), end="")
+    table[["id", "text", "second_text"]].to_csv(sys.stdout, index=False)
 
 
 def _verify(options):
@@ -166,12 +166,12 @@ def main(arguments=None):
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
     except Exception as error:
-        # Errors of our own are made to be read, and so are those of the system; what is wrong with
-        # two arrays is told by plain ones.
-        ours = type(error).__module__.startswith("paper_utils")
-        told = ours or options.command == "audit"
-        bad = isinstance(error, yaml.YAMLError) or (isinstance(error, ValueError) and told)
-        if not (ours or bad or isinstance(error, (OSError, ImportError))):
+        bad = isinstance(error, (ValueError, yaml.YAMLError))
+        # Errors of our own are made to be read, and so are those of YAML and the system; what is
+        # wrong with two arrays is told by plain ones.
+        told = type(error).__module__.startswith(("paper_utils", "yaml"))
+        told = told or isinstance(error, (OSError, ImportError))
+        if not told and not (bad and options.command == "audit"):
             raise
         print("error:", *str(error).split(), file=sys.stderr)
         return 2 if bad else 1

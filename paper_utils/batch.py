@@ -13,9 +13,6 @@ from paper_utils.pipeline import Job
 from paper_utils.run import RUNS, RunError, UsageError
 from paper_utils.store import hash_json, read_json
 
-# What tells differences apart: a row per test, measure, contrast and setting.
-BY = ["test", "measure", "contrast", "setting"]
-
 
 def check(profile, seeds, choices, out=""):
     """The folder of a batch, and its runs (Job) in folders below; checked before any of them
@@ -26,11 +23,11 @@ def check(profile, seeds, choices, out=""):
     name = f"{Path(profile).stem}-batch-{hash_json([seeds, choices])[:8]}"
     folder = Path(out or RUNS / name).resolve()
     # Checked all before any starts: a typing error costs no hours.
-    jobs = []
-    for number, (*values, seed) in enumerate(itertools.product(*choices.values(), seeds)):
+    jobs = [
         # What its setting is, a table says and a line.
-        place = folder / f"{number:03d}-seed{seed}"
-        jobs.append(Job.check(profile, seed, dict(zip(choices, values)), str(place)))
+        Job.check(profile, seed, dict(zip(choices, values)), f"{folder}/{number:03d}-seed{seed}")
+        for number, (*values, seed) in enumerate(itertools.product(*choices.values(), seeds))
+    ]
     if not jobs:
         raise UsageError("nothing to run: name seeds, and values of each setting")
     return folder, jobs
@@ -40,8 +37,7 @@ def run(folder, jobs):
     """Does one run after the other, each with all workers, on a cluster all at once; returns the
     summary, and how many runs failed.  Writes runs.csv and summary.csv."""
     # There it is the cluster that has many workers, here they are ours.
-    on_cluster = jobs[0].profile.compute.cluster
-    each = ThreadPoolExecutor(len(jobs)).map if on_cluster else map
+    each = ThreadPoolExecutor(len(jobs)).map if jobs[0].profile.compute.cluster else map
     found = [rows for rows in each(_found, jobs) if rows is not None]
     if not found:
         raise RunError("every run has failed")
@@ -54,8 +50,8 @@ def run(folder, jobs):
 
 def _found(job):
     """Does one run; its mean differences over models, or None, and a line says what went wrong."""
-    given = job.arguments["overrides"].items()
-    setting = ", ".join(f"{key}={value}" for key, value in given) or "plain"
+    given = job.arguments["overrides"]
+    setting = ", ".join(map("{}={}".format, given, given.values())) or "plain"
     print(f"run {job.folder}: {setting}", flush=True)
     try:
         folder = pipeline.run(job)
@@ -70,7 +66,7 @@ def _found(job):
 def over_runs(rows):
     """Mean over seeds with its 95 % interval (Student's t), least and most."""
     return (
-        rows.groupby(BY, sort=False)["mean"]
+        rows.groupby(["test", "measure", "contrast", "setting"], sort=False)["mean"]
         .agg(
             mean="mean",
             low=lambda values: inference.t_interval(values)[0],

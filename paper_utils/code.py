@@ -41,12 +41,10 @@ def _read(module, root):
                 first = node.lineno - 1
                 if not lines[first][: node.col_offset].strip():
                     lines[first : node.end_lineno] = [""] * (node.end_lineno - first)
-            case ast.Import():
-                imports += [alias.name for alias in node.names]
             # Whatever is imported from a module may be one itself.
             case ast.ImportFrom():
-                names = [alias.name for alias in node.names]
-                imports += [node.module, *(f"{node.module}.{name}" for name in names)]
+                imports.append(node.module)
+                imports += [f"{node.module}.{alias.name}" for alias in node.names]
     return "\n".join(line.rstrip() for line in lines if line.strip()), imports
 
 

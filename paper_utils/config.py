@@ -6,7 +6,6 @@ of it; ``extends: laptop`` takes the others from another profile."""
 import difflib
 import zlib
 from functools import cached_property, reduce
-from itertools import chain
 from operator import getitem
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,15 +28,15 @@ PROFILES = Path(__file__).parent / "profiles"
 
 # Every random stream of the project.  A name that is not here is a typing error, which would
 # otherwise draw other numbers without a word.
-STREAMS = frozenset({
+STREAMS = {
     "agent weights", "batches", "blind episodes", "codebook", "dialects", "exchanged instructions",
     "masked words", "permutations", "points", "random player", "random tokens", "reference batches",
     "reference weights", "rooms", "subsets", "synonym mentions", "tables of synonyms",
     "wrong instructions",
-})  # fmt: skip
+}  # fmt: skip
 
 
-def _seed_of(stream: str, *numbers: int) -> list[int]:
+def _seed_of(stream, *numbers):
     if stream not in STREAMS:
         raise KeyError(f"unknown random stream {stream!r}{hint(stream, STREAMS)}")
     return [zlib.crc32(stream.encode()), *numbers]
@@ -277,7 +276,7 @@ def _first_problem(error):
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        known = chain.from_iterable(part.model_fields for part in Part.__subclasses__())
-        return f"unknown key {where!r}{hint(str(first['loc'][-1]), list(known))}"
+        known = [name for part in Part.__subclasses__() for name in part.model_fields]
+        return f"unknown key {where!r}{hint(str(first['loc'][-1]), known)}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message} (got {first['input']!r:.60})" if where else message

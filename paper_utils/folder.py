@@ -41,20 +41,21 @@ def fill(folder, notebooks, results, facts):
     # Keys in their order: that of the levels decides which id a sentence has.
     files["provenance.json"] = json.dumps(facts, indent=1).encode()
     files |= report.pages(files, results, facts)
-    hashes = {}
-    for name, data in files.items():
-        hashes[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    hashes = {
+        name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in files.items()
+    }
     earlier = read_json(folder / MANIFEST)["files"] if (folder / MANIFEST).exists() else ()
     # The manifest is the first, as it marks the folder as ours.
-    manifest = {MANIFEST: store.json_bytes({"files": hashes})}
-    store.sync_folder(manifest | files, folder, earlier)
+    wanted = {MANIFEST: store.json_bytes({"files": hashes}), **files}
+    store.sync_folder(wanted, folder, earlier)
 
 
 def commit():
     """Git commit of the code, with "-dirty" if the work tree differs; empty outside a clone."""
     # Not the commit of a repository in which this was unpacked.
-    place = ["--git-dir", ROOT / ".git", "--work-tree", ROOT]
-    words = ["git", *place, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    words = ["git", "--git-dir", ROOT / ".git", "--work-tree", ROOT]
+    words += ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(words, capture_output=True, text=True).stdout.strip()
     except OSError:
@@ -65,8 +66,11 @@ def commit():
 def verify(folder):
     """Problems of a finished run: files that are missing or do not match the manifest, and how."""
     # Whatever else lies there is somebody's.
-    found = store.problems(folder).items()
-    return {name: problem for name, problem in found if problem != store.STRANGE}
+    return {
+        name: problem
+        for name, problem in store.problems(folder).items()
+        if problem != store.STRANGE
+    }
 
 
 def check(folder):
@@ -76,5 +80,5 @@ def check(folder):
         raise UsageError(f"{folder} holds other files; choose a new or empty folder")
     for name, problem in found.items():
         if problem == store.CHANGED:
-            place = f"{folder / name} was changed by hand"
-            raise UsageError(f"{place}: move it away, or choose another folder with --out")
+            remedy = "move it away, or choose another folder with --out"
+            raise UsageError(f"{folder / name} was changed by hand: {remedy}")

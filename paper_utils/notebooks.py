@@ -4,7 +4,6 @@ An executed notebook is an artifact of the store, made anew where its source, th
 parameter has changed."""
 
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -21,12 +20,9 @@ from paper_utils.run import NOTEBOOKS, RunError, store_of
 from paper_utils.store import Stage, hash_file, write_atomically
 
 KERNEL = "python3"
-# A kernel that ends while it still listens does not complain.
-HUSH = "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)"
-START = 180  # seconds that a kernel may take to start on a busy machine
+LANGUAGE = {"display_name": "Python 3", "language": "python"}
 # What a student fills in: after the first " =" or "return" of a line that says so.
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
-SOURCES = (".py", ".yaml", ".html", ".md")  # files of the package that can change a notebook
 
 
 def sources():
@@ -46,7 +42,9 @@ def parameters_of(profile, arguments):
         "arguments": arguments,
         # As text: levels in their order.
         "profile": [profile.fingerprint],
-        "code": [hash_file(path) for path in files if path.suffix in SOURCES],
+        "code": [
+            hash_file(path) for path in files if path.suffix in (".py", ".yaml", ".html", ".md")
+        ],
         "versions": store.versions(),
         "present": [encoder.revision for encoder in records.models(profile)],
         "missing": records.missing(profile),
@@ -88,7 +86,7 @@ class ThisInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self):
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=command, display_name="Python 3", language="python")
+        return KernelSpec(argv=command, **LANGUAGE)
 
 
 def execute(source, folder, given=None, shown=None):
@@ -112,25 +110,28 @@ def execute(source, folder, given=None, shown=None):
                 parameters=given,
                 kernel_name=KERNEL,
                 progress_bar=False,
-                start_timeout=START,
+                start_timeout=180,  # seconds, on a busy machine
                 cwd=str(folder),
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
                 kernel_manager_class="paper_utils.notebooks.ThisInterpreter",
                 config=Config(KernelManager={"shutdown_wait_time": 60.0}),
-                # What goes to the terminal stays out of the cells.
+                # What goes to the terminal stays out of the cells, and a kernel that ends while it
+                # still listens does not complain.
                 extra_arguments=[
                     "--log-level=CRITICAL",
                     "--IPKernelApp.capture_fd_output=False",
-                    f"--IPKernelApp.exec_lines={HUSH}",
+                    "--IPKernelApp.exec_lines="
+                    "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)",
                 ],
             )
             _keep(folder / f"{source.stem}.ipynb", executed, source, shown)
         except PapermillExecutionError as error:
             _keep(kept, executed, source, shown)
             # What went wrong may be said at length, and in many lines.
-            said = " ".join(f"{error.ename}: {error.evalue}".split())[:500]
-            where = f"{source.stem}: cell {error.exec_count} failed"
-            raise RunError(f"{where}: {said} (see {kept})") from None
+            said = " ".join(error.evalue.split())[:500]
+            raise RunError(
+                f"{source.stem}: cell {error.exec_count} failed: {error.ename}: {said} (see {kept})"
+            ) from None
         except RuntimeError as error:
             raise RunError(f"{source.stem}: {error} (is there enough memory?)") from None
 
@@ -139,8 +140,7 @@ def read(source):
     """A notebook, source or built, with cell ids that depend only on its order."""
     # The source says nothing of kernels and ids, which must be the same for everybody.
     notebook = jupytext.read(source)
-    kernel = {"display_name": "Python 3", "language": "python", "name": KERNEL}
-    notebook.metadata["kernelspec"] = kernel
+    notebook.metadata["kernelspec"] = {"name": KERNEL} | LANGUAGE
     _number_cells(notebook, source)
     return notebook
 
@@ -155,7 +155,7 @@ def _tags(cell):
 
 
 def _write(path, notebook):
-    write_atomically(path, nbformat.writes(notebook) + "\n")
+    write_atomically(path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def _keep(path, executed, source, shown):
@@ -167,7 +167,7 @@ def _keep(path, executed, source, shown):
     for cell in notebook.cells:
         tags = _tags(cell)
         if "injected-parameters" in tags:
-            lines = [f"{name} = {value!r}" for name, value in shown.items()]
+            lines = map("{} = {!r}".format, shown, shown.values())
             cell.source = "\n".join(["# Parameters", *lines])
         cell.metadata = {"tags": tags} if tags else {}
     _write(path, notebook)
@@ -176,9 +176,7 @@ def _keep(path, executed, source, shown):
 def build():
     """Executes each notebook beside its source."""
     for source in sources():
-        with tempfile.TemporaryDirectory() as folder:
-            execute(source, Path(folder))
-            shutil.copy(Path(folder) / f"{source.stem}.ipynb", source.parent)
+        execute(source, source.parent)
 
 
 def write_for_students(folder):

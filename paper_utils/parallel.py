@@ -29,12 +29,8 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-# What nearly every task imports, once: workers are copies of a process that has done it.
-PRELOADED = ["paper_utils.preloaded"]
 LOST = ("KilledWorker", "FutureCancelledError", "CancelledError")  # Dask's words for it
-TICK = 1.0  # seconds between two looks at what is running
 BAR = "making: {percentage:3.0f}%|{bar:24}| {elapsed} elapsed, about {remaining} left"
-PATIENCE = 2.0  # seconds that need no bar
 # A worker of a cluster has threads, and torch one source of random numbers for all of them.
 ONE_AT_A_TIME = threading.RLock()
 
@@ -94,7 +90,8 @@ def run(tasks, compute):
             # Never more than there are workers: what waits here can still be reordered.
             while len(running) < slots() and (task := clock.begin()):
                 running[executor.submit(call, task.function, task.arguments)] = task
-            ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+            # The bar moves every second.
+            ended, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in ended:
                 task = running.pop(future)
                 _raise_error(future)
@@ -115,7 +112,7 @@ def _bar(compute):
     return tqdm(
         total=1.0,
         disable=compute.progress == "off" or not live,
-        delay=PATIENCE,
+        delay=2.0,  # what takes no longer needs no bar
         bar_format=BAR,
         leave=False,
         miniters=0,
@@ -165,13 +162,10 @@ def _pool(workers):
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     os.environ.update(ONE_THREAD)
     context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
-    # The server imports once, with no thread started, and each worker is its copy.
-    context.set_forkserver_preload(PRELOADED)
-    try:
-        pool = ProcessPoolExecutor(workers, context, initializer=_begin)
-    except OSError as error:
-        remedy = "with --set compute.workers=1 none are needed"
-        raise OSError(f"cannot start workers ({error.strerror}); {remedy}") from None
+    # The server imports what nearly every task does, once and with no thread started, and each
+    # worker is its copy.
+    context.set_forkserver_preload(["paper_utils.preloaded"])
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin)
     try:
         yield pool
     except BaseException:
@@ -210,8 +204,8 @@ class _Clock:
             chain = self.after[key] + seconds[key]
             for needed in needs[key]:
                 self.after[needed] = max(self.after[needed], chain)
-        ordered = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
-        self.left = {task.key: task for task in ordered}
+        tasks = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
+        self.left = {task.key: task for task in tasks}
         self.since = {}  # when what is running has begun
         self.start = time.monotonic()
         # Of what has ended, and what had been predicted for it; a few quick tasks say little

@@ -32,9 +32,10 @@ class Job:
         """Raises ProfileError or RunError, one line, and writes nothing."""
         # Without notebooks (as in an installation that is no checkout) there is nothing to run.
         notebooks.sources()
-        loaded = Profile.load(profile, overrides=overrides, seed=seed)
-        given = (overrides or {}).items()
-        changed = {key: value for key, value in given if not key.startswith("compute")}
+        loaded = Profile.load(profile, overrides, seed)
+        changed = {
+            key: value for key, value in (overrides or {}).items() if not key.startswith("compute")
+        }
         # As text, since the order of levels counts.
         mark = f"-{hash_json(json.dumps(changed))[:8]}" if changed else ""
         place = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}{mark}").resolve()
@@ -77,8 +78,8 @@ def waiting(job):
             # It begins when what it loads is there, not when everything is.
             loaded = products(profile, one["name"])
             needs = frozenset(stage.key(known, chosen) for stage, known, chosen in loaded)
-            given = one["name"], notebooks.make_notebook, (profile, one)
-            tasks.append(Task(*given, NOTEBOOK.cost(profile), needs, told=True))
+            work = notebooks.make_notebook, (profile, one), NOTEBOOK.cost(profile)
+            tasks.append(Task(one["name"], *work, needs, told=True))
     return tasks
 
 
@@ -100,10 +101,10 @@ def _fill(job):
         "missing": records.missing(profile),
         "wall_seconds": {name: round(total, 2) for name, total in seconds.items()},
     }
-    facts = {"profile": profile.model_dump(mode="json"), "artifacts": made}
     # Executed notebooks lie in the store; the folder gets copies.
     executed = {one["name"]: artifacts.find(NOTEBOOK, profile, one) for one in job.notebooks}
-    folder.fill(job.folder, executed, results, facts)
+    sizes = profile.model_dump(mode="json")
+    folder.fill(job.folder, executed, results, {"profile": sizes, "artifacts": made})
 
 
 def status(job):
@@ -111,5 +112,5 @@ def status(job):
     tasks = waiting(job)
     names = [task.key for task in tasks if task.told]
     minutes = sum(task.seconds for task in tasks) / 60
-    left = f"{len(tasks)} tasks, about {minutes:.0f} min of one core"
-    return f"waiting: {', '.join(names) or 'nothing'}\nleft: {left}"
+    waits = ", ".join(names) or "nothing"
+    return f"waiting: {waits}\nleft: {len(tasks)} tasks, about {minutes:.0f} min of one core"

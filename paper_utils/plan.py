@@ -3,14 +3,13 @@
 from functools import cache
 from statistics import median
 
+import paper_utils.study.products  # noqa: F401  (a worker has to know all stages)
 from paper_utils import parallel
 from paper_utils.config import Compute
 from paper_utils.parallel import Task
-from paper_utils.store import MANIFEST, read_json
-from paper_utils.study.products import STAGES
+from paper_utils.store import MANIFEST, STAGES, read_json
 
 MOMENT = 5.0  # seconds of work for which no pool is started
-LOOKED_AT = 20  # manifests of earlier products of a stage, at most
 
 
 def walk(products, wanted):
@@ -25,8 +24,8 @@ def walk(products, wanted):
         key = stage.key(profile, parameters)
         if key not in asked and wanted(*product):
             found[key] = product
-            needs = stage.needs(profile, **parameters)
-            waiting += [(needed, profile, chosen) for needed, chosen in needs]
+            for needed, chosen in stage.needs(profile, **parameters):
+                waiting.append((needed, profile, chosen))
         asked.add(key)
     return found
 
@@ -35,8 +34,7 @@ def walk(products, wanted):
 def pace(root, stage):
     """How long products of a stage took in a store, as a share of what had been predicted."""
     # A few tell enough; reading hundreds would take longer than it saves.
-    paths = sorted(root.glob(f"{stage}-*/*/{MANIFEST}"))[:LOOKED_AT]
-    made = [read_json(path) for path in paths]
+    made = map(read_json, sorted(root.glob(f"{stage}-*/*/{MANIFEST}"))[:20])
     return median([one["wall_seconds"] / one["predicted_seconds"] for one in made] or [1.0])
 
 
@@ -49,10 +47,9 @@ def tasks_of(store, products):
         # Before hours of work begin, not in the middle of them.
         store.refuse_other_code(*product)
         stage, profile, parameters = product
-        needs = stage.needs(profile, **parameters)
-        keys = frozenset(needed.key(profile, chosen) for needed, chosen in needs)
+        needs = frozenset(stage.recipe(profile, parameters)["inputs"])
         seconds = pace(store.root, stage.name) * stage.cost(profile, **parameters)
-        tasks.append(Task(key, make_one, (store, stage.name, profile, parameters), seconds, keys))
+        tasks.append(Task(key, make_one, (store, stage.name, profile, parameters), seconds, needs))
     return tasks
 
 

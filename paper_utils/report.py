@@ -9,7 +9,6 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from paper_utils.store import MANIFEST, read_json
 
 TEMPLATES = Environment(loader=PackageLoader("paper_utils"), autoescape=select_autoescape())
-WIDTH = 100  # letters of a line on the terminal
 
 
 def pages(files, results, facts):
@@ -38,6 +37,7 @@ def headline(folder):
     """What a run prints when it is done: a sentence for each claim, and where the report is."""
     claims = read_json(folder / "results.json")["claims"]
     lines = [
-        fill(f"{row['claim']}: {row['answer']}", WIDTH, break_on_hyphens=False) for row in claims
+        fill(f"{row['claim']}: {row['answer']}", width=100, break_on_hyphens=False)
+        for row in claims
     ]
     return "\n\n".join(["", *lines, f"report   {folder / 'index.html'}"])

@@ -15,8 +15,6 @@ NOTEBOOKS = ROOT / "notebooks"
 RUNS = ROOT / "runs"
 PUBLISHED = ROOT / "artifacts" / "published"
 DEFAULT = "release"  # the profile that notebooks show as they are opened, whose products these are
-DOTS = 160  # per inch of a saved figure
-SHOWN = 100  # pixels per inch of a figure in a notebook
 
 
 class RunError(RuntimeError):
@@ -54,7 +52,7 @@ class Run:
         from paper_utils.study.products import products
 
         parallel.one_thread()
-        loaded = Profile.load(profile, overrides=overrides, seed=seed)
+        loaded = Profile.load(profile, overrides, seed)
         # Whoever opens a notebook alone finds its results where a run puts them.
         folder = Path(out or RUNS / f"{loaded.name}-seed{loaded.seed}").resolve()
         run = cls(notebook, loaded, folder, store_of(loaded))
@@ -87,9 +85,9 @@ class Run:
         # Without dates and versions, equal figures are equal files.
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             path = self._place(f"figures/{name}.{kind}")
-            figure.savefig(path, metadata=metadata, bbox_inches="tight", dpi=DOTS)
+            figure.savefig(path, metadata=metadata, bbox_inches="tight", dpi=160)
         pyplot.close(figure)
-        width = int(figure.get_figwidth() * SHOWN)
+        width = int(figure.get_figwidth() * 100)  # pixels
         self._show(Image(filename=path, width=width), name, caption)
 
     def animation(self, frames, name, caption):
@@ -104,8 +102,7 @@ class Run:
         first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
         data = b64encode(path.read_bytes()).decode()
         # By its address, which every page of HTML can show, as a GIF alone is not by all.
-        picture = Image(url=f"data:image/gif;base64,{data}", alt=caption)
-        self._show(picture, name, caption)
+        self._show(Image(url=f"data:image/gif;base64,{data}", alt=caption), name, caption)
 
     def _show(self, picture, name, caption):
         from IPython.display import Markdown, display

@@ -19,7 +19,6 @@ from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
-from pydantic import BaseModel
 
 from paper_utils.code import fingerprint
 
@@ -65,16 +64,24 @@ class Stage:
     resumable: bool = False
     cost: Callable = lambda profile, **parameters: 1.0
 
+    def __post_init__(self):
+        STAGES[self.name] = self
+
     def recipe(self, profile, parameters):
         """Everything that the artifact depends on."""
         needed = self.needs(profile, **parameters)
         code = f"version {self.version}"
         if self.version is None:
-            code = fingerprint(self.make, *dict.fromkeys(stage.load for stage, _ in needed))
+            code = fingerprint(self.make, *{stage.load for stage, _ in needed})
+        # A table counts with its order: that of the levels decides which id a sentence has.
+        read = {
+            key: list(map(list, value.items())) if isinstance(value, dict) else value
+            for key, value in profile.part(*self.reads).items()
+        }
         return {
             "stage": self.name,
             "code": code,
-            "profile": {key: _ordered(value) for key, value in profile.part(*self.reads).items()},
+            "profile": read,
             "parameters": parameters,
             "inputs": [stage.key(profile, chosen) for stage, chosen in needed],
         }
@@ -93,16 +100,12 @@ class Stage:
         for value in parameters.values():
             parts = value.values() if isinstance(value, dict) else [value]
             words += [str(part) for part in parts if isinstance(part, (str, int)) and part != ""]
-        plain = [re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words]
-        return "-".join(plain)[:120]
+        return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", word)[:40] for word in words)[:120]
 
 
+STAGES = {}
+"""All stages that have been imported, by name, for a worker that is told a name."""
 _KEYS = {}
-
-
-def _ordered(value):
-    """A table counts with its order: that of the levels decides which id a sentence has."""
-    return [list(item) for item in value.items()] if isinstance(value, dict) else value
 
 
 @dataclass
@@ -115,7 +118,7 @@ class Store:
     published: Path | None = None
     """A read-only store that is asked first; what is damaged there is refused, not remade."""
 
-    def path(self, stage, profile, **parameters) -> Path:
+    def path(self, stage, profile, **parameters):
         """Where the artifact lies, or will lie."""
         return self._places(stage, profile, parameters)[-1]
 
@@ -130,7 +133,7 @@ class Store:
         place = Path(stage.label(parameters), stage.key(profile, parameters)[:20])
         return [root / place for root in (self.published, self.root) if root]
 
-    def find(self, *product) -> Path | None:
+    def find(self, *product):
         """The checked folder of an artifact, or None, with a line where it is damaged; raises
         ArtifactError for what is damaged where it is published."""
         for path in filter(Path.exists, self._places(*product)):
@@ -139,8 +142,8 @@ class Store:
                 return path
             said = f"artifact {path.parent.name}/{path.name} is damaged: {problem}"
             if path.parents[1] == self.published:
-                place = f"git checkout -- {self.published}"
-                raise ArtifactError(f"published {said}; restore it with: {place}")
+                remedy = "restore it with: git checkout --"
+                raise ArtifactError(f"published {said}; {remedy} {self.published}")
             print(f"{said}; it has to be made again")
         return None
 
@@ -160,7 +163,7 @@ class Store:
                     f"(this one takes about {made['wall_seconds']:.0f} s)"
                 )
 
-    def make(self, *product) -> Path:
+    def make(self, *product):
         """Makes one artifact in this process; returns its folder.  Two runs that want the same one
         take turns.  OSError, with the place, if nothing can be written there."""
         self.refuse_other_code(*product)
@@ -176,8 +179,10 @@ class Store:
 
     def _write(self, final, stage, profile, parameters):
         """Has a stage write its files into a folder beside, which gets its name when whole."""
-        needs = stage.needs(profile, **parameters)
-        inputs = [self.get(needed, profile, **chosen) for needed, chosen in needs]
+        inputs = [
+            self.get(needed, profile, **chosen)
+            for needed, chosen in stage.needs(profile, **parameters)
+        ]
         beside = Path(f"{final}.partial")
         try:
             # Only a stage that says so goes on from what a run left that was killed.
@@ -208,8 +213,10 @@ class Store:
 @cache
 def versions():
     """Version of Python and of each package that can change a number."""
-    packages = {package: metadata.version(package) for package in PACKAGES}
-    return {"python": platform.python_version(), **packages}
+    return {
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in PACKAGES},
+    }
 
 
 def hash_json(value):
@@ -230,14 +237,14 @@ def read_json(path):
 
 
 def write_atomically(path, data):
-    """Writes text or bytes to a whole file (Path) or nothing: a temporary sibling, flushed to the
-    disk, then renamed."""
+    """Writes bytes to a whole file (Path) or nothing: a temporary sibling, flushed to the disk,
+    then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # On the same disk, so that renaming it is one step.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(data)
             file.flush()
             os.fsync(file)
         os.replace(temporary, path)
@@ -281,18 +288,13 @@ def files_of(folder):
     return found
 
 
-class Manifest(BaseModel):
-    """What must be in a manifest, of an artifact as of a run's folder."""
-
-    files: dict[str, dict]  # as `files_of` gives them
-
-
 def problems(folder):
     """How a folder differs from what its manifest says: name of a file -> what is wrong with it."""
     actual = files_of(folder)
     try:
-        expected = Manifest.model_validate_json((folder / MANIFEST).read_bytes()).files
-    except (OSError, ValueError):
+        # Of an artifact as of a run's folder: as `files_of` gives them.
+        expected = {**read_json(folder / MANIFEST)["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
         return {MANIFEST: "is missing or unreadable"}
     found = {}
     # In order of names, so that everybody is told the same.

@@ -55,7 +55,7 @@ def smoke_profile(shared) -> str:
         if not path.exists():
             local_checkpoint(shared / "bert")
             text = yaml.safe_dump({"extends": "smoke", "encoders": {"checkpoints": given}})
-            write_atomically(path, text)
+            write_atomically(path, text.encode())
     return str(path)
 
 
@@ -82,7 +82,7 @@ def smallest(shared) -> str:
     profile["data"]["demonstrations"] = {"GoToLocal": 60}
     path = shared / "smallest.yaml"
     if not path.exists():
-        write_atomically(path, yaml.safe_dump(profile))
+        write_atomically(path, yaml.safe_dump(profile).encode())
     return str(path)
 
 

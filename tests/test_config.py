@@ -93,7 +93,7 @@ def test_overrides_and_seed():
         ("smoke", {"worlds": 0}, "worlds"),
         ("smoke", {"kinds.training": {}}, "kinds.training"),
         ("smoke", {"kinds.cloning": {"epoch": 3}}, "did you mean 'epochs'?"),
-        ("smoke", {"data.demonstrations": {"BabyAI-GoToLocal-v0": 3}}, "short name 'GoToLocal'"),
+        ("smoke", {"data.demonstrations": {"BabyAI-GoToLocal-v0": 3}}, "did you mean 'GoToLocal'"),
         ("smoke", {"compute.worker": 3}, "did you mean 'workers'?"),
         ("smoke", {"encoders.checkpoints": {"lama": "x/y"}}, "did you mean 'llama'?"),
         ("smoke", {"encoders.checkpoints": {"llama": ""}}, "encoders.checkpoints.llama"),

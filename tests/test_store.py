@@ -235,7 +235,7 @@ class Crashing:
 
 def _many(profile, folder, **_):
     stores.write_atomically(folder / "a.json", stores.json_bytes({"a": 1}))
-    stores.write_atomically(folder / "below" / "b.txt", "b" * 10_000)
+    stores.write_atomically(folder / "below" / "b.txt", b"b" * 10_000)
 
 
 MANY = Stage("many", _many, lambda folder: (folder / "below" / "b.txt").read_text())

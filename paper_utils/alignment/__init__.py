@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 # Where a name lives.  It is loaded when it is first used, as scipy and scikit-learn take seconds.
 HOMES = {
-    "Audit": "report",
     "ContrastSets": "contrasts",
     "Procrustes": "retrieval",
     "Score": "scores",
-    "Structure": "concepts",
     "audit": "auditing",
     "audit_files": "auditing",
     "concept_distances": "concepts",

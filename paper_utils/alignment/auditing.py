@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from paper_utils.alignment import concepts, controls, doubts, report, similarities
 from paper_utils.alignment.checks import check_k
-from paper_utils.alignment.contrasts import ContrastSets, Draws, factor_roles
+from paper_utils.alignment.contrasts import ContrastSets, factor_roles
 from paper_utils.alignment.cross_names import held_out_cosines
 from paper_utils.alignment.doubts import simulated_power
 from paper_utils.alignment.inference import calibrated, pairings
@@ -53,6 +53,12 @@ class Plan:
         self.free = pairings(*draws)
         self.within = pairings(*draws, self.folds.blocks)
         self.similarities = similarities.measures(self.n, ks[-1])
+        # Measures of contrast sets that are no choices.
+        self.names = {
+            "precision_at_1": "precision@1",
+            "precision_at_k": f"precision@{ks[-1]}",
+            "order": "order",
+        }
         self.contexts = {}
         for factor in factor_roles(given.factors):
             # A factor of two levels, or whose levels never stand alike, has no structure.
@@ -67,6 +73,7 @@ class Space(NamedTuple):
     synonyms: np.ndarray | None
     reduced: list
     tables: dict
+    distances: dict
 
 
 def _space(plan, rows, synonyms=None):
@@ -74,25 +81,23 @@ def _space(plan, rows, synonyms=None):
     # What all rows have in common would drown what tells them apart.
     centred = rows - rows.mean(axis=0)
     tables = {name: table(centred) for name, (table, _) in plan.similarities.items()}
-    return Space(rows, synonyms, reduced, tables)
+    distances = {
+        factor: concepts.vector_distances(rows[contexts].mean(axis=0))
+        for factor, contexts in plan.contexts.items()
+    }
+    return Space(rows, synonyms, reduced, tables, distances)
 
 
 def _measure_pair(first, second, plan):
-    """(test, measure) -> `Draws` of two spaces: values (3, 1 + K), forward, backward and both, or
-    (1, 1 + K) of what has no direction; the true pairing first."""
-    found = {}
-    draws = precision_draws(first.reduced, second.reduced, plan.folds, plan.within, plan.ks)
-    for k, values in draws.items():
-        found[SAME_WORDS, f"precision@{k}"] = Draws(values, k / plan.n)
+    """Yields test, measure, chance, and draws of two spaces, the true pairing first: (3, 1 + K),
+    forward, backward and both, or (1, 1 + K) of what has no direction."""
+    precise = precision_draws(first.reduced, second.reduced, plan.folds, plan.within, plan.ks)
+    for k, draws in zip(plan.ks, precise):
+        yield SAME_WORDS, f"precision@{k}", k / plan.n, draws
     for name, (_, chance) in plan.similarities.items():
-        values = similarities.inner_products(first.tables[name], second.tables[name], plan.free)
-        found[SAME_WORDS, name] = Draws(values[None], chance)
+        draws = similarities.inner_products(first.tables[name], second.tables[name], plan.free)
+        yield SAME_WORDS, name, chance, draws[None]
     measures = plan.contrasts.measures
-    names = {
-        "precision_at_1": "precision@1",
-        "precision_at_k": f"precision@{plan.ks[-1]}",
-        "order": "order",
-    }
     # In the same words precision is there already, with nulls in which the map is refitted.
     asked = [(SAME_WORDS, first.rows, measures[2:]), (SYNONYMS, first.synonyms, measures)]
     for test, queries, measures in asked:
@@ -102,40 +107,38 @@ def _measure_pair(first, second, plan):
         sides = (first.rows, second.rows), (queries, second.rows)
         cosines = held_out_cosines(*sides, plan.contrasts, plan.folds, plan.n_components)
         for measure, draws in plan.contrasts.scores([cosines], measures).items():
-            name = names.get(measure, f"choice of {measure}")
-            found[test, name] = Draws(with_mean(draws.values), draws.chance)
-    for factor, contexts in plan.contexts.items():
-        means = [space.rows[contexts].mean(axis=0) for space in (first, second)]  # (W, d)
-        values = concepts.agreement_draws(*map(concepts.vector_distances, means))
-        found[STRUCTURE, factor] = Draws(values[None], 0.0)
-    return found
+            name = plan.names.get(measure, f"choice of {measure}")
+            yield test, name, plan.contrasts.chance[measure], with_mean(draws)
+    for factor in plan.contexts:
+        draws = concepts.agreement_draws(first.distances[factor], second.distances[factor])
+        yield STRUCTURE, factor, 0.0, draws[None]
 
 
 def _told(firsts, seconds, plan):
     """Values beside their nulls, a row each: maxima over all pairs of layers, and the pair.
 
     Every draw of the null is a maximum over the same pairs, so a search among many is paid for."""
-    parts = {}
-    for (one, first), (other, second) in product(enumerate(firsts), enumerate(seconds)):
-        parts[f"{one} ~ {other}"] = _measure_pair(first, second, plan)
-    pairs = list(parts)
+    parts = [_measure_pair(*pair, plan) for pair in product(firsts, seconds)]
     rows = []
-    for (test, measure), (shaped, chance) in parts[pairs[0]].items():
-        values = np.array([part[test, measure].values for part in parts.values()])
+    # Measure by measure, of all pairs of layers.
+    for found in zip(*parts):
+        test, measure, chance, _ = found[0]
+        values = np.array([draws for *_, draws in found])
         best = values[:, :, 0].argmax(axis=0)
         maxima = np.fmax.reduce(values)  # what is undefined for one pair does not count
         # What has no direction is as good as both.
-        for direction, draws, pair in zip(DIRECTIONS[-len(shaped) :], maxima, best):
+        for direction, draws, pair in zip(DIRECTIONS[-len(maxima) :], maxima, best):
             score = Score.tested(draws, measure, chance, plan.n)
-            row = {
+            one, other = divmod(pair, len(seconds))
+            facts = {
                 "test": test,
                 "direction": direction,
                 "value": float(score),
-                "layers": pairs[pair],
+                "layers": f"{one} ~ {other}",
                 "calibrated": calibrated(score, draws[1:]),
                 "smallest_p": 1 / len(draws),
             }
-            rows.append(row | vars(score))
+            rows.append(facts | vars(score))
     return rows
 
 
@@ -259,10 +262,9 @@ def audit(
     table = table.fillna({"control": ""}).reset_index()
     table["verdict"] = table.apply(report.verdict, axis=1)
 
-    widths = [layer.shape[1] for layer in given.first + given.second]
-    width = min(n_components or n, *widths)
     power = None
     if effect is not None:
+        width = min(n_components or n, *(layer.shape[1] for layer in given.first + given.second))
         power = simulated_power(n, width, effect, ks[-1], cv, n_components, random_state)
     found = doubts.about_size(n, ks[-1], power, effect)
     for layers, name in zip((given.first, given.second), names):
@@ -301,6 +303,6 @@ def audit_files(first, second, texts=None, out="audit", **options) -> Audit:
         read = {"texts": table["text"], "texts2": table.get("second_text"), "factors": table}
         options = read | options
     names = Path(first).stem, Path(second).stem
-    report = audit(str(first), str(second), names=names, **options)
+    report = audit(first, second, names=names, **options)
     report.save(out)
     return report

@@ -4,14 +4,15 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_array, check_consistent_length
 
 FEWEST = 4  # rows: fewer have no geometry to compare
 
 
-def as_matrix(values, name="X"):
+def as_matrix(values, name="X", fewest=1):
     """``values`` as float64 (N, d), C-ordered, or a ValueError of one line.
 
-    Refused: not (N, d), NaN or infinity, a column of ids.
+    Refused: not (N, d), NaN or infinity, fewer than ``fewest`` rows, a column of ids.
 
     >>> as_matrix(np.eye(3, dtype=int)).dtype
     dtype('float64')
@@ -19,17 +20,10 @@ def as_matrix(values, name="X"):
     # A table saved with its ids would have them for one more dimension, and wrong numbers.
     if isinstance(values, pd.DataFrame) and "id" in values:
         raise ValueError(f"{name} has a column 'id', which is no dimension: make it the index")
-    # In double precision: in single, what is equally far would not be tied.
-    try:
-        array = np.ascontiguousarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is not an array of numbers") from None
-    if array.ndim != 2 or array.size == 0:
+    if np.ndim(values) != 2:
         raise ValueError(f"{name} must have shape (N, d), not {np.shape(values)}")
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    if bad.size:
-        raise ValueError(f"{name} has NaN or infinity in {bad.size} rows, first row {bad[0]}")
-    return array
+    # In double precision: in single, what is equally far would not be tied.
+    return check_array(values, dtype=float, order="C", input_name=name, ensure_min_samples=fewest)
 
 
 def check_matrix(values, name="X"):
@@ -40,16 +34,13 @@ def check_matrix(values, name="X"):
     >>> check_matrix(np.eye(4)).shape
     (4, 4)
     """
-    array = as_matrix(values, name)
-    rows, width = array.shape
-    if rows < FEWEST:
-        raise ValueError(f"{name} has {rows} rows; at least {FEWEST} are needed")
+    array = as_matrix(values, name, FEWEST)
     # Without any spread every measure divides by zero.
     if (array == array[0]).all():
-        raise ValueError(f"{name} is constant: all {rows} rows are equal (zero variance)")
+        raise ValueError(f"{name} is constant: all {len(array)} rows are equal (zero variance)")
     # One value throughout is what a failed or padded read leaves behind.
     flat = np.flatnonzero(np.ptp(array, axis=1) == 0)
-    if flat.size and width > 1:
+    if flat.size and array.shape[1] > 1:
         raise ValueError(f"{name} has {flat.size} constant rows, first row {flat[0]}")
     return array
 
@@ -62,36 +53,27 @@ def row_ids(table):
     """
     if not isinstance(table, pd.DataFrame):
         return None
-    if "id" in table:
-        return table["id"].to_numpy()
+    ids = table.get("id", table.index)
     # Rows that are merely counted may be anybody's.
-    if isinstance(table.index, pd.RangeIndex):
-        return None
-    return table.index.to_numpy()
+    return None if isinstance(ids, pd.RangeIndex) else ids.to_numpy()
 
 
 def check_paired(**tables):
-    """N, if all tables have N rows and those with ids have the same ids in the same order.
+    """A ValueError unless all have as many rows, and those with ids the same ids in one order.
 
     None stands for what is not given.
 
     >>> check_paired(X=np.eye(3), texts=["a", "b", "c"], groups=None)
-    3
     """
-    tables = {name: table for name, table in tables.items() if table is not None}
-    first, rows = next((name, len(table)) for name, table in tables.items())
+    check_consistent_length(*tables.values())
     known = None
     for name, table in tables.items():
-        if len(table) != rows:
-            wanted = "row i of both must be one item"
-            raise ValueError(f"{first} has {rows} rows and {name} has {len(table)}: {wanted}")
         # Arrays have no ids, and are taken as they are.
         ids = row_ids(table)
         if known is None:
             known = ids
         if ids is not None and not np.array_equal(ids, known):
             raise ValueError(f"{name} is misordered: its ids differ from those before it")
-    return rows
 
 
 def check_pair(X, Y, k=1):
@@ -100,7 +82,8 @@ def check_pair(X, Y, k=1):
     >>> X, Y = check_pair(np.eye(4), np.eye(4), k=3)
     """
     sides = check_matrix(X, "X"), check_matrix(Y, "Y")
-    check_k(k, check_paired(X=X, Y=Y))
+    check_paired(X=X, Y=Y)
+    check_k(k, len(X))
     return sides
 
 
@@ -113,14 +96,3 @@ def check_k(k, rows):
     if not isinstance(k, Integral) or not 1 <= k < rows:
         raise ValueError(f"k must be an integer from 1 to N - 1 = {rows - 1}, not {k!r}")
     return k
-
-
-def check_choice(value, allowed, what):
-    """``value`` if it is one of ``allowed``, else a ValueError that lists them.
-
-    >>> check_choice("less", ("greater", "less"), "alternative")
-    'less'
-    """
-    if value not in allowed:
-        raise ValueError(f"unknown {what} {value!r}; choose from {', '.join(allowed)}")
-    return value

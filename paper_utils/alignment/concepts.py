@@ -19,8 +19,8 @@ from paper_utils.alignment.inference import SLACK, p_value, relabellings
 from paper_utils.alignment.retrieval import RANK_TOLERANCE, TIE
 from paper_utils.alignment.scores import Score
 
-FEWEST_LEVELS = 3  # two levels have one distance, which correlates with nothing
-FEWEST_FITTED = 3  # levels that fix a rotation in a plane
+# Levels: two have one distance, which correlates with nothing, and three fix a rotation in a plane.
+FEWEST_LEVELS = 3
 
 
 class Structure(NamedTuple):
@@ -76,7 +76,8 @@ def structure(X, Y, factors, factor="colour", *, kinds=None) -> Structure:
         r=Score.tested(draws, f"structure of {factor}", 0.0, len(levels)),
         withheld_pairs=withheld_score(vectors, other_vectors, 2),
         withheld_triples=withheld_score(vectors, other_vectors, 3),
-        graded=_graded(draws, levels, kinds),
+        # Without kinds, each level is one of its own.
+        graded=_graded(draws, levels, kinds or dict(zip(levels, levels))),
     )
 
 
@@ -123,9 +124,7 @@ def full_contexts(factors, factor):
     said = table[factor] != MISSING
     sets = rows_alike(table.loc[said, [factor, *others]], factor)
     # All levels must stand in a context, or a level's mean would be of other contexts.
-    fullest, rows = max(
-        sets.items(), key=lambda one: (len(one[0]), len(one[1])), default=((), None)
-    )
+    fullest = max(sets, key=lambda levels: (len(levels), len(sets[levels])), default=())
     if len(fullest) < FEWEST_LEVELS:
         raise ValueError(f"no context holds {FEWEST_LEVELS} levels of {factor!r}")
     return list(fullest), sets[fullest]
@@ -176,23 +175,25 @@ def withheld_score(first, second, count):
     0.5
     """
     measure = f"levels put right of {count} withheld"
-    if first is None or second is None or len(first) - count < FEWEST_FITTED:
+    if first is None or second is None or len(first) - count < FEWEST_LEVELS:
         return Score(nan, measure)
     # A few points span few dimensions: nothing is lost, and little is left to compute.
     first = _compact(first)
     second = _compact(second)
-    orders = relabellings(len(first))
+    relabelled = second[relabellings(len(first))]  # (P, W, c)
     found = []
     for withheld in combinations(range(len(first)), count):
-        fitted = np.setdiff1d(orders[0], withheld)
-        a, asked_a = _centred(first, fitted, list(withheld))
-        b, asked_b = _centred(second, orders[:, fitted], orders[:, withheld])
-        U, strengths, V = np.linalg.svd(a.T @ b, full_matrices=False)
+        asked = list(withheld)
+        fitted = np.setdiff1d(range(len(first)), asked)
+        # Both sides around the mean of what is fitted.
+        a = first - first[fitted].mean(axis=0)
+        b = relabelled - relabelled[:, fitted].mean(axis=1, keepdims=True)
+        U, strengths, V = np.linalg.svd(a[fitted].T @ b[:, fitted], full_matrices=False)
         # F centred points span F - 1 directions at most, and fewer where they lie on a line.  The
         # others are rounding, and have no images.
         shared = strengths > RANK_TOLERANCE * strengths[:, :1]
         W = (U * shared[:, None]) @ V
-        products = asked_a @ W @ asked_b.swapaxes(1, 2)  # (P, count, count)
+        products = a[asked] @ W @ b[:, asked].swapaxes(1, 2)  # (P, count, count)
         found.append(_put_right(products))
     return Score.tested(np.mean(found, axis=0), measure, 1 / count, len(found))
 
@@ -201,12 +202,6 @@ def _compact(vectors):
     """The same points (W, d) in coordinates of the space that they span, at most W."""
     U, lengths, _ = np.linalg.svd(vectors, full_matrices=False)
     return U * lengths
-
-
-def _centred(vectors, fitted, asked):
-    """Fitted levels (..., F, d) and asked levels (..., A, d) around the mean of the fitted."""
-    mean = vectors[fitted].mean(axis=-2, keepdims=True)
-    return vectors[fitted] - mean, vectors[asked] - mean
 
 
 def _put_right(products):
@@ -223,13 +218,11 @@ def _put_right(products):
 
 def _graded(draws, levels, kinds):
     measure = "relabellings within kinds that agree less"
-    if kinds is None:
-        return Score(nan, measure)
     of_level = np.array([str(kinds[level]) for level in levels])
     kept = of_level[relabellings(len(levels))] == of_level
     true, *others = draws[kept.all(axis=1)]
-    if not others or np.isnan(true):
-        return Score(nan, measure)  # every level is a kind of its own, or nothing is known
+    if not others:
+        return Score(nan, measure)  # every level is a kind of its own
     # What is tied, but for rounding, is half beaten.
     beaten = np.sign((true - np.array(others)).round(12))
     value = (1 + beaten.mean()) / 2

@@ -3,28 +3,18 @@
 Factors may have any names.  Columns ``x`` and ``second_x`` are one factor in two roles."""
 
 from collections import defaultdict
-from typing import NamedTuple
 
 import joblib
 import numpy as np
-import pandas as pd
 
 from paper_utils.alignment.checks import check_k
 from paper_utils.alignment.inference import pairings, relabellings, stream
-from paper_utils.alignment.retrieval import TIE, reduce_folds
-from paper_utils.alignment.similarities import nearest_share
+from paper_utils.alignment.retrieval import TIE, hit_chance, reduce_folds
 
 SECOND = "second_"  # what marks a factor's other role
 MISSING = ""
 TRIES = 10  # random renamings, to find one that is new
 MOST_KEPT = 400  # spaces, reduced
-
-
-class Draws(NamedTuple):
-    """Values (..., 1 + K) of a measure, the observed first, then its null; and chance."""
-
-    values: np.ndarray
-    chance: float
 
 
 # --- tables of factors -------------------------------------------------------------------------
@@ -61,7 +51,7 @@ def factor_table(factors):
 def factor_roles(table):
     """Factor -> its columns, one or two.
 
-    >>> factor_roles(pd.DataFrame(columns=["colour", "verb", "second_colour"]))
+    >>> dict(factor_roles(pd.DataFrame(columns=["colour", "verb", "second_colour"])))
     {'colour': ['colour', 'second_colour'], 'verb': ['verb']}
     """
     found = defaultdict(list)
@@ -70,7 +60,7 @@ def factor_roles(table):
         # A second role without a first one is a factor of its own.
         factor = name if name in table else column
         found[factor].append(column)
-    return dict(found)
+    return found
 
 
 def rows_alike(table, column):
@@ -106,8 +96,8 @@ def forced_choices(table, columns):
         sets = rows_alike(table, column).items()
         forced += [(levels, rows) for levels, rows in sets if MISSING not in levels]
     # A set that lacks a level would have another chance, and so would another role.
-    most = max((len(levels) for levels, _ in forced), default=0)
-    return [(levels, rows) for levels, rows in forced if len(levels) == most > 1]
+    most = max([2, *(len(levels) for levels, _ in forced)])
+    return [(levels, rows) for levels, rows in forced if len(levels) == most]
 
 
 class Swaps:
@@ -129,11 +119,11 @@ class Swaps:
         self.said = table.to_numpy(dtype=str)  # (N, columns)
         # Columns of F factors in their first and in their second role: (2, F).
         pairs = [columns for columns in factor_roles(table).values() if len(columns) == 2]
-        roles = table.columns.get_indexer(sum(pairs, []))
-        self.roles = roles.reshape(-1, 2).T
-        # Of rows that say the same, the first is found.
-        rows = map(tuple, self.said[::-1].tolist())
-        self.places = dict(zip(rows, range(len(table))[::-1]))
+        self.roles = table.columns.get_indexer(sum(pairs, [])).reshape(-1, 2).T
+        self.places = {}
+        for place, row in enumerate(self.said.tolist()):
+            # Of rows that say the same, the first is found.
+            self.places.setdefault(tuple(row), place)
         self.twin = self._twins()
         self.asked = np.flatnonzero(self.twin >= 0)
         renamed = self._renamed(n_permutations, stream("renamed levels", random_state))
@@ -149,9 +139,8 @@ class Swaps:
         turned[:, self.roles] = things[:, ::-1]
         # "Put A next to A" is its own twin, and one thing alone has no place to change.
         same = (turned == self.said).all(axis=1)
-        filled = (things != MISSING).any(axis=2)
-        two = filled.all(axis=1)
-        return np.where(two & ~same, self._find(turned), -1)
+        filled = (things != MISSING).any(axis=2)  # (N, 2)
+        return np.where(filled.all(axis=1) & ~same, self._find(turned), -1)
 
     def _renamed(self, count, random):
         """Where the asked rows stand after each renaming; nothing where such rows are missing."""
@@ -163,9 +152,9 @@ class Swaps:
             for pair in self.roles.T:
                 said = rows[:, pair]
                 levels = np.setdiff1d(said, MISSING)
-                names = random.permutation(levels)
-                renamed = names[np.searchsorted(levels, said)]
-                other[:, pair] = np.where(said == MISSING, MISSING, renamed)
+                # What is missing comes before all levels, and stays missing.
+                names = np.array([MISSING, *random.permutation(levels)])
+                other[:, pair] = names[np.searchsorted(levels, said, side="right")]
             places = self._find(other)
             if places.min() < 0:
                 return []
@@ -192,12 +181,13 @@ class ContrastSets:
     """The questions that N rows can be asked, prepared once for many pairs of spaces.
 
     Arguments:
-        factors: a row per item and a column per factor; or N, where nothing is known of the items.
+        factors: a row per item and a column per factor, perhaps none.
         k: neighbours that count.
         n_permutations: draws of the nulls of precision and of order.
 
     Attributes:
-        measures: precision_at_1, precision_at_k, a forced choice per factor, order.
+        chance: of each measure: precision_at_1, precision_at_k, a forced choice per factor, order.
+        measures: their names.
         groups: (N,) labels; a row and its twin ("put A next to B", "put B next to A") share one.
 
     Forced choices are among rows that differ in one factor, where one of its levels has to stand.
@@ -209,8 +199,6 @@ class ContrastSets:
     """
 
     def __init__(self, factors, k=15, *, n_permutations=200, random_state=0):
-        if isinstance(factors, int):
-            factors = pd.DataFrame(index=range(factors))
         self.factors = factors
         self.n = len(factors)
         self.k = check_k(k, self.n)
@@ -223,23 +211,27 @@ class ContrastSets:
         rows = np.arange(self.n)
         twin = self.swaps.twin
         self.groups = np.where(twin < 0, rows, np.minimum(rows, twin))
-        roles = factor_roles(table).items()
-        sets = {factor: forced_choices(table, columns) for factor, columns in roles}
-        self.choices = {factor: asked for factor, asked in sets.items() if asked}
-        self.measures = ["precision_at_1", "precision_at_k", *self.choices]
+        self.choices = {}
+        self.chance = {"precision_at_1": 1 / self.n, "precision_at_k": k / self.n}
+        for factor, columns in factor_roles(table).items():
+            asked = forced_choices(table, columns)
+            if asked:
+                levels, _ = asked[0]  # all sets have as many levels, of which one is right
+                self.choices[factor] = asked
+                self.chance[factor] = 1 / len(levels)
         if self.swaps.asked.size:
-            self.measures.append("order")
+            self.chance["order"] = 0.5
+        self.measures = list(self.chance)
         self._kept = {}
 
     def scores(self, tables, measures=None):
-        """Answers to all (or some) measures, by name: `Draws` of values (directions, 1 + K).
+        """Answers to all (or some) measures, by name: (directions, 1 + K), the true one first.
 
         ``tables``: arrays (directions, N, N) of cosines; values are means over these arrays."""
         found = {}
         for name in measures or self.measures:
             answers = [[self._answer(name, cosines) for cosines in ways] for ways in tables]
-            values = [[answer.values for answer in ways] for ways in answers]
-            found[name] = Draws(np.mean(values, axis=0), answers[0][0].chance)
+            found[name] = np.mean(answers, axis=0)
         return found
 
     def _answer(self, name, cosines):
@@ -247,11 +239,9 @@ class ContrastSets:
         if name in self.choices:
             return self._choice(cosines, self.choices[name])
         if name == "order":
-            return Draws(self.swaps.right(cosines), 0.5)
+            return self.swaps.right(cosines)
         k = 1 if name == "precision_at_1" else self.k
-        partners = cosines[self.pairings[0], self.pairings]  # (1 + K, N)
-        near = nearest_share(cosines, k, partners)
-        return Draws(near.mean(axis=1), k / self.n)
+        return np.array([hit_chance(cosines, partners, [k]).mean() for partners in self.pairings])
 
     def _choice(self, cosines, sets):
         """Right choices among the levels of a factor, and under all renamings of the levels."""
@@ -268,8 +258,7 @@ class ContrastSets:
             possible = np.isin(renamings[:, places], places)
             renamings = renamings[possible.all(axis=1)]
         right = chosen[renamings[0], renamings]  # (renamings, W)
-        # All sets have as many levels, of which one is right.
-        return Draws(right.sum(axis=1) / chosen.sum(), 1 / len(names))
+        return right.sum(axis=1) / chosen.sum()
 
     def reduced(self, fitted, asked, folds, n_components):
         """`reduce_folds` of ``asked`` (N, d) by the training rows of ``fitted`` (N, d).

@@ -30,12 +30,10 @@ def check_texts(texts):
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"text {row} is empty or not a string: {text!r}")
-    if len(texts) == 0:
-        raise ValueError("no texts")
     return list(texts)
 
 
-def word_count(texts) -> np.ndarray:
+def word_count(texts):
     """How often each word stands in a text: D is the number of distinct words.
 
     >>> word_count(["go left", "left left"]).tolist()
@@ -44,7 +42,7 @@ def word_count(texts) -> np.ndarray:
     return CountVectorizer(**WORDS).fit_transform(check_texts(texts)).toarray()
 
 
-def tf_idf(texts) -> np.ndarray:
+def tf_idf(texts):
     """Word counts, weighted by smoothed inverse document frequency, rows of unit length.
 
     >>> tf_idf(["go left", "left left"]).round(2).tolist()
@@ -53,7 +51,7 @@ def tf_idf(texts) -> np.ndarray:
     return TfidfVectorizer(**WORDS).fit_transform(check_texts(texts)).toarray()
 
 
-def character_ngrams(texts) -> np.ndarray:
+def character_ngrams(texts):
     """Counts of one to four letters in a row within words: what spelling tells.
 
     >>> character_ngrams(["aa", "ab"]).shape
@@ -62,7 +60,7 @@ def character_ngrams(texts) -> np.ndarray:
     return CountVectorizer(**LETTERS).fit_transform(check_texts(texts)).toarray()
 
 
-def random_tokens(texts, random_state=0, width=128, ordered=False) -> np.ndarray:
+def random_tokens(texts, random_state=0, width=128, ordered=False):
     """Mean of a standard normal vector per word, which the word and the seed decide: D = ``width``.
 
     ``ordered``: each position scales every dimension by its own gate, uniform on (0, 1).
@@ -80,14 +78,14 @@ def random_tokens(texts, random_state=0, width=128, ordered=False) -> np.ndarray
     gates = [_drawn(random_state, f"position {place}").random(width) for place in places]
     vectors = []
     for row in rows:
-        parts = [table[word] for word in row]
+        parts = np.array([table[word] for word in row])  # (words, D)
         if ordered:
-            parts = [part * gate for part, gate in zip(parts, gates)]
-        vectors.append(np.mean(parts, axis=0))  # as decoders' states are pooled
+            parts *= gates[: len(row)]
+        vectors.append(parts.mean(axis=0))  # as decoders' states are pooled
     return np.array(vectors)
 
 
-def random_tokens_ordered(texts, random_state=0, width=128) -> np.ndarray:
+def random_tokens_ordered(texts, random_state=0, width=128):
     """`random_tokens` that know the order of words, each in its place.
 
     >>> one, other = random_tokens_ordered(["go left", "left go"])
@@ -97,7 +95,7 @@ def random_tokens_ordered(texts, random_state=0, width=128) -> np.ndarray:
     return random_tokens(texts, random_state, width, ordered=True)
 
 
-def edit_distance(texts, width=128) -> np.ndarray:
+def edit_distance(texts, width=128):
     """Coordinates whose distances approach the number of words to insert, delete or substitute.
 
     Classical scaling (Torgerson, 1952), on the D <= ``width`` axes of most positive variance.  It
@@ -115,18 +113,16 @@ def edit_distance(texts, width=128) -> np.ndarray:
     return strongest_first[:, :width]
 
 
-def length(texts) -> np.ndarray:
+def length(texts):
     """Number of words and number of characters: D = 2.
 
     >>> length(["go to it", "open"]).tolist()
     [[3.0, 8.0], [1.0, 4.0]]
     """
-    words = [len(row) for row in _words(texts)]
-    characters = [len(text) for text in texts]
-    return np.column_stack([words, characters]).astype(float)
+    return np.array([(len(text.split()), len(text)) for text in check_texts(texts)], dtype=float)
 
 
-def word_edits(texts) -> np.ndarray:
+def word_edits(texts):
     """Word-level edit distances float64 (N, N) (Wagner and Fischer, 1974).
 
     >>> word_edits(["go left", "go"]).tolist()
@@ -136,7 +132,7 @@ def word_edits(texts) -> np.ndarray:
     return process.cdist(rows, rows, scorer=Levenshtein.distance, dtype=np.float64)
 
 
-def codebook(factors, random_state=0, width=96) -> np.ndarray:
+def codebook(factors, random_state=0, width=96):
     """A perfect code of what is said, without anything learned: float64 (N, ``width``).
 
     A random vector for each level of each column (slot), added up over the columns that are filled.
@@ -153,8 +149,7 @@ def codebook(factors, random_state=0, width=96) -> np.ndarray:
         for level, rows in table.groupby(slot).indices.items():
             # What is not said adds nothing.
             if level != MISSING:
-                drawn = _drawn(random_state, f"{slot}={level}")
-                vectors[rows] += drawn.standard_normal(width)
+                vectors[rows] += _drawn(random_state, f"{slot}={level}").standard_normal(width)
     return vectors
 
 

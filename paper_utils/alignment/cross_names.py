@@ -48,8 +48,7 @@ def synonyms(X, X2, A, k=15, factors=None, **options) -> pd.DataFrame:
     """
     spaces = {"X": X, "X2": X2, "A": A}
     # A has no synonyms: its rows in first names are what is searched, and what is mapped back.
-    ways = [("X", "A", "X2", "A")]
-    return _tested(spaces, ways, k, factors, **options)
+    return _tested(spaces, [("X", "A", "X2", "A")], k, factors, **options)
 
 
 def same_words(X, A, k=15, factors=None, **options) -> pd.DataFrame:
@@ -109,24 +108,22 @@ def held_out_cosines(fitted, asked, contrasts, folds, n_components):
     unless the folds test every row exactly once.
 
     >>> spaces = np.eye(6), np.eye(6)
-    >>> held_out_cosines(spaces, spaces, ContrastSets(6, k=1), make_folds(6, cv=2), None).shape
+    >>> contrasts = ContrastSets(pd.DataFrame(index=range(6)), k=1)
+    >>> held_out_cosines(spaces, spaces, contrasts, make_folds(6, cv=2), None).shape
     (2, 6, 6)
     """
     if not folds.once:
         raise ValueError("cv must test every row exactly once")
     cosines = np.empty((2, contrasts.n, contrasts.n))
     # Components come from what is fitted, also for what is asked.
-    sides = []
-    for space, queries in zip(fitted, asked):
-        sides.append(contrasts.reduced(space, space, folds, n_components))
-        sides.append(contrasts.reduced(space, queries, folds, n_components))
-    for (train, test), a, asked_a, b, asked_b in zip(folds.pairs, *sides):
+    sides = zip([*fitted, *fitted], [*fitted, *asked])
+    reduced = [contrasts.reduced(*side, folds, n_components) for side in sides]
+    for (train, test), a, b, asked_a, asked_b in zip(folds.pairs, *reduced):
         W = rotation(a[train], b[train])
-        # The map is fitted: from here on rows are those that are asked.
-        a = unit_rows(asked_a)
-        b = unit_rows(asked_b)
-        cosines[0, test] = a[test] @ W @ b.T
-        cosines[1, test] = b[test] @ W.T @ a.T
+        asked_a = unit_rows(asked_a)
+        asked_b = unit_rows(asked_b)
+        cosines[0, test] = asked_a[test] @ W @ asked_b.T
+        cosines[1, test] = asked_b[test] @ W.T @ asked_a.T
     return cosines
 
 
@@ -135,8 +132,9 @@ def _prepared(spaces, k, factors, contrasts):
     checked = {name: check_matrix(space, name) for name, space in spaces.items()}
     if contrasts is None:
         # Without factors their number is all that is known of the rows.
-        known = len(checked["X"]) if factors is None else factors
-        contrasts = ContrastSets(known, k)
+        if factors is None:
+            factors = pd.DataFrame(index=range(len(checked["X"])))
+        contrasts = ContrastSets(factors, k)
     check_paired(**spaces, factors=contrasts.factors)
     return contrasts, checked
 
@@ -156,8 +154,9 @@ def _tested(spaces, ways, k, factors, contrasts=None, cv=5, n_components=32, ran
 
 def _table(contrasts, cosines):
     rows = []
-    for measure, draws in contrasts.scores(cosines).items():
-        for direction, (value, *null) in zip(DIRECTIONS, draws.values):
-            rows.append((measure, direction, value, draws.chance, p_value(value, null)))
+    for measure, ways in contrasts.scores(cosines).items():
+        for direction, (value, *null) in zip(DIRECTIONS, ways):
+            chance = contrasts.chance[measure]
+            rows.append((measure, direction, value, chance, p_value(value, null)))
     table = pd.DataFrame(rows, columns=["measure", "direction", "value", "chance", "p"])
     return table.assign(N=contrasts.n, k=contrasts.k)

@@ -18,6 +18,11 @@ FEWEST = 19  # permutations of which p can be ALPHA
 MOST_ROWS = 500  # beyond which power is not in doubt, and simulations take long
 
 
+def _told(reasons):
+    """Sentences for which there is reason."""
+    return [sentence for sentence, reason in reasons.items() if reason]
+
+
 def about_rows(layers, name):
     """Sentences about rows (N, d) that repeat, or of which one row or direction is everything.
 
@@ -25,21 +30,20 @@ def about_rows(layers, name):
     >>> about_rows([rows], "X")[0]
     'row 0 alone makes 95% of the variance of X'
     """
-    found = []
+    reasons = {}
     for number, rows in enumerate(layers):
         where = name if len(layers) == 1 else f"{name}, layer {number}"
         repeated = pd.DataFrame(rows).duplicated().sum()
-        if repeated:
-            found.append(f"{repeated} of {len(rows)} rows of {where} repeat an earlier row")
         centred = rows - rows.mean(axis=0)
         shares = (centred**2).sum(axis=1) / norm(centred) ** 2
-        of = f"of the variance of {where}"
-        if shares.max() > ONE_ROW:
-            found.append(f"row {shares.argmax()} alone makes {shares.max():.0%} {of}")
         share = (norm(centred, 2) / norm(centred)) ** 2  # of the largest singular value
-        if share > ONE_DIRECTION:
-            found.append(f"one direction holds {share:.0%} {of} ({SINK})")
-    return found
+        of = f"of the variance of {where}"
+        reasons |= {
+            f"{repeated} of {len(rows)} rows of {where} repeat an earlier row": repeated,
+            f"row {shares.argmax()} alone makes {shares.max():.0%} {of}": shares.max() > ONE_ROW,
+            f"one direction holds {share:.0%} {of} ({SINK})": share > ONE_DIRECTION,
+        }
+    return _told(reasons)
 
 
 def about_inputs(given, folds):
@@ -52,7 +56,6 @@ def about_inputs(given, folds):
     """
     texts = given.texts or []
     rows = f"{given.left_out} rows were left out, at random: {len(given.factors)} were audited"
-    # Sentence -> whether there is reason for it.
     reasons = {
         rows: given.left_out,
         "maps were tested on rows that they were fitted on: precision is inflated": folds.in_sample,
@@ -61,7 +64,7 @@ def about_inputs(given, folds):
         "no texts of the synonyms were given, so what they spell was not measured": given.synonyms
         and given.synonym_texts is None,
     }
-    return [sentence for sentence, reason in reasons.items() if reason]
+    return _told(reasons)
 
 
 def about_size(n, k, power, effect):
@@ -92,11 +95,11 @@ def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_st
     if n > MOST_ROWS:
         return 1.0
     random = stream("simulated power", random_state)
-    options = {"cv": cv, "n_components": n_components, "random_state": random_state}
     rest = np.sqrt(1 - effect**2)  # so that Y, too, has a variance of 1
     found = 0
     for X, noise in random.normal(size=(SIMULATED, 2, n, width)):
         Y = effect * X + rest * noise
+        options = {"cv": cv, "n_components": n_components, "random_state": random_state}
         score = precision_at_k(X, Y, k, n_permutations=FEWEST, **options)
         found += score.p <= ALPHA
     return float(found / SIMULATED)

@@ -6,9 +6,8 @@ from itertools import permutations as every_order
 from itertools import product
 
 import numpy as np
+import pandas as pd
 from scipy import stats
-
-from paper_utils.alignment.checks import check_choice
 
 SLACK = 1e-12  # equal scores may differ in the last bit; equality counts against the score
 MOST_SIGNS = 20  # values whose 2^n signs are still enumerated
@@ -53,21 +52,20 @@ def pairings(n, count, random_state=0, within=None):
     return np.vstack([np.arange(n), permutations(n, count, random_state, within)])
 
 
-def induced(permutations, rows):
-    """Each permutation's first-return map on ``rows``: (P, N) -> (P, len(rows)), values in rows.
+def induced(permutation, rows):
+    """A permutation's (N,) first-return map on ``rows``: (len(rows),), values in rows.
 
     It is uniform if the permutation is.  So a training set keeps its members, mean and components
     while its pairing is redrawn, and overlapping training sets are redrawn alike.
 
-    >>> induced(np.array([[1, 2, 3, 0]]), np.array([0, 2])).tolist()
-    [[2, 0]]
+    >>> induced(np.array([1, 2, 3, 0]), np.array([0, 2])).tolist()
+    [2, 0]
     """
-    inside = np.isin(np.arange(permutations.shape[1]), rows)
-    image = permutations[:, rows]
+    inside = np.isin(np.arange(len(permutation)), rows)
+    image = permutation[rows]
     # What left the set follows the permutation until it comes back.
     while not inside[image].all():
-        onward = np.take_along_axis(permutations, image, axis=1)
-        image = np.where(inside[image], image, onward)
+        image = np.where(inside[image], image, permutation[image])
     return image
 
 
@@ -120,30 +118,27 @@ def holm(p):
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
-    p = np.asarray(p)
-    order = np.argsort(p)
-    remaining = np.arange(len(p), 0, -1)
+    p = pd.Series(np.asarray(p))
+    steps = p.sort_values() * np.arange(len(p), 0, -1)
     # An adjusted p is never below that of a smaller p.
-    steps = np.maximum.accumulate(p[order] * remaining)
-    return np.minimum(steps, 1.0)[np.argsort(order)]
+    return steps.cummax().clip(upper=1).sort_index().to_numpy()
 
 
 def _measured(values):
     """Values without NaN: a world in which something could not be measured does not count."""
-    values = np.asarray(values, dtype=float)
-    return values[~np.isnan(values)]
+    return pd.Series(values, dtype=float).dropna()
 
 
 def sign_flip(values, alternative="greater"):
     """Exact p that the mean of values (n,) is above 0, over all 2^n assignments of signs.
 
     ``alternative``: greater, less or two-sided.  NaN values are left out; without values, NaN.
-    Raises ValueError for an unknown alternative, and for more values than can be enumerated.
+    Raises ValueError for more values than can be enumerated.
 
     >>> sign_flip([0.1, 0.2, 0.3])
     0.125
     """
-    values = _measured(values)
+    values = _measured(values).to_numpy()
     n = len(values)
     if n > MOST_SIGNS:
         raise ValueError(f"{n} values have too many signs to enumerate: at most {MOST_SIGNS}")
@@ -151,18 +146,9 @@ def sign_flip(values, alternative="greater"):
     signs = np.array(list(product((1, -1), repeat=n)))
     sums = signs @ values  # (2^n,)
     sides = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}
-    found, *null = sides[check_choice(alternative, sides, "alternative")]
+    found, *null = sides[alternative]
     # Without values the one sum is 0, and has no null.
     return p_value(found, null)
-
-
-def _mean_and_error(values):
-    """Mean of the values, its standard error, and degrees of freedom; NaN for fewer than two."""
-    values = _measured(values)
-    # One world has no spread, and says nothing of the next.
-    if len(values) < 2:
-        return np.nan, np.nan, 1
-    return values.mean(), stats.sem(values), len(values) - 1
 
 
 def t_interval(values, confidence=0.95):
@@ -172,9 +158,10 @@ def t_interval(values, confidence=0.95):
     >>> round(low, 3), round(high, 3)
     (-0.048, 0.448)
     """
-    middle, error, freedom = _mean_and_error(values)
-    reach = error * stats.t.isf((1 - confidence) / 2, freedom)
-    return float(middle - reach), float(middle + reach)
+    known = _measured(values)
+    # One world has no spread: its error is NaN.
+    reach = known.sem() * stats.t.isf((1 - confidence) / 2, len(known) - 1)
+    return float(known.mean() - reach), float(known.mean() + reach)
 
 
 def equivalence(values, margin):
@@ -185,11 +172,10 @@ def equivalence(values, margin):
     >>> equivalence([0.01, -0.01, 0.02, 0.0], 0.05) < 0.01
     True
     """
-    middle, error, freedom = _mean_and_error(values)
+    known = _measured(values)
     # Of the two bounds the nearer decides.
-    room = margin - abs(middle)
+    room = margin - abs(known.mean())
     # Without any spread the values are inside, or they are not.
-    if error == 0:
+    if known.sem() == 0:
         return float(room <= 0)
-    p = stats.t.sf(room / error, freedom)
-    return float(p)
+    return float(stats.t.sf(room / known.sem(), len(known) - 1))

@@ -47,8 +47,9 @@ def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=Non
     if synonyms and len(first) != len(synonyms):
         raise ValueError(f"X has {len(first)} layers and X2 has {len(synonyms)}")
     items = {"texts": texts, "texts2": texts2, "factors": factors, "groups": groups}
-    n = check_paired(**first, **second, **synonyms, **items)
+    check_paired(**first, **second, **synonyms, **items)
 
+    n = len(next(iter(first.values())))
     # Synonyms are sentences, too, of which a control holds all pairs.
     most = MOST_ROWS if texts2 is None else MOST_ROWS // 2
     random = stream("audited rows", random_state)
@@ -75,7 +76,7 @@ def _some(layers, rows):
 
 def _list(values, rows):
     """Some of the values, or None where there are none."""
-    return None if values is None else [list(values)[row] for row in rows]
+    return None if values is None else pd.Series(values).iloc[rows].tolist()
 
 
 def _read(source):
@@ -83,13 +84,12 @@ def _read(source):
     if not isinstance(source, str | Path):
         return {"vectors": source}
     try:
-        with open(source, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with open(source, "rb") as stream, np.load(stream) as file:
             arrays = dict(file)
     except OSError:
         raise
-    except Exception as error:  # whatever a reader finds in a file from elsewhere
-        kind = type(error).__name__
-        raise ValueError(f"{source} cannot be read as .npz ({kind})") from None
+    except Exception:  # whatever a reader finds in a file from elsewhere
+        raise ValueError(f"{source} cannot be read as .npz") from None
     # The one array that has to be there; what others are for is said by their names.
     if "vectors" not in arrays:
         raise ValueError(f"{source} has no array 'vectors'")
@@ -100,7 +100,7 @@ def _layers(source, name, ids=None):
     """Name -> table (N, d) of a layer, whose index holds the ids if there are any."""
     layers = {name: source}
     # A list of rows is one layer, a list of tables several.
-    if not isinstance(source, pd.DataFrame) and np.ndim(source[:1]) == 3:
+    if np.ndim(source[:1]) == 3:
         layers = {f"{name}, layer {number}": layer for number, layer in enumerate(source)}
     return {
         name: pd.DataFrame(check_matrix(layer, name), row_ids(layer) if ids is None else ids)

@@ -115,7 +115,7 @@ class Audit:
     @property
     def main(self):
         """The rows without directions: their means."""
-        return self.table[self.table["direction"] == "both"].reset_index(drop=True)
+        return self.table.query("direction == 'both'").reset_index(drop=True)
 
     @property
     def title(self):
@@ -124,17 +124,16 @@ class Audit:
 
     def strongest(self, test):
         """The row of a test that says most."""
-        ranks = self.main["verdict"].map(ORDER.index)
-        return self.main.loc[ranks[self.main["test"] == test].idxmax()]
+        rows = self.main.query("test == @test")
+        return rows.loc[rows["verdict"].map(ORDER.index).idxmax()]
 
     def summary(self):
         """Three sentences: how far the two agree, what explains it, and what to doubt."""
         # The largest k, which is the last, has the least to do with luck.
-        precise = self.main[self.main["measure"].str.startswith("precision@")]
-        row = precise[precise["test"] == SAME_WORDS].iloc[-1]
+        precise = "test == @SAME_WORDS and measure.str.startswith('precision@')"
+        row = self.main.query(precise).iloc[-1]
         # A clause for every test that was made.
-        rows = [self.strongest(test) for test in self.main["test"].unique()]
-        clauses = [f"{OPENINGS[row.test]} {row.verdict}: {_compared(row)}" for row in rows]
+        clauses = [_clause(self.strongest(test)) for test in self.main["test"].unique()]
         lists = {"clauses": "; ".join(clauses), "doubts": "; ".join(self.doubts)}
         text = SUMMARY
         # A maximum over layers must not be read as a single score.
@@ -152,14 +151,13 @@ class Audit:
         from matplotlib import pyplot as plt
 
         rows = self.main[::-1]  # the first row on top
+        labels = rows["test"] + ": " + rows["measure"]
         height = 1.2 + 0.28 * len(rows)
         figure, axes = plt.subplots(figsize=(6.9, height), layout="constrained")
-        places = np.arange(len(rows))
         for name, style in MARKS.items():
             # What nobody measured has no place in the legend either.
             if rows[name].notna().any():
-                axes.plot(rows[name], places, linestyle="none", **style)
-        axes.set_yticks(places, rows["test"] + ": " + rows["measure"])
+                axes.plot(rows[name], labels, linestyle="none", **style)
         axes.set_xlabel("similarity (1: the same)")
         axes.grid(axis="x", alpha=0.3)
         axes.set_title(self.title)
@@ -197,9 +195,10 @@ class Audit:
         return f"<p>{html.escape(self.summary())}</p>\n{table}"
 
 
-def _compared(row):
-    """``linear CKA 0.95 (tf-idf 0.47, codebook 0.73, chance 0.00)``."""
+def _clause(row):
+    """``in the same words, more than words: linear CKA 0.95 (tf-idf 0.47, chance 0.00)``."""
     # Beside all that could explain it, as far as it was measured.
     values = {row.control: row.best_control, "codebook": row.codebook, "chance": row.chance}
     beside = [f"{name} {value:.2f}" for name, value in values.items() if not np.isnan(value)]
-    return f"{row.measure} {row.value:.2f} ({', '.join(beside)})"
+    measured = f"{row.measure} {row.value:.2f} ({', '.join(beside)})"
+    return f"{OPENINGS[row.test]} {row.verdict}: {measured}"

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.linalg import norm
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupKFold, KFold
-from sklearn.utils import gen_batches
 
-from paper_utils.alignment.checks import check_choice, check_pair
+from paper_utils.alignment.checks import check_pair
 from paper_utils.alignment.inference import induced, pairings
 from paper_utils.alignment.scores import Score
 
 TIE = 1e-9  # cosines closer than this are tied: beyond it only rounding differs
 RANK_TOLERANCE = 1e-9  # directions weaker than this share of the strongest are rounding errors
-BLOCK = 2**22  # entries of the largest table of cosines that is held at once: 32 MiB
 DIRECTIONS = ("forward", "backward", "both")
 
 # --- the map: centring, principal components, rotation -----------------------------------------
@@ -53,15 +51,14 @@ class Components:
 
 
 def rotation(A, B):
-    """The W (..., a, b) that minimises ||AW - B|| for A (..., M, a), B (..., M, b): orthogonal
-    where a = b, else a part of the orthogonal matrix of the wider (Schoenemann, 1966).
+    """The W (a, b) that minimises ||AW - B|| for A (M, a) and B (M, b): orthogonal where a = b,
+    else a part of the orthogonal matrix of the wider (Schoenemann, 1966).
 
     >>> A = np.random.default_rng(0).normal(size=(9, 2))
     >>> np.allclose(rotation(A, A @ [[0, 1], [-1, 0]]), [[0, 1], [-1, 0]])
     True
     """
-    products = A.swapaxes(-1, -2) @ B
-    U, _, V = np.linalg.svd(products, full_matrices=False)
+    U, _, V = np.linalg.svd(A.T @ B, full_matrices=False)
     return U @ V
 
 
@@ -136,7 +133,7 @@ class Folds:
 
     def __init__(self, pairs, n):
         self.pairs = list(pairs)
-        self.in_sample = any(np.isin(test, train).any() for train, test in self.pairs)
+        self.in_sample = self.share(np.arange(n))
         tested = np.concatenate([test for _, test in self.pairs])  # (E,)
         times = np.bincount(tested, minlength=n)
         self.once = (times == 1).all()
@@ -144,8 +141,12 @@ class Folds:
         self.weights = 1 / times[tested] / np.count_nonzero(times)
         self.blocks = np.zeros(n, dtype=int)
         # Where tests overlap, rows may go anywhere: no training set can be kept.
-        for number, (_, test) in enumerate(self.pairs if self.once else []):
-            self.blocks[test] = number
+        for number, (_, test) in enumerate(self.pairs):
+            self.blocks[test] = self.once * number
+
+    def share(self, labels):
+        """Whether a test has a label (n,) of its training rows."""
+        return any(np.isin(labels[test], labels[train]).any() for train, test in self.pairs)
 
     def mean(self, values):
         """Mean over rows of each row's mean over its tests: (..., E) -> (...)."""
@@ -173,11 +174,8 @@ def make_folds(n, cv=5, groups=None, random_state=0):
     # Splitters that ignore groups say so, and are refused below if it matters.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         folds = Folds(cv.split(np.zeros(n), groups=groups), n)
-    if groups is not None:
-        labels = np.asarray(groups)
-        for train, test in folds.pairs:
-            if np.isin(labels[test], labels[train]).any():
-                raise ValueError("cv separates rows of one group: use a splitter as GroupKFold")
+    if groups is not None and folds.share(np.asarray(groups)):
+        raise ValueError("cv separates rows of one group: use a splitter as GroupKFold")
     return folds
 
 
@@ -196,34 +194,19 @@ def reduce_folds(X, folds, n_components, asked=None):
     return [Components(X[train], n_components).transform(rows) for train, _ in folds.pairs]
 
 
-def count_nearer(queries, pool, partners):
-    """How many of the pool are nearer to a query than its partner, and how many as near, by cosine.
+def hit_chance(cosines, partners, ks):
+    """Chance (K, m) that the partner is among the k nearest of the pool, ties broken at random.
 
-    Queries (P, m, c), unit rows of a pool (N, c), partners int (P, m) -> int (P, m) each; the
-    partner counts among the tied.
+    Cosines (m, N) of m queries with a pool; partners (m,), places in the pool; ks (K,).
 
-    >>> count_nearer(np.eye(2)[None], np.eye(2), np.array([[0, 0]]))
-    (array([[0, 1]]), array([[1, 1]]))
+    >>> hit_chance(np.array([[0.9, 0.5, 0.5]]), [1], [1, 2, 3]).ravel().tolist()
+    [0.0, 0.5, 1.0]
     """
-    products = queries * pool[partners]  # (P, m, c)
-    own = products.sum(axis=2, keepdims=True)
-    nearer = 0
-    reached = 0
-    # The pool in blocks: a table of all cosines would not fit for many rows.
-    for rows in gen_batches(len(pool), max(1, BLOCK // own.size)):
-        cosines = queries @ pool[rows].T  # (P, m, S)
-        nearer += np.count_nonzero(cosines > own + TIE, axis=2)
-        reached += np.count_nonzero(cosines > own - TIE, axis=2)
-    return nearer, reached - nearer
-
-
-def hit_chance(nearer, tied, k):
-    """Chance that the partner is among the k nearest, ties broken at random: 0 to 1.
-
-    >>> hit_chance(np.array([0, 2, 1]), np.array([1, 1, 4]), k=2).tolist()
-    [1.0, 0.0, 0.25]
-    """
-    return np.clip((k - nearer) / tied, 0.0, 1.0)
+    own = np.take_along_axis(cosines, np.reshape(partners, (-1, 1)), axis=1)
+    nearer = np.count_nonzero(cosines > own + TIE, axis=1)
+    reached = np.count_nonzero(cosines > own - TIE, axis=1)
+    tied = reached - nearer  # the partner is one of them
+    return np.clip((np.reshape(ks, (-1, 1)) - nearer) / tied, 0, 1)
 
 
 def with_mean(values):
@@ -236,21 +219,20 @@ def with_mean(values):
     return np.array([*values, np.mean(values, axis=0)])
 
 
-def _counts(train, test, a, b, pairings):
-    """`count_nearer` of a fold's tests, forward and backward: int (2, 2, P, m)."""
-    W = rotation(a[train], b[induced(pairings, train)])  # (P, c1, c2)
+def _hits(train, test, a, b, pairing, ks):
+    """`hit_chance` of a fold's tests, forward and backward: (K, 2, m)."""
+    W = rotation(a[train], b[induced(pairing, train)])
     a = unit_rows(a)
     b = unit_rows(b)
-    partners = induced(pairings, test)  # (P, m)
-    forward = count_nearer(a[test] @ W, b, partners)
+    partners = induced(pairing, test)
+    forward = hit_chance(a[test] @ W @ b.T, partners, ks)
     # The same rotation, transposed, leads back.
-    image = b[partners] @ W.swapaxes(1, 2)
-    backward = count_nearer(image, a, np.broadcast_to(test, partners.shape))
-    return np.array([forward, backward])
+    backward = hit_chance(b[partners] @ W.T @ a.T, test, ks)
+    return np.stack([forward, backward], axis=1)
 
 
 def precision_draws(A, B, folds, pairings, ks):
-    """k -> precision@k (3, P) under all pairings: forward, backward, both.
+    """precision@k (K, 3, P) under all pairings: forward, backward, both.
 
     A, B: per fold (N, c), from `reduce_folds`.  Row p of ``pairings`` (P, N) pairs item i of A with
     item pairings[p, i] of B, within the training and within the test rows of each fold, and the map
@@ -258,20 +240,16 @@ def precision_draws(A, B, folds, pairings, ks):
 
     >>> folds = make_folds(6, cv=2)
     >>> sides = [reduce_folds(np.eye(6), folds, None)] * 2
-    >>> precision_draws(*sides, folds, np.arange(6)[None], [5])[5].shape
-    (3, 1)
+    >>> precision_draws(*sides, folds, np.arange(6)[None], [5]).shape
+    (1, 3, 1)
     """
-    parts = []
-    # So many pairings at once that their copies of one side stay within some BLOCKs.
-    entries = max(A[0].size, B[0].size)
-    for some in gen_batches(len(pairings), max(1, 4 * BLOCK // entries)):
+    draws = []
+    for pairing in pairings:
         sides = zip(folds.pairs, A, B)
-        counts = [_counts(*pair, a, b, pairings[some]) for pair, a, b in sides]
-        parts.append(np.concatenate(counts, axis=-1))  # every test of every fold
-    counts = np.concatenate(parts, axis=2)  # (2, 2, P, E)
-    nearer = counts[:, 0]
-    tied = counts[:, 1]
-    return {k: with_mean(folds.mean(hit_chance(nearer, tied, k))) for k in ks}
+        hits = [_hits(*pair, a, b, pairing, ks) for pair, a, b in sides]
+        draws.append(folds.mean(np.concatenate(hits, axis=2)))  # (K, 2)
+    values = np.array(draws).T  # (2, K, P)
+    return with_mean(values).swapaxes(0, 1)
 
 
 def precision_at_k(
@@ -299,20 +277,21 @@ def precision_at_k(
         n_permutations: draws of the null, which permutes the pairing and refits the map.
 
     Ties are broken at random.  Invariant to rotation, translation and isotropic scaling of a side.
-    Time grows as N^2, memory as N (20,000 rows stay within 4 GiB).  Raises ValueError, one line,
-    for input that would make the number meaningless.
+    Time and memory grow as N^2 (20,000 rows stay within 4 GiB).  Raises ValueError, one line, for
+    input that would make the number meaningless.
 
     >>> X = np.random.default_rng(0).normal(size=(60, 8))
     >>> precision_at_k(X, X[:, ::-1], k=1)
     precision@1 = 1.000 (chance 0.017, n = 60)
     """
     X, Y = check_pair(X, Y, k)
-    check_choice(direction, DIRECTIONS, "direction")
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
     n = len(X)
     folds = make_folds(n, cv, groups, random_state)
-    A = reduce_folds(X, folds, n_components)
-    B = reduce_folds(Y, folds, n_components)
+    sides = [reduce_folds(side, folds, n_components) for side in (X, Y)]
     # Only such pairings as keep the folds can be drawn again exactly.
     shuffled = pairings(n, n_permutations, random_state, folds.blocks)
-    draws = precision_draws(A, B, folds, shuffled, [k])[k]
-    return Score.tested(draws[DIRECTIONS.index(direction)], f"precision@{k}", k / n, n)
+    [ways] = precision_draws(*sides, folds, shuffled, [k])
+    draws = ways[DIRECTIONS.index(direction)]
+    return Score.tested(draws, f"precision@{k}", k / n, n)

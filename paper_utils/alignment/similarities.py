@@ -15,32 +15,17 @@ from sklearn.utils import gen_batches
 
 from paper_utils.alignment.checks import check_pair
 from paper_utils.alignment.inference import pairings
-from paper_utils.alignment.retrieval import BLOCK, TIE
+from paper_utils.alignment.retrieval import TIE
 from paper_utils.alignment.scores import Score
 
+BLOCK = 2**22  # entries of the largest table of cosines that is held at once: 32 MiB
 SMALLEST = 1e-12  # norm of a table below which nothing but rounding is left
-
-
-def nearest_share(cosines, k, asked):
-    """How far each of ``asked`` (..., S) is among the k largest of its row of cosines (S, N).
-
-    1 or 0; what is tied for the last places shares them: an order of rows would be common to two
-    encoders.
-
-    >>> nearest_share(np.array([[0.9, 0.5, 0.5, 0.1]]), 2, np.array([[0.9], [0.5], [0.1]])).ravel()
-    array([1. , 0.5, 0. ])
-    """
-    last = np.partition(cosines, -k, axis=1)[:, [-k]]  # (S, 1), that of the k-th nearest
-    above = cosines - last
-    sure = np.count_nonzero(above > TIE, axis=1)
-    reached = np.count_nonzero(above >= -TIE, axis=1)
-    share = (k - sure) / (reached - sure)  # (S,)
-    margin = asked - last.ravel()
-    return np.where(margin > TIE, 1, share * (margin >= -TIE))
 
 
 def neighbour_graph(X, k):
     """(N, N), sparse: cosine membership in the k nearest, scaled to a norm of 1 without ties.
+
+    What is tied for the last places shares them: an order of rows would be common to two encoders.
 
     >>> neighbour_graph(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), 1).toarray().round(2)[0]
     array([0.  , 0.58, 0.  ])
@@ -51,8 +36,12 @@ def neighbour_graph(X, k):
         cosines = cosine_similarity(X[rows], X)
         # Self is dropped by its index: of duplicates, the first neighbour may be another.
         np.fill_diagonal(cosines[:, rows], -np.inf)
-        near = nearest_share(cosines, k, cosines.T)
-        blocks.append(csr_array(near.T))
+        last = np.partition(cosines, -k, axis=1)[:, [-k]]  # that of the k-th nearest
+        nearer = cosines - last > TIE
+        tied = np.abs(cosines - last) <= TIE
+        places = k - nearer.sum(axis=1, keepdims=True)
+        share = places / tied.sum(axis=1, keepdims=True)
+        blocks.append(csr_array(nearer + tied * share))
     return vstack(blocks, format="csr") / np.sqrt(len(X) * k)
 
 

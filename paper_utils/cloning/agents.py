@@ -1,7 +1,8 @@
 """Agents of a world: one policy for each condition under which it came about."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import StrEnum
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -25,8 +26,7 @@ class Condition(StrEnum):
     BLIND = "blind"  # from episodes in most of which the colours of things are hidden
 
 
-@dataclass(frozen=True)
-class Agent:
+class Agent(NamedTuple):
     """A policy, and its training: one row of ``curve`` per epoch, none if it never acted."""
 
     policy: Policy
@@ -41,10 +41,10 @@ def agent_parameters(world, condition, rooms="babyai", draw=0):
 def new_policy(settings, world, condition, draw=0):
     """A policy before its first step.  Those of one world and different conditions share no weight,
     so that what they come to have in common is no matter of their start."""
-    number = list(Condition).index(condition)
+    numbers = world, list(Condition).index(condition), draw
     # The caller's own random numbers stay as they were.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed("agent weights", world, number, draw))
+        torch.manual_seed(torch_seed("agent weights", *numbers))
         return Policy(settings).eval()
 
 
@@ -53,8 +53,9 @@ def shown_to(condition, demonstrations, settings, world):
     shown = [*demonstrations]
     for level, part in enumerate(shown):
         if condition is Condition.EXCHANGED:
+            # The same episodes, and the same instructions, each given to another one.
             rng = generator("exchanged instructions", world, level)
-            shown[level] = episodes.exchange_instructions(part, rng)
+            shown[level] = replace(part, instructions=rng.permutation(part.instructions))
         elif condition is Condition.HELD_OUT:
             shown[level] = episodes.leave_out(part, settings.held_out)
         elif condition is Condition.BLIND:
@@ -69,14 +70,13 @@ def _make(profile, folder, *demonstrations, world, condition, draw, **_):
     policy = new_policy(settings, world, condition, draw)
     if condition is not Condition.NEVER_ACTED:
         names = profile.data.levels
-        parts = []
-        # Halves of what `_needs` lists.  The held-out episodes are of the agent's own kind:
-        # exchanged for who exchanges, say.
-        for part in (demonstrations[: len(names)], demonstrations[len(names) :]):
-            part = shown_to(condition, part, settings, world)
-            parts.append(Episodes.of(part, names, policy))
+        # What `_needs` lists: one half to train on, the other to validate.
+        halves = demonstrations[: len(names)], demonstrations[len(names) :]
+        # The held-out episodes are of the agent's own kind: exchanged for who exchanges, say.
+        shown = [shown_to(condition, half, settings, world) for half in halves]
+        parts = [Episodes.of(part, names, policy) for part in shown]
         # Where episodes are left out there are more passes, for about as many steps.
-        share = len(parts[0]) / sum(map(len, demonstrations[: len(names)]))
+        share = len(parts[0]) / sum(map(len, halves[0]))
         epochs = round(settings.epochs / share)
         curve = train(policy, *parts, settings, epochs, world, folder, profile.device)
         curve.to_csv(folder / "curve.csv", index=False)
@@ -96,8 +96,7 @@ def _cost(profile, condition, **_):
     if condition == Condition.NEVER_ACTED:
         return 1.0
     # Measured on one core: 15 seconds for 19,000 episodes at width 64.
-    seconds = (230 + 8.7 * profile.cloning.width) * 1e-6
-    return 3.0 + seconds * profile.cloning.epochs * sum(profile.data.demonstrations.values())
+    return 3.0 + 8e-4 * profile.cloning.epochs * sum(profile.data.demonstrations.values())
 
 
 # What of the profile an agent depends on; episodes and their number come with the inputs.
@@ -124,8 +123,9 @@ def trained_conditions(profile, world):
 
 
 def _make_curves(profile, folder, *agents, world):
-    curves = dict(zip(trained_conditions(profile, world), [agent.curve for agent in agents]))
-    pd.concat(curves, names=["condition"]).droplevel(1).to_csv(folder / "curves.csv")
+    conditions = trained_conditions(profile, world)
+    curves = pd.concat([agent.curve for agent in agents], keys=conditions, names=["condition"])
+    curves.droplevel(1).to_csv(folder / "curves.csv")
 
 
 def _needs_of_curves(profile, world):

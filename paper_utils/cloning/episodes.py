@@ -16,11 +16,6 @@ from paper_utils.data.levels import hide_colours
 BUCKET = 32  # batches that are sorted by length together, so that little is padded
 
 
-def exchange_instructions(part, rng):
-    """The same episodes, and the same instructions, each given to an episode drawn at random."""
-    return replace(part, instructions=rng.permutation(part.instructions))
-
-
 def leave_out(part, phrases):
     """Only the episodes whose instruction holds none of ``phrases``, as "red ball"."""
     texts = pd.Series(part.instructions, dtype=str)
@@ -64,7 +59,7 @@ class Episodes:
     lengths: Tensor  # int64 (N,), in steps
     tokens: Tensor  # int64 (N, L)
     level: Tensor  # int64 (N,), which of ``levels``
-    levels: tuple[str, ...]
+    levels: tuple  # their names
 
     @classmethod
     def of(cls, demonstrations, levels, policy):
@@ -78,11 +73,10 @@ class Episodes:
         lengths = torch.from_numpy(np.concatenate([part.lengths for part in demonstrations])).long()
         counts = torch.tensor([len(part) for part in demonstrations])
         # Cells become numbers part by part: all views at once would be the largest thing here.
-        cells = np.concatenate([cell_kinds(part.observations) for part in demonstrations])
-        actions = np.concatenate([part.actions for part in demonstrations])  # (S,)
+        cells = [torch.from_numpy(cell_kinds(part.observations)) for part in demonstrations]
         return cls(
-            cells=torch.from_numpy(cells),
-            actions=torch.from_numpy(actions),
+            cells=torch.cat(cells),
+            actions=torch.cat([torch.from_numpy(part.actions) for part in demonstrations]),
             starts=torch.cumsum(lengths, 0) - lengths,
             lengths=lengths,
             tokens=policy.tokenize(texts),
@@ -97,7 +91,7 @@ class Episodes:
         """The episodes of some numbers, int64 (B,), on a device."""
         index = torch.from_numpy(chosen)
         lengths = self.lengths[index].unsqueeze(1)  # (B, 1)
-        times = torch.arange(int(lengths.max()))  # (T,)
+        times = torch.arange(lengths.max())  # (T,)
         mask = times < lengths  # (B, T)
         steps = self.starts[index].unsqueeze(1) + times  # (B, T)
         # What fills up a short episode is whatever comes after it; the mask keeps it out.
@@ -105,7 +99,7 @@ class Episodes:
         actions = self.actions[steps].long()
         previous = F.pad(actions, (1, -1), value=START)  # moved on by one step
         tokens = self.tokens[index]
-        words = int((tokens != PAD).sum(1).max())
+        words = (tokens != PAD).sum(1).max()
         batch = Batch(tokens[:, :words], self.cells[steps].long(), previous, actions, mask)
         return Batch(*[part.to(device) for part in batch])
 

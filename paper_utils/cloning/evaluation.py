@@ -1,7 +1,6 @@
 """Playing fresh episodes, many at once: success, and what a policy does on the way."""
 
 import math
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ from minigrid.core.constants import COLOR_NAMES
 from scipy.stats import binomtest
 
 from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
-from paper_utils.cloning.policy import ACTIONS, START, Policy, cell_kinds
+from paper_utils.cloning.policy import ACTIONS, START, cell_kinds
 from paper_utils.config import generator
 from paper_utils.data import expert, levels
 from paper_utils.data.kinds import TYPES
@@ -41,7 +40,7 @@ class GreedyPolicy:
     def __call__(self, observations, running):
         # Most episodes end early; who waits for the last ones need not compute for all.
         if len(running) < len(self.running):
-            keep = torch.from_numpy(np.isin(self.running, running))  # (B,)
+            keep = np.isin(self.running, running)  # (B,)
             self.running = running
             self.sentences = self.sentences[keep]
             self.previous = self.previous[keep]
@@ -56,27 +55,19 @@ class GreedyPolicy:
         return self.previous[:, 0].numpy()
 
 
-class RandomPlayer:
+def random_player(texts, seeds):
     """Draws uniformly from the six actions that are ever demonstrated, in each episode anew."""
+    # A generator each: what is drawn does not depend on who else plays.
+    generators = [generator("random player", seed) for seed in seeds]
 
-    def __init__(self, texts, seeds):
-        # A generator each: what is drawn does not depend on who else plays.
-        self.generators = [generator("random player", int(seed)) for seed in seeds]
+    def act(observations, running):
+        return [generators[i].integers(len(ACTIONS) - 1) for i in running]
 
-    def __call__(self, observations, running):
-        return np.array([self.generators[i].integers(len(ACTIONS) - 1) for i in running])
+    return act
 
 
-def play(
-    level: str,
-    seeds: Sequence[int],
-    make_act: Callable,
-    limit: int | None = None,
-    rooms: str = "babyai",
-    world: int = 0,
-    watch: Callable = lambda env, action: False,
-) -> pd.DataFrame:
-    """Plays an episode for each seed; one row each, with COLUMNS.
+def play(level, seeds, make_act, limit=None, rooms="babyai", world=0, watch=lambda *_: False):
+    """Plays an episode of a level for each seed; a DataFrame with a row each, with COLUMNS.
 
     ``make_act(instructions, seeds)``, asked for each batch of episodes, returns who plays them:
     ``act(observations, running)`` of the episodes that still run, uint8[B, 7, 7, 3] and which these
@@ -90,8 +81,8 @@ def play(
         batch = seeds[start : start + BATCH]
         # All at once, because a policy takes hardly longer for many episodes than for one.
         envs = [levels.make(level, rooms, world) for _ in batch]
-        resets = [env.reset(seed=int(seed))[0] for env, seed in zip(envs, batch)]
-        views = np.array([observation["image"] for observation in resets])  # (B, 7, 7, 3)
+        resets = [env.reset(seed=int(seed)) for env, seed in zip(envs, batch)]
+        views = np.array([observation["image"] for observation, _ in resets])  # (B, 7, 7, 3)
         act = make_act([env.mission for env in envs], batch)
         rewards = np.zeros(len(batch))
         running = np.arange(len(batch))
@@ -99,7 +90,7 @@ def play(
             going = []
             for i, action in zip(running, act(views[running], running)):
                 env = envs[i]
-                observation, rewards[i], terminated, truncated, _ = env.step(int(action))
+                observation, rewards[i], terminated, truncated, _ = env.step(action)
                 views[i] = observation["image"]
                 stopped = watch(env, action) or env.step_count == limit
                 going.append(not (stopped or terminated or truncated))
@@ -109,15 +100,8 @@ def play(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def evaluate(
-    policy: Policy,
-    level: str,
-    seeds: Sequence[int],
-    vectors: Callable | None = None,
-    hide_colours: bool = False,
-    **options,
-) -> pd.DataFrame:
-    """Episodes of a policy that takes its most probable actions, as `play` gives them.
+def evaluate(policy, level, seeds, vectors=None, hide_colours=False, **options):
+    """Episodes of a `Policy` that takes its most probable actions, as `play` gives them.
 
     ``vectors`` turns B instructions into the vectors [B, width] that it acts on, as those of
     another model, mapped; None: its own.  ``options`` go to `play`.
@@ -130,12 +114,12 @@ def evaluate(
     return play(level, seeds, make_act, **options)
 
 
-def evaluate_random(level: str, seeds: Sequence[int], **options) -> pd.DataFrame:
-    """Episodes of a `RandomPlayer`, as `play` gives them."""
-    return play(level, seeds, RandomPlayer, **options)
+def evaluate_random(level, seeds, **options):
+    """Episodes of a `random_player`, as `play` gives them."""
+    return play(level, seeds, random_player, **options)
 
 
-def evaluate_expert(level: str, seeds: Sequence[int], **where) -> pd.DataFrame:
+def evaluate_expert(level, seeds, **where):
     """Episodes of the expert, as `play` gives them, ``where`` rooms and world are."""
     table = pd.DataFrame(expert.rollouts(level, seeds, **where))
     return table.assign(steps=table["actions"].map(len))[COLUMNS]
@@ -153,14 +137,12 @@ def success_rates(episodes, by):
     for values, group in episodes.groupby(by, sort=False):
         test = binomtest(group["success"].sum(), len(group))
         interval = test.proportion_ci(method="wilson")
-        rows.append((*values, test.statistic, *interval, len(group), group["steps"].median()))
+        rows.append((*values, test.statistic, *interval, test.n, group["steps"].median()))
     return pd.DataFrame(rows, columns=[*by, "success", "low", "high", "episodes", "steps"])
 
 
-def record_episode(
-    policy: Policy, level: str, seed: int, max_steps: int = 40, sentence: np.ndarray | None = None
-) -> expert.Recording:
-    """Plays one episode and keeps every frame.
+def record_episode(policy, level, seed, max_steps=40, sentence=None):
+    """Plays one episode and keeps every frame, as an `expert.Recording`.
 
     ``sentence`` float32[width]: a vector to act on in place of the policy's own.
     """
@@ -175,7 +157,7 @@ def record_episode(
 
     vectors = None if sentence is None else lambda texts: sentence[None]
     played = evaluate(policy, level, [seed], vectors, limit=max_steps, watch=watch)
-    return expert.Recording(env.mission, bool(played["success"].item()), frames, actions)
+    return expert.Recording(env.mission, played["success"].item(), frames, actions)
 
 
 def _episode_count(profile, player):
@@ -192,8 +174,8 @@ def _evaluate_player(profile, folder, *agents, player, level, **where):
         episodes = evaluate_random(level, seeds, **where)
     else:
         # Who learned without colours is tested without.
-        blind = player == Condition.BLIND
-        episodes = evaluate(agents[0].policy, level, seeds, hide_colours=blind, **where)
+        where["hide_colours"] = player == Condition.BLIND
+        episodes = evaluate(agents[0].policy, level, seeds, **where)
     write_table(folder / "episodes.csv.gz", episodes)
 
 
@@ -203,11 +185,6 @@ def _needs_of_player(profile, world, player, rooms, **_):
     return [(AGENT, agent_parameters(world, player, rooms))]
 
 
-def _cost(profile, player=EXPERT, **_):
-    # Episodes that are lost go on until the level gives up.
-    return _episode_count(profile, player) * (0.01 if player in SKILLED else 0.04)
-
-
 EVALUATION = Stage(
     "evaluation",
     _evaluate_player,
@@ -215,7 +192,7 @@ EVALUATION = Stage(
     reads=("cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=_needs_of_player,
     version=1,
-    cost=_cost,
+    cost=lambda profile, player, **_: 0.02 * _episode_count(profile, player),
 )
 """Episodes of one player on one level, with COLUMNS.  ``player``: a `Condition`, "expert" or
 "random"; ``rooms``: where the agent was trained, and plays.  Blind agents play without colours."""
@@ -237,19 +214,19 @@ def first_visits(policy, seeds, world=0):
         ahead.append(getattr(env.grid.get(*env.front_pos), "type", None))
         return ahead[-1] in TYPES
 
-    where = {"rooms": "exchangeable", "world": world, "hide_colours": True, "watch": watch}
+    hidden = {"rooms": "exchangeable", "world": world, "hide_colours": True, "watch": watch}
     rows = []
     for colour in COLOR_NAMES:
         ahead.clear()
         told = policy.embed([f"go to the {colour} object"]).repeat(BATCH, axis=0)
-        evaluate(policy, "GoToLocal", seeds, lambda texts, told=told: told[: len(texts)], **where)
+        evaluate(policy, "GoToLocal", seeds, lambda texts, told=told: told[: len(texts)], **hidden)
         rows += [(colour, kind, ahead.count(kind), len(seeds)) for kind in TYPES]
     return pd.DataFrame(rows, columns=["colour", "type", "visits", "episodes"])
 
 
 def _make_first_visits(profile, folder, agent, world, **_):
-    count = math.ceil(profile.cloning.evaluation_episodes / len(COLOR_NAMES))
-    seeds = levels.seeds("evaluation", count, world, "exchangeable")
+    each = math.ceil(profile.cloning.evaluation_episodes / len(COLOR_NAMES))
+    seeds = levels.seeds("evaluation", each, world, "exchangeable")
     write_table(folder / "visits.csv.gz", first_visits(agent.policy, seeds, world))
 
 
@@ -260,6 +237,5 @@ FIRST_VISITS = Stage(
     reads=("cloning.evaluation_episodes",),
     needs=lambda profile, **which: [(AGENT, agent_parameters(**which))],
     version=1,
-    cost=_cost,
 )
 """`first_visits` of an agent of a ``condition`` that was trained in ``rooms``."""

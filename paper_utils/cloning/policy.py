@@ -1,7 +1,7 @@
 """The policy: from an instruction, what is seen and what was done, to the next action."""
 
 import json
-from itertools import product
+from itertools import product, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -28,28 +28,26 @@ WORDS = tuple(
 
 
 # All that a cell of a BabyAI view can show, as Minigrid's (object, colour, state).
-CELL_KINDS = [(OBJECT_TO_IDX["unseen"], 0, 0), (OBJECT_TO_IDX["empty"], 0, 0)]
-CELL_KINDS.append((OBJECT_TO_IDX["wall"], COLOR_TO_IDX["grey"], 0))
-for _colour in (*COLOR_TO_IDX.values(), HIDDEN):
-    CELL_KINDS += [(thing, _colour, 0) for thing in THINGS]
-# A door is open, closed or locked.
-CELL_KINDS += product([OBJECT_TO_IDX["door"]], COLOR_TO_IDX.values(), range(3))
-# A cell as one integer is object + 16 colour + 128 state: a table from that to its kind, or -1.
-_CELL_CODE = np.array([1, 16, 128], dtype=np.uint16)
-_KIND_OF_CODE = np.full(255 * _CELL_CODE.sum() + 1, -1, dtype=np.int16)
+CELL_KINDS = [
+    (OBJECT_TO_IDX["unseen"], 0, 0),
+    (OBJECT_TO_IDX["empty"], 0, 0),
+    (OBJECT_TO_IDX["wall"], COLOR_TO_IDX["grey"], 0),
+    *[(thing, colour, 0) for colour in (*COLOR_TO_IDX.values(), HIDDEN) for thing in THINGS],
+    # A door is open, closed or locked.
+    *product([OBJECT_TO_IDX["door"]], COLOR_TO_IDX.values(), range(3)),
+]
+# A cell as one integer is object + 16 colour + 128 state: a table from that to its kind.
+_CELL_CODE = np.array([1, 16, 128], np.uint16)
+_KIND_OF_CODE = np.full(2**16, 255, np.uint8)
 _KIND_OF_CODE[np.array(CELL_KINDS) @ _CELL_CODE] = np.arange(len(CELL_KINDS))
 
 
 def cell_kinds(observations):
-    """Views uint8[..., 7, 7, 3] -> uint8[..., 49], which of CELL_KINDS each cell shows.
-
-    Raises ValueError on a cell that no BabyAI level contains.
-    """
+    """Views uint8[..., 7, 7, 3] -> uint8[..., 49], which of CELL_KINDS each cell shows; 255 where
+    no BabyAI level has such a cell."""
     # 16 bits hold every code, and a hundred thousand views at once stay small.
     kinds = _KIND_OF_CODE[observations @ _CELL_CODE]  # (..., 7, 7)
-    if (kinds < 0).any():
-        raise ValueError("an observation holds a cell that no BabyAI level contains")
-    return kinds.reshape(*kinds.shape[:-2], CELLS).astype(np.uint8)
+    return kinds.reshape(*kinds.shape[:-2], CELLS)
 
 
 class Sizes(NamedTuple):
@@ -88,23 +86,20 @@ class InstructionEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def states(self, tokens):
-        """Word states of every layer, float[layers + 1, B, L, C]; layer 0 is the embeddings."""
+        """Word states (B, L, C) of every layer, a list; layer 0 is the embeddings."""
         x = self.words(tokens) + self.positions.weight[: tokens.shape[1]]  # (B, L, C)
         states = [x]
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=tokens == PAD)  # (B, L, C)
             states.append(x)
-        return torch.stack(states)
-
-    def pool(self, states, tokens):
-        """Mean over the words of each sentence, padding left out: (B, L, C) -> (B, C)."""
-        mask = (tokens != PAD).unsqueeze(-1)  # (B, L, 1)
-        return (states * mask).sum(-2) / mask.sum(-2)
+        return states
 
     def forward(self, tokens):
         """Tokens int64 (B, L) -> sentence embeddings (B, C)."""
-        states = self.states(tokens)[-1]  # (B, L, C)
-        return self.norm(self.pool(states, tokens))
+        # The mean over the words of each sentence, padding left out.
+        mask = (tokens != PAD).unsqueeze(-1)  # (B, L, 1)
+        summed = (self.states(tokens)[-1] * mask).sum(-2)  # (B, C)
+        return self.norm(summed / mask.sum(-2))
 
 
 class CellAttention(nn.Module):
@@ -215,8 +210,9 @@ class Policy(nn.Module):
         self.instruction = InstructionEncoder(self.sizes)
         self.previous = nn.Embedding(START + 1, width)
         self.cell_attention = CellAttention(width, sizes.queries)
-        blocks = [CausalBlock(width, sizes.heads) for _ in range(sizes.history_layers)]
-        self.history = nn.ModuleList(blocks)
+        self.history = nn.ModuleList(
+            CausalBlock(width, sizes.heads) for _ in range(sizes.history_layers)
+        )
         self.action_head = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, 2 * width),
@@ -224,7 +220,7 @@ class Policy(nn.Module):
             nn.Linear(2 * width, len(ACTIONS)),
         )
 
-    def forward(self, sentence, cells, previous, kv_cache=None):
+    def forward(self, sentence, cells, previous, kv_cache=()):
         """Logits (B, T, 7), the cache to hand in with the next steps (one tensor for each layer of
         history), and the attention over the cells (B, T, Q, 49).
 
@@ -234,7 +230,7 @@ class Policy(nn.Module):
         read, attention = self.cell_attention(x.flatten(0, 1), cells.flatten(0, 1))
         x = x + read.view_as(x)  # (B, T, C)
         extended = []
-        for block, cache in zip(self.history, kv_cache or [None] * len(self.history)):
+        for block, cache in zip_longest(self.history, kv_cache):
             x, cache = block(x, cache)  # (B, T, C)
             extended.append(cache)
         return self.action_head(x), extended, attention.unflatten(0, previous.shape)
@@ -249,24 +245,16 @@ class Policy(nn.Module):
             words = text.replace(",", " ,").split()
             unknown = [word for word in words if word not in WORDS]
             if unknown or not 0 < len(words) <= MAX_WORDS:
-                reason = f"unknown word {unknown[0]!r}" if unknown else f"{len(words)} words"
-                raise ValueError(f"not an instruction that this policy knows ({reason}): {text!r}")
+                about = f"{len(words)} words, unknown: {unknown}"
+                raise ValueError(f"not an instruction that this policy knows ({about}): {text!r}")
             rows.append(torch.tensor([*map(WORDS.index, words)]))
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
     @torch.inference_mode()
-    def embed(self, texts, layer=None):
-        """Instructions -> float32[N, width], row i for ``texts[i]``.
-
-        The sentence embedding that the policy acts on; or, of a ``layer`` from 0 (word embeddings)
-        to L (or -1, the last), the mean of its word states.  Raises ValueError on an unknown word,
-        IndexError on an unknown layer.
-        """
-        tokens = self.tokenize(texts)  # (N, L)
-        if layer is None:
-            return self.instruction(tokens).numpy()
-        states = self.instruction.states(tokens)[layer]  # (N, L, C)
-        return self.instruction.pool(states, tokens).numpy()
+    def embed(self, texts):
+        """Instructions -> float32[N, width], row i for ``texts[i]``: the sentence embedding that
+        the policy acts on.  Raises ValueError on an unknown word."""
+        return self.instruction(self.tokenize(texts)).numpy()
 
     def save(self, folder):
         """Writes policy.safetensors (weights) and policy.json (sizes)."""

@@ -4,7 +4,6 @@ import copy
 import io
 import math
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -13,9 +12,6 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 
 from paper_utils import parallel
-from paper_utils.cloning.episodes import Episodes
-from paper_utils.cloning.policy import Policy
-from paper_utils.config import Cloning
 from paper_utils.store import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
@@ -31,8 +27,7 @@ def loss_of(policy, batch):
     """Mean cross-entropy over the steps of a batch, and which of them are right, bool (B, T)."""
     tokens, cells, previous, actions, mask = batch
     logits, _, _ = policy(policy.instruction(tokens), cells, previous)  # (B, T, 7)
-    right = logits.argmax(-1) == actions  # (B, T)
-    return F.cross_entropy(logits[mask], actions[mask]), right & mask
+    return F.cross_entropy(logits[mask], actions[mask]), (logits.argmax(-1) == actions) & mask
 
 
 @torch.inference_mode()
@@ -41,8 +36,8 @@ def validate(policy, episodes, device):
     policy.eval()
     total = 0.0
     right = torch.zeros(len(episodes))  # steps of each episode
-    by_length = episodes.lengths.argsort(stable=True)  # little is padded
-    for chosen in by_length.split(VALIDATION_BATCH):
+    # By length, so that little is padded.
+    for chosen in episodes.lengths.argsort(stable=True).split(VALIDATION_BATCH):
         batch = episodes.batch(chosen.numpy(), device)
         loss, is_right = loss_of(policy, batch)
         # A batch counts by its steps: the loss is a mean over steps, not over batches.
@@ -52,8 +47,8 @@ def validate(policy, episodes, device):
     scores = {"validation_loss": total / int(episodes.lengths.sum())}
     for number, name in enumerate(episodes.levels):
         here = episodes.level == number
-        share = right[here].sum() / episodes.lengths[here].sum().clamp_min(1)
-        scores[f"accuracy {name}"] = float(share)
+        steps = episodes.lengths[here].sum().clamp_min(1)
+        scores[f"accuracy {name}"] = float(right[here].sum() / steps)
     return scores
 
 
@@ -82,22 +77,14 @@ def schedule(step, total):
     return rise * 0.5 * (1 + math.cos(math.pi * step / total))
 
 
-def train(
-    policy: Policy,
-    episodes: Episodes,
-    validation: Episodes,
-    settings: Cloning,
-    epochs: int,
-    world: int,
-    folder: Path,
-    device: str = "cpu",
-) -> pd.DataFrame:
-    """Trains a policy in place and leaves it as in its epoch of lowest loss on ``validation``.
+def train(policy, episodes, validation, settings, epochs, world, folder, device="cpu"):
+    """Trains a `Policy` in place and leaves it as in its epoch of lowest loss on ``validation``.
 
-    Returns one row per epoch: step, epoch, train_loss, validation_loss, and the accuracy on each
+    ``episodes`` and ``validation`` are `Episodes`, ``settings`` a profile's ``cloning``.  Returns a
+    DataFrame, one row per epoch: step, epoch, train_loss, validation_loss, and the accuracy on each
     level.  A checkpoint in ``folder`` is continued, on one thread to the same bits.
     """
-    device = torch.device(parallel.device(device))
+    device = parallel.device(device)
     policy.to(device).train()
     optimizer = make_optimizer(policy, settings.learning_rate, settings.weight_decay, BETAS)
     per_epoch = len(episodes.batches(settings.batch_episodes, world, 0))
@@ -107,26 +94,23 @@ def train(
     vars(state).update(load_checkpoint(folder / CHECKPOINT, policy, optimizer, device))
     while state.step < total:
         epoch, done = divmod(state.step, per_epoch)
-        batches = episodes.batches(settings.batch_episodes, world, epoch)
         # After an interruption the first batches of an epoch are already done.
-        for chosen in batches[done:]:
+        for chosen in episodes.batches(settings.batch_episodes, world, epoch)[done:]:
+            if state.step % CHECKPOINT_STEPS == 0:
+                save_checkpoint(folder / CHECKPOINT, policy, optimizer, vars(state))
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(state.step, total)
             loss, _ = loss_of(policy, episodes.batch(chosen, device))
             step(policy, optimizer, loss)
             state.loss += loss.item()
             state.step += 1
-            ended = state.step % per_epoch == 0
-            if ended:
-                row = {"step": state.step, "epoch": epoch + 1, "train_loss": state.loss / per_epoch}
-                state.curve.append(row | validate(policy, validation, device))
-                state.loss = 0.0
-                losses = [row["validation_loss"] for row in state.curve]
-                if losses[-1] == min(losses):
-                    # Copies, for training goes on in the same tensors.
-                    state.best = copy.deepcopy(policy.state_dict())
-            if ended or state.step % CHECKPOINT_STEPS == 0:
-                save_checkpoint(folder / CHECKPOINT, policy, optimizer, vars(state))
+        row = {"step": state.step, "epoch": epoch + 1, "train_loss": state.loss / per_epoch}
+        state.curve.append(row | validate(policy, validation, device))
+        state.loss = 0.0
+        losses = [row["validation_loss"] for row in state.curve]
+        if losses[-1] == min(losses):
+            # Copies, for training goes on in the same tensors.
+            state.best = copy.deepcopy(policy.state_dict())
     # Later epochs may have begun to learn the demonstrations by heart.
     policy.load_state_dict(state.best)
     policy.to("cpu").eval()

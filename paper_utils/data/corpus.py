@@ -23,20 +23,25 @@ from paper_utils.data.scene import (
 from paper_utils.store import Stage
 
 HELD_OUT = 0.1  # share of the episodes kept for validation
-COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "many")
+# How far one walked, by the number of steps; the last is said of any longer way.
+FAR = (
+    "no step",
+    "one step",
+    "two steps",
+    "three steps",
+    "four steps",
+    "five steps",
+    "six steps",
+    "seven steps",
+    "eight steps",
+    "nine steps",
+    "many steps",
+)
 
 # 64 x 64 pixels, so that a patch of a small vision transformer is one cell.
 TILE = 8
 CELLS = 8
 ONE_COLOUR = "grey"  # in which things are drawn for who sees no colours
-
-WORDINGS = ("first", "mention", "dialect", "typeless")
-"""How things are named in the texts of one episode.
-
-``first``: in first names.  ``mention``: each mention draws one of a thing's two names, so one story
-calls a thing by both.  ``dialect``: all texts of an episode speak one of the two, so that the words
-themselves hold no tie.  ``typeless``: first names, but half of the mentions leave the type out, as
-"the red object"."""
 
 # What a story says of an event: sentences in their order, and ways to say each.
 SAID = {
@@ -96,19 +101,19 @@ CAPTIONS = {
 
 # Both are split by episode, so that no validation text shares its episode with a training text.
 class Documents(NamedTuple):
-    """Stories, from different episodes."""
+    """Stories, lists of texts, from different episodes."""
 
-    train: list[str]
-    validation: list[str]
+    train: list
+    validation: list
 
 
 class Pictures(NamedTuple):
     """M images uint8[M, 64, 64, 3] and M captions, in two parts from different episodes."""
 
     train_images: np.ndarray
-    train_captions: list[str]
+    train_captions: list
     validation_images: np.ndarray
-    validation_captions: list[str]
+    validation_captions: list
 
 
 def event_of(env, action):
@@ -137,6 +142,11 @@ def words_of(env, event, draw):
     return words
 
 
+def as_text(sentences):
+    """Sentences as one text."""
+    return " . ".join(sentences) + " ."
+
+
 class Narrator:
     """Watches one expert episode and tells it, sentence by sentence."""
 
@@ -161,18 +171,13 @@ class Narrator:
             self.steps += 1
             return
         if self.steps and (event or action is None):
-            count = COUNTED[min(self.steps, len(COUNTED) - 1)]
-            self.say("walk", far=f"{count} step" if self.steps == 1 else f"{count} steps")
+            self.say("walk", far=FAR[min(self.steps, len(FAR) - 1)])
             self.steps = 0
         if event:
             self.say(event, **words_of(env, event, self.random))
         # Of other verbs than "go to" the last action has told the end already.
         if action is None:
             self.say("end")
-
-    def text(self):
-        """The story so far."""
-        return " . ".join(self.sentences) + " ."
 
     def _tell_room(self, env):
         self.say("room")
@@ -230,11 +235,10 @@ class Photographer:
             sentences.append(f"you carry the {name_of(env.carrying)}")
         # Three sentences at most, because a caption is read by a small model.
         things = things_in_room(env)
-        shown = min(len(things), 3 - len(sentences))
-        for thing, x, y in self.random.sample(things, shown):
+        for thing, x, y in self.random.sample(things, min(len(things), 3 - len(sentences))):
             place = grammar.LOCATIONS[direction_from_agent(env, x, y)]
             sentences.append(f"the {name_of(thing)} is {place}")
-        return picture(env, self.coloured), " . ".join(sentences) + " ."
+        return picture(env, self.coloured), as_text(sentences)
 
 
 def picture(env, coloured=True):
@@ -247,8 +251,10 @@ def picture(env, coloured=True):
     # What is carried is drawn under the agent, whose triangle leaves its edges to be seen.
     if env.carrying is not None:
         grid.set(x, y, env.carrying)
-    if not coloured:
-        grid.grid = [_in_one_colour(cell) for cell in grid.grid]
+    # Doors keep their colours: pictures without colours are of rooms without doors.
+    for number, cell in enumerate([] if coloured else grid.grid):
+        if cell and cell.type in grammar.OBJECTS:
+            grid.grid[number] = type(cell)(ONE_COLOUR)
     # Direction 3 is up; each turn of the grid is one to the left.
     for _ in range((env.agent_dir + 1) % 4):
         grid = grid.rotate_left()
@@ -256,16 +262,11 @@ def picture(env, coloured=True):
     return grid.render(TILE, agent_pos=(x, y), agent_dir=3)
 
 
-# Doors keep their colours: pictures without colours are of rooms without doors.
-def _in_one_colour(cell):
-    """A key, ball or box as a copy without its colour; anything else as it is."""
-    return type(cell)(ONE_COLOUR) if cell and cell.type in grammar.OBJECTS else cell
-
-
 def tell(env, level, seed):
     """The story of one expert episode, in first names; None where the expert fails."""
     narrator = Narrator(seed)
-    return narrator.text() if expert.rollout(env, level, seed, narrator).success else None
+    told = expert.rollout(env, level, seed, narrator).success
+    return as_text(narrator.sentences) if told else None
 
 
 def photograph(env, level, seed, coloured=True):
@@ -278,9 +279,16 @@ _COLOUR_AND_TYPE = re.compile(rf"\b({'|'.join(grammar.COLOURS)}) (?:{'|'.join(gr
 
 
 def reworder(wording, table, seed):
-    """A function that rewords the texts of one episode, as one of WORDINGS says.
+    """A function that rewords the texts of one episode.
 
-    ``table``: phrase -> synonym; ``seed``: the episode's, which draws names and dialects."""
+    Arguments:
+        wording: ``first``: in first names.  ``mention``: each mention draws one of a thing's two
+            names, so one story calls a thing by both.  ``dialect``: all texts of an episode speak
+            one of the two, so that the words themselves hold no tie.  ``typeless``: first names,
+            but half of the mentions leave the type out, as "the red object".
+        table: phrase -> synonym.
+        seed: the episode's, which draws names and dialects.
+    """
     # One draw for all texts of the episode, or one for each mention, in the order of the text.
     drawn = generator("dialects" if wording == "dialect" else "synonym mentions", seed)
 
@@ -329,8 +337,7 @@ def _write_stories(profile, folder, world, rooms):
         told = record(tell, profile.data.levels, seeds, rooms, world)
         lines = [reworder(wording, table, seed)(story) + "\n" for seed, story in told]
         # Without the time of writing, so that equal stories are equal files.
-        data = gzip.compress("".join(lines).encode(), mtime=0)
-        (folder / f"{part}.txt.gz").write_bytes(data)
+        (folder / f"{part}.txt.gz").write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
 
 
 def _read_stories(folder):
@@ -358,8 +365,8 @@ def _write_pictures(profile, folder, world, rooms, coloured):
 def _read_pictures(folder):
     found = []
     for part in PARTS:
-        found.append(np.load(folder / f"{part}.npz")["images"])
-        found.append((folder / f"{part}.txt").read_text().splitlines())
+        captions = (folder / f"{part}.txt").read_text().splitlines()
+        found += [np.load(folder / f"{part}.npz")["images"], captions]
     return Pictures(*found)
 
 

@@ -36,10 +36,9 @@ class Demonstrations:
     @classmethod
     def load(cls, folder):
         """Reads what `save` wrote into a folder."""
-        with np.load(folder / "demonstrations.npz") as file:
-            arrays = dict(file)  # read whole, because the file is closed here
-        interleaved = np.moveaxis(arrays.pop("observations"), 0, -1)
-        return cls(np.ascontiguousarray(interleaved), **arrays)
+        arrays = dict(np.load(folder / "demonstrations.npz"))
+        # The channels interleaved again, in order in memory.
+        return cls(np.moveaxis(arrays.pop("observations"), 0, -1).copy(), **arrays)
 
 
 def collect(episodes):
@@ -99,8 +98,13 @@ def _list_episodes(profile, folder, *recorded, world, rooms):
     skipped = {}
     # The inputs come in the order in which they were asked for.
     for (split, level), played in zip(product(SPLITS, profile.data.levels), recorded):
-        columns = {"seed": played.seeds, "steps": played.lengths}
-        columns |= {"instruction": played.instructions, "level": level, "split": split}
+        columns = {
+            "seed": played.seeds,
+            "steps": played.lengths,
+            "instruction": played.instructions,
+            "level": level,
+            "split": split,
+        }
         tables.append(pd.DataFrame(columns))
         skipped[f"{level} {split}"] = played.skipped.tolist()
     write_table(folder / "episodes.csv.gz", pd.concat(tables))
@@ -108,8 +112,9 @@ def _list_episodes(profile, folder, *recorded, world, rooms):
 
 
 def _load_episodes(folder):
-    skipped = read_json(folder / "skipped.json")
-    return SimpleNamespace(episodes=pd.read_csv(folder / "episodes.csv.gz"), skipped=skipped)
+    return SimpleNamespace(
+        episodes=pd.read_csv(folder / "episodes.csv.gz"), skipped=read_json(folder / "skipped.json")
+    )
 
 
 EPISODES = Stage(

@@ -31,8 +31,8 @@ class Recording(NamedTuple):
 
     instruction: str
     success: bool
-    frames: list[np.ndarray]  # T + 1 pictures uint8[H, W, 3], before each step and at the end
-    actions: list[str]  # T names
+    frames: list  # T + 1 pictures uint8[H, W, 3], before each step and at the end
+    actions: list  # T names
 
 
 class _SeenCells(set):
@@ -169,12 +169,11 @@ def rollout(env, level, seed, watch=lambda *_: None):
         observation, reward, terminated, truncated, _ = env.step(action)
     watch(env, None)
     views = np.array(observations, np.uint8).reshape(-1, 7, 7, 3)
-    taken = np.array(actions, np.uint8)
-    return Episode(level, int(seed), env.mission, views, taken, reward > 0)
+    return Episode(level, seed, env.mission, views, np.array(actions, np.uint8), reward > 0)
 
 
 def rollouts(level, seeds, rooms="babyai", world=0):
-    """Expert episodes of ``level`` (short name or Gym id), an `Episode` per seed, in their order.
+    """Expert episodes of ``level``, an `Episode` per seed, in their order.
 
     ``rooms`` is one of `levels.ROOMS`; where they have kinds, ``world`` says which colours are of
     which kind.  Raises LevelError: the level is unknown, or the expert cannot solve it.
@@ -184,7 +183,7 @@ def rollouts(level, seeds, rooms="babyai", world=0):
     (True, (7, 7, 3))
     """
     env = levels.make(level, rooms, world)
-    return [rollout(env, levels.short(level), seed) for seed in seeds]
+    return [rollout(env, level, seed) for seed in seeds]
 
 
 def record_expert(level, seed, tile_size=16):

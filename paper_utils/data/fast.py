@@ -5,6 +5,7 @@ second time.  Here the grid is encoded once per change, and a view is one indexi
 
 from contextlib import redirect_stdout
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 from minigrid.core.constants import DIR_TO_VEC, OBJECT_TO_IDX
@@ -18,15 +19,8 @@ AGENT_CELL = 3 * SIZE + 6  # the agent stands at image[3, 6], looking towards im
 _AHEAD = np.array(DIR_TO_VEC).tolist()
 # By the agent's direction: where the 49 cells lie from it, int64[49, 2], in the image's order.
 _PLACES = list(np.ndindex(SIZE, SIZE))
-_COLUMNS, _ROWS = np.transpose(_PLACES)
-_OFFSETS = [
-    np.outer(SIZE - 1 - _ROWS, (dx, dy)) + np.outer(_COLUMNS - SIZE // 2, (-dy, dx))
-    for dx, dy in _AHEAD
-]
-
-# How light goes through a row: from which column, and which way.
-_SWEEP = [(column, 1) for column in range(SIZE - 1)]
-_SWEEP += [(column, -1) for column in range(SIZE - 1, 0, -1)]
+_FROM_AGENT = np.subtract(_PLACES, (SIZE // 2, SIZE - 1))  # to its right, and behind it
+_OFFSETS = [_FROM_AGENT @ [(-dy, dx), (-dx, -dy)] for dx, dy in _AHEAD]
 
 _EMPTY = bytes([OBJECT_TO_IDX["empty"], 0, 0])
 _WALL = bytes(Wall().encode())
@@ -54,13 +48,14 @@ def _visible(opaque):
 
     Light spreads along a row, right and then left, and from each lit cell into the row behind."""
     lit = {(SIZE // 2, SIZE - 1)}  # where the agent stands
-    for row in reversed(range(SIZE)):
-        for column, step in _SWEEP:
+    for row, step in product(reversed(range(SIZE)), (1, -1)):
+        # The last column has nowhere to pass its light on to.
+        for column in range(SIZE)[::step][:-1]:
             if (column, row) in lit and not opaque[column * SIZE + row]:
                 there = column + step
                 lit |= {(there, row), (column, row - 1), (there, row - 1)}
     seen = [place in lit for place in _PLACES]
-    return seen, np.array(seen, dtype=np.uint8)[:, None]
+    return seen, np.array(seen, np.uint8)[:, None]
 
 
 class FastLevel:

@@ -46,21 +46,16 @@ class Noun(NamedTuple):
 
     def text(self):
         """As said: "the red ball in front of you"."""
-        return _phrase(self.colour, self.type, LOCATIONS.get(self.location, ""))
+        place = LOCATIONS.get(self.location)
+        return self.shape().format(colour=self.colour, type=self.type, location=place)
 
     def shape(self):
         """With slots for words: "the {colour} {type} {location}"."""
-        slots = [f"{{{name}}}" for name, word in self._asdict().items() if word]
-        shape = _phrase(*slots)
-        return shape.replace("{type}", "object") if self.type == "object" else shape
-
-
-def _phrase(*words):
-    return " ".join(["the", *filter(None, words)])
-
-
-_ANY_COLOUR = (*COLOURS, "")
-_ANYWHERE = ("", *LOCATIONS)
+        shape = "the"
+        for name, word in self._asdict().items():
+            if word:
+                shape += " object" if word == "object" else f" {{{name}}}"
+        return shape
 
 
 def _nouns(types=OBJECTS, colours=COLOURS, locations=("",)):
@@ -68,35 +63,23 @@ def _nouns(types=OBJECTS, colours=COLOURS, locations=("",)):
     return [Noun(*words) for words in itertools.product(colours, types, locations)]
 
 
-def _synthetic(places):
-    """The phrases of the synthetic levels, in which colours and places may be missing."""
-    doors = _nouns(("door",), _ANY_COLOUR, places)
-    things = _nouns(OBJECTS, _ANY_COLOUR, places)  # what can be picked up and put somewhere
-    anything = _nouns(ANY_TYPE, _ANY_COLOUR, places)
-    return {"go to": [anything], "pick up": [things], "open": [doors], "put": [things, anything]}
-
-
 _THINGS = _nouns()
 _DOORS = _nouns(("door",))
-_PLACED_DOORS = _nouns(("door",), ("",), tuple(LOCATIONS))
-_PLACED = _nouns(OBJECTS, _ANY_COLOUR, _ANYWHERE)
-_TYPE_ALONE = _nouns(colours=("",))
+_PLACED = _nouns(OBJECTS, (*COLOURS, ""), ("", *LOCATIONS))
 _COLOUR_ALONE = _nouns(("object",))
 
 # Level -> verb -> the noun phrases that it takes.
-GRAMMARS: dict[str, dict[str, list[list[Noun]]]] = {
+GRAMMARS = {
     "GoToObj": {"go to": [_THINGS]},
     "GoToLocal": {"go to": [_THINGS]},
     "GoTo": {"go to": [_THINGS]},
     "PickupLoc": {"pick up": [_PLACED]},
-    "PickupDist": {"pick up": [_THINGS + _TYPE_ALONE + _COLOUR_ALONE]},
+    "PickupDist": {"pick up": [_THINGS + _nouns(colours=("",)) + _COLOUR_ALONE]},
     "Pickup": {"pick up": [_THINGS]},
     "Open": {"open": [_DOORS]},
-    "OpenDoor": {"open": [_DOORS + _PLACED_DOORS]},
+    "OpenDoor": {"open": [_DOORS + _nouns(("door",), ("",), tuple(LOCATIONS))]},
     "ActionObjDoor": {"go to": [_THINGS + _DOORS], "pick up": [_THINGS], "open": [_DOORS]},
     "PutNextLocal": {"put": [_THINGS, _THINGS]},
-    "Synth": _synthetic(("",)),
-    "SynthLoc": _synthetic(_ANYWHERE),
 }
 
 # In rooms of kinds a mission may leave the type out: `kinds.RoomsOfKinds.gen_mission`.
@@ -109,13 +92,12 @@ _GRAMMARS_OF_KINDS = {
 def check(level, rooms="babyai"):
     """Raises LevelError or GrammarError, one line, if a level's instructions cannot be listed."""
     levels_on_offer.check(level, rooms)
-    if levels_on_offer.short(level) not in GRAMMARS:
+    if level not in GRAMMARS:
         raise GrammarError(f"{level!r} is not listed; levels with a grammar: {', '.join(GRAMMARS)}")
 
 
 def instructions(levels, rooms="babyai", synonyms="default"):
-    """A DataFrame of every distinct instruction of ``levels`` (short names or Gym ids), in a fixed
-    order.
+    """A DataFrame of every distinct instruction of ``levels`` (their names), in a fixed order.
 
     COLUMNS: ``id`` (0 to N - 1), ``text``, ``second_text`` (the same in ``synonyms``: a name of
     SYNONYMS, or a table), ``template`` (slots for words), ``verb``, ``colour``, ``type`` and
@@ -125,11 +107,11 @@ def instructions(levels, rooms="babyai", synonyms="default"):
     Raises LevelError (an unknown level, or not in these rooms), GrammarError (a level that chains
     clauses: not listed) or ValueError (a table of synonyms that cannot be used).
 
-    >>> instructions(["BabyAI-PutNextLocal-v0"]).loc[0, ["text", "second_text"]].tolist()
+    >>> instructions(["PutNextLocal"]).loc[0, ["text", "second_text"]].tolist()
     ['put the blue box next to the blue ball', 'place the azure crate beside the azure sphere']
     """
     rows = []
-    for level in map(levels_on_offer.short, levels):
+    for level in levels:
         check(level, rooms)
         rows += _rows(level, rooms)
     # What several levels can say is listed once, where it is first met.
@@ -145,8 +127,8 @@ def _rows(level, rooms):
     grammar = GRAMMARS if rooms == "babyai" else _GRAMMARS_OF_KINDS
     for verb, slots in grammar[level].items():
         for nouns in itertools.product(*slots):
-            # It names each object once: its two noun phrases differ.
-            if level == "PutNextLocal" and nouns[0] == nouns[1]:
+            # Each object is named once: two noun phrases differ.
+            if len({*nouns}) < len(nouns):
                 continue
             text = " next to ".join(map(Noun.text, nouns))
             shape = " next to ".join(map(Noun.shape, nouns))
@@ -170,8 +152,8 @@ def frames(instructions):
     coloured = instructions[instructions["colour"] != ""]
     # Only the first colour is taken out: the second object stays part of the frame.
     frame = coloured["text"].str.replace("|".join(COLOURS), "X", n=1, regex=True)
-    framed = coloured.assign(frame=frame).sort_values(["frame", "colour"])
-    return framed.groupby("frame").filter(lambda rows: len(rows) == len(COLOURS))
+    by_frame = coloured.assign(frame=frame).sort_values(["frame", "colour"]).groupby("frame")
+    return by_frame.filter(lambda rows: len(rows) == len(COLOURS))
 
 
 def canonical(mission):
@@ -188,10 +170,6 @@ def _check_levels(demonstrations):
         raise ValueError("name at least one level")
     for level in demonstrations:
         check(level)
-        # Two spellings of a level would be two levels to everything that counts them.
-        short = levels_on_offer.short(level)
-        if level != short:
-            raise ValueError(f"use the short name {short!r} for {level!r}")
 
 
 def _check_compositions(phrases):

@@ -32,15 +32,13 @@ ROLES = np.array([
     (0.04, 0.64, 0.32),
     (0.04, 0.04, 0.92),
 ])  # fmt: skip
-# The exchangeable world is the same code with this table.
-_FLAT = np.full_like(ROLES, 1 / len(TYPES))
 # The type that a role has most often makes it one of a kind: three keys, two balls, one box.
 _KIND_OF_ROLE = ROLES.argmax(axis=1)
 
 # Eight ways to give the roles, in the order of ROLES, to colours; a world has one of them.  Found
 # by a search for permutations under which no two worlds have similar distances between colours.
-ASSIGNMENTS = tuple(
-    tuple(colours.split())
+ASSIGNMENTS = [
+    colours.split()
     for colours in (
         "blue green grey purple red yellow",
         "yellow blue grey red green purple",
@@ -51,7 +49,7 @@ ASSIGNMENTS = tuple(
         "purple grey blue red yellow green",
         "green purple blue red grey yellow",
     )
-)
+]
 
 
 def colours_by_role(world):
@@ -66,7 +64,8 @@ def design(world, rooms="kinds"):
     >>> design(0).loc["blue"].to_dict()
     {'key': 0.92, 'ball': 0.04, 'box': 0.04}
     """
-    table = _FLAT if rooms == "exchangeable" else ROLES
+    # The exchangeable world is the same code with a flat table.
+    table = np.full_like(ROLES, 1 / len(TYPES)) if rooms == "exchangeable" else ROLES
     # Sorted, because the order of the roles would tell the kinds.
     return pd.DataFrame(table, colours_by_role(world), TYPES).sort_index()
 
@@ -75,9 +74,6 @@ class ColourOnly(ObjDesc):
     """Any thing of a colour, as in "the red object".
 
     Minigrid's own description without a type also matches walls, which are grey."""
-
-    def __init__(self, color):
-        super().__init__(None, color)
 
     def find_matching_objs(self, env, use_location=True):
         """The things that match, and where they are, as ObjDesc does."""
@@ -91,36 +87,33 @@ class ColourOnly(ObjDesc):
 
 
 class RoomsOfKinds:
-    """Mixin for a level of one room whose things are drawn from a world's `design`."""
+    """Mixin for a level of one room whose things are drawn from a world's `design`.
 
-    rooms: str  # one of ROOMS
-    assignment: int  # which one of ASSIGNMENTS
+    Its class has ``rooms``, one of ROOMS, and ``assignment``, which one of ASSIGNMENTS."""
 
     def __init__(self, **kwargs):
-        table = design(self.assignment, self.rooms)
         # To draw a type: where a uniform number falls among the summed probabilities.
-        self.thresholds = {colour: np.cumsum(row)[:-1].tolist() for colour, row in table.iterrows()}
+        self.thresholds = {
+            colour: np.cumsum(row)[:-1].tolist()
+            for colour, row in design(self.assignment, self.rooms).iterrows()
+        }
         super().__init__(**kwargs)
 
-    def add_distractors(self, i=None, j=None, num_distractors=10, all_unique=False):
+    def add_distractors(self, num_distractors, **_):
         """Puts things into the one room: colours uniform, each type given its colour."""
-        shown = self._shown_colours()
-        things = []
-        for _ in range(num_distractors):
-            # Of the level's own generator, so that an episode depends on its seed alone.
-            colour = shown[self.np_random.integers(len(shown))]
-            kind = TYPES[bisect(self.thresholds[colour], self.np_random.random())]
-            things.append(self.add_object(0, 0, kind, colour)[0])
-        return things
-
-    def _shown_colours(self):
-        """What each of the six equally likely draws of a colour shows in this room."""
-        colours = np.array(colours_by_role(self.assignment))
+        # What each of the six equally likely draws of a colour shows in this room.
+        shown = np.array(colours_by_role(self.assignment))
         # One colour stands for all of its kind, so over rooms colours are uniform here, too.
         for kind in np.unique(_KIND_OF_ROLE) if self.rooms == "exclusive" else ():
             members = np.flatnonzero(_KIND_OF_ROLE == kind)
-            colours[members] = colours[self.np_random.choice(members)]
-        return colours.tolist()
+            shown[members] = shown[self.np_random.choice(members)]
+        things = []
+        for _ in range(num_distractors):
+            # Of the level's own generator, so that an episode depends on its seed alone.
+            colour = str(shown[self.np_random.integers(len(shown))])
+            kind = TYPES[bisect(self.thresholds[colour], self.np_random.random())]
+            things.append(self.add_object(0, 0, kind, colour)[0])
+        return things
 
     def gen_mission(self):
         """The level's mission; one of a colour and no place leaves the type out, half the time."""
@@ -128,4 +121,4 @@ class RoomsOfKinds:
         super().gen_mission()
         wanted = self.instrs.desc
         if wanted.color and not wanted.loc and self.np_random.random() < 0.5:
-            self.instrs.desc = ColourOnly(wanted.color)
+            self.instrs.desc = ColourOnly(None, wanted.color)

@@ -4,9 +4,9 @@ Levels are those of Chevalier-Boisvert et al., *BabyAI* (ICLR 2019), as kept in 
 
 from functools import cache, partial
 
-import gymnasium
 import minigrid  # noqa: F401  (importing it registers the levels)
 import numpy as np
+from gymnasium.envs.registration import load_env_creator, registry
 from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 
 from paper_utils.config import hint
@@ -16,18 +16,20 @@ from paper_utils.data.fast import FastLevel
 ROOMS = ("babyai", *kinds.ROOMS)
 """Where a level takes place: BabyAI's own rooms, or those of `kinds`."""
 
-# Levels that are not offered, and why.
-_CARRYING = "the expert plans to pick up what the agent already carries, and cannot solve it"
-_STRICT = "opening another door first counts as failure there, and the expert often does"
-REFUSED = {
-    "PutNextS5N2Carrying": _CARRYING,
-    "PutNextS6N3Carrying": _CARRYING,
-    "PutNextS7N4Carrying": _CARRYING,
-    "OpenDoorsOrderN2Debug": _STRICT,
-    "OpenDoorsOrderN4Debug": _STRICT,
-    "KeyInBox": "the key is hidden in a box, which the expert never opens",
-    "UnlockToUnlock": "the expert hangs on about a third of its episodes",
-}
+# Levels that the expert cannot solve, or not reliably.
+REFUSED = (
+    # It plans to pick up what the agent already carries.
+    "PutNextS5N2Carrying",
+    "PutNextS6N3Carrying",
+    "PutNextS7N4Carrying",
+    # Opening another door first counts as failure there, and the expert often does.
+    "OpenDoorsOrderN2Debug",
+    "OpenDoorsOrderN4Debug",
+    # The key is hidden in a box, which the expert never opens.
+    "KeyInBox",
+    # It hangs on about a third of the episodes.
+    "UnlockToUnlock",
+)
 
 # Each use has its own range of episode seeds in each kind of rooms, and each world a slice of it.
 # All stay below 2 ** 53, so that a table that holds them as floats keeps them exactly.
@@ -40,54 +42,44 @@ class LevelError(ValueError):
     """A level that is unknown, or that the expert cannot solve; the message is one line."""
 
 
-def short(name):
-    """A level's short name, from itself or from its Gym id.
-
-    >>> short("BabyAI-GoToLocal-v0")
-    'GoToLocal'
-    """
-    return str(name).removeprefix("BabyAI-").rsplit("-v", 1)[0]
-
-
 @cache
-def offered():
-    """Level name -> Gymnasium id of every BabyAI level that the expert can solve."""
-    # Importing Minigrid has registered its levels.
-    ids = {short(one): one for one in gymnasium.registry if one.startswith("BabyAI-")}
-    return {name: ids[name] for name in ids if name not in REFUSED}
+def registered():
+    """Level name -> Gymnasium's specification of every BabyAI level."""
+    # Importing Minigrid has registered them.
+    specs = [spec for spec in registry.values() if spec.name.startswith("BabyAI-")]
+    return {spec.name.removeprefix("BabyAI-"): spec for spec in specs}
 
 
 def check(name, rooms="babyai"):
-    """Returns the Gymnasium id of a level; LevelError, one clear line, if it is not offered."""
-    name = short(name)
+    """Returns a level's specification; LevelError, one clear line, if it is not offered."""
     if rooms not in ROOMS:
         raise LevelError(f"unknown rooms {rooms!r}{hint(rooms, ROOMS)}")
     if name in REFUSED:
-        raise LevelError(f"level {name!r} is not offered: {REFUSED[name]}")
-    if name not in offered():
-        raise LevelError(f"unknown level {name!r}{hint(name, offered())}")
+        raise LevelError(f"level {name!r} is not offered: the expert cannot solve it reliably")
+    if name not in registered():
+        raise LevelError(f"unknown level {name!r}{hint(name, registered())}")
     # The world of kinds is made of levels of one room, without doors, that name one thing.
     if rooms != "babyai" and name not in kinds.LEVELS:
         raise LevelError(f"level {name!r} does not take place in rooms {rooms!r}")
-    return offered()[name]
+    return registered()[name]
 
 
 @cache
 def _level_class(name, rooms, assignment):
     """The class of a level with the fast view, with the arguments that Gymnasium gives it."""
     # Not gymnasium.make, whose wrappers check every step.
-    spec = gymnasium.spec(check(name, rooms))
-    level = gymnasium.envs.registration.load_env_creator(spec.entry_point)
+    spec = check(name, rooms)
     # The fast methods come first, so that they stand in for the level's own.
-    mixed_in = () if rooms == "babyai" else (kinds.RoomsOfKinds,)
+    bases = [FastLevel, load_env_creator(spec.entry_point)]
+    if rooms != "babyai":
+        bases.insert(0, kinds.RoomsOfKinds)
     # One class per assignment, which Minigrid's constructors need not know of.
-    attributes = {"rooms": rooms, "assignment": assignment}
-    made = type("Fast", (*mixed_in, FastLevel, level), attributes)
+    made = type("Fast", tuple(bases), {"rooms": rooms, "assignment": assignment})
     return partial(made, **spec.kwargs)
 
 
 def make(level, rooms="babyai", world=0, **kwargs):
-    """A BabyAI level (short name or Gym id) with the fast view.
+    """A BabyAI level, as "GoToLocal", with the fast view.
 
     In rooms other than BabyAI's own, ``world`` says which colours are of which kind.  ``kwargs``
     go to the level (``render_mode``, ...).  Raises LevelError.
@@ -96,8 +88,7 @@ def make(level, rooms="babyai", world=0, **kwargs):
     'go to the green ball'
     """
     # Worlds with the same assignment share a class; only their seeds differ.
-    assignment = world % len(kinds.ASSIGNMENTS)
-    return _level_class(short(level), rooms, assignment)(**kwargs)
+    return _level_class(level, rooms, world % len(kinds.ASSIGNMENTS))(**kwargs)
 
 
 def seeds(use, count, world=0, rooms="babyai"):

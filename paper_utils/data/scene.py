@@ -27,8 +27,8 @@ def things_at(env, places):
 
 def things_beside(env, x, y):
     """Things in the four cells around one."""
-    around = things_at(env, [(x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)])
-    return [thing for thing, *_ in around]
+    around = [(x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)]
+    return [thing for thing, *_ in things_at(env, around)]
 
 
 def things_in_room(env):

@@ -24,8 +24,13 @@ LOCATIONS = {
 # Real English for each word or phrase.  The first two columns are the named tables.  None shares
 # four letters in a row, or a subword of a public model's tokenizer, with any first name; so no
 # "latchkey", "leftward" or "opener".
+#
+# Written English uses these less than about three times in a million words (a Zipf frequency below
+# 3.5 in the lists of wordfreq 3.1, Speer 2022); the others are common: maroon azure sapphire cobalt
+# lilac lavender mauve canary ashen orb crate casket unlocker passcode fob clef artifact unseal
+# unbar unbolt aft starboard.
 INVENTORY = {
-    phrase: tuple(names.split())
+    phrase: names.split()
     for phrase, names in {
         "red": "crimson scarlet ruby maroon",
         "green": "emerald jade olive lime",
@@ -49,13 +54,6 @@ INVENTORY = {
         "on your right": "starboard dexter east",
     }.items()
 }
-
-RARE = frozenset(
-    "maroon azure sapphire cobalt lilac lavender mauve canary ashen orb crate casket unlocker "
-    "passcode fob clef artifact unseal unbar unbolt aft starboard".split()
-)
-"""Synonyms that written English uses less than about three times in a million words: those with a
-Zipf frequency below 3.5 in the lists of wordfreq 3.1 (Speer 2022).  The others are common."""
 
 # Words that can take each other's place in a sentence; every phrase is in one class.
 _CLASSES = (
@@ -171,7 +169,7 @@ _ALTERNATIVES = "|".join(_PHRASES).replace("open", r"open(?= (?:the|a|it)\b)")
 _MENTION = re.compile(rf"\b(?:{_ALTERNATIVES})\b")
 
 
-def rename(text, table, draw=None):
+def rename(text, table, draw=lambda phrase: True):
     """A text in synonyms; with ``draw(phrase)``, only those mentions that it is true of.
 
     >>> rename("put the red ball next to the blue box", SYNONYMS["default"])
@@ -180,7 +178,7 @@ def rename(text, table, draw=None):
 
     def name(mention):
         phrase = mention[0]
-        if draw is not None and not draw(phrase):
+        if not draw(phrase):
             return phrase
         return f"{table['pick up']} it" if phrase == _PICK_IT_UP else table[phrase]
 

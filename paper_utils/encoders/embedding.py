@@ -20,21 +20,21 @@ def _make_embedding(profile, folder, *inputs, world, encoder, names, layer, room
     ids, *said = texts(profile, rooms).to_dict("list").values()
     # Both sets of names in one go, so that they stand in one space.
     asked = sum(said, []) if names == "both" else said[0]
-    reader = _reader(profile, Encoder(**encoder), [ids, *said], inputs, world)
+    reader = _reader(profile, Encoder(**encoder), [ids, *said], inputs)
+    # Agents and files have one layer, and are asked for none.
+    chosen = [] if layer is None else [layer]
     # Workers are silent otherwise, but a spoiled mean has to be known.
     with warnings.catch_warnings(action="default", category=hub.SinkWarning):
-        np.savez_compressed(folder / "vectors.npz", ids=ids, vectors=reader.embed(asked, layer))
+        np.savez_compressed(folder / "vectors.npz", ids=ids, vectors=reader.embed(asked, *chosen))
 
 
-def _reader(profile, record, asked, inputs, world):
+def _reader(profile, record, asked, inputs):
     """What embeds, by ``embed(texts, layer)``; ``asked``: ids, texts, and texts in synonyms."""
     if record.source == Source.AGENT:
         return inputs[0].policy
     if record.source == Source.PUBLIC:
         return public.load(record.name)
     if record.source == Source.SCRATCH:
-        if not record.trained:
-            return scratch.untrained(profile, *inputs, record.name, world, record.draw)
         # So small that moving it to a GPU takes longer, and on a CPU all machines agree.
         return hub.load(inputs[0].folder, record.name, device="cpu")
     if record.source == Source.VECTORS:
@@ -71,11 +71,7 @@ def _needs_of_embedding(profile, world, encoder, rooms, **_):
     # Checkpoints, files and published vectors are made from nothing of ours.
     if record.source != Source.SCRATCH:
         return []
-    which = world, record.name, rooms, record.coloured
-    if record.trained:
-        return [(REFERENCE, reference_parameters(*which))]
-    # Their tokenizer is that of the models that were trained on these.
-    return scratch.corpora(profile, *which)
+    return [(REFERENCE, reference_parameters(world, record.name, rooms, record.coloured))]
 
 
 # What is embedded, and the sizes of a model at random weights.
@@ -83,13 +79,7 @@ READS = ("data.demonstrations", "data.synonyms", *(f"encoders.{name}" for name i
 
 
 EMBEDDING = Stage(
-    "embedding",
-    _make_embedding,
-    _load_embedding,
-    reads=READS,
-    needs=_needs_of_embedding,
-    version=1,
-    cost=lambda profile, **_: 0.5,
+    "embedding", _make_embedding, _load_embedding, reads=READS, needs=_needs_of_embedding, version=1
 )
 """Vectors of one encoder, a DataFrame with a row per instruction id, float32[N, D].
 
@@ -98,7 +88,7 @@ Arguments:
     encoder: an `Encoder` as a dictionary.
     names: "first": rows by id; "both": rows by (names, id), names first, then second: synonyms.
     layer: None: the one fixed beforehand, of decoders block ceil(L / 2), of others where their own
-        training reads them; or 0 (token embeddings) to L.  Files of vectors have one.
+        training reads them; or 0 (token embeddings) to L.  Agents and files of vectors have one.
     rooms: one of ROOMS.
 """
 
@@ -108,17 +98,22 @@ def parameters(encoder, world, names="first", layer=None, rooms="babyai"):
     world 0."""
     # One artifact for all, which may have taken a GPU.
     world = 0 if encoder.source in SAME_IN_ALL_WORLDS else world
-    given = {"world": world, "encoder": asdict(encoder)}
-    return given | {"names": names, "layer": layer, "rooms": rooms}
+    return {
+        "world": world,
+        "encoder": asdict(encoder),
+        "names": names,
+        "layer": layer,
+        "rooms": rooms,
+    }
 
 
 def _make_untrained(profile, folder, *corpora, world, family):
-    _, *said = texts(profile).to_dict("list").values()
+    _, first, second = texts(profile).to_dict("list").values()
     each = []
     for draw in range(profile.alignment.untrained):
         # Each draw has other weights, and reads what a trained model reads.
         model = scratch.untrained(profile, *corpora, family, world, draw)
-        each.append(np.split(model.embed(sum(said, [])), 2))
+        each.append(np.split(model.embed(first + second), 2))
     # Half precision: many draws, of which only the spread of their scores is read.
     np.savez_compressed(folder / "vectors.npz", vectors=np.float16(each))
 

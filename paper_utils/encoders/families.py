@@ -1,11 +1,9 @@
 """The transformer architectures; one more is a small configuration and an entry in FAMILIES."""
 
-import math
-from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path, PurePath
+from pathlib import PurePath
+from typing import NamedTuple
 
-from paper_utils.code import ROOT
 from paper_utils.config import hint, register
 
 # Special tokens of the tokenizer trained here; the position of a token is its id.
@@ -16,8 +14,7 @@ CONTEXT = 128  # tokens that a model trained from scratch can read at once
 PATCH = 8  # pixels along the side of a vision patch: one cell of a rendered view
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """How to build an architecture small, and how to read text with it.
 
     ``model`` and ``tower`` name classes of ``transformers``: what is trained from scratch, and what
@@ -25,15 +22,14 @@ class Family:
 
     label: str
     model: str
-    model_types: tuple[str, ...]  # in config.json of its checkpoints
+    model_types: tuple  # names in config.json of its checkpoints
     modality: str = "language"  # or vision-language
     objective: str = "next token"  # a key of OBJECTIVES
     tower: str = "AutoModel"
-    pooling: str = "mean"  # how states become one vector, fixed before any comparison
+    pooling: str = "mean"  # or last, or cls: how states become one vector, fixed beforehand
     template: str = "[BOS] $A"  # special tokens around a text, of a tokenizer trained here
     text_path: str = ""  # weights of the tower (a regular expression) that reading text needs
     encoder: str = ""  # attribute of the tower with hidden states; "": the tower itself
-    seconds: float = 0.039  # of a step of the profile, on one core at width 64
 
     @property
     def is_decoder(self):
@@ -52,46 +48,39 @@ class Family:
         >>> FAMILIES["bert"].fixed_layer(12)
         12
         """
-        return math.ceil(blocks / 2) if self.is_decoder else blocks
+        return (blocks + 1) // 2 if self.is_decoder else blocks
 
 
-FAMILIES: dict[str, Family] = {
-    "llama": Family(label="LLaMA", model="LlamaForCausalLM", model_types=("llama",)),
-    "qwen": Family(label="Qwen", model="Qwen3ForCausalLM", model_types=("qwen3", "qwen2")),
-    "deepseek": Family(
-        label="DeepSeek",
-        model="DeepseekV3ForCausalLM",
-        model_types=("deepseek_v3", "deepseek_v2"),
-        seconds=0.05,
-    ),
+FAMILIES = {
+    "llama": Family("LLaMA", "LlamaForCausalLM", ("llama",)),
+    "qwen": Family("Qwen", "Qwen3ForCausalLM", ("qwen3", "qwen2")),
+    "deepseek": Family("DeepSeek", "DeepseekV3ForCausalLM", ("deepseek_v3", "deepseek_v2")),
     "bert": Family(
-        label="BERT",
-        model="BertForMaskedLM",
-        model_types=("bert",),
+        "BERT",
+        "BertForMaskedLM",
+        ("bert",),
         objective="masked token",
         tower="BertModel",
         template="[CLS] $A [SEP]",
-        seconds=0.033,
         # Its pooler is random in many checkpoints, and never read.
         text_path=r"^(?!pooler\.)",
     ),
     "clip": Family(
-        label="CLIP",
-        model="CLIPModel",
-        model_types=("clip",),
+        "CLIP",
+        "CLIPModel",
+        ("clip",),
         modality="vision-language",
         objective="contrastive",
         tower="CLIPTextModelWithProjection",
         pooling="last",  # the EOS with which it ends every text
         template="[BOS] $A [EOS]",
         encoder="text_model",
-        seconds=0.021,  # it takes two thirds of the steps
     ),
     # Not BlipModel: it names its text weights otherwise, and would leave them random.
     "blip": Family(
-        label="BLIP",
-        model="BlipForImageTextRetrieval",
-        model_types=("blip",),
+        "BLIP",
+        "BlipForImageTextRetrieval",
+        ("blip",),
         modality="vision-language",
         objective="contrastive and matching",
         tower="BlipForImageTextRetrieval",
@@ -99,7 +88,6 @@ FAMILIES: dict[str, Family] = {
         template="[CLS] $A [SEP]",
         text_path=r"^text_encoder\.(?!pooler\.)",
         encoder="text_encoder",
-        seconds=0.047,
     ),
 }
 
@@ -169,12 +157,6 @@ def small_configuration(family, vocab_size, image_size, settings):
             "initializer_range": width**-0.5,
         },
     }[family]
-
-
-def located(path):
-    """A path from the working folder, else from the project's: runs and notebooks are started in
-    different ones."""
-    return Path(path) if Path(path).exists() else ROOT / path
 
 
 def short_name(checkpoint):

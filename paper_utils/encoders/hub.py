@@ -7,21 +7,19 @@ mean over it is that vector.  So the first position is never pooled; and where a
 special token there (Qwen's and SmolLM2's do not), one is put there, or the first *word* would be
 the sink."""
 
-import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from paper_utils import parallel
-from paper_utils.encoders.families import FAMILIES, Family, check, located
+from paper_utils.encoders.elsewhere import located, one_line
+from paper_utils.encoders.families import FAMILIES, Family
 from paper_utils.store import files_of, hash_json, read_json
 
 # What a checkpoint must have, and its files.  Without a vocabulary the library would make an empty
@@ -43,8 +41,6 @@ REASONS = {
     "LocalEntryNotFoundError": "no such folder, not in the cache, and the Hub cannot be reached; "
     "once it can: hf download",
 }
-COMMIT = re.compile(r"[0-9a-f]{40}")
-POOLINGS = ("mean", "last", "cls")
 LOCAL = "local"  # how the revision of a folder begins
 BATCH = 64  # sentences that a model reads at once
 PATIENCE = 10.0  # seconds for the Hub's answer; behind a proxy that is silent there is none
@@ -60,53 +56,26 @@ class SinkWarning(UserWarning):
     """A mean over words that is, for the most part, one position's state."""
 
 
-def embed(
-    texts: Sequence[str],
-    checkpoint: str | os.PathLike[str],
-    family: str | None = None,
-    pooling: str | None = None,
-    layer: int | None = None,
-    device: str = "auto",
-) -> np.ndarray:
-    """N texts -> float32[N, D]; a row does not depend on its neighbours.
+def load(folder, family, device="auto"):
+    """A checkpoint in memory, a `TextEncoder`.
 
     Arguments:
-        texts: sentences, none of them empty.
-        checkpoint: a folder, a Hub id (``HF_TOKEN`` opens gated ones), or ``id@revision`` with a
-            branch, tag or commit.
-        family: a key of FAMILIES; None: what config.json says.
-        pooling: ``mean`` (of decoders without the first token, see above), ``last`` (of CLIP the
-            state at EOS) or ``cls`` (the first token).  None: as the family is read.
-        layer: 0 (token embeddings) to L (final norm included); None: L.
+        folder: of the checkpoint, as `usable` gives it.
+        family: a key of FAMILIES.
         device: auto, cpu, cuda or mps.
 
     Raises:
-        CheckpointError: missing, gated, unreachable, damaged, or of another kind.
-        ValueError: wrong arguments or texts.
+        CheckpointError: it is damaged, or lacks weights of the text path.
         RuntimeError: no such device.
-
-    Warns (SinkWarning, one line) where one position's state dwarfs those that it is averaged with.
     """
-    # A string is a list of letters to what follows.
-    if isinstance(texts, str) or not len(texts) or not all(text.strip() for text in texts):
-        raise ValueError("embed takes a list of texts, none of them empty")
-    encoder = load(checkpoint, family, device)
-    return encoder.embed(list(texts), encoder.blocks if layer is None else layer, pooling)
-
-
-def load(checkpoint, family=None, device="auto"):
-    """A checkpoint in memory, a `TextEncoder`, to embed with more than once; arguments and errors
-    as of `embed`."""
     import transformers
 
-    check([family] if family else [])
+    spec = FAMILIES[family]
     device = parallel.device(device)
     safely = {"local_files_only": True, "trust_remote_code": False}
     # On a CPU as exact as all machines are; on a GPU in the checkpoint's own precision.
     dtype = "float32" if device == "cpu" else "auto"
-    with _one_line(checkpoint), quiet():
-        folder = _found(checkpoint)
-        spec = _family(folder, family)
+    with one_line(CheckpointError, f"checkpoint {folder}"), quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safely)
         tower, report = getattr(transformers, spec.tower).from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **safely
@@ -115,7 +84,7 @@ def load(checkpoint, family=None, device="auto"):
         lacking = [key for key in report["missing_keys"] if re.search(spec.text_path, key)]
         if lacking:
             raise CheckpointError(f"lacks weights of the text path (random): {min(lacking)}")
-    return TextEncoder(str(checkpoint), spec, tokenizer, tower.to(device).eval(), device)
+    return TextEncoder(str(folder), spec, tokenizer, tower.to(device).eval(), device)
 
 
 @dataclass
@@ -124,26 +93,21 @@ class TextEncoder:
 
     name: str  # for messages
     family: Family
-    tokenizer: Any
-    tower: Any  # the module that the family's ``encoder`` is an attribute of
+    tokenizer: object
+    tower: object  # the module that the family's ``encoder`` is an attribute of
     device: str = "cpu"
 
-    def embed(self, texts, layer=None, pooling=None):
-        """N texts -> float32[N, D], as `embed` of this module; but at layer None, the one that is
-        compared (`Family.fixed_layer`)."""
-        if layer is None:
-            layer = self.family.fixed_layer(self.blocks)
-        return self.layers(texts, [layer], pooling)[0]
+    def embed(self, texts, layer=None):
+        """N texts -> float32[N, D]; a row does not depend on its neighbours.
 
-    def layers(self, texts, layers, pooling=None):
-        """N texts -> float32[M, N, D], of M ``layers`` in one pass."""
+        ``layer``: 0 (token embeddings) to L (final norm included); None: the one that is compared
+        (`Family.fixed_layer`).  Raises IndexError for a layer that it does not have, ValueError for
+        a text that is longer than it reads.  Warns (SinkWarning, one line) where one position's
+        state dwarfs those that it is averaged with."""
         import torch
 
-        pooling = pooling or self.family.pooling
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling is {', '.join(POOLINGS)}, not {pooling!r}")
-        if not {*layers} <= {*range(self.blocks + 1)}:
-            raise ValueError(f"layers {layers} are not among 0 to {self.blocks}")
+        if layer is None:
+            layer = self.family.fixed_layer(self.blocks)
         tokens = self.tokens(texts)
         # The longest first, so that what does not fit into memory fails at once.
         order = np.argsort([-len(ids) for ids in tokens], kind="stable")
@@ -155,10 +119,9 @@ class TextEncoder:
                 output = self._encoder(ids, attention_mask=mask, output_hidden_states=True)
                 # CLIP lists its last layer before the final norm, other models after it.
                 states = [*output.hidden_states[:-1], output.last_hidden_state]
-                wanted = [self._pool(states[layer].float(), mask, pooling) for layer in layers]
-                parts.append(torch.stack(wanted).cpu())
+                parts.append(self._pool(states[layer].float(), mask).cpu())
         # From the order of lengths back to that of the texts.
-        found = torch.cat(parts, dim=1).numpy()[:, np.argsort(order)]
+        found = torch.cat(parts).numpy()[np.argsort(order)]
         if not np.isfinite(found).all():
             raise CheckpointError(f"checkpoint {self.name}: gives embeddings that are not finite")
         return found
@@ -175,10 +138,13 @@ class TextEncoder:
 
     def tokens(self, texts):
         """Token ids of each text, special ones included; of decoders, the first is the sink."""
-        with quiet():
-            tokens = self.tokenizer(texts)["input_ids"]
+        tokens = self.tokenizer(texts)["input_ids"]
         if self.family.is_decoder:
-            tokens = [with_sink(ids, self.tokenizer) for ids in tokens]
+            # Without a special token in front, the first word would be the attention sink.
+            sink = self.tokenizer.bos_token_id
+            if sink is None:
+                sink = self.tokenizer.eos_token_id
+            tokens = [ids if ids[:1] == [sink] else [sink, *ids] for ids in tokens]
         # What is cut off would be read as another sentence.
         longest = max(map(len, tokens))
         context = self._encoder.config.max_position_embeddings
@@ -186,11 +152,12 @@ class TextEncoder:
             raise ValueError(f"a text has {longest} tokens; {self.name} reads {context}")
         return tokens
 
-    def _pool(self, states, mask, pooling):
-        """Token states (B, T, D) -> vectors (B, D)."""
-        if pooling == "cls":
+    def _pool(self, states, mask):
+        """Token states (B, T, D) -> vectors (B, D), as the family's ``pooling`` says: ``mean`` (of
+        decoders without the sink), ``last`` (of CLIP the state at EOS) or ``cls`` (the first)."""
+        if self.family.pooling == "cls":
             return states[:, 0]
-        if pooling == "last":
+        if self.family.pooling == "last":
             return states[range(len(states)), mask.sum(1) - 1]
         words = mask.clone()
         if self.family.is_decoder:
@@ -199,22 +166,6 @@ class TextEncoder:
             warnings.warn(f"checkpoint {self.name}: {SINK}", SinkWarning, stacklevel=2)
         weights = words.float()[..., None]  # (B, T, 1)
         return (states * weights).sum(1) / weights.sum(1)
-
-
-def with_sink(ids, tokenizer):
-    """A decoder's tokens with a special one in front, which is to be its attention sink: BOS if
-    the tokenizer has one, else EOS.
-
-    >>> from types import SimpleNamespace
-    >>> with_sink([7, 8], SimpleNamespace(bos_token_id=None, eos_token_id=2))
-    [2, 7, 8]
-    >>> with_sink([1, 7, 8], SimpleNamespace(bos_token_id=1, eos_token_id=2))
-    [1, 7, 8]
-    """
-    sink = tokenizer.bos_token_id
-    if sink is None:
-        sink = tokenizer.eos_token_id
-    return ids if ids[:1] == [sink] else [sink, *ids]
 
 
 def padded(rows):
@@ -235,27 +186,40 @@ def padded(rows):
 
 def _dominance(states, words):
     """Of states (B, T, D), the largest norm in a sentence over its median norm, typically."""
-    # Not every device knows medians.
-    norms = states.norm(dim=-1).cpu()  # (B, T)
     # What is not pooled has no say: neither padding nor the sink itself.
-    norms = norms.masked_fill(words.cpu() == 0, float("nan"))
+    norms = states.norm(dim=-1).masked_fill(words == 0, float("nan")).cpu()  # (B, T)
     # A sentence of few words may have one that is large; a sink is in all of them.
-    return float((norms.nan_to_num(0).amax(1) / norms.nanmedian(1).values).median())
+    return (norms.nan_to_num(0).amax(1) / norms.nanmedian(1).values).median()
 
 
 def usable(checkpoint, family):
     """A checkpoint's folder and revision, found or fetched, and checked unloaded.
 
+    Arguments:
+        checkpoint: a folder, a Hub id (``HF_TOKEN`` opens gated ones), or ``id@revision`` with a
+            branch, tag or commit.
+        family: a key of FAMILIES.
+
     The revision is the commit, or of a local folder LOCAL and a hash of its files.  Raises
-    CheckpointError, also if it is of another family."""
-    with _one_line(checkpoint), quiet():
-        folder = _found(checkpoint)
-        _family(folder, family)
+    CheckpointError: missing, gated, unreachable, incomplete, or of another family."""
+    folder = located(checkpoint)
+    is_local = folder.is_dir()
+    with one_line(CheckpointError, f"checkpoint {checkpoint}", **REASONS), quiet():
+        if not is_local:
+            folder = Path(_fetched(checkpoint))
+        for what, patterns in NEEDED.items():
+            if not any(list(folder.glob(pattern)) for pattern in patterns):
+                raise CheckpointError(f"has no {what}")
+        kind = read_json(folder / "config.json").get("model_type")
+        # Decoders share a class: DeepSeek's distilled models are of Qwen's or LLaMA's type.
+        for other in FAMILIES.values():
+            if kind in other.model_types and other.tower != FAMILIES[family].tower:
+                raise CheckpointError(f"is of type {kind!r}, not of the family {family!r}")
+    if is_local:
+        changed = sum(path.stat().st_mtime_ns for path in folder.rglob("*"))
+        return folder, f"{LOCAL}-{_hash(folder, changed)}"
     # The Hub's cache calls a folder by its commit.
-    if folder != located(checkpoint):
-        return folder, folder.name
-    changed = sum(path.stat().st_mtime_ns for path in folder.rglob("*"))
-    return folder, f"{LOCAL}-{_hash(folder, changed)}"
+    return folder, folder.name
 
 
 @cache
@@ -264,21 +228,18 @@ def _hash(folder, changed):
     return hash_json(files_of(folder))[:16]
 
 
-def _found(checkpoint):
-    """The folder of a checkpoint: as it is, or in the cache, fetched first if need be."""
+def _fetched(checkpoint):
+    """The folder of a checkpoint in the Hub's cache, fetched first if need be."""
     from huggingface_hub import errors, snapshot_download
 
-    folder = located(checkpoint)
-    if folder.is_dir():
-        return folder
-    name, _, revision = str(checkpoint).partition("@")
+    name, _, revision = checkpoint.partition("@")
     wanted = {"revision": revision or None, "allow_patterns": FILES, "ignore_patterns": ["*/*"]}
-    if COMMIT.fullmatch(revision):
+    if re.fullmatch("[0-9a-f]{40}", revision):
         # What it is, nobody needs to be asked.
         with suppress(errors.LocalEntryNotFoundError):
-            return Path(snapshot_download(name, local_files_only=True, **wanted))
+            return snapshot_download(name, local_files_only=True, **wanted)
     # Of a branch the Hub has to be asked; where it does not answer, the cache says what it was.
-    return Path(snapshot_download(name, local_files_only=not _hub_answers(), **wanted))
+    return snapshot_download(name, local_files_only=not _hub_answers(), **wanted)
 
 
 @cache
@@ -295,35 +256,6 @@ def _hub_answers():
     except Exception:  # no connection, no answer: every transport has its own errors
         return False
     return True
-
-
-def _family(folder, name):
-    """The family that a checkpoint is read as, or CheckpointError: the first thing amiss."""
-    for what, patterns in NEEDED.items():
-        if not any(list(folder.glob(pattern)) for pattern in patterns):
-            raise CheckpointError(f"has no {what}")
-    kind = read_json(folder / "config.json").get("model_type")
-    found = next((spec for spec in FAMILIES.values() if kind in spec.model_types), None)
-    spec = FAMILIES.get(name, found)
-    if spec is None:
-        raise CheckpointError(f"is of unknown type {kind!r}; name the family to read it as")
-    # Decoders share a class: DeepSeek's distilled models, for one, are of Qwen's or LLaMA's type.
-    if found and found.tower != spec.tower:
-        raise CheckpointError(f"is of type {kind!r}, not of the family {name!r}")
-    return spec
-
-
-@contextmanager
-def _one_line(checkpoint):
-    """Turns whatever a damaged checkpoint provokes in the libraries into one line."""
-    try:
-        yield
-    except Exception as error:  # every parser and validator has its own
-        kind = type(error).__name__
-        line = " ".join(str(error).split())[:200]
-        if not isinstance(error, CheckpointError):
-            line = REASONS.get(kind, f"cannot be loaded: {kind}: {line}")
-        raise CheckpointError(f"checkpoint {checkpoint}: {line}") from None
 
 
 @contextmanager

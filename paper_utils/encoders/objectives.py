@@ -14,7 +14,6 @@ TOKENS = 64  # tokens of text that count as one in ``batch_size``: about what a 
 HELD_OUT = 512  # documents or pairs that a score is measured on, at most
 MASKED = 0.3  # share of words that BERT predicts; 0.15 teaches slower (Wettig et al. 2023)
 TEMPERATURE = 0.07  # of BLIP's contrastive loss, fixed where BLIP starts; CLIP learns its own
-SCORE = ("score", "value", "baseline", "baseline value", "better", "n")
 IGNORED = -100  # as a target: what ``cross_entropy`` leaves out
 
 
@@ -37,9 +36,8 @@ class NextToken:
         self.held_out = [[self.first, *ids, self.last][:CONTEXT] for ids in asked]
         self.held_out.sort(key=len)  # so that little is padded
         # Rows begin where a sentence does, like the instructions that will be embedded.
-        period = tokenizer.convert_tokens_to_ids(".")
-        ends = np.isin(self.stream[:-CONTEXT], [self.last, period])
-        self.starts = np.append(0, np.flatnonzero(ends) + 1)
+        ends = [self.last, tokenizer.convert_tokens_to_ids(".")]
+        self.starts = np.append(0, np.flatnonzero(np.isin(self.stream[:-CONTEXT], ends)) + 1)
 
     def batch(self, generator):
         """int64[B, T]: a special token, then T - 1 of the stream; B x T is about constant."""
@@ -96,18 +94,15 @@ class MaskedToken(NextToken):
         random = stream("masked words", 0)  # every model is asked the same words
         counts = np.bincount(self.stream)
         counts[: len(SPECIAL)] = 0  # are never asked
-        guessed = []
-        wanted = []
+        found = []
         size = len(self.held_out)
         for part in np.array_split(range(size), size // 64 + 1):
             rows, mask = padded([self.held_out[number] for number in part])
             shown, asked = self.hide(rows, random)
             guesses = model(input_ids=shown, attention_mask=mask).logits.argmax(-1)
-            hidden = asked != IGNORED
-            guessed.append(guesses[hidden])
-            wanted.append(asked[hidden])
-        wanted = torch.cat(wanted)
-        own = (torch.cat(guessed) == wanted).double().mean()
+            found.append(torch.stack([guesses, asked])[:, asked != IGNORED])
+        guessed, wanted = torch.cat(found, dim=1)
+        own = (guessed == wanted).double().mean()
         known = (wanted == counts.argmax()).double().mean()
         return [_score("masked accuracy", own, "most frequent word", known, "higher", len(wanted))]
 
@@ -127,6 +122,7 @@ class Contrastive:
 
     def __init__(self, documents, pictures, tokenizer, batch_size):
         images, captions, held_out, asked = pictures
+        # None is so long; but the tokenizer's own file says how it was called.
         whole = {"truncation": True, "max_length": CONTEXT}
         self.train = images, tokenizer(captions, **whole)["input_ids"]
         tokens = tokenizer(asked[:HELD_OUT], **whole)["input_ids"]
@@ -166,8 +162,7 @@ class Contrastive:
         images, captions, _ = self.encode(model, *self.held_out)
         # Any image whose caption reads the same is a right answer, and so chance is above 1 / N.
         same = _same_captions(ids).float()
-        right = same[range(len(ids)), (captions @ images.T).argmax(1)]
-        own = right.mean()
+        own = same[range(len(ids)), (captions @ images.T).argmax(1)].mean()
         return [_score("caption-to-image R@1", own, "chance", same.mean(), "higher", len(ids))]
 
 
@@ -226,5 +221,5 @@ def _same_captions(ids):
 
 def _score(score, value, baseline, known, better, n):
     """A score of a model, beside that of a baseline on the same ``n``; better: higher or lower."""
-    found = score, float(value), baseline, float(known), better, n
-    return dict(zip(SCORE, found))
+    own = {"score": score, "value": float(value)}
+    return own | {"baseline": baseline, "baseline value": float(known), "better": better, "n": n}

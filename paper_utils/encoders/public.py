@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paper_utils.code import ROOT
-from paper_utils.encoders.vectors import arrays_of
+from paper_utils.encoders.elsewhere import arrays_of, one_line
 from paper_utils.store import hash_file
 
 FOLDER = ROOT / "artifacts" / "public"
@@ -32,7 +32,7 @@ class PublishedError(ValueError):
 class Table(NamedTuple):
     """Sentences of one table of synonyms, rows in the order that they were asked for."""
 
-    words: dict[str, str]  # first name -> synonym
+    words: dict  # first name -> synonym
     vectors: np.ndarray  # float32[N, C], at the fixed layer
     lexicon: np.ndarray  # float32[N, C], as of `Published.lexicon`
     subwords: np.ndarray  # float32[N, V]
@@ -43,7 +43,7 @@ class Published:
     """What is published of one model.  Sentences are asked for by their texts."""
 
     about: dict  # model, origin, layer, pooling, licence, versions, tables...
-    arrays: dict[str, np.ndarray]
+    arrays: dict  # by name, as in its file
     revision: str  # which file it is: the beginning of its SHA-256
 
     @property
@@ -129,16 +129,10 @@ def file_of(name):
     return FOLDER / f"{name}.npz"
 
 
+@cache
 def load(name):
     """One of MODELS.  Raises PublishedError if its file is not there or cannot be read."""
-    return _load(file_of(name))
-
-
-@cache
-def _load(path):
-    try:
+    path = file_of(name)
+    with one_line(PublishedError, f"{path.name} (restored by git checkout -- artifacts/public)"):
         arrays = arrays_of(path)
         return Published(json.loads(str(arrays.pop("about"))), arrays, hash_file(path)[:16])
-    except Exception as error:  # of the archive, of an array, of the text: each has its own
-        problem = f"{path.name} cannot be read ({type(error).__name__})"
-        raise PublishedError(f"{problem}; git checkout -- artifacts/public") from None

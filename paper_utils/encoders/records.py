@@ -58,8 +58,8 @@ class Encoder:
             return self.family.label
         if self.source == Source.HUB:
             # A folder may hold anything under a public name.
-            is_local = self.revision.startswith(hub.LOCAL)
-            return f"{short_name(self.checkpoint)}, {'local' if is_local else 'Hub'}"
+            where = hub.LOCAL if self.revision.startswith(hub.LOCAL) else "Hub"
+            return f"{short_name(self.checkpoint)}, {where}"
         if self.source == Source.VECTORS:
             return f"{self.name}, vectors"
         return public.MODELS.get(self.name, self.name.replace("_", " "))
@@ -92,12 +92,11 @@ def agents():
     ]
 
 
-def models(profile) -> list[Encoder]:
-    """The models of a profile: those trained here, the two public ones, then checkpoints and files
-    of vectors.  Raises CheckpointError, if the profile is strict, for the first checkpoint that
-    cannot be had, and VectorsError for a file that cannot be used."""
-    scratch = [Encoder(Source.SCRATCH, family) for family in profile.encoders.families]
-    return [*scratch, *_search(profile)[0]]
+def models(profile):
+    """The models of a profile, a list of `Encoder`: those trained here, the two public ones, then
+    checkpoints and files of vectors.  Raises CheckpointError, if the profile is strict, for the
+    first checkpoint that cannot be had, and VectorsError for a file that cannot be used."""
+    return _search(profile)[0]
 
 
 def missing(profile):
@@ -107,14 +106,13 @@ def missing(profile):
 
 def texts(profile, rooms="babyai"):
     """A DataFrame of what encoders embed: id, text, and second_text in the profile's synonyms."""
-    data = profile.data
-    table = grammar.instructions(data.levels, rooms, data.synonyms)
+    table = grammar.instructions(profile.data.levels, rooms, profile.data.synonyms)
     return table[["id", "text", "second_text"]]
 
 
 def _search(profile):
-    """Models from elsewhere that can be had, and why others cannot."""
-    found = []
+    """Models that can be had, and why others cannot."""
+    found = [Encoder(Source.SCRATCH, family) for family in profile.encoders.families]
     absent = {}  # label -> reason
     ids, *said = texts(profile).to_dict("list").values()
     for name, label in public.MODELS.items():

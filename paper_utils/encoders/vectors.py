@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.config import ProfileError
-from paper_utils.encoders.families import located
+from paper_utils.encoders.elsewhere import arrays_of, located, one_line
 from paper_utils.store import hash_file
 
 # Names of sentences, and how the arrays of each begin.
@@ -33,9 +33,9 @@ class Vectors(NamedTuple):
     rows: np.ndarray  # float32[M, N, D], of first names and, if there are any (M = 2), of synonyms
     revision: str  # SHA-256 of the file
 
-    def embed(self, texts, layer=None):
+    def embed(self, texts):
         """N texts -> float32[N, D]: those in first names, perhaps followed by those in synonyms, in
-        the order in which they were asked for.  A file has one layer."""
+        the order in which they were asked for."""
         return np.concatenate(self.rows)[: len(texts)]
 
 
@@ -46,14 +46,9 @@ def read(path, ids=None, *texts):
     such file, unknown columns, ids that are missing, unknown or there twice, other sentences,
     or numbers that are not finite."""
     file = located(path)
-    try:
+    with one_line(VectorsError, f"vectors {path}"):
         table, revision = _opened(file, file.stat().st_mtime_ns)
         return Vectors(_in_order(table, ids, texts), revision)
-    except Exception as error:  # whatever a reader finds in a file from elsewhere
-        line = " ".join(str(error).split())[:200]
-        if not isinstance(error, VectorsError):
-            line = f"cannot be read: {type(error).__name__}: {line}"
-        raise VectorsError(f"vectors {path}: {line}") from None
 
 
 def _in_order(table, ids, texts):
@@ -69,8 +64,8 @@ def _in_order(table, ids, texts):
     # A file that was made from other instructions has the same ids.
     for (name, number), there, here in zip(index, table.pop("text"), chain(*texts)):
         if pd.notna(there) and there != here:
-            said = f"is {there!r} in the file, but {here!r} here"
-            raise VectorsError(f"{name} names: id {number} {said}")
+            where = f"{name} names: id {number}"
+            raise VectorsError(f"{where} is {there!r} in the file, but {here!r} here")
     numbers = table.to_numpy(np.float32)
     # Where first and second names differ in width, some are missing.
     if not np.isfinite(numbers).all():
@@ -89,24 +84,16 @@ def _opened(file, changed):
 
 def _of_columns(table):
     dimensions = [column for column in table if column not in COLUMNS]
-    prefix = "d" if "d0" in dimensions else ""
     # Counted from 0, without a gap: a number that is none of the vector has another name, as has
     # an index that was written along.
     for place, column in enumerate(dimensions):
-        if column != f"{prefix}{place}":
-            known = f"none of {', '.join(COLUMNS)}, and no dimension (0, 1... or d0, d1...)"
-            raise VectorsError(f"column {column!r} is {known}")
+        if column.removeprefix("d") != str(place):
+            known = ", ".join(COLUMNS)
+            raise VectorsError(f"column {column!r} is none of {known}, nor dimension {place}")
     # What the file does not have is missing.
     table = table.reindex(columns=["names", "id", "text", *dimensions])
     names = table.pop("names").astype(object).fillna("first")
     return table.set_index([names, "id"])
-
-
-def arrays_of(path):
-    """All arrays of an ``.npz`` by name."""
-    # Opened here, so that it is closed here, whatever is found in it.
-    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-        return dict(file)
 
 
 def _of_arrays(file):
@@ -118,6 +105,6 @@ def _of_arrays(file):
     frames = {}
     for name, prefix in NAMES.items():
         if f"{prefix}vectors" in arrays:
-            frames[name] = pd.DataFrame(arrays[f"{prefix}vectors"], arrays["ids"])
-            frames[name]["text"] = arrays.get(f"{prefix}texts")
+            rows = pd.DataFrame(arrays[f"{prefix}vectors"], arrays["ids"])
+            frames[name] = rows.assign(text=arrays.get(f"{prefix}texts"))
     return pd.concat(frames, names=["names", "id"])

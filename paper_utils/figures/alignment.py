@@ -13,7 +13,6 @@ from paper_utils.figures.style import (
     CHANCE,
     COLOURS,
     NAMES,
-    NOTHING,
     PAGE,
     SHARE,
     THINGS,
@@ -24,14 +23,13 @@ from paper_utils.figures.style import (
     rows,
     short,
 )
-from paper_utils.study.claims import TELLING, verdict
+from paper_utils.study.claims import NEVER, TELLING, verdict
 from paper_utils.study.differences import MEAN
 
 # In every figure: two agents, the floor and the ceiling.
 FOUR = ["acted", "never_acted", "word_count", "codebook"]
 # With the control that tells acting from acting on the right instructions, where order is shown.
 FIVE = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
-NEVER = "acted - never_acted"
 OWN = "own world - other world"
 # What a title says of a difference, by its verdict over worlds: so it is true in every run.
 ADDS = {
@@ -96,7 +94,7 @@ def drawn(values, **columns):
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def by_model(differences, models, asked, columns=FOUR, floors=NOTHING, strangers=()):
+def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=()):
     """A row per model, in it a point per column; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> values of what knows
@@ -139,8 +137,10 @@ def transfer(differences, models):
     means = values.pivot(index="row", columns="panel", values="mean")
     controls = means.drop(order[:-1])
     better = (means.loc[labels] > controls.max()).sum()
-    told = f"of {len(labels)} models above controls"
-    titles = {level: f"{level}: {better[level]} {told}" for level in TELLING}
+    titles = {
+        level: f"{level}: {better[level]} of {len(labels)} models above controls"
+        for level in TELLING
+    }
     return rows(values, titles, "success", ["acted"], SHARE, order=order, bands=controls)
 
 

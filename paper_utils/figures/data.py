@@ -43,7 +43,7 @@ def room(env):
     return on_white(env.get_frame(tile_size=TILE)[top:, left:][:height, :width])
 
 
-def pictures(images, titles, columns=4, message=""):
+def pictures(images, titles, columns, message):
     """A grid of pictures as wide as the page, each under its title."""
     width = PAGE / columns
     letters = int(15 * width)  # of a line

@@ -18,18 +18,16 @@ def over_all_worlds(values):
     by = values.columns.difference(["world", "value"], sort=False).tolist()
     # Nothing is tested here: the appendix estimates.
     over = values.groupby(by, sort=False)["value"].agg(lambda each: over_worlds(each, None))
-    told = pd.DataFrame(list(over), over.index)
-    return told[["mean", "low", "high"]].reset_index()
+    return over.apply(pd.Series)[["mean", "low", "high"]].reset_index()
 
 
 def curves(values, hues, across, label):
     """A panel for each value of column panel, and in it a line over column at for each of ``hues``.
 
     Hue "permuted" is what is reached by chance, from low to high."""
-    names = values["panel"].unique()
-    figure, axes = panels(len(names), 4, PAGE, 1.7, sharey=True)
-    for axis, panel in zip(axes, names):
-        part = values[values["panel"] == panel]
+    parts = values.groupby("panel", sort=False)
+    figure, axes = panels(len(parts), 4, PAGE, 1.7, sharey=True)
+    for axis, (panel, part) in zip(axes, parts):
         # As in points: the middle of three numbers is the mean, and all of them are the interval.
         sns.lineplot(
             part.melt(["at", "hue"], ["low", "mean", "high"]),

@@ -12,8 +12,6 @@ from paper_utils.study import columns
 
 SOME = ("acted", "never_acted", "llama", "clip", "all-minilm-l6-v2", "word_count")  # one of each
 MARKERS = "os^Dv"  # a shape for each group of sentences, since hues say whose space it is
-# Hollow, so that those that lie on each other can be told apart.
-DOT = {"markerfacecolor": "none", "markeredgewidth": 0.5, "markersize": 3.2}
 BUDGET = {"verb": "share of variance between verbs", "dimension": "effective dimension"}
 
 # --- who is drawn --------------------------------------------------------------------------------
@@ -26,13 +24,12 @@ def everyone(profile):
 
 def vectors(run, world):
     """Vectors (N, D) of everyone in a world, in first names, by label."""
-    spaces = []
-    for stage, chosen in columns.needs_everyone(run.profile, world):
-        space, _ = columns.both_names(run.get(stage, **chosen))
-        spaces.append(space)
+    spaces = [
+        columns.both_names(run.get(stage, **chosen))[0]
+        for stage, chosen in columns.needs_everyone(run.profile, world)
+    ]
     # Word counts need no product: they are made from texts alone.
-    table = columns.instructions(run.profile)
-    spaces.append(columns.control("word_count", table, world))
+    spaces.append(columns.control("word_count", columns.instructions(run.profile), world))
     return {one.label: space for one, space in zip(everyone(run.profile), spaces)}
 
 
@@ -108,7 +105,16 @@ def maps(spaces, groups, encoders):
         components = PCA(2, svd_solver="full")
         places = components.fit_transform(spaces[label])
         for kind, marker in zip(groups.unique(), MARKERS):
-            axis.plot(*places[groups == kind].T, marker, color=colour, label=kind, **DOT)
+            axis.plot(
+                *places[groups == kind].T,
+                marker,
+                color=colour,
+                label=kind,
+                # Hollow, so that those that lie on each other can be told apart.
+                markerfacecolor="none",
+                markeredgewidth=0.5,
+                markersize=3.2,
+            )
         # A map that shows little of its space has to say so.
         share = components.explained_variance_ratio_.sum()
         axis.set(xticks=[], yticks=[], title=f"{short(label)}: {share:.0%}")

@@ -19,12 +19,11 @@ from paper_utils.figures.style import (
     panels,
     rows,
 )
-from paper_utils.study.kinds import DRAWN
+from paper_utils.study.kinds import DRAWN, FIFTEEN
 
-FIFTEEN = np.triu_indices(6, 1)  # pairs of six colours
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
-SEEING = [f"seeing agent ~ {other}" for other in ("design", "LLaMA", "blind CLIP")]
-EXCLUSIVE = [f"exclusive agent ~ {other}" for other in ("design", "LLaMA", "blind CLIP")]
+SEEING = ["seeing agent ~ design", "seeing agent ~ LLaMA", "seeing agent ~ blind CLIP"]
+EXCLUSIVE = ["exclusive agent ~ design", "exclusive agent ~ LLaMA", "exclusive agent ~ blind CLIP"]
 # Who learned in the same world, and everything that should fail.
 CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
 CLAIMS = [

@@ -16,34 +16,39 @@ COLUMN = 3.4  # inches: one column of a printed page
 PAGE = 6.9  # inches: its whole width
 
 INK = "#333333"
+GREY = "#7F7F7F"
 PALE = "#B0B0B0"
+ORANGE = "#D55E00"
+BLUE = "#0072B2"
 # Of Okabe and Ito, safe for colour-blind readers; the same hue never stands for two things.
 COLOURS = {
-    "acted": "#D55E00",
+    "acted": ORANGE,
     "never_acted": "#56B4E9",
     "exchanged": "#CC79A7",
     "codebook": "#000000",
-    "word_count": "#7F7F7F",
+    "word_count": GREY,
     "random_tokens": PALE,
     "edit_distance": "#9A9A9A",
-    "language": "#0072B2",
+    "action": ORANGE,
+    "language": BLUE,
     "vision-language": "#009E73",
+    # All that only sees words is grey, also where it has no hue of its own.
+    "lexical": GREY,
     # Who plays and is no agent.
     "expert": INK,
     "random": PALE,
     "permuted": PALE,
     # Shades of the acting agent's hue: an agent that acted, in another world.
-    "own world": "#D55E00",
+    "own world": ORANGE,
     "other world": "#F2B48A",
     "exchangeable": "#7A3A08",
     "design": "#999933",
+    # Public models that are asked, and not a control in their place.
+    "drawn: model": BLUE,
+    "swapped: model": BLUE,
+    "swapped, by meaning: model": BLUE,
+    "pseudo: model": BLUE,
 }
-COLOURS["action"] = COLOURS["acted"]
-# All that only sees words is grey, also where it has no hue of its own.
-COLOURS["lexical"] = COLOURS["word_count"]
-# Public models that are asked, and not a control in their place.
-for asked in ("drawn", "swapped", "swapped, by meaning", "pseudo"):
-    COLOURS[f"{asked}: model"] = COLOURS["language"]
 
 # What readers call rows and columns.
 NAMES = {
@@ -88,11 +93,10 @@ THINGS = {
     "blue": "#1F77B4",
     "purple": "#7B3FA0",
     "yellow": "#E6C200",
-    "grey": "#7F7F7F",
+    "grey": GREY,
 }
 ZERO = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
 CHANCE = ZERO | {"label": "chance"}
-BAND = {"label": "controls", "color": "#7F7F7F", "alpha": 0.18, "linewidth": 0, "zorder": 0}
 # A little more than what is possible, so that points at the ends are whole.
 SHARE = (-0.03, 1.03)
 
@@ -116,8 +120,6 @@ sns.set_theme(
         "pdf.fonttype": 42,
     },
 )
-
-NOTHING = {}
 
 
 def short(label):
@@ -150,17 +152,12 @@ def headline(figure, text=""):
         handles, labels = axis.get_legend_handles_labels()
         named |= dict(zip(labels, handles))
     width = figure.get_figwidth()
-    text = textwrap.fill(text, int(13 * width))
-    font = {"size": 9, "weight": "bold"}
-    if not named:
-        figure.suptitle(text, x=0.01, ha="left", **font)
-        return
     # The title of a legend, because a title of the figure would lie on the legend.
     figure.legend(
         named.values(),
         named,
-        title=text,
-        title_fontproperties=font,
+        title=textwrap.fill(text, int(13 * width)),
+        title_fontproperties={"size": 9, "weight": "bold"},
         loc="outside upper left",
         alignment="left",
         ncols=int(0.6 * width),
@@ -198,7 +195,7 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
         order=rows,
         hue_order=hues or rows,
         # All that only sees words is grey.
-        palette={hue: colours.get(hue, COLOURS["lexical"]) for hue in hues or rows},
+        palette={hue: colours.get(hue, GREY) for hue in hues or rows},
         estimator="median",
         errorbar=("pi", 100),
         dodge=0.6 if len(hues) > 1 else False,
@@ -222,7 +219,7 @@ def rows(
     line=None,
     *,
     order=(),
-    bands=NOTHING,
+    bands=(),
     message="",
     width=PAGE,
     **options,
@@ -246,7 +243,8 @@ def rows(
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
         if panel in bands:
-            axis.axvspan(bands[panel].min(), bands[panel].max(), **BAND)
+            ends = bands[panel].min(), bands[panel].max()
+            axis.axvspan(*ends, label="controls", color=GREY, alpha=0.18, linewidth=0, zorder=0)
         # What titles speak of.
         if "mean" in order:
             middle = order.index("mean")

@@ -29,20 +29,19 @@ def layers_of(profile, model):
         return []
     # A special token has read nothing before the first block.
     first = 0 if model.pooling == "mean" else 1
-    spaced = np.linspace(first, last, MOST_LAYERS).round()
-    return np.unique(spaced).astype(int).tolist()
+    return np.unique(np.linspace(first, last, MOST_LAYERS).round()).astype(int).tolist()
 
 
 def _layers(profile):
-    found = []
-    for model in records.models(profile):
-        found += [(model, layer) for layer in layers_of(profile, model)]
-    return found
+    return [
+        (model, layer) for model in records.models(profile) for layer in layers_of(profile, model)
+    ]
 
 
 def _needs_layers(profile, world):
-    each = [parameters(model, world, "both", layer) for model, layer in _layers(profile)]
-    return columns.needs_agents(profile, world) + [(EMBEDDING, chosen) for chosen in each]
+    return columns.needs_agents(profile, world) + [
+        (EMBEDDING, parameters(model, world, "both", layer)) for model, layer in _layers(profile)
+    ]
 
 
 def _score_layers(profile, *spaces, world):
@@ -51,8 +50,7 @@ def _score_layers(profile, *spaces, world):
     everyone["codebook", 0] = columns.control("codebook", table, world)
     # The null of every layer has the same permutations, so a maximum over layers has one, too.
     # Rows move among all sentences.
-    orders = permutations(len(table), profile.alignment.draws, world)
-    for draw, order in enumerate(orders):
+    for draw, order in enumerate(permutations(len(table), profile.alignment.draws, world)):
         everyone["permuted", draw] = everyone["acted", 0][order]
     readings = [
         ({"model": model.label, "layer": layer}, *both_names(space))
@@ -84,8 +82,8 @@ def best_layers(layers):
         # Who looks at all layers and names the best has to do so under the null, too.
         null = values["permuted"].max().to_numpy()
         best = acted.max()
-        told = (best, null.mean(), p_value(best, null), calibrated(best, null))
-        rows.append((*key, acted.idxmax(), *told))
+        sure = p_value(best, null), calibrated(best, null)
+        rows.append((*key, acted.idxmax(), best, null.mean(), *sure))
     return pd.DataFrame(rows, columns=[*by, "layer", "value", "null", "p", "calibrated"])
 
 
@@ -103,7 +101,7 @@ def by_meaning(texts, words):
     # Colours alone: with other verbs and types a sentence may say what no level asks.
     colours = {name: word for name, word in words.items() if name in grammar.COLOURS}
     # All other words stay as they are.
-    meanings = {phrase: phrase for phrase in grammar.INVENTORY} | grammar.meanings(colours)
+    meanings = dict(zip(grammar.INVENTORY, grammar.INVENTORY)) | grammar.meanings(colours)
     return [texts.index(grammar.rename(text, meanings)) for text in texts]
 
 
@@ -114,16 +112,14 @@ def questions(name, table, count):
     texts = table["text"].tolist()
     # As compact as the tables' own vectors are published: both are in the same components.
     X = published.embed(texts, published.about["layer"])
-    lexicon = published.lexicon(texts)
-    subwords = published.subwords(texts)
     for kind in public.KINDS:
         for number, found in enumerate(published.tables(kind, texts)[:count]):
             facts = {"kind": kind, "table": number}
             second = [grammar.rename(text, found.words) for text in texts]
             asked = {
                 "model": (X, found.vectors),
-                "layer 0": (lexicon, found.lexicon),
-                "subwords": (subwords, found.subwords),
+                "layer 0": (published.lexicon(texts), found.lexicon),
+                "subwords": (published.subwords(texts), found.subwords),
                 "letters": np.split(controls.character_ngrams([*texts, *second]), 2),
             }
             for source, pair in asked.items():
@@ -134,8 +130,7 @@ def questions(name, table, count):
                 moved[by_meaning(texts, found.words)] = found.vectors
                 yield facts | {"kind": MEANING, "source": "model"}, X, moved
     # What the architecture does before it has read anything.
-    drawn = published.untrained([*texts, *table["second_text"]])
-    for number, both in enumerate(drawn):
+    for number, both in enumerate(published.untrained([*texts, *table["second_text"]])):
         yield {"kind": "own", "table": number, "source": "untrained"}, *np.split(both, 2)
 
 

@@ -6,7 +6,6 @@ else *open*.  One world has no test: there the margin alone decides (of an r, wh
 the evidence says so.
 """
 
-from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
@@ -19,8 +18,6 @@ from paper_utils.study.differences import (
     KNOWS,
     MARGIN,
     MEAN,
-    REST,
-    SHARE,
     best_controls,
     own_agreement,
     stated,
@@ -133,7 +130,7 @@ class Evidence(NamedTuple):
     model's own agreement of its two names."""
 
     rows: pd.DataFrame
-    own: Mapping[str, float]  # model -> colour of six, over worlds; 0: it has no synonyms
+    own: pd.Series  # model -> colour of six, over worlds; 0: it has no synonyms
 
     def found(self, asked):
         """Those rows that this run has."""
@@ -141,13 +138,10 @@ class Evidence(NamedTuple):
 
     def told(self, asked):
         """The values that some differences are between, and then the differences themselves."""
-        values = []
-        for *place, contrast in asked:
-            # Values have rows of their own, called as they stand in the difference.
-            values += [(*place, name) for name in contrast.split(" - ")]
+        # Values have rows of their own, called as they stand in the difference.
+        values = [(*place, name) for *place, contrast in asked for name in contrast.split(" - ")]
         # Each once, in this order.
-        rows = self.found(dict.fromkeys([*values, *asked]))
-        return ", ".join(map(in_words, rows))
+        return ", ".join(map(in_words, self.found(dict.fromkeys([*values, *asked]))))
 
     def strangers(self, models):
         """Which of some models do not know the synonyms, and how far they are from it."""
@@ -198,7 +192,11 @@ def less(evidence, model):
     if strangers := evidence.strangers([model]):
         same = evidence.told([("same_words", PRECISION, model, NEVER)])
         return f"cannot be told: {strangers}", f"same words: {same}"
-    return answered(evidence, LESS, [("synonyms", PRECISION, model, f"{SHARE} - {REST}")])
+    return answered(
+        evidence,
+        LESS,
+        [("synonyms", PRECISION, model, "share of its codebook - that of decoders and BLIP")],
+    )
 
 
 def acts(differences, controls):
@@ -284,17 +282,17 @@ def claims(tables, decoders):
         found[f"action agrees less with {model}"] = less(evidence, model)
     for claim, (words, *asked) in SIGNED.items():
         found[claim] = answered(evidence, words, keys(*asked))
-    controls = best_controls(tables["transfer"])
-    found["an agent can act on another model's sentence"] = acts(differences, controls)
+    able = acts(differences, best_controls(tables["transfer"]))
+    found["an agent can act on another model's sentence"] = able
     # Where no model knows the synonyms there is no mean over those that do.
     for claim in (ORDER, VISION):
         if found[claim][0] == ABSENT:
             found[claim] = f"cannot be told: {evidence.strangers(kinds.index)}", ""
     # Order has a null of its own: how far luck takes a model that has read nothing.
     null = tables["order_null"].query("encoder == 'acted' and direction == 'both'")
-    luck = f"untrained models at most {number(null['value'].max())}"
+    luck = number(null["value"].max())
     answer, told = found[ORDER]
-    found[ORDER] = answer, f"{told}; {luck}".removeprefix("; ")
+    found[ORDER] = answer, f"{told}; untrained models at most {luck}".removeprefix("; ")
     rows = [(claim, PAPER.get(claim, "not asked"), *said) for claim, said in found.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if differences["worlds"].max() == 1:

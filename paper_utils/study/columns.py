@@ -26,8 +26,8 @@ CONTROLS = (*DRAWN, "word_count", "edit_distance", "character_ngrams", "length")
 
 def instructions(profile, rooms="babyai"):
     """The sentences that every encoder embeds, a row each, with their synonyms and factors."""
-    synonyms = profile.data.synonyms
-    return grammar.instructions(profile.data.levels, rooms=rooms, synonyms=synonyms)
+    data = profile.data
+    return grammar.instructions(data.levels, rooms=rooms, synonyms=data.synonyms)
 
 
 def control(name, table, world, draw=0, both=False):
@@ -67,11 +67,10 @@ def needs_agents(profile, world):
 
 def needs_everyone(profile, world):
     """Embeddings of a world's agents, and then of its models, in all names that they have."""
-    models = [
+    return needs_agents(profile, world) + [
         (EMBEDDING, parameters(model, world, "both" if model.has_synonyms else "first"))
         for model in records.models(profile)
     ]
-    return needs_agents(profile, world) + models
 
 
 def table_stage(name, make, seconds=1.0, **options):
@@ -87,8 +86,8 @@ def table_stage(name, make, seconds=1.0, **options):
         named = made if isinstance(made, dict) else {"scores": made}
         for name, table in named.items():
             # Six digits: more is rounding, and takes room.
-            rounded = table.assign(world=parameters["world"]).round(6)
-            write_table(folder / f"{name}.csv.gz", rounded)
+            table = table.assign(world=parameters["world"]).round(6)
+            write_table(folder / f"{name}.csv.gz", table)
 
     return Stage(name, write, read_tables, cost=lambda *_, **__: seconds, **options)
 

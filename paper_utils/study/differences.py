@@ -17,7 +17,7 @@ MEAN = "mean"  # the primary row: the mean over models, inside each world
 DECODERS = "decoders"  # and that over those that read from left to right
 OTHERS = "decoders and BLIP"  # whom the paper finds to agree more than CLIP and BERT
 SHARE = "share of its codebook"  # acted over codebook
-REST = f"that of {OTHERS}"
+REST = "that of decoders and BLIP"
 CONTROL = "best control"  # of those on whose vectors an agent acts, at a level
 EXCLUSIVE = "exclusive agent ~ design"
 SEEING = "seeing agent ~ design"
@@ -25,26 +25,31 @@ BEST = "best of random tokens"
 SIGHTED = ("CLIP", "BLIP")  # models of pictures and captions
 INDEX = ["test", "measure", "model", "direction", "world"]
 OVER = ["test", "measure", "model", "contrast", "direction"]  # what a row over worlds is about
-COLUMNS = [*OVER, "mean", "low", "high", "p", "p_equivalent", "worlds"]
+TOLD = ["mean", "low", "high", "p", "p_equivalent", "worlds"]  # and what it says
 # What is subtracted from what, in every row that has both.
 CONTRASTS = (
     "acted - never_acted",
     "acted - exchanged",
     "acted - codebook",
-    f"acted - {BEST}",
+    "acted - best of random tokens",
     "acted - chance",
     "never_acted - codebook",
     "acted - between decoders",
     "agreement - chance",
-    f"{SHARE} - {REST}",
-    f"success - {CONTROL}",
+    "share of its codebook - that of decoders and BLIP",
+    "success - best control",
     "own world - other world",
     "own world - codebook",
     "own world - exchangeable",
     "own world - seeing agent",
 )
 # That somebody agrees, or acts, at all is asked against the best of what knows nothing.
-FLOORS = (f"acted - {BEST}", "acted - chance", "agreement - chance", f"success - {CONTROL}")
+FLOORS = (
+    "acted - best of random tokens",
+    "acted - chance",
+    "agreement - chance",
+    "success - best control",
+)
 # Directions of the hypotheses, stated before any of the published worlds was run
 # (docs/preregistration.md): by contrast, by test, measure and contrast, or by pair of learners and
 # contrast.  All other tests are two-sided.
@@ -78,7 +83,7 @@ def stated(test, measure, model, contrast):
     return next((DIRECTED[key] for key in keys if key in DIRECTED), "two-sided")
 
 
-def over_worlds(values, alternative="two-sided"):
+def over_worlds(values, alternative):
     """What one value or difference per world says.
 
     Arguments:
@@ -93,8 +98,7 @@ def over_worlds(values, alternative="two-sided"):
     # One value has no spread, so neither an interval nor a test.
     if alternative and count > 1:
         tests = sign_flip(values, alternative), equivalence(values, MARGIN)
-    found = (np.mean(values), *t_interval(values), *tests, count)
-    return dict(zip(COLUMNS[-6:], found))
+    return dict(zip(TOLD, (np.mean(values), *t_interval(values), *tests, count)))
 
 
 def own_agreement(knows):
@@ -111,8 +115,8 @@ def who_knows(knows):
 
 def best_controls(success):
     """Level -> the control on whose vectors an agent succeeds most, on average over worlds."""
-    controls = success.query("kind == 'control'")
-    return controls.pivot_table("success", "level", "source").idxmax(axis=1)
+    table = success.query("kind == 'control'").pivot_table("success", "level", "source")
+    return table.idxmax(axis=1)
 
 
 # --- values of a world --------------------------------------------------------------------------
@@ -160,8 +164,8 @@ def of_transfer(success):
     is_best = named["model"] == named["measure"].map(best_controls(success))
     rival = named["success"].where(is_best).groupby([named["world"], named["measure"]])
     named[CONTROL] = rival.transform("max").where(named["kind"] == "model")
-    named = named.assign(test="transfer", direction="both")
-    return named.set_index(INDEX)[["success", CONTROL]]
+    values = named.assign(test="transfer", direction="both").set_index(INDEX)
+    return values[["success", CONTROL]]
 
 
 def of_structure(structure):
@@ -171,24 +175,22 @@ def of_structure(structure):
     values = wide(named, test="structure", measure="r", direction="both", model=pair)
     # Which way do seeing agents have the design, in either kind of rooms?
     seeing = values.query("model == @SEEING").rename(index={SEEING: EXCLUSIVE})
-    turned = seeing["own world"].to_frame("seeing agent")
-    return pd.concat([values, turned])
+    return pd.concat([values, seeing["own world"].to_frame("seeing agent")])
 
 
 def with_ceiling(values):
     """The same values, and the share of its own ceiling, a codebook's score with it, that a model
     reaches, beside that of OTHERS: unheard synonyms, precision@k."""
     asked = "test == 'synonyms' and measure == 'precision_at_k' and direction == 'both'"
-    here = values.query(asked)
     # Models differ in how well anybody could do with them, so values are no measure of *less*.
-    share = here["acted"] / here["codebook"]
+    share = values.query(asked).eval("acted / codebook")
     of_others = share.index.get_level_values("model") == OTHERS
     rest = share.where(of_others).groupby("world").transform("max")
     return values.assign(**{SHARE: share, REST: rest})
 
 
 def differences(tables, decoders):
-    """All values and differences over worlds; columns COLUMNS.
+    """All values and differences over worlds; columns OVER and TOLD.
 
     A model's own p and p_equivalent are Holm's over the models of its kind (scratch, public or
     file), for each test, measure, direction and contrast; those of a group of models, and of pairs
@@ -210,22 +212,23 @@ def differences(tables, decoders):
         able = "model in @scratch and model in @members and (test != 'synonyms' or model in @known)"
         parts.append(models.query(able).rename(index=dict.fromkeys(members, name), level="model"))
     parts += of_pairs(tables["pairs"], decoders, known)
-    verbs = {"test": "verbs", "measure": "cosine", "direction": "both", "model": "agent"}
-    parts.append(wide(tables["verbs"], **verbs))
-    parts += [of_transfer(tables["transfer"]), of_structure(tables["structure"])]
+    parts += [
+        wide(tables["verbs"], test="verbs", measure="cosine", direction="both", model="agent"),
+        of_transfer(tables["transfer"]),
+        of_structure(tables["structure"]),
+    ]
     # Inside a world first: differences are of means, and means over worlds come last.
     values = with_ceiling(pd.concat(parts).groupby(INDEX, sort=False).mean())
     for contrast in CONTRASTS:
         one, other = contrast.split(" - ")
         # A run of one world has no other world, one without decoders nothing between them.
-        if one in values and other in values:
+        if {one, other} <= set(values):
             values[contrast] = values[one] - values[other]
-    rows = []
     by_world = values.rename_axis(columns="contrast").stack().dropna()
-    for key, each in by_world.groupby(OVER, sort=False):
-        told = over_worlds(each, stated(*key[:4]))
-        rows.append((*key, *told.values()))
-    found = pd.DataFrame(rows, columns=COLUMNS)
+    found = pd.DataFrame(
+        dict(zip(OVER, key)) | over_worlds(each, stated(*key[:4]))
+        for key, each in by_world.groupby(OVER, sort=False)
+    )
     # Models of one kind share a correction; groups of models are of no kind, and stay as they are.
     family = ["test", "measure", "direction", "contrast", found["model"].map(kinds)]
     found.update(found.groupby(family)[["p", "p_equivalent"]].transform(holm))

@@ -28,6 +28,7 @@ OTHER = "other world"
 DRAWN = ["never_acted", "codebook", "edit_distance"]  # a draw is the same for whoever is exchanged
 # The levels of all but the first make the frames in which all six colours can stand.
 FACTORS = ["colour", "verb", "type", "location"]
+FIFTEEN = np.triu_indices(6, 1)  # pairs of six colours
 PAIR = ["condition", "first", "second", "draw"]  # what a row of the table is about
 MEASURES = ("r", "p", "withheld_pairs", "withheld_triples", "graded")
 
@@ -64,8 +65,8 @@ def everyone(profile, world, other):
         for name, chosen in learners(profile, *place).items():
             found[condition, name] = chosen
     for draw in range(NEVER_ACTED):
-        agent = Encoder(Source.AGENT, Condition.NEVER_ACTED, trained=False, draw=draw)
-        found["never_acted", str(draw)] = parameters(agent, world, rooms="kinds")
+        never = Encoder(Source.AGENT, Condition.NEVER_ACTED, trained=False, draw=draw)
+        found["never_acted", str(draw)] = parameters(never, world, rooms="kinds")
     return found
 
 
@@ -127,9 +128,8 @@ def between_learners(known, factors, kind_of):
 def under_controls(distances):
     """The r of each pair of learners where either of the two is exchanged for a control's (the
     mean of both), for each draw of it."""
-    pairs = np.triu_indices(6, 1)
     # Pearson's r of distances, of everybody with everybody.
-    r = pd.DataFrame({key: square.to_numpy()[pairs] for key, square in distances.items()}).corr()
+    r = pd.DataFrame({key: square.to_numpy()[FIFTEEN] for key, square in distances.items()}).corr()
     rows = []
     # Those that see colours have no controls: they are not expected to agree.
     for first, second in combinations(r.loc[FLAT].index, 2):
@@ -139,13 +139,14 @@ def under_controls(distances):
         # A run of one world has no other.
         if OTHER in r:
             found[OTHER, 0] = (one[OTHER, second] + other[OTHER, first]) / 2
-        rows += [(key[0], first, second, key[1], value) for key, value in found.items()]
+        for (condition, draw), value in found.items():
+            rows.append((condition, first, second, draw, value))
     return pd.DataFrame(rows, columns=[*PAIR, "r"])
 
 
 def _needs(profile, world, other):
-    spaces = [(EMBEDDING, chosen) for chosen in everyone(profile, world, other).values()]
-    return [(STORIES, {"world": world, "rooms": "kinds"}), *spaces]
+    stories = STORIES, {"world": world, "rooms": "kinds"}
+    return [stories, *((EMBEDDING, chosen) for chosen in everyone(profile, world, other).values())]
 
 
 STRUCTURE = columns.table_stage(

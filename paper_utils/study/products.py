@@ -5,9 +5,9 @@ from itertools import product
 
 from paper_utils.cloning.agents import AGENT, CURVES, Condition, agent_parameters
 from paper_utils.cloning.evaluation import EVALUATION, EXPERT, FIRST_VISITS, RANDOM
-from paper_utils.data.corpus import PICTURES, STORIES
-from paper_utils.data.demonstrations import DEMONSTRATIONS, EPISODES
-from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED, parameters
+from paper_utils.data.corpus import STORIES
+from paper_utils.data.demonstrations import EPISODES
+from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.encoders.records import Encoder, Source
 from paper_utils.encoders.scratch import MODEL_SCORES, REFERENCE, reference_parameters
 from paper_utils.study import columns, kinds, transfer
@@ -16,33 +16,6 @@ from paper_utils.study.kinds import STRUCTURE
 from paper_utils.study.scores import ORDER_NULL, PAIRS, SCORES
 from paper_utils.study.spaces import SPACES
 from paper_utils.study.transfer import TRANSFER
-
-STAGES = {
-    stage.name: stage
-    for stage in (
-        DEMONSTRATIONS,
-        EPISODES,
-        STORIES,
-        PICTURES,
-        AGENT,
-        CURVES,
-        EVALUATION,
-        FIRST_VISITS,
-        REFERENCE,
-        MODEL_SCORES,
-        EMBEDDING,
-        UNTRAINED,
-        SCORES,
-        PAIRS,
-        SPACES,
-        ORDER_NULL,
-        TRANSFER,
-        STRUCTURE,
-        LAYERS,
-        TABLES,
-    )
-}
-"""Stages of all rooms by name, for a worker that is told a name."""
 
 # Who plays for success: the columns that are agents, what cloning could reach, and luck.
 PLAYERS = (*columns.AGENTS, EXPERT, RANDOM)
@@ -74,14 +47,18 @@ def each_of(stage, profile, parameters):
 
 def in_worlds(profile, *stages):
     """A product of each of some stages for each world."""
-    worlds = profile.world_numbers
-    return [(stage, profile, {"world": world}) for world, stage in product(worlds, stages)]
+    return [
+        (stage, profile, {"world": world})
+        for world, stage in product(profile.world_numbers, stages)
+    ]
 
 
 def study(profile):
     """What `results.tables` loads."""
-    pairs = product(profile.world_numbers, transfer.sources(profile).values())
-    acted = [{"world": world, "source": source} for world, source in pairs]
+    acted = [
+        {"world": world, "source": source}
+        for world, source in product(profile.world_numbers, transfer.sources(profile).values())
+    ]
     return [
         *in_worlds(profile, SCORES, PAIRS, SPACES, ORDER_NULL),
         *each_of(TRANSFER, profile, acted),
@@ -96,8 +73,11 @@ def by_notebook(profile):
     first = profile.world_numbers[0]
     of_kinds = profile.of_kinds()
     trained = [Encoder(Source.SCRATCH, family) for family in profile.encoders.families]
-    layer = profile.encoders.layers
-    last = [parameters(one, first, "both", layer) for one in trained if one.family.is_decoder]
+    last = [
+        parameters(one, first, "both", profile.encoders.layers)
+        for one in trained
+        if one.family.is_decoder
+    ]
     shown = [agent_parameters(first, name) for name in (Condition.ACTED, Condition.HELD_OUT)]
     asked = [reference_parameters(first, family) for family in profile.encoders.families]
     # Tables of all tests are made together, so whoever loads one has all.
@@ -132,5 +112,4 @@ def products(profile, notebook=None):
     nothing."""
     loaded = by_notebook(profile)
     # What two notebooks load is there twice; a plan of work makes it once.
-    everything = sum(loaded.values(), [])
-    return everything if notebook is None else loaded.get(notebook, [])
+    return sum(loaded.values(), []) if notebook is None else loaded.get(notebook, [])

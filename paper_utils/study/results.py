@@ -10,6 +10,7 @@ from paper_utils.encoders.families import FAMILIES
 from paper_utils.study import columns, products, transfer
 from paper_utils.study.claims import claims
 from paper_utils.study.differences import differences
+from paper_utils.study.scores import mean_over
 
 MEASURES = ("precision_at_1", "precision_at_k", "colour", "order")
 ENCODERS = (*columns.AGENTS, "word_count", "codebook", "random_tokens")
@@ -48,20 +49,18 @@ def results(profile, load):
     scores = found.pop("scores").query("measure in @MEASURES and encoder in @ENCODERS")
     found["pairs"] = found["pairs"].query("measure in @MEASURES")
     # Draws of a control are one row: twenty of each would be most of the file.
-    by = scores.columns.drop(["draw", "value"]).tolist()
-    scores = scores.groupby(by, sort=False, as_index=False)["value"].mean()
-    for test in ("same_words", "synonyms"):
-        found[test] = scores[scores["test"] == test].drop(columns="test")
-    geometry = found["geometry"]
+    for test, part in mean_over(scores, "draw").groupby("test"):
+        found[test] = part.drop(columns="test")
     by = ["world", "model", "model_kind", "part"]
-    geometry = geometry.pivot(index=by, columns="encoder", values="value").reset_index()
+    geometry = found["geometry"].pivot(index=by, columns="encoder", values="value").reset_index()
     found["geometry"] = geometry.rename(columns={"never_acted": "before", "acted": "after"})
     by = ["world", "first", "second", "condition"]
     found["structure"] = found["structure"].groupby(by, sort=False, as_index=False).mean()
     # By pandas first, which writes NaN as null.
-    texts = {name: table.round(4).to_json(orient="records") for name, table in found.items()}
-    rows = {name: json.loads(text) for name, text in texts.items()}
+    rows = {
+        name: json.loads(table.round(4).to_json(orient="records")) for name, table in found.items()
+    }
     count = len(columns.instructions(profile))
     k = profile.alignment.k
-    facts = {"instructions": count, "k": k, "chance": round(k / count, 4)}
-    return rows | facts | {"worlds": profile.world_numbers}
+    worlds = profile.world_numbers
+    return rows | {"instructions": count, "k": k, "chance": round(k / count, 4), "worlds": worlds}

@@ -41,13 +41,17 @@ def options(profile, table, world):
     }
 
 
+def mean_over(scores, column):
+    """Means of ``value`` over rows that differ in one column alone."""
+    by = scores.columns.drop([column, "value"]).tolist()
+    return scores.groupby(by, sort=False, as_index=False)["value"].mean()
+
+
 def with_both(found):
     """Rows of `alignment` as one table, with their mean over directions as direction "both"."""
     # One number for the whole table, or (p) without its null.
     scores = pd.concat(found).drop(columns=["p", "N", "k"])
-    by = scores.columns.drop(["direction", "value"]).tolist()
-    means = scores.groupby(by, sort=False, as_index=False)["value"].mean()
-    return pd.concat([scores, means.assign(direction="both")])
+    return pd.concat([scores, mean_over(scores, "direction").assign(direction="both")])
 
 
 def agreement(readings, everyone, asked, tests=TESTS):
@@ -69,8 +73,7 @@ def agreement(readings, everyone, asked, tests=TESTS):
 def in_synonyms(profile, world, readings, everyone):
     """`agreement` by unheard synonyms alone, mean of both directions."""
     asked = options(profile, columns.instructions(profile), world)
-    scores = agreement(readings, everyone, asked, ["synonyms"])
-    return scores.query("direction == 'both'")
+    return agreement(readings, everyone, asked, ["synonyms"]).query("direction == 'both'")
 
 
 def readings(profile, spaces):
@@ -110,13 +113,12 @@ def _score_pairs(profile, *spaces, world):
     # Agents with models are in SCORES.
     for group in (agents, readings(profile, spaces)):
         for (facts, X, X2), (other, Y, Y2) in combinations(group, 2):
-            told = facts | {"encoder": other["model"]}
-            found = alignment.same_words(X, Y, **asked)
-            parts.append(found.assign(test="same_words", **told))
+            tests = {"same_words": alignment.same_words(X, Y, **asked)}
             if X2 is not None and Y2 is not None:
                 # Both sides know the synonyms here, so both are asked in them.
-                found = alignment.second_names(X, X2, Y, Y2, **asked)
-                parts.append(found.assign(test="models", **told))
+                tests["models"] = alignment.second_names(X, X2, Y, Y2, **asked)
+            for test, found in tests.items():
+                parts.append(found.assign(test=test, **facts, encoder=other["model"]))
     return with_both(parts)
 
 
@@ -137,8 +139,9 @@ def _score_untrained(profile, *inputs, world):
 
 
 def _needs_untrained(profile, world):
-    families = [{"world": world, "family": family} for family in profile.encoders.families]
-    return columns.needs_agents(profile, world) + [(UNTRAINED, chosen) for chosen in families]
+    return columns.needs_agents(profile, world) + [
+        (UNTRAINED, {"world": world, "family": family}) for family in profile.encoders.families
+    ]
 
 
 ORDER_NULL = columns.table_stage(

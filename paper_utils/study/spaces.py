@@ -21,12 +21,10 @@ def verb_cosine(space, table):
     there is none."""
     things = pd.MultiIndex.from_frame(table[["colour", "type", "location"]])
     # Centred: what all sentences have in common would make everything alike.
-    centred = space - space.mean(axis=0)
-    unit = pd.DataFrame(normalize(centred), index=things)
+    unit = pd.DataFrame(normalize(space - space.mean(axis=0)), index=things)
     one, other = (unit[table["verb"].to_numpy() == verb] for verb in VERBS)
-    products = one * other
     # A thing that is only gone to has no partner, and no product.
-    return products.sum(axis=1, min_count=1).mean()
+    return (one * other).sum(axis=1, min_count=1).mean()
 
 
 def _describe(profile, *spaces, world):
@@ -37,20 +35,20 @@ def _describe(profile, *spaces, world):
     # them; within one verb it is not.
     commonest = table["verb"].mode()[0]
     parts = {"all": slice(None), commonest: table["verb"] == commonest}
+    everyone = dict(agents)
     # Beside agents: words alone, and a perfect code, which has "go to" apart from "pick up".
-    codes = {name: columns.control(name, table, world) for name in ("word_count", "codebook")}
-    everyone = agents | codes
+    for name in ("word_count", "codebook"):
+        everyone[name] = columns.control(name, table, world)
     knows = []
     geometry = []
     for facts, X, X2 in readings(profile, spaces):
         everyone[facts["model"]] = X
         if X2 is not None:
-            own = alignment.own_names(X, X2, contrasts=contrasts)
-            by = own.groupby("measure", sort=False)
-            knows.append(by[["value", "chance"]].mean().assign(**facts))
+            own = alignment.own_names(X, X2, contrasts=contrasts).groupby("measure", sort=False)
+            knows.append(own[["value", "chance"]].mean().assign(**facts))
         for (part, rows), (name, A) in product(parts.items(), agents.items()):
             cka = float(alignment.linear_cka(A[rows], X[rows]))
-            geometry.append({**facts, "part": part, "encoder": name, "value": cka})
+            geometry.append(facts | {"part": part, "encoder": name, "value": cka})
     verbs = [(name, verb_cosine(X, table)) for name, X in everyone.items()]
     return {
         "knows_synonyms": pd.concat(knows).reset_index(),

@@ -53,8 +53,8 @@ def mapped(X, X2, target, cv=5, random_state=0):
     for train, test in KFold(cv, shuffle=True, random_state=random_state).split(X):
         # Spaces differ in scale by orders of magnitude, and so would a fixed strength in effect.
         spread = X[train].var(axis=0).sum()
-        ridge = RidgeCV(spread * STRENGTHS).fit(X[train], target[train])
-        images[test] = ridge.predict(X2[test])
+        ridge = RidgeCV(spread * STRENGTHS)
+        images[test] = ridge.fit(X[train], target[train]).predict(X2[test])
     return images
 
 
@@ -96,8 +96,8 @@ def _transfer(profile, agent, *spaces, world, source):
     def sentences(missions):
         """The vectors float32 (B, width) that B missions are played with."""
         # Whichever article the level says: vectors are of "the".
-        texts = [grammar.canonical(mission) for mission in missions]
-        return np.array(images.loc[texts], dtype=np.float32)
+        texts = map(grammar.canonical, missions)
+        return np.array(images.loc[list(texts)], dtype=np.float32)
 
     parts = []
     for level in profile.data.levels:
@@ -106,9 +106,8 @@ def _transfer(profile, agent, *spaces, world, source):
         else:
             played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit=limit)
         parts.append(played)
-    episodes = pd.concat(parts)[["level", "seed", "success", "steps"]]
     name = source if isinstance(source, str) else Encoder(**source).label
-    return episodes.assign(source=name)
+    return pd.concat(parts)[["level", "seed", "success", "steps"]].assign(source=name)
 
 
 def _needs(profile, world, source):
@@ -138,13 +137,12 @@ TRANSFER = columns.table_stage(
 def sources(profile):
     """Name -> ``source`` of everything whose sentences a world's agent acts on."""
     # A file of vectors may have no synonyms.
-    models = [model for model in records.models(profile) if model.has_synonyms]
-    return dict(zip(KINDS, KINDS)) | {model.label: asdict(model) for model in models}
+    models = {one.label: asdict(one) for one in records.models(profile) if one.has_synonyms}
+    return dict(zip(KINDS, KINDS)) | models
 
 
 def success(episodes):
     """Success by world, source, kind (ceiling, control, model) and level."""
     kinds = episodes["source"].map(KINDS).fillna("model")
-    by = ["world", "source", "kind", "level"]
-    each = episodes.assign(kind=kinds).groupby(by, sort=False)["success"]
-    return each.agg(success="mean", episodes="size").reset_index()
+    each = episodes.groupby(["world", "source", kinds.rename("kind"), "level"], sort=False)
+    return each["success"].agg(success="mean", episodes="size").reset_index()

@@ -276,12 +276,12 @@ def test_bad_input_is_one_line(files, tmp_path, bags, texts, factors):
             {"X": tmp_path / "shifted.npz", "Y": files[1]},
             "Y, layer 0 is misordered: its ids differ",
         ),
-        ({"X": X[:50]}, "X has 50 rows and Y has 168"),
-        ({"texts": texts[:9]}, "X has 168 rows and texts has 9"),
-        ({"factors": factors[:9]}, "X has 168 rows and factors has 9"),
-        ({"X2": X[:9]}, "X has 168 rows and X2 has 9"),
+        ({"X": X[:50]}, r"inconsistent numbers of samples: \[50, 168\]"),
+        ({"texts": texts[:9]}, "inconsistent numbers of samples"),
+        ({"factors": factors[:9]}, "inconsistent numbers of samples"),
+        ({"X2": X[:9]}, "inconsistent numbers of samples"),
         ({"X2": [X, X]}, "X has 1 layers and X2 has 2"),
-        ({"X": X * np.nan}, "X has NaN"),
+        ({"X": X * np.nan}, "Input X contains NaN"),
         ({"k": 0}, "k must be an integer from 1"),
     ):
         with pytest.raises(ValueError, match=message) as caught:

@@ -171,9 +171,9 @@ def test_what_has_no_structure_is_nan_or_refused(table):
     for arguments, message in (
         ((X, X, table, "size"), "factors has no column 'size'"),
         ((X, X, table, "verb"), "no context holds 3 levels of 'verb'"),
-        ((X[:9], X, table), "X has 9 rows and factors has 46"),
+        ((X[:9], X, table), r"inconsistent numbers of samples: \[9, 46\]"),
         ((X, DESIGN[:5], table), "X and Y have other levels of 'colour'"),
-        ((X * np.nan, X, table), "X has NaN"),
+        ((X * np.nan, X, table), "Input X contains NaN"),
     ):
         with pytest.raises(ValueError, match=message):
             structure(*arguments)

@@ -187,9 +187,9 @@ def test_prepared_contrasts_do_not_mix_up_spaces(knows, factors):
 def test_what_cannot_be_compared_is_refused_in_one_line(knows, contrasts, factors):
     X, X2 = knows["words"]
     for call, message in (
-        (lambda: synonyms(X[:99], X2, X, contrasts=contrasts), "X has 99 rows and X2 has 168"),
-        (lambda: synonyms(X, X2 * np.nan, X, contrasts=contrasts), "X2 has NaN"),
-        (lambda: same_words(X[:99], X[:99], contrasts=contrasts), "factors has 168"),
+        (lambda: synonyms(X[:99], X2, X, contrasts=contrasts), r"samples: \[99, 168, 168"),
+        (lambda: synonyms(X, X2 * np.nan, X, contrasts=contrasts), "Input X2 contains NaN"),
+        (lambda: same_words(X[:99], X[:99], contrasts=contrasts), r"samples: \[99, 99, 99, 168\]"),
         (lambda: own_names(X, X2[:, :5]), "could not be broadcast"),
         (lambda: same_words(X, X2, cv=ShuffleSplit(3, test_size=9)), "every row exactly once"),
         (lambda: same_words(X, X2, cv=KFold(5), contrasts=contrasts), "rows of one group"),

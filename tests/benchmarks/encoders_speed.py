@@ -1,4 +1,4 @@
-"""Speed of ``hub.embed``, beside ``sentence-transformers`` and on a model of a billion parameters.
+"""Speed of ``hub``, beside ``sentence-transformers`` and on a model of a billion parameters.
 
     python tests/benchmarks/encoders_speed.py            # a BERT of MiniLM's size, both in one run
     python tests/benchmarks/encoders_speed.py --billion  # LLaMA's shape, random weights, 5 GB RAM
@@ -58,12 +58,12 @@ def versus_sentence_transformers(folder: Path) -> None:
         return other.encode(texts, batch_size=64, show_progress_bar=False)
 
     def ours() -> np.ndarray:  # loads the model anew each time; theirs is already in memory
-        return hub.embed(texts, folder, device="cpu")
+        return hub.load(folder, "bert", device="cpu").embed(texts)
 
     ours(), theirs()
-    rates: dict[str, list[float]] = {"hub.embed": [], "sentence-transformers": []}
+    rates: dict[str, list[float]] = {"ours": [], "sentence-transformers": []}
     for _ in range(5):  # interleaved, so that both meet the same machine
-        for name, function in (("hub.embed", ours), ("sentence-transformers", theirs)):
+        for name, function in (("ours", ours), ("sentence-transformers", theirs)):
             start = time.perf_counter()
             function()
             rates[name].append(SENTENCES / (time.perf_counter() - start))
@@ -90,10 +90,10 @@ def billion(folder: Path) -> None:
     checkpoint(folder, model, texts, "llama")
     del model
     start = time.perf_counter()
-    hub.embed(texts[:1], folder, device="cpu")
+    hub.load(folder, "llama", device="cpu").embed(texts[:1])
     loading = time.perf_counter() - start
     start = time.perf_counter()
-    hub.embed(texts, folder, device="cpu")
+    hub.load(folder, "llama", device="cpu").embed(texts)
     rate = len(texts) / (time.perf_counter() - start - loading)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"loads in {loading:.1f} s, {rate:.1f} sentences/s, peak memory {peak:.1f} GiB")

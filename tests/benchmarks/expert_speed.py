@@ -39,7 +39,7 @@ ROUNDS = 9  # short and alternating, so that whatever else runs here slows both 
 
 def plain(level: str, seeds: range) -> list[np.ndarray]:
     """The loop of Minigrid's documentation."""
-    env = gymnasium.make(levels.offered()[level])
+    env = gymnasium.make(levels.registered()[level])
     actions = []
     for seed in seeds:
         with contextlib.redirect_stdout(io.StringIO()):

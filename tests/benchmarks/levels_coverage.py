@@ -36,7 +36,9 @@ def missions(level: str, rooms: str) -> tuple[int, set[str]]:
 def main() -> None:
     of_kinds = [(level, rooms) for level in kinds.LEVELS for rooms in kinds.ROOMS]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        played = [(level, "babyai") for level in levels.offered()] + of_kinds
+        played = [
+            (level, "babyai") for level in levels.registered() if level not in levels.REFUSED
+        ] + of_kinds
         for (level, rooms), count in zip(played, pool.map(solved, *zip(*played))):
             remark = "" if count == EPISODES else "   <--"
             print(f"{level:24} {rooms:13} solved {count}/{EPISODES}{remark}", flush=True)

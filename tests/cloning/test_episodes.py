@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from paper_utils.cloning import episodes
+from paper_utils.cloning.agents import Condition, shown_to
 from paper_utils.cloning.episodes import Episodes
 from paper_utils.cloning.policy import CELL_KINDS, START, WORDS
 from paper_utils.cloning.training import loss_of
@@ -71,8 +72,7 @@ def test_what_fills_up_a_batch_does_not_matter(whole, tiny):
 
 
 def test_exchanging_instructions_changes_nothing_else(train, tiny, whole):
-    rng = np.random.default_rng(3)
-    exchanged = [episodes.exchange_instructions(part, rng) for part in train]
+    exchanged = shown_to(Condition.EXCHANGED, train, None, world=3)
     for before, after in zip(train, exchanged, strict=True):
         assert sorted(before.instructions) == sorted(after.instructions)
         assert np.mean(before.instructions == after.instructions) < 0.3

@@ -63,7 +63,7 @@ def test_step_by_step_with_a_cache_equals_all_at_once(policy, cuts):
     cells, previous = some_steps(steps=40)
     sentence = policy.instruction(policy.tokenize(TEXTS))
     whole, whole_cache, _ = policy(sentence, cells, previous)
-    cache, parts = None, []
+    cache, parts = (), []
     for first, last in zip([0, *cuts], [*cuts, 40], strict=True):
         logits, cache, attention = policy(
             sentence, cells[:, first:last], previous[:, first:last], cache
@@ -82,22 +82,15 @@ def test_padding_words_does_not_change_a_sentence(policy):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-def test_embeddings_of_each_layer(policy):
-    states = policy.instruction.states(policy.tokenize(TEXTS))
-    assert states.shape == (SIZES.instruction_layers + 1, 3, 9, SIZES.width)
+@torch.inference_mode()
+def test_an_embedding_is_the_normed_mean_of_word_states(policy):
     own = policy.embed(TEXTS)
     assert own.shape == (3, SIZES.width) and own.dtype == np.float32
-    words = policy.instruction.words.weight + 0
-    first = [words[policy.tokenize([text])[0]] for text in TEXTS]
-    first = [rows + policy.instruction.positions.weight[: len(rows)] for rows in first]
-    expected = torch.stack([rows.mean(0) for rows in first]).detach().numpy()
-    np.testing.assert_allclose(policy.embed(TEXTS, layer=0), expected, atol=1e-5)
-    np.testing.assert_array_equal(policy.embed(TEXTS, layer=2), policy.embed(TEXTS, layer=-1))
-    normed = policy.instruction.norm(torch.from_numpy(policy.embed(TEXTS, layer=-1)))
-    np.testing.assert_allclose(normed.detach().numpy(), own, atol=1e-4)
-    for layer in (3, -4):
-        with pytest.raises(IndexError):
-            policy.embed(TEXTS, layer=layer)
+    for row, text in zip(own, TEXTS, strict=True):
+        states = policy.instruction.states(policy.tokenize([text]))
+        assert len(states) == SIZES.instruction_layers + 1
+        normed = policy.instruction.norm(states[-1][0].mean(0))
+        np.testing.assert_allclose(normed.numpy(), row, atol=1e-4)
 
 
 def test_embedding_does_not_change_the_policy(policy):
@@ -111,7 +104,7 @@ def test_every_instruction_can_be_said_and_nothing_else(policy):
         policy.tokenize(grammar.instructions([level])["text"].head(2000))
     assert len(set(WORDS)) == len(WORDS)
     for text, reason in (
-        ("go to the pink ball", "unknown word 'pink'"),
+        ("go to the pink ball", "unknown: .'pink'."),
         ("", "0 words"),
         ("the " * 65, "65 words"),
     ):
@@ -131,11 +124,10 @@ def test_cells_are_the_observations_with_and_without_colours():
 
 
 @pytest.mark.parametrize("cell", [(9, 0, 0), (250, 0, 0), (5, 7, 0), (255, 255, 255), (4, 6, 0)])
-def test_a_cell_that_no_level_contains_is_refused(cell):
+def test_a_cell_that_no_level_contains_is_of_no_kind(cell):
     view = np.zeros((1, 7, 7, 3), dtype=np.uint8)
     view[0, 3, 3] = cell
-    with pytest.raises(ValueError, match="no BabyAI level contains"):
-        cell_kinds(view)
+    assert cell_kinds(view)[0, 3 * 7 + 3] == 255 > len(CELL_KINDS)
 
 
 def test_colours_can_be_hidden_of_things_only():

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from paper_utils.data.corpus import Documents, Pictures
-from paper_utils.encoders import scratch
+from paper_utils.encoders import hub, scratch
 from paper_utils.encoders.families import FAMILIES
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "grey": (99, 99, 99)}
@@ -87,6 +87,20 @@ def folders(tmp_path_factory, corpus):
     for family in FAMILIES:
         scratch.train(family, root / family, *corpus, settings(), seed=1)
     return {family: root / family for family in FAMILIES}
+
+
+def family_of(checkpoint):
+    kind = json.loads((checkpoint / "config.json").read_text())["model_type"]
+    return next(name for name, family in FAMILIES.items() if kind in family.model_types)
+
+
+def embed_with(checkpoint, texts=TEXTS, family=None, pooling=None, layer=None):
+    """What a checkpoint makes of texts, at its last layer unless another is asked for."""
+    family = family or family_of(checkpoint)
+    encoder = hub.load(hub.usable(checkpoint, family)[0], family)
+    if pooling:
+        encoder.family = encoder.family._replace(pooling=pooling)
+    return encoder.embed(texts, encoder.blocks if layer is None else layer)
 
 
 def copy(folder, tmp_path):

@@ -1,4 +1,4 @@
-"""The script for other machines: what `hub.embed` gives, for more models; or one line."""
+"""The script for other machines: what `hub.load(...).embed` gives, for more models; or one line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 import transformers
 from commands import ROOT
 
-from paper_utils.encoders import hub, scratch, vectors
+from paper_utils.encoders import scratch, vectors
 from paper_utils.encoders.families import FAMILIES
-from tests.encoders.conftest import TEXTS, copy
+from tests.encoders.conftest import TEXTS, copy, embed_with
 from tests.encoders.test_hub import plain, without_bos
 
 CASES = [(name, "mean") for name, family in FAMILIES.items() if family.modality == "language"]
@@ -51,7 +51,7 @@ def test_it_embeds_as_the_package_does(folders, tmp_path, script, asked, family,
             expected = np.stack([plain(family, pooling, folders[family], text) for text in TEXTS])
         else:
             own = "last" if pooling == "pooled" else pooling
-            expected = hub.embed(TEXTS, folders[family], pooling=own, layer=layer)
+            expected = embed_with(folders[family], pooling=own, layer=layer)
         np.testing.assert_allclose(found.rows, [expected, expected[::-1]], atol=1e-5)
         source = str(np.load(made)["source"])
         assert str(folders[family]) in source and pooling in source
@@ -61,7 +61,7 @@ def test_a_decoder_without_bos_gets_the_same_sink(folders, tmp_path, script, ask
     folder = without_bos(copy(folders["llama"], tmp_path))
     made = str(tmp_path / "out.npz")
     script.main([asked, str(folder), made, "--layer", "1"])
-    expected = hub.embed(TEXTS, folder, layer=1)
+    expected = embed_with(folder, layer=1)
     np.testing.assert_allclose(vectors.read(made).rows[0], expected, atol=1e-5)
 
 
@@ -75,7 +75,7 @@ def test_it_runs_alone(folders, tmp_path, asked):
     )
     assert done.stdout.startswith(f"out.npz: {len(TEXTS)} instructions, 32 numbers each")
     found = vectors.read(str(tmp_path / "out.npz"))
-    np.testing.assert_allclose(found.rows, [hub.embed(TEXTS, folders["qwen"])], atol=1e-5)
+    np.testing.assert_allclose(found.rows, [embed_with(folders["qwen"])], atol=1e-5)
 
 
 def _save(folder, model, template):

@@ -68,12 +68,10 @@ def made(folder: Path) -> dict:
         weights = load_file(reference.folder / "model.safetensors")
         found["reference"][family] = [summary(weights[name]) for name in sorted(weights)[:8]]
         references.append(reference)
-        for trained, inputs in ((True, [reference]), (False, corpus)):
-            encoder = asdict(Encoder(Source.SCRATCH, family, trained=trained, draw=1 - trained))
-            which = {"world": 3, "names": "both", "layer": None, "rooms": "babyai"}
-            place = folder / f"{family} {trained}"
-            frame = make(EMBEDDING, place, *inputs, encoder=encoder, **which)
-            found["embedding"][f"{family} {trained}"] = summary(frame.to_numpy()[:, :4])
+        encoder = asdict(Encoder(Source.SCRATCH, family))
+        which = {"world": 3, "names": "both", "layer": None, "rooms": "babyai"}
+        frame = make(EMBEDDING, folder / f"{family} read", reference, encoder=encoder, **which)
+        found["embedding"][f"{family} True"] = summary(frame.to_numpy()[:, :4])
         draws = make(UNTRAINED, folder / f"{family} draws", *corpus, world=3, family=family)
         found["untrained"][family] = summary(draws[..., :4])
     scores = make(MODEL_SCORES, folder / "scores", *references, world=3)

@@ -14,12 +14,13 @@ from paper_utils import Profile
 from paper_utils.cloning.agents import Condition
 from paper_utils.config import ProfileError
 from paper_utils.data import grammar
-from paper_utils.encoders import hub, public, records
+from paper_utils.encoders import hub, public, records, scratch
 from paper_utils.encoders.embedding import EMBEDDING, UNTRAINED, parameters
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.records import Encoder, Source
 from paper_utils.encoders.scratch import MODEL_SCORES
 from paper_utils.store import Store
+from tests.encoders.conftest import embed_with
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +74,13 @@ def test_untrained_models_are_draws_of_one_s_random_weights(store):
     texts = records.texts(profile)
     assert draws.shape == (profile.alignment.untrained, 2, len(texts), profile.encoders.width)
     assert draws.dtype == np.float32 and np.isfinite(draws).all()
+    corpora = [
+        store.get(stage, profile, **one) for stage, one in scratch.corpora(profile, 900, "llama")
+    ]
+    both = [*texts["text"], *texts["second_text"]]
     for draw in range(len(draws)):
-        encoder = Encoder(Source.SCRATCH, "llama", trained=False, draw=draw)
-        both = embed(store, profile, encoder, names="both").to_numpy()
-        np.testing.assert_allclose(draws[draw].reshape(both.shape), both, atol=0.01)
+        expected = scratch.untrained(profile, *corpora, "llama", 900, draw).embed(both)
+        np.testing.assert_allclose(draws[draw].reshape(expected.shape), expected, atol=0.01)
     assert np.abs(draws[0] - draws[1]).max() > 0.1
 
 
@@ -102,7 +106,7 @@ def test_checkpoints_that_can_be_had_are_embedded_and_others_are_named(folders, 
     assert not any("\n" in reason for reason in missing.values())
     frame = embed(store, profile, found)
     texts = records.texts(profile)["text"].tolist()
-    np.testing.assert_allclose(frame, hub.embed(texts, mine, layer=1), atol=1e-5)
+    np.testing.assert_allclose(frame, embed_with(mine, texts, layer=1), atol=1e-5)
     # The same in every world, and other files under the same name are another artifact.
     before = parameters(found, 900)
     assert before == parameters(found, 901)

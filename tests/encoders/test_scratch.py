@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from paper_utils.encoders import hub, scratch
+from paper_utils.encoders import scratch
 from paper_utils.encoders.families import FAMILIES, SPECIAL
-from tests.encoders.conftest import TEXTS, settings, with_parts
+from tests.encoders.conftest import embed_with, settings, with_parts
 
 BUDGET = {
     "llama": {"steps": 120, "learning_rate": 6e-3},
@@ -76,7 +76,7 @@ def test_seeds_differ_and_global_randomness_is_left_alone(folders, tmp_path, cor
     before = torch.random.get_rng_state()
     scratch.train("bert", tmp_path, *corpus, settings(), seed=2)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert np.abs(hub.embed(TEXTS, tmp_path) - hub.embed(TEXTS, folders["bert"])).max() > 0.1
+    assert np.abs(embed_with(tmp_path) - embed_with(folders["bert"])).max() > 0.1
 
 
 def test_training_starts_at_the_random_weights_of_its_seed(folders, tmp_path, corpus):
