@@ -99,6 +99,9 @@ def other_tables(worlds, own: dict[str, float], structure: dict[str, float]) -> 
             row = {"world": world, "source": source, "level": level, "episodes": 16}
             kind = transfer.KINDS.get(source, "model")
             add("transfer", **row, kind=kind, success=success + wiggle)
+        for level in ("GoToLocal", "PickupLoc"):
+            row = {"world": world, "player": "acted", "level": level}
+            add("success", **row, success=0.98 + wiggle)
         for pair, r in structure.items():
             first, second = pair.split(" ~ ")
             row = {"world": world, "first": first, "second": second, "p": 0.01}

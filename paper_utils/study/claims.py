@@ -27,6 +27,11 @@ ALPHA = 0.05  # of the tests that the preregistration names; every p is told bes
 BY_LUCK = 0.5  # r of two sets of 15 distances, as about one in twenty relabellings of six has it
 COLUMNS = ["claim", "paper", "answer", "evidence"]
 ABSENT = "not in this run"
+# What the acting agent's success with a model's vector is held against.
+CEILINGS = ("own", "codebook")
+# Success that an agent must reach before it is compared; a miss is told.
+BARS = {"GoToLocal": 0.97, "PickupLoc": 0.95, "OpenDoor": 0.97, "PutNextLocal": 0.95}
+OWN = "own world"
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
 NEVER = "acted - never_acted"
 VISION = "language agrees with vision"
@@ -125,6 +130,11 @@ def keys(test, measure, models, contrasts):
     return list(product([test], [measure], models, contrasts))
 
 
+def between(asked):
+    """The values that some differences are between: they have rows of their own."""
+    return [(*place, name) for *place, contrast in asked for name in contrast.split(" - ")]
+
+
 class Evidence(NamedTuple):
     """What the answers rest on: rows of the differences (both directions) by their key, and each
     model's own agreement of its two names."""
@@ -138,10 +148,15 @@ class Evidence(NamedTuple):
 
     def told(self, asked):
         """The values that some differences are between, and then the differences themselves."""
-        # Values have rows of their own, called as they stand in the difference.
-        values = [(*place, name) for *place, contrast in asked for name in contrast.split(" - ")]
         # Each once, in this order.
-        return ", ".join(map(in_words, self.found(dict.fromkeys([*values, *asked]))))
+        return ", ".join(map(in_words, self.found(dict.fromkeys([*between(asked), *asked]))))
+
+    def values(self, asked):
+        """Those values alone, for an answer; of pairs of learners, those of one world."""
+        rows = self.found(dict.fromkeys(between(asked)))
+        kept = [row for row in rows if row["test"] != "structure" or row["contrast"] == OWN]
+        said = map(in_words, kept)
+        return f"({', '.join(said)})".replace(f": {OWN}", "")
 
     def strangers(self, models):
         """Which of some models do not know the synonyms, and how far they are from it."""
@@ -160,8 +175,8 @@ def answered(evidence, words, asked):
     answer = "; ".join(different)
     # All parts have to hold, so one that does not is counted, not averaged away.
     if "yes" in different and len(different) > 1:
-        answer = f"in part ({each.count('yes')} of {len(each)})"
-    return answer, evidence.told(asked)
+        answer = f"in part, {each.count('yes')} of {len(each)}"
+    return f"{answer} {evidence.values(asked)}", evidence.told(asked)
 
 
 def agrees(evidence, name, models):
@@ -182,9 +197,10 @@ def agrees(evidence, name, models):
         said = f"{said}; left out: {strangers}"
     beyond, never, codebook = map(verdict, evidence.found(asked))
     # Whether there is any agreement comes first; then what it takes.
+    answer = "not settled" if beyond == "open" else "does not agree more than chance"
     if beyond == "more":
-        return AGREES[never] + CODEBOOK[codebook], said
-    return "not settled" if beyond == "open" else "does not agree more than chance", said
+        answer = AGREES[never] + CODEBOOK[codebook]
+    return f"{answer} {evidence.values(asked)}", said
 
 
 def less(evidence, model):
@@ -210,10 +226,25 @@ def acts(differences, controls):
         gaps = here[here["contrast"].isin(FLOORS)]
         able = gaps["model"][gaps.apply(verdict, axis=1) == "more"]
         success = here.query("contrast == 'success'")
-        values = success["model"] + " " + success["mean"].map(number)
-        answer.append(f"{level}: of {', '.join(able) or 'none'}")
+        values = success["model"].str.replace("_", " ") + " " + success["mean"].map(number)
+        unable = gaps["model"][~gaps["model"].isin(able)]
+        answer.append(
+            f"{level}: of {', '.join(able) or 'none'}; not of {', '.join(unable) or 'none'}"
+            f" ({', '.join(values[success['model'].isin(CEILINGS)])})"
+        )
         said.append(f"{level} (best control: {controls[level]}): {', '.join(values)}")
     return "; ".join(answer) or ABSENT, "; ".join(said)
+
+
+def good_enough(success):
+    """Whether the acting agent of every world reaches the bars."""
+    acted = success.query("player == 'acted' and level in @BARS")
+    missed = acted[acted["success"] < acted["level"].map(BARS)]
+    said = missed["level"] + " " + missed["success"].map(number)
+    answer = f"all but {len(missed)} of {len(acted)}: {', '.join(said)}" if len(said) else "yes"
+    means = acted.groupby("level", sort=False)["success"].mean()
+    bars = [f"{level} {number(mean)} (bar {number(BARS[level])})" for level, mean in means.items()]
+    return answer, f"means over worlds: {', '.join(bars)}"
 
 
 # Claims that hold if some differences all have one sign: how that is said, and which (`keys`).
@@ -248,14 +279,14 @@ SIGNED = {
         "structure",
         "r",
         ["seeing agent ~ design", "seeing agent ~ LLaMA", "seeing agent ~ blind CLIP"],
-        ["own world"],
+        [OWN],
     ),
     "in exclusive rooms seeing agents agree again": (
         RISES,
         "structure",
         "r",
         [EXCLUSIVE],
-        ["own world", "own world - seeing agent"],
+        [OWN, "own world - seeing agent"],
     ),
 }
 
@@ -264,7 +295,8 @@ def claims(tables, decoders):
     """Claims and their answers; columns COLUMNS.
 
     Arguments:
-        tables: scores, knows_synonyms, order_null, transfer, differences (`results.tables`).
+        tables: scores, knows_synonyms, order_null, success, transfer and differences, as
+            `results.tables` has them.
         decoders: names of the models that read from left to right.
     """
     differences = tables["differences"].query("direction == 'both'")
@@ -284,6 +316,7 @@ def claims(tables, decoders):
         found[claim] = answered(evidence, words, keys(*asked))
     able = acts(differences, best_controls(tables["transfer"]))
     found["an agent can act on another model's sentence"] = able
+    found["agents do what they are told before they are compared"] = good_enough(tables["success"])
     # Where no model knows the synonyms there is no mean over those that do.
     for claim in (ORDER, VISION):
         if found[claim][0] == ABSENT:
