@@ -5,7 +5,8 @@
 #
 # **What you'll learn**: cloning, controls, what a sentence vector must hold.
 #
-# **What you'll need**: notebook 01; cross-entropy; a minute.
+# **What you'll need**: notebook 01 (recap: an expert plays, and all it sees, hears and does is
+# written down); cross-entropy; a minute.
 #
 # **Found**: an agent cloned from an expert does what it is told. One that learned from *wrong*
 # instructions moves as well, and succeeds only where trying everything helps.
@@ -21,6 +22,7 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn import functional as F
 
 from paper_utils.alignment import controls
 from paper_utils.cloning import agents, episodes, evaluation, policy
@@ -108,14 +110,14 @@ print(
 #
 # **Guess before you run:** in how many of ten *fresh* episodes will it do what it is told?
 
-# %%
+# %% tags=["fill-in"]
 live = acting.LiveLoss()
 for epoch in range(50):
     for chosen in lessons.batches(32, world, epoch):
         batch = lessons.batch(chosen, torch.device("cpu"))
         sentences = tiny.instruction(batch.tokens)  # (B, C)
         logits, _, _ = tiny(sentences, batch.cells, batch.previous)  # (B, T, 7)
-        loss = torch.nn.functional.cross_entropy(logits[batch.mask], batch.actions[batch.mask])
+        loss = F.cross_entropy(logits[batch.mask], batch.actions[batch.mask])  # fill in
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -6,7 +6,8 @@
 # **What you'll learn**: what training makes alike; what a sink does to a mean; what a space is spent
 # on.
 #
-# **What you'll need**: notebook 02; cosine, principal components; a minute.
+# **What you'll need**: notebook 02 (recap: an agent hears one vector per sentence); cosine,
+# principal components; a minute.
 #
 # **Found**: who reads spends much of its space on the verb, who acted hardly any. So the two look
 # unlike before anybody has asked what they know.
@@ -175,7 +176,7 @@ wide = neighbours.pivot_table("mean", "row", "panel", sort=False)
 swaps = wide["the swap"]
 found = f"Nearest is the swap: word count {swaps['word count']:.0%}, acted {swaps['acted']:.0%}"
 told = "Share of sentences whose nearest neighbour has the same word; means over worlds."
-run.figure(figures.kept_words(wide, found), "03_neighbours", told)
+run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
 # Read a row as what a space takes for the same: 1.00 under *verb* and little under *colour* says that

@@ -176,7 +176,7 @@ for condition, mean in controls.mean().dropna().items():
     print(f"{condition}: {mean:.1f}")
 
 # %%
-caption = "r over worlds, with 95 % intervals. The darkest and the palest orange share no kinds."
+caption = "r over worlds, with 95 % intervals. Another world and flat rooms share no kinds."
 run.figure(figures.agreement(found["differences"]), "05_agreement", caption)
 who = figures.SEEING + figures.EXCLUSIVE
 figure = figures.agreement(found["differences"], who, ["own world"], "own world")

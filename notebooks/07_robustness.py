@@ -6,7 +6,8 @@
 #
 # **What you'll learn**: which choices move a result, and how to pay for a search.
 #
-# **What you'll need**: notebook 04; two minutes as it is.
+# **What you'll need**: notebook 04 (recap: a rotation, then a search, asked in the same words or in
+# synonyms); two minutes as it is.
 #
 # **Found**: printed below the imports.
 

@@ -11,7 +11,7 @@ def __getattr__(name):
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from paper_utils import config
-    from paper_utils.data import grammar  # noqa: F401  (rooms register what a profile may say)
+    from paper_utils.data import grammar  # noqa: F401  (packages register what a profile may say)
     from paper_utils.encoders import families, vectors  # noqa: F401
 
     return getattr(config, name)

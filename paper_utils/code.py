@@ -1,7 +1,7 @@
 """Which code does a product depend on?  A hash of the modules that a function's module imports.
 
-Modules of the rooms and of the library count, without comments, docstrings and blank lines, on
-every version of Python alike.  What cannot change a product does not: what stores, runs and draws.
+Modules of PACKAGES count, without comments, docstrings and blank lines, on every version of Python
+alike.  What cannot change a product does not: what stores, runs and draws.
 Stages that take long do not use it: they have an explicit version, which a test guards."""
 
 import ast
@@ -15,17 +15,18 @@ from pathlib import Path
 from paper_utils import config
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("paper_utils.alignment", "paper_utils.data", "paper_utils.cloning", "paper_utils.encoders",
-         "paper_utils.study")  # fmt: skip
+PACKAGES = tuple(
+    f"paper_utils.{name}" for name in ("alignment", "data", "cloning", "encoders", "study")
+)
 
 
 @cache
 def _read(module, root):
-    """The code of a room's module, and the names that it imports anywhere; None for all others."""
+    """A module's code and the names that it imports anywhere; None outside PACKAGES."""
     path = root.joinpath(*module.split("."))
     files = [path.with_suffix(".py"), path / "__init__.py"]
     file = next(filter(Path.is_file, files), None)
-    if file is None or not module.startswith(ROOMS):
+    if file is None or not module.startswith(PACKAGES):
         return None
     text = file.read_text(encoding="utf-8")
     lines = text.split("\n")
@@ -49,7 +50,7 @@ def _read(module, root):
 
 
 def reachable(module, root=ROOT):
-    """The code of a module and of all that it imports, modules of the rooms alone, by name."""
+    """The code of a module and of all that it imports, modules of these packages alone, by name."""
     found = {}
     # Imports are followed wherever they stand, inside functions, too.
     waiting = [module]
@@ -64,7 +65,7 @@ def reachable(module, root=ROOT):
 
 @cache
 def fingerprint(*functions):
-    """SHA-256 (hex) of the code that functions depend on; outside the rooms, of their source."""
+    """SHA-256 (hex) of the code that functions depend on; elsewhere, of their own source."""
     # Random numbers are part of what they feed.
     texts = {"streams": inspect.getsource(config._seed_of)}
     for function in functions:

@@ -56,7 +56,7 @@ def torch_seed(stream, *numbers):
     return int(np.random.SeedSequence(_seed_of(stream, *numbers)).generate_state(1, np.uint64)[0])
 
 
-# What rooms of the package know about values of a profile: dotted key -> its check.
+# What packages know about values of a profile: dotted key -> its check.
 _CHECKS = {}
 
 
@@ -90,7 +90,7 @@ class Part(BaseModel):
 
 
 class Data(Part):
-    """Room of notebook 01: demonstrations, instructions and the narrated world."""
+    """For notebook 01: demonstrations, instructions and the narrated world."""
 
     demonstrations: dict[str, Count]  # level name -> expert demonstrations to train on
     validation: Count  # held-out demonstrations per level, for early stopping and the loss curve
@@ -105,7 +105,7 @@ class Data(Part):
 
 
 class Cloning(Part):
-    """Room of notebook 02: the policy and its training by behavioural cloning."""
+    """For notebook 02: the policy and its training by behavioural cloning."""
 
     width: Width  # of every vector in the policy, so also of the sentence embedding
     heads: Count  # of attention in the instruction encoder and over time
@@ -125,7 +125,7 @@ class Cloning(Part):
 
 
 class Encoders(Part):
-    """Room of notebook 03: the reference models and the lexical controls."""
+    """For notebook 03: the reference models and the lexical controls."""
 
     families: Names  # reference models to train from scratch, one of each per world
     width: Width  # hidden size
@@ -140,7 +140,7 @@ class Encoders(Part):
 
 
 class Alignment(Part):
-    """Room of notebook 04: what is compared, and against which nulls."""
+    """For notebook 04: what is compared, and against which nulls."""
 
     k: Count  # neighbours that count in precision@k and mutual k-NN; the paper reports k = 15
     dimension: Count  # principal components before Procrustes, at most the rank

@@ -47,8 +47,10 @@ class Run:
     def start(cls, notebook, profile, seed=0, overrides=None, out=""):
         """Validates a notebook's parameters, and makes what the notebook lacks, side by side.
         Raises ProfileError, one line, on a bad parameter."""
-        # A checked profile: rooms register what they know of it.
+        # A checked profile: packages register what they know of it.  Figures have the paper's
+        # style from the first cell on, whatever a reader's own settings are.
         from paper_utils import Profile, plan
+        from paper_utils.figures import style  # noqa: F401
         from paper_utils.study.products import products
 
         parallel.one_thread()
@@ -129,8 +131,9 @@ class Run:
         runpy.run_path(str(NOTEBOOKS / "exercises.py"))["check"](self, answers)
 
     def finish(self):
-        """Writes what this notebook tells of its figures; returns a table of its provenance."""
+        """Writes what this notebook tells of its figures; returns its provenance, folded."""
         import pandas as pd
+        from IPython.display import HTML
 
         from paper_utils.study.products import products
 
@@ -139,4 +142,5 @@ class Run:
         facts = {**store.versions(), "profile": f"{self.profile.name}, seed {self.profile.seed}"}
         for stage, profile, parameters in products(self.profile, self.notebook):
             facts[stage.label(parameters)] = f"key {stage.key(profile, parameters)[:16]}"
-        return pd.Series(facts, name="which").rename_axis("what").to_frame()
+        table = pd.Series(facts, name="which").rename_axis("what").to_frame().to_html()
+        return HTML(f"<details><summary>versions and keys</summary>{table}</details>")

@@ -9,7 +9,7 @@ import pytest
 from commands import ROOT
 
 from paper_utils.cloning.agents import AGENT
-from paper_utils.code import ROOMS, _read, fingerprint, reachable
+from paper_utils.code import PACKAGES, _read, fingerprint, reachable
 from paper_utils.encoders.embedding import EMBEDDING
 from paper_utils.study.scores import SCORES
 
@@ -104,7 +104,9 @@ def test_modules_of_the_rooms_are_reached_and_no_others(package):
 
 def test_rooms_are_imported_by_name():
     """What is imported otherwise, the hash would not follow."""
-    paths = [path for room in ROOMS for path in ROOT.joinpath(*room.split(".")).glob("*.py")]
+    paths = [
+        path for package in PACKAGES for path in ROOT.joinpath(*package.split(".")).glob("*.py")
+    ]
     assert len(paths) > 30
     for path in paths:
         assert "import paper_utils" not in path.read_text(encoding="utf-8"), path

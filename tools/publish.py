@@ -4,7 +4,7 @@ python tools/publish.py           runs (it resumes), publishes, and builds the n
 """
 
 from paper_utils import notebooks, pipeline, run
-from paper_utils.store import files_of, sync_folder
+from paper_utils.store import MANIFEST, files_of, sync_folder
 from paper_utils.study.appendix import LAYERS
 from paper_utils.study.products import products
 
@@ -42,9 +42,9 @@ def gather(wanted, store):
         source = store.find(stage, profile, parameters)
         if source is None:
             raise run.RunError(f"artifact {stage.label(parameters)} is missing; run again")
-        for path in source.rglob("*"):
-            if path.is_file():
-                files[path.relative_to(store.root).as_posix()] = path.read_bytes()
+        for name in [*files_of(source), MANIFEST]:
+            path = source / name
+            files[path.relative_to(store.root).as_posix()] = path.read_bytes()
     size = sum(map(len, files.values()))
     if size > LIMIT:
         raise run.RunError(f"a release may have {LIMIT / 1e6:.0f} MB, not {size / 1e6:.1f}")

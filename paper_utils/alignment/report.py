@@ -160,7 +160,8 @@ class Audit:
                 axes.plot(rows[name], labels, linestyle="none", **style)
         axes.set_xlabel("similarity (1: the same)")
         axes.grid(axis="x", alpha=0.3)
-        axes.set_title(self.title)
+        verdict = self.strongest(self.main["test"].iloc[0])["verdict"]
+        axes.set_title(f"{self.title}, same words: {verdict}")
         figure.legend(loc="outside lower center", ncols=len(MARKS), frameon=False)
         # Closed, so that a notebook shows the figure once: as what this returns.
         plt.close(figure)

@@ -192,7 +192,7 @@ EVALUATION = Stage(
     reads=("cloning.evaluation_episodes", "cloning.baseline_episodes"),
     needs=_needs_of_player,
     version=1,
-    cost=lambda profile, player, **_: 0.02 * _episode_count(profile, player),
+    cost=lambda profile, player, **_: 0.006 * _episode_count(profile, player),
 )
 """Episodes of one player on one level, with COLUMNS.  ``player``: a `Condition`, "expert" or
 "random"; ``rooms``: where the agent was trained, and plays.  Blind agents play without colours."""

@@ -70,7 +70,7 @@ def _record(profile, folder, world, level, split, rooms):
 
 # One busy core records so many in a second (tests/benchmarks/expert_speed.py); few of large mazes.
 def _cost(profile, level, split, **_):
-    return _count(profile, level, split) / 400
+    return _count(profile, level, split) / 500
 
 
 DEMONSTRATIONS = Stage(

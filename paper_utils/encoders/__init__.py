@@ -1,4 +1,4 @@
-"""Room of notebook 03: every way in which an instruction becomes a vector.
+"""For notebook 03: every way in which an instruction becomes a vector.
 
 ``records`` says who is compared and ``embedding`` embeds; ``families`` are six architectures;
 ``scratch`` trains them for their ``objectives``; ``hub`` embeds with any checkpoint; ``public``

@@ -1,4 +1,4 @@
-"""From records to vectors: the two stages that other rooms read."""
+"""From records to vectors: the two stages that other packages read."""
 
 import warnings
 from dataclasses import asdict
@@ -79,7 +79,13 @@ READS = ("data.demonstrations", "data.synonyms", *(f"encoders.{name}" for name i
 
 
 EMBEDDING = Stage(
-    "embedding", _make_embedding, _load_embedding, reads=READS, needs=_needs_of_embedding, version=1
+    "embedding",
+    _make_embedding,
+    _load_embedding,
+    reads=READS,
+    needs=_needs_of_embedding,
+    version=1,
+    cost=lambda *_, **__: 0.15,
 )
 """Vectors of one encoder, a DataFrame with a row per instruction id, float32[N, D].
 
@@ -129,7 +135,7 @@ UNTRAINED = Stage(
     reads=(*READS, "alignment.untrained"),
     needs=scratch.corpora,
     version=1,
-    cost=lambda profile, **_: 5.0 + 1.5 * profile.alignment.untrained,
+    cost=lambda profile, **_: 0.5 + 0.36 * profile.alignment.untrained,
 )
 """Vectors of a family's ``alignment.untrained`` models at random weights, by which chance is known:
 float32[draws, 2, N, D], first names and synonyms, at the fixed layer, with a trained model's

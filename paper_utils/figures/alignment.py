@@ -47,7 +47,7 @@ HEADLINES = (
     "blind agents share kinds with language and vision",
 )
 WHOLE = (-1.05, 1.05)  # of an r
-WORLDS = ["own world", "other world", "never_acted", "codebook"]
+WORLDS = ["acted", "other world", "never_acted", "codebook"]
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 # Rows of the answer, and the chance of each: what needs a code alone, what needs roles; pairs.
@@ -153,6 +153,8 @@ def answer(differences, chance):
     synonyms = means.query("test == 'synonyms' and direction == 'both'")
     order = values_of(means, "synonyms", "order")
     kinds = drawn(values_of(differences, "structure", "r"))
+    # Here the learner in question is always an agent that acted.
+    kinds["hue"] = kinds["hue"].replace("own world", "acted")
     blind = said(kinds, SHARED, OWN, BLIND)
     seeing = said(kinds, SHARED, "own world", SEEING)
     # As many lines in each, so that all begin at one height.

@@ -1,13 +1,13 @@
 """Figures of notebook 03: what a model learns, and what its space is spent on."""
 
 import pandas as pd
-import seaborn as sns
 from sklearn.decomposition import PCA
 
 from paper_utils.encoders.records import Encoder, Source, agents, models
 from paper_utils.figures.data import pictures
 from paper_utils.figures.robustness import over_all_worlds
-from paper_utils.figures.style import COLOURS, INK, NAMES, PAGE, headline, panels, rows, short
+from paper_utils.figures.style import COLOURS, INK, PAGE, headline, panels, rows, short
+from paper_utils.figures.style import matrix as matrix
 from paper_utils.study import columns
 
 SOME = ("acted", "never_acted", "llama", "clip", "all-minilm-l6-v2", "word_count")  # one of each
@@ -60,30 +60,6 @@ def odds(images, shares, caption):
     ]
     titles[0] = f"its own:\n{titles[0]}"
     return pictures(images, titles, len(images), f"“{caption}”")
-
-
-def kept_words(shares, title):
-    """Shares (encoders, words): of how many sentences has the nearest one the same word?"""
-    figure, (axis,) = panels(1, 1, PAGE, 0.2 * len(shares) + 0.8)
-    sns.heatmap(
-        shares.rename(index=NAMES, columns=NAMES).rename(index=short),
-        # From 0 to 1, whatever the table holds: figures of two runs compare.
-        vmin=0,
-        vmax=1,
-        # No hue of it stands for anything.
-        cmap="Greys",
-        annot=True,
-        fmt=".2f",
-        annot_kws={"size": 7},
-        linewidths=0.5,
-        cbar=False,
-        ax=axis,
-    )
-    axis.set(xlabel=None, ylabel=None)
-    # A table is read from its head.
-    axis.tick_params(length=0, labeltop=True, labelbottom=False)
-    headline(figure, title)
-    return figure
 
 
 def budget(values, encoders):

@@ -61,6 +61,7 @@ def colour_maps(measured, learners, world):
     kind_of = kinds.design(world).idxmax(axis=1)
     # What the rooms are made from is what all maps are turned to.
     target, _ = _plane(measured["design"])
+    found = []
     for axis, learner in zip(axes, learners):
         places, share = _plane(measured[learner])
         # A map may be turned and mirrored at will: only distances mean something.
@@ -72,10 +73,12 @@ def colour_maps(measured, learners, world):
             axis.plot(*place, "o", color=THINGS[colour], markersize=7, label=colour)
         r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
         # Two of five dimensions: how much of the learner does the picture show?
-        told = f"r = {r:.2f}; {share:.0%} shown"
+        told = f"{share:.0%} of it shown"
         axis.set(xticks=[], yticks=[], box_aspect=1, title=learner, xlabel=told)
         axis.margins(0.2)
-    headline(figure, "Colours, and r of their distances with those of the design")
+        if learner != "design":
+            found.append(f"{learner} {r:.2f}")
+    headline(figure, f"r of distances with the design's: {', '.join(found)}")
     return figure
 
 
@@ -93,9 +96,10 @@ def agreement(differences, pairs=BLIND, conditions=CONDITIONS, contrast=OWN):
     ``contrast`` says of it."""
     values = values_of(differences, "structure", "r")
     told = {pair: f"{pair}: {said(values, SHARED, contrast, pair)}" for pair in pairs}
+    first = values.query("model == @pairs[0] and contrast == 'own world'")["mean"].item()
     return rows(
         drawn(values, panel=""),
-        {"": "Kinds of colours, shared or not"},
+        {"": f"{pairs[0]}: r = {first:.2f} in the same world"},
         "r of the distances between six colours",
         conditions,
         WHOLE,

@@ -38,10 +38,10 @@ COLOURS = {
     "expert": INK,
     "random": PALE,
     "permuted": PALE,
-    # Shades of the acting agent's hue: an agent that acted, in another world.
-    "own world": ORANGE,
-    "other world": "#F2B48A",
-    "exchangeable": "#7A3A08",
+    # Browns: from which rooms two learners come, agents or not.
+    "own world": "#7F4A10",
+    "other world": "#C99A56",
+    "exchangeable": "#E3CC98",
     "design": "#999933",
     # Public models that are asked, and not a control in their place.
     "drawn: model": BLUE,
@@ -123,12 +123,12 @@ sns.set_theme(
 
 
 def short(label):
-    """A model's label without its kind and bits, which stand in the text.
+    """A model's label as it fits a figure.
 
     >>> short("SmolLM2-135M-Instruct, 4-bit")
-    'SmolLM2-135M'
+    'SmolLM2-135M-I, 4-bit'
     """
-    return label.partition("-Instruct")[0]
+    return label.replace("-Instruct", "-I")
 
 
 def panels(count, columns, width, height, **options):
@@ -250,4 +250,30 @@ def rows(
             middle = order.index("mean")
             axis.axhspan(middle - 0.5, middle + 0.5, color="#F1F1F1", zorder=-1)
     headline(figure, message)
+    return figure
+
+
+def matrix(shares, title):
+    """A table of shares, 0 to 1, a row per encoder, the darker the more; NaN stays white."""
+    figure, (axis,) = panels(1, 1, PAGE, 0.2 * len(shares) + 1)
+    sns.heatmap(
+        shares.rename(index=NAMES, columns=NAMES).rename(index=short, columns=short),
+        # From 0 to 1, whatever the table holds: figures of two runs compare.
+        vmin=0,
+        vmax=1,
+        # No hue of it stands for anything.
+        cmap="Greys",
+        annot=True,
+        fmt=".2f",
+        annot_kws={"size": 7},
+        linewidths=0.5,
+        cbar=False,
+        ax=axis,
+    )
+    axis.set(xlabel=None, ylabel=None)
+    # A table is read from its head.
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    # Names of many columns stand upright.
+    axis.tick_params("x", rotation=90 if shares.shape[1] > 9 else 0)
+    headline(figure, title)
     return figure

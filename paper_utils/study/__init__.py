@@ -1,1 +1,1 @@
-"""The paper's use of all rooms: what is compared in a world, over worlds, and what it says."""
+"""The paper's use of all packages: what is compared in a world, over worlds, and what it says."""

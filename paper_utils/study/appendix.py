@@ -62,9 +62,9 @@ def _score_layers(profile, *spaces, world):
 LAYERS = columns.table_stage(
     "layers",
     _score_layers,
-    30,
     reads=(*READS, "alignment.draws", "encoders.layers"),
     needs=_needs_layers,
+    cost=lambda *_, **__: 19.0,
 )
 """Models at each of their layers, unheard synonyms, both directions: world, model, layer, encoder,
 draw, measure, value, chance.  Encoder "permuted" is the null: the acting agent's sentences are
@@ -150,7 +150,11 @@ def _score_tables(profile, *spaces, world):
 
 
 TABLES = columns.table_stage(
-    "tables", _score_tables, 75, reads=(*READS, "alignment.tables"), needs=columns.needs_agents
+    "tables",
+    _score_tables,
+    reads=(*READS, "alignment.tables"),
+    needs=columns.needs_agents,
+    cost=lambda profile, **_: 5.5 * profile.alignment.tables,
 )
 """Public models under many tables of synonyms, with two agents and a codebook (both directions):
 world, model, kind, table, source, encoder, measure, value, chance.

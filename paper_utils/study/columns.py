@@ -73,11 +73,9 @@ def needs_everyone(profile, world):
     ]
 
 
-def table_stage(name, make, seconds=1.0, **options):
+def table_stage(name, make, **options):
     """A stage of tables of a world, made by ``make(profile, *inputs, **parameters)``: one, or
-    several by name.
-
-    ``seconds``: of one core, that it should take; ``options``: others of `Stage`."""
+    several by name.  ``options``: of `Stage`."""
 
     # Its code is that of the module of ``make``.
     @wraps(make)
@@ -89,7 +87,7 @@ def table_stage(name, make, seconds=1.0, **options):
             table = table.assign(world=parameters["world"]).round(6)
             write_table(folder / f"{name}.csv.gz", table)
 
-    return Stage(name, write, read_tables, cost=lambda *_, **__: seconds, **options)
+    return Stage(name, write, read_tables, **options)
 
 
 def read_tables(folder):

@@ -152,9 +152,9 @@ def _needs(profile, world, other):
 STRUCTURE = columns.table_stage(
     "structure",
     _structure,
-    30,
     reads=("data.demonstrations", "alignment.draws", "encoders.families"),
     needs=_needs,
+    cost=lambda *_, **__: 9.0,
 )
 """Two tables of one world of kinds.
 

@@ -96,7 +96,11 @@ def _score(profile, *spaces, world):
 
 
 SCORES = columns.table_stage(
-    "scores", _score, 30, reads=(*READS, "alignment.draws"), needs=columns.needs_everyone
+    "scores",
+    _score,
+    reads=(*READS, "alignment.draws"),
+    needs=columns.needs_everyone,
+    cost=lambda *_, **__: 22.0,
 )
 """Every model of a world with every column: world, test, model, model_kind, encoder, draw, measure,
 direction, value, chance.  ``direction``: model_to_agent, agent_to_model, or both (their mean)."""
@@ -122,7 +126,9 @@ def _score_pairs(profile, *spaces, world):
     return with_both(parts)
 
 
-PAIRS = columns.table_stage("pairs", _score_pairs, reads=READS, needs=columns.needs_everyone)
+PAIRS = columns.table_stage(
+    "pairs", _score_pairs, reads=READS, needs=columns.needs_everyone, cost=lambda *_, **__: 4.0
+)
 """Agents with each other, and models with each other: columns as of SCORES, where ``encoder`` is
 the other of the two, and ``direction`` forward (from ``model`` to ``encoder``), backward or both.
 ``test``: same_words, or models, with synonyms on both sides."""
@@ -145,7 +151,11 @@ def _needs_untrained(profile, world):
 
 
 ORDER_NULL = columns.table_stage(
-    "order-null", _score_untrained, 10, reads=(*READS, "encoders.families"), needs=_needs_untrained
+    "order-null",
+    _score_untrained,
+    reads=(*READS, "encoders.families"),
+    needs=_needs_untrained,
+    cost=lambda profile, **_: 0.5 * profile.alignment.untrained,
 )
 """Order with unheard synonyms, of models at random weights, both directions: world, family,
 untrained (its number), encoder, value."""

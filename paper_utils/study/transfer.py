@@ -120,7 +120,7 @@ def _needs(profile, world, source):
 TRANSFER = columns.table_stage(
     "transfer",
     _transfer,
-    20,
+    cost=lambda profile, **_: 0.045 * profile.cloning.transfer_episodes,
     reads=(
         "data.demonstrations",
         "data.synonyms",
