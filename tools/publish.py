@@ -4,6 +4,7 @@ python tools/publish.py           runs (it resumes), publishes, and builds the n
 """
 
 from paper_utils import notebooks, pipeline, run
+from paper_utils.encoders.embedding import EMBEDDING
 from paper_utils.store import MANIFEST, files_of, sync_folder
 from paper_utils.study.appendix import LAYERS
 from paper_utils.study.products import products
@@ -30,8 +31,10 @@ def closure(wanted):
     found = list(wanted)
     for stage, profile, parameters in wanted:
         # A model's layers are many, for one table of the appendix.
-        needs = [] if stage is LAYERS else stage.needs(profile, **parameters)
-        found += [(needed, profile, own) for needed, own in needs if needed.name == "embedding"]
+        for needed, own in [] if stage is LAYERS else stage.needs(profile, **parameters):
+            # Who was never trained is embedded again in a moment.
+            if needed is EMBEDDING and own["encoder"]["trained"]:
+                found.append((needed, profile, own))
     return found
 
 

@@ -23,6 +23,7 @@ from paper_utils.figures.style import (
     rows,
     short,
 )
+from paper_utils.figures.style import matrix as matrix
 from paper_utils.study.claims import NEVER, TELLING, verdict
 from paper_utils.study.differences import MEAN
 
