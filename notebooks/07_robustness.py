@@ -176,9 +176,7 @@ for panel in dict.fromkeys(gains["panel"]):
     each = gains.loc[gains["panel"] == panel, "mean"]
     titles[panel] = f"{asks[panel]}:\n{(each > 0).sum()} of {len(each)} above 0"
 told = f"What acting adds with {decoder} under other choices; intervals: 95 % over worlds."
-figure = figures.rows(
-    gains.assign(hue="acted"), titles, "acted minus never acted", ["acted"], line=0
-)
+figure = figures.rows(gains, titles, "acted minus never acted", line=0)
 run.figure(figure, "07_choices", told)
 
 # %% [markdown]
@@ -269,16 +267,16 @@ run.figure(figure, "07_controls", told)
 # %%
 asked = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
 asked = asked.query("encoder == 'acted' and measure == 'colour'")
-asked = asked.assign(row=asked["kind"] + ": " + asked["source"]).rename(columns={"model": "panel"})
+asked = asked.assign(row=asked["kind"] + ": " + asked["source"], panel=asked["model"])
 asked = asked[asked["row"].isin(figures.QUESTIONS)]
 if len(asked):
-    # The unit is a table of synonyms: its mean over worlds is one value.
+    # The unit is a table of synonyms, over worlds.
     each = asked.groupby(["panel", "row", "table"], sort=False)["value"].mean().reset_index()
     told_so = run.table(figures.over_all_worlds(each.drop(columns="table")), "07_tables")
-    titles = {label: figures.short(label) for label in told_so["panel"].unique()}
+    means = told_so.query("row == 'drawn: model'").set_index("panel")["mean"]
+    titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in means.items()}
     figure = figures.rows(told_so, titles, "colour of six", limits=(0, None), line=1 / 6)
-    told = "Unheard synonyms of many tables, with the acted agent; intervals: 95 % over tables."
-    run.figure(figure, "07_tables", told)
+    run.figure(figure, "07_tables", "Many tables, with the acted agent; 95 % over tables.")
 
 # %% [markdown]
 # Only of what a model has above its own word vectors may one say that it comes from context. Who knows

@@ -24,7 +24,7 @@ from paper_utils.figures.style import (
     short,
 )
 from paper_utils.figures.style import matrix as matrix
-from paper_utils.study.claims import NEVER, TELLING, verdict
+from paper_utils.study.claims import NEVER, TELLING, number, verdict
 from paper_utils.study.differences import MEAN
 
 # In every figure: two agents, the floor and the ceiling.
@@ -76,7 +76,13 @@ def said(values, words=ADDS, contrast=NEVER, model=MEAN):
         contrast = "own world - codebook"
     rows = values.query("contrast == @contrast and model == @model")
     # Where no model knows the synonyms there is no mean over models.
-    return "nobody can tell" if rows.empty else words[verdict(rows.iloc[0])]
+    if rows.empty:
+        return "nobody can tell"
+    row = rows.iloc[0]
+    sign = verdict(row)
+    # How much it adds, or takes away; of an r the points say it.
+    much = f" {number(abs(row['mean']))}" if words is ADDS and sign in ("more", "less") else ""
+    return words[sign] + much
 
 
 def rows_of(models):
@@ -95,11 +101,12 @@ def drawn(values, **columns):
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=()):
+def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=(), **options):
     """A row per model, in it a point per column; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> values of what knows
-    nothing.  ``strangers``: models that do not know the synonyms, which get a star."""
+    nothing.  ``strangers``: models that do not know the synonyms, which get a star.  ``options``:
+    of `rows`."""
     parts = {}
     titles = {}
     for name, (*key, chance) in asked.items():
@@ -114,6 +121,7 @@ def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=()):
         bands=floors,
         # Still drawn, so that nobody looks for them.
         names=NAMES | {label: f"{short(label)} *" for label in strangers},
+        **options,
     )
     # Named in the titles.
     for axis, (*_, chance) in zip(figure.axes, asked.values()):
@@ -125,7 +133,7 @@ def taught(differences, models, lucky, strangers):
     """Order with unheard synonyms, and linear CKA.  ``lucky``: order by untrained models."""
     # Only order can be right by luck of weights; it has a null of its own.
     floors = {"Order of two, unheard synonyms": lucky}
-    return by_model(differences, models, TAUGHT, FIVE, floors, strangers)
+    return by_model(differences, models, TAUGHT, FIVE, floors, strangers, band="untrained models")
 
 
 def transfer(differences, models):
@@ -137,10 +145,11 @@ def transfer(differences, models):
     values = drawn(values, panel=values["measure"], hue="acted")
     means = values.pivot(index="row", columns="panel", values="mean")
     controls = means.drop(order[:-1])
-    better = (means.loc[labels] > controls.max()).sum()
+    # By the rule that answers the claim, not by the means.
+    gaps = differences.query("contrast == 'success - best control' and measure in @TELLING")
+    able = gaps["measure"][gaps.apply(verdict, axis=1) == "more"].value_counts()
     titles = {
-        level: f"{level}: {better[level]} of {len(labels)} models above controls"
-        for level in TELLING
+        level: f"{level}: acts on {able.get(level, 0)} of {len(labels)} models" for level in TELLING
     }
     return rows(values, titles, "success", ["acted"], SHARE, order=order, bands=controls)
 

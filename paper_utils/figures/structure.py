@@ -19,6 +19,7 @@ from paper_utils.figures.style import (
     panels,
     rows,
 )
+from paper_utils.study.claims import number
 from paper_utils.study.kinds import DRAWN, FIFTEEN
 
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
@@ -77,7 +78,7 @@ def colour_maps(measured, learners, world):
         axis.set(xticks=[], yticks=[], box_aspect=1, title=learner, xlabel=told)
         axis.margins(0.2)
         if learner != "design":
-            found.append(f"{learner} {r:.2f}")
+            found.append(f"{learner} {number(r)}")
     headline(figure, f"r of distances with the design's: {', '.join(found)}")
     return figure
 
@@ -99,7 +100,7 @@ def agreement(differences, pairs=BLIND, conditions=CONDITIONS, contrast=OWN):
     first = values.query("model == @pairs[0] and contrast == 'own world'")["mean"].item()
     return rows(
         drawn(values, panel=""),
-        {"": f"{pairs[0]}: r = {first:.2f} in the same world"},
+        {"": f"{pairs[0]}: r = {number(first)} in the same world"},
         "r of the distances between six colours",
         conditions,
         WHOLE,

@@ -220,6 +220,7 @@ def rows(
     *,
     order=(),
     bands=(),
+    band="controls",
     message="",
     width=PAGE,
     **options,
@@ -229,7 +230,7 @@ def rows(
     Arguments:
         label: what the axis says; ``limits``: its ends; ``line``: chance, or no difference.
         order: of the rows; else that of the table.
-        bands: by panel, values of all controls: one band, from the worst to the best of them.
+        bands: by panel, values of all controls: one ``band``, from the worst to the best of them.
         message: the headline.  ``options``: of `points`.
     """
     order = list(order or values["row"].unique())
@@ -244,7 +245,7 @@ def rows(
             axis.axvline(line, **CHANCE if line else ZERO)
         if panel in bands:
             ends = bands[panel].min(), bands[panel].max()
-            axis.axvspan(*ends, label="controls", color=GREY, alpha=0.18, linewidth=0, zorder=0)
+            axis.axvspan(*ends, label=band, color=GREY, alpha=0.18, linewidth=0, zorder=0)
         # What titles speak of.
         if "mean" in order:
             middle = order.index("mean")
@@ -255,7 +256,9 @@ def rows(
 
 def matrix(shares, title):
     """A table of shares, 0 to 1, a row per encoder, the darker the more; NaN stays white."""
-    figure, (axis,) = panels(1, 1, PAGE, 0.2 * len(shares) + 1)
+    # Names of many columns stand upright, and take their room.
+    many = shares.shape[1] > 9
+    figure, (axis,) = panels(1, 1, PAGE, 0.22 * len(shares) + (1.9 if many else 0.8))
     sns.heatmap(
         shares.rename(index=NAMES, columns=NAMES).rename(index=short, columns=short),
         # From 0 to 1, whatever the table holds: figures of two runs compare.
@@ -273,7 +276,6 @@ def matrix(shares, title):
     axis.set(xlabel=None, ylabel=None)
     # A table is read from its head.
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
-    # Names of many columns stand upright.
-    axis.tick_params("x", rotation=90 if shares.shape[1] > 9 else 0)
+    axis.tick_params("x", rotation=90 if many else 0)
     headline(figure, title)
     return figure
