@@ -5,11 +5,11 @@
 #
 # **What you'll learn**: cloning, controls, what a sentence vector must hold.
 #
-# **What you'll need**: notebook 01 (recap: an expert plays, and all it sees, hears and does is
-# written down); cross-entropy; a minute.
+# **What you'll need**: notebook 01 (an expert plays; all it sees, hears and does is recorded); a
+# minute.
 #
-# **Found**: an agent cloned from an expert does what it is told. One that learned from *wrong*
-# instructions moves as well, and succeeds only where trying everything helps.
+# **Found**: an agent cloned from an expert does what it is told. One cloned from *wrong*
+# instructions succeeds only where trying everything helps.
 
 # %% tags=["parameters"]
 # "release" is what we publish, and loads in seconds; "laptop" is made here in minutes.

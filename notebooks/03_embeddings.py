@@ -3,14 +3,12 @@
 #
 # **What you'll do**: put four objectives to one sentence, look at neighbours, pool by hand.
 #
-# **What you'll learn**: what training makes alike; what a sink does to a mean; what a space is spent
-# on.
+# **What you'll learn**: what training makes alike; what a sink does to a mean.
 #
-# **What you'll need**: notebook 02 (recap: an agent hears one vector per sentence); cosine,
-# principal components; a minute.
+# **What you'll need**: notebook 02 (an agent hears one vector); cosine; a minute.
 #
-# **Found**: who reads spends much of its space on the verb, who acted hardly any. So the two look
-# unlike before anybody has asked what they know.
+# **Found**: who reads spends much of its space on the verb, who acted hardly any. So they look unlike
+# before anybody asks what they know.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).

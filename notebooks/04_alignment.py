@@ -87,6 +87,8 @@ def held_out(source, query, target):
 # %% [markdown]
 # ## Same words: the paper's measure
 #
+# In the published worlds acting adds little to it, and a word count does as well.
+#
 # *Precision@k*: is a sentence's own partner among the k nearest of all N? The paper reports .70 to
 # .73, for its agent with decoders and BLIP.
 #
@@ -149,6 +151,8 @@ for one in (one for one in models if one.label in results.DECODERS):
 # %% [markdown]
 # ## Unheard synonyms: shared words cannot help
 #
+# In the published worlds they agree all the same. A codebook does better.
+#
 # Each content word has a synonym that no agent ever heard: crimson for red, sphere for ball. The
 # map is fitted in first names, as before. Then the *model's* sentence in synonyms is asked among
 # the *agent's* sentences in first names.
@@ -202,11 +206,13 @@ run.figure(figure, "04_synonyms", caption)
 # %% [markdown]
 # ## What acting teaches: who does what to whom
 #
+# In the published worlds acting adds most here, and only acting on the right instructions.
+#
 # "Put A next to B" and "put B next to A" have the same words. *Order* asks which of the two lies
 # nearer. It can be right by luck, so models with random weights are asked, too.
 #
-# To put A next to B an agent has to keep apart what it carries and where it goes. Whoever acts on
-# exchanged instructions need not. The table has the differences over worlds.
+# To put A next to B an agent has to keep apart what it carries and where it goes; on exchanged
+# instructions it need not.
 
 # %% tags=["nbval-check-output"]
 row = pd.Series(table.index, index=table["text"])
@@ -225,10 +231,11 @@ order[order["contrast"].str.startswith("acted - ")][figures.SHOWN].round(2)
 # %% [markdown]
 # ## What acting teaches: verbs and geometry
 #
-# Going to a thing and picking it up begin alike, and arriving can end the episode. So acting may
-# merge the two verbs: the cosine of "go to X" and "pick up X" tells. And it may spend a space on
-# things rather than on words: linear CKA, which compares all pairs of sentences without a map,
-# tells whether the space became more like a model's.
+# In the published worlds acting makes two verbs one, and leads away from language models.
+#
+# Going to a thing and picking it up begin alike, so acting may merge the verbs: the cosine of "go to
+# X" and "pick up X" tells. And it may spend a space on things rather than on words: linear CKA, which
+# compares all pairs of sentences without a map, tells.
 
 # %%
 picks = row[row.index.str.startswith("pick up ")]
@@ -247,10 +254,12 @@ verbs.groupby("encoder", sort=False).mean().reindex(figures.FIVE).dropna().round
 # %% [markdown]
 # ## Acting on another model's sentence
 #
-# The policy's only language is one vector. So a ridge regression maps a model's vector into the
-# agent's space, fitted in first names on other sentences. The agent then acts on a sentence in
-# *synonyms*, which it never heard. Where success is no higher than the best control's, the vector
-# told it nothing; where the codebook's is as high, a dictionary would have done.
+# In the published worlds it works now and then. With a codebook it nearly always does.
+#
+# A ridge regression maps a model's vector into the agent's space, fitted in first names on other
+# sentences. The agent then acts on a sentence in *synonyms*. Where success is no higher than the best
+# control's, the vector told it nothing. (Free English, other words in other frames, no linear map was
+# found to carry.)
 
 # %%
 print(claims["answer"]["an agent can act on another model's sentence"])

@@ -80,12 +80,13 @@ counts.round(2)
 # %% [markdown]
 # ## Three learners, each from its own data
 #
-# - A **blind agent** is shown no colours in most episodes. "Go to the red object" then means: to
-#   what red things usually are.
-# - **LLaMA** reads stories and sees nothing.
-# - **Blind CLIP** sees pictures in one colour, with captions.
+# In the published worlds three learners without common data find the same kinds.
 #
-# They share no data. A colour's vector is its mean over all frames ("pick up the … ball") in which
+# - A **blind agent** is mostly shown no colours. "The red object" is then what red things usually are.
+# - **LLaMA** reads stories and sees nothing.
+# - **Blind CLIP** sees pictures in one colour.
+#
+# A colour's vector is its mean over all frames ("pick up the … ball") in which
 # six colours can stand. Cosine distances are compared, without a map.
 
 # %%
@@ -114,6 +115,8 @@ measured["blind agent"].round(2)
 
 # %% [markdown]
 # ## The sign
+#
+# In the published worlds sight turns the map around.
 #
 # A **seeing agent** learns in the same rooms and is shown every colour. **Question**: will its map
 # agree with the design, too? It needs colour to tell one thing from another. In *exclusive* rooms,
@@ -161,6 +164,8 @@ print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f
 
 # %% [markdown]
 # ## Over worlds, beside everything that should fail
+#
+# In the published worlds only learners of one world agree.
 #
 # By luck an agent that never acted can reach a high r with six colours, so one world is never
 # enough. The same learners are compared over worlds, beside models of *another world* (trained

@@ -176,7 +176,7 @@ def test_titles_say_what_the_numbers_are():
     assert any("in 50% of fresh" in text.replace("\n", " ") for text in heads)
     table = differences(1)
     assert any(
-        "acting adds .20" in text.replace("\n", " ")
+        "acting adds .27" in text.replace("\n", " ")
         for text in words(alignment.answer(table, 0.03))
     )
 
