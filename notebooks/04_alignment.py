@@ -209,10 +209,9 @@ run.figure(figure, "04_synonyms", caption)
 # In the published worlds acting adds most here, and only acting on the right instructions.
 #
 # "Put A next to B" and "put B next to A" have the same words. *Order* asks which of the two lies
-# nearer. It can be right by luck, so models with random weights are asked, too.
+# nearer. Luck can be right, so models with random weights are asked, too.
 #
-# To put A next to B an agent has to keep apart what it carries and where it goes; on exchanged
-# instructions it need not.
+# To put A next to B one has to keep apart what is carried and where it goes.
 
 # %% tags=["nbval-check-output"]
 row = pd.Series(table.index, index=table["text"])
