@@ -6,7 +6,7 @@ WORLDS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # Packages are compiled when they are first used; without this, in some environments, every time.
 export PYTHONDONTWRITEBYTECODE :=
 # What all notebooks use, once: else processes that begin together each do it (minutes in all).
@@ -35,7 +35,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --upgrade pip  # an old one takes half a minute longer to find the same packages
 	@$(PIP) --no-compile -r requirements.lock
-	@$(PIP) --quiet --no-deps -e .  # twice quiet: no advice on how to package
+	@$(PIP) --no-deps -e .
 	@$(BIN)/python -c "$(COMPILE)"
 	@touch $@
 

@@ -147,7 +147,9 @@ print(
 curves = pd.concat(run.get(agents.CURVES, world=one).assign(world=one) for one in run.worlds)
 trained = curves.groupby(["world", "condition"])["step"].max().unstack()
 assert (trained["acted"] == trained["exchanged"]).all()
-losses = curves.pivot_table("validation_loss", "epoch", "condition")[["acted", "exchanged"]]
+losses = curves.pivot_table("validation_loss", "epoch", "condition")[
+    ["acted", "exchanged"]
+].dropna()
 run.table(losses.reset_index(), "02_curves")
 losses.round(2)
 

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebook 02 (an agent hears one vector); cosine; a minute.
 #
-# **Found**: who reads spends much of its space on the verb, who acted hardly any. So they look unlike
-# before anybody asks what they know.
+# **Found**: who reads stories spends much of its space on the verb, who acted hardly any, who acted on
+# wrong instructions nearly all.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -104,8 +104,8 @@ if "bert" in folders:
 # again, two are left: its names. BERT's numbers are chances of words in the hidden place. Did it look
 # back?
 #
-# Now pictures from held-out episodes; the caption's own is framed. **Guess first**: does another one
-# fit?
+# Now pictures from held-out episodes; the caption's own is the first. **Guess first**: does another
+# one fit?
 
 # %%
 seeds = levels.seeds("pictures", run.profile.data.pictured_episodes, world)[-6:]
@@ -282,8 +282,8 @@ pd.DataFrame(cka).round(2)
 # %% [markdown]
 # ## Look, and say how much is shown
 #
-# Maps come last, for they persuade too easily. Each shows two directions of many. Its axes say what
-# share of the variance they show, its title what both do. What is not shown may be all that matters.
+# Maps come last, for they persuade too easily. Each shows two directions of many. Its title says what
+# share of the variance both show. What is not shown may be all that matters.
 
 # %%
 told = "Two components of each space, a shape per verb. Titles: share of variance that is shown."

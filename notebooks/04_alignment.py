@@ -39,12 +39,12 @@ from paper_utils.study.differences import who_knows
 run = Run.start("04_alignment", profile, seed, overrides, out)
 
 # %% [markdown]
-# ## Three tests, a floor and a ceiling
+# ## Three tests, two floors and a codebook
 #
 # Recap: one agent *acted* (notebook 02), one *never acted*, one acted on *wrong instructions*.
-# Models read stories or saw pictures (03). The floor is the *word count*. The ceiling is the
-# *codebook*: a random vector for each concept in each role, added up. It knows which words are one
-# thing, and nothing else.
+# Models read stories or saw pictures (03). The floors: a *word count*; *random words*, a random vector
+# per word and place. The *codebook*, a random vector per concept and role, knows which words are one
+# thing, and nothing else: a reference, no upper bound.
 #
 # A *world* is one seed of everything; intervals are over worlds. What was found:
 
@@ -87,13 +87,14 @@ def held_out(source, query, target):
 # %% [markdown]
 # ## Same words: the paper's measure
 #
-# In the published worlds acting adds little to it, and a word count does as well.
+# In the published worlds acting adds little on average, more with decoders; random words score higher
+# than any agent. One world in one direction may say the opposite: look below.
 #
 # *Precision@k*: is a sentence's own partner among the k nearest of all N? The paper reports .70 to
 # .73, for its agent with decoders and BLIP.
 #
-# **Guess first**: who agrees best with the first model, the agent that acted, the one that never
-# did, the one that acted on wrong instructions, or a word count? Then run.
+# **Guess first**: who agrees best with the first model: acted, never acted, wrong instructions, or a
+# word count?
 
 
 # %% tags=["nbval-check-output"]
@@ -115,7 +116,7 @@ same = ("same_words", "precision_at_k")
 ways = {"a model's sentence asks": "model_to_agent", "a column's asks": "agent_to_model"}
 ways = {f"precision@{k}, {name}": (*same, way, k / N) for name, way in ways.items()}
 caption = "Precision@k, held out, means over worlds. The last two models are public."
-run.figure(figures.by_model(differences, models, ways), "04_same_words", caption)
+run.figure(figures.by_model(differences, models, ways, figures.FLOORED), "04_same_words", caption)
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
 everybody = pd.concat([found["scores"], found["pairs"], pairs])
 everybody = figures.values_of(everybody, *same).groupby(["model", "encoder"], sort=False)["value"]
@@ -149,13 +150,13 @@ for one in (one for one in models if one.label in results.DECODERS):
         print(f"{one.label}, layer {layer or 'fixed'}: {agreement:.2f}; templates {share:.0%}")
 
 # %% [markdown]
-# ## Unheard synonyms: shared words cannot help
+# ## Unheard synonyms: the model has to know the words
 #
-# In the published worlds they agree all the same. A codebook does better.
+# In the published worlds they agree all the same. Acting adds with decoders; with the public models it
+# takes away.
 #
-# Each content word has a synonym that no agent ever heard: crimson for red, sphere for ball. The
-# map is fitted in first names, as before. Then the *model's* sentence in synonyms is asked among
-# the *agent's* sentences in first names.
+# Each content word has a synonym that no agent ever heard: crimson for red. The map is fitted in first
+# names; then the *model's* sentence in synonyms is asked.
 #
 # What would a perfect dictionary score? **Fill in** a codebook: one-hot words in their roles, times
 # random vectors.
@@ -223,42 +224,41 @@ for name, cosines in unheard.items():
     if name in agents:
         assert np.isclose(right, mine["synonyms", "order", name], atol=1e-5)
     print(f"{name} with {model.label}: {right:.2f} of {len(twins)}")
-lucky = found["order_null"].query("encoder == 'acted' and direction == 'both'")["value"]
 order = figures.values_of(differences, "synonyms", "order").query("model == 'mean'")
-order[order["contrast"].str.startswith("acted - ")][figures.SHOWN].round(2)
+order = order[order["contrast"].str.startswith("acted - ")][figures.SHOWN].set_index("contrast")
+order.round(3)
 
 # %% [markdown]
 # ## What acting teaches: verbs and geometry
 #
-# In the published worlds acting makes two verbs one, and leads away from language models.
+# In the published worlds acting makes two verbs one. Over all sentences it leads away from language
+# models, and within one verb nearer to them.
 #
 # Going to a thing and picking it up begin alike, so acting may merge the verbs: the cosine of "go to
-# X" and "pick up X" tells. And it may spend a space on things rather than on words: linear CKA, which
-# compares all pairs of sentences without a map, tells.
+# X" and "pick up X" tells. Linear CKA compares all pairs of sentences without a map.
 
 # %%
-picks = row[row.index.str.startswith("pick up ")]
-goes = row.reindex(picks.index.str.replace("pick up", "go to")).to_numpy()
-picks, goes = picks[goes >= 0].to_numpy(), goes[goes >= 0].astype(int)  # with both verbs
+goes = row.reindex(row.index.str.replace("pick up ", "go to ")).to_numpy()
+both = row.index.str.startswith("pick up ") & (goes >= 0)  # with both verbs
+picks, goes = row.to_numpy()[both], goes[both].astype(int)
 verbs = found["verbs"].set_index(["world", "encoder"])["value"]
 for name, space in agents.items():
     unit = normalize(space - space.mean(axis=0))
     cosine = (unit[goes] * unit[picks]).sum(axis=1).mean()
     assert np.isclose(cosine, verbs[world, name], atol=1e-5)
     print(f"{name}: cosine of the verbs {cosine:.2f}, CKA {alignment.linear_cka(space, X):.2f}")
-caption = "95 % intervals. Star: does not know the synonyms. Band: untrained. Last two: public."
-run.figure(figures.taught(differences, models, lucky, strangers), "04_taught", caption)
-verbs.groupby("encoder", sort=False).mean().reindex(figures.FIVE).dropna().round(2).to_frame()
+figure = figures.taught(differences, models, found["order_null"], strangers)
+run.figure(figure, "04_taught", "95 % intervals. Star: knows no synonyms. Last two: public.")
+figures.geometry(differences).round(2)
 
 # %% [markdown]
 # ## Acting on another model's sentence
 #
-# In the published worlds it works now and then. With a codebook it nearly always does.
+# In the published worlds it mostly fails. With a codebook it nearly always works.
 #
 # A ridge regression maps a model's vector into the agent's space, fitted in first names on other
 # sentences. The agent then acts on a sentence in *synonyms*. Where success is no higher than the best
-# control's, the vector told it nothing. (Free English, other words in other frames, no linear map was
-# found to carry.)
+# control's, the vector is not shown to have told it anything.
 
 # %%
 print(claims["answer"]["an agent can act on another model's sentence"])
@@ -324,7 +324,7 @@ run.check(answers)
 # ## Three things to take away
 #
 # 1. A score says little until a floor, a ceiling and an agent that never acted stand beside it.
-# 2. Agreement in words, known or unknown, asks for a code of words. A code is no meaning.
+# 2. Most agreement asks for a code of words. Not all: we had expected acting to add nothing in colour.
 # 3. Look for what acting teaches where use differs from words: who does what to whom.
 #
 # **Further reading**: Schönemann (1966); Huh et al. (arXiv 2405.07987); Kornblith et al. (arXiv

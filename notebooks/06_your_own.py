@@ -7,8 +7,8 @@
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute. Nothing is trained.
 #
-# **Found**: in the same words, words explain all that two public models share. Asked in synonyms,
-# they share more than words can.
+# **Found**: in the same words, words explain all that they share. Asked in synonyms, they share more,
+# but not in order.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -99,7 +99,7 @@ run.check(answers)
 # ## Three things to take away
 #
 # - A score says nothing before its controls have spoken.
-# - Words that were never met cannot explain an agreement, and a codebook can.
+# - Words that were never met cannot explain an agreement. A codebook still can.
 # - Two models are two models: no sentence here speaks of language models as such.
 #
 # ## Provenance

@@ -6,10 +6,10 @@
 #
 # **What you'll learn**: which choices move a result, and how to pay for a search.
 #
-# **What you'll need**: notebook 04 (recap: a rotation, then a search, asked in the same words or in
-# synonyms); two minutes as it is.
+# **What you'll need**: notebook 04 (a rotation, then a search); two minutes.
 #
-# **Found**: printed below the imports.
+# **Found**: other choices turn the sign of what acting adds to precision. Order keeps it, above the
+# first layer.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -60,7 +60,7 @@ told = "Unheard synonyms at every layer; bands of colour: 95 % over worlds."
 run.figure(figure, "07_layers", told)
 
 # %% [markdown]
-# The pale band: the acted agent with its sentences exchanged, 5 to 95 % of draws.
+# The pale band: the acted agent with its sentences permuted, 5 to 95 % of draws.
 #
 # ## Who chooses afterwards pays
 #
@@ -181,7 +181,6 @@ run.figure(figure, "07_choices", told)
 
 # %% [markdown]
 # At the line, acting adds nothing. A choice whose point lies across it would have turned the sign.
-# Layer and direction are the ones that few papers tell.
 #
 # ## Without a map
 #
@@ -201,8 +200,8 @@ def tables(space):
 
 
 # %% [markdown]
-# The agents stand beside two that nobody trained: word counts, and the codebook, which knows what
-# each word means and who has which role.
+# The agents stand beside two that nobody trained: word counts, and the codebook, which knows which
+# words are one thing, and who has which role.
 #
 # **Guess first**: whose table is nearest to a language model's, by CKA?
 

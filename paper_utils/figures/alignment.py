@@ -29,8 +29,11 @@ from paper_utils.study.differences import MEAN
 
 # In every figure: two agents, the floor and the ceiling.
 FOUR = ["acted", "never_acted", "word_count", "codebook"]
+# And the stronger floor, where the words are the same.
+FLOORED = [*FOUR, "best of random tokens"]
 # With the control that tells acting from acting on the right instructions, where order is shown.
 FIVE = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
+AGENTS = FIVE[:3]
 OWN = "own world - other world"
 # What a title says of a difference, by its verdict over worlds: so it is true in every run.
 ADDS = {
@@ -111,7 +114,8 @@ def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=(), 
     titles = {}
     for name, (*key, chance) in asked.items():
         parts[name] = drawn(values_of(differences, *key), panel=name)
-        titles[name] = f"{name}:\n{said(parts[name])} (chance {chance:.2f})"
+        by_chance = f" (chance {number(chance)})" if chance else ""
+        titles[name] = f"{name}:\n{said(parts[name])}{by_chance}"
     figure = rows(
         pd.concat(parts),
         titles,
@@ -129,11 +133,20 @@ def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=(), 
     return figure
 
 
-def taught(differences, models, lucky, strangers):
-    """Order with unheard synonyms, and linear CKA.  ``lucky``: order by untrained models."""
+def taught(differences, models, null, strangers):
+    """Order with unheard synonyms, and linear CKA.  ``null``: order by untrained models."""
+    by_acting = null.query("encoder == 'acted' and direction == 'both'")
+    # Over worlds, as all that is drawn.
+    lucky = by_acting.groupby(["family", "untrained"])["value"].mean()
     # Only order can be right by luck of weights; it has a null of its own.
     floors = {"Order of two, unheard synonyms": lucky}
     return by_model(differences, models, TAUGHT, FIVE, floors, strangers, band="untrained models")
+
+
+def geometry(differences):
+    """Linear CKA of three agents with decoders: over all sentences, and within a verb."""
+    rows = differences.query("test == 'geometry' and model == 'decoders'")
+    return rows.pivot(index="measure", columns="contrast", values="mean")[AGENTS]
 
 
 def transfer(differences, models):
@@ -148,9 +161,10 @@ def transfer(differences, models):
     # By the rule that answers the claim, not by the means.
     gaps = differences.query("contrast == 'success - best control' and measure in @TELLING")
     able = gaps["measure"][gaps.apply(verdict, axis=1) == "more"].value_counts()
-    titles = {
-        level: f"{level}: acts on {able.get(level, 0)} of {len(labels)} models" for level in TELLING
-    }
+    titles = {}
+    for level in TELLING:
+        count, most = able.get(level, 0), number(means.loc[labels, level].max())
+        titles[level] = f"{level}: {count} of {len(labels)} models\nabove controls, at most {most}"
     return rows(values, titles, "success", ["acted"], SHARE, order=order, bands=controls)
 
 
@@ -174,6 +188,7 @@ def answer(differences, chance):
         f"3  Kinds of colours:\nblind {blind},\nseeing {seeing}": (kinds, WORLDS, WHOLE, PAIRS),
     }
     names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}
+    names |= {"precision_at_k": "precision\n@15"}
     figure, axes = panels(3, 3, PAGE, 2.6)
     for axis, (title, (values, hues, limits, chances)) in zip(axes, parts.items()):
         points(axis, values, list(chances), hues, names)
@@ -214,5 +229,5 @@ def schematic(instructions):
         axis.scatter(*places.T, s=size, c=colour)
         axis.set(xticks=[], yticks=[], xlabel=textwrap.fill(words, 17), title=title)
         axis.margins(0.2)
-    headline(figure, "Among the 15 nearest, after a rotation? And are the same colours alike?")
+    headline(figure, "Is the partner among the 15 nearest? Are the same colours alike? (A drawing)")
     return figure

@@ -62,7 +62,7 @@ AGREES = {
 }
 CODEBOOK = {
     "more": "; more than a codebook does",
-    "same": ", as a codebook does",
+    "same": "; as much as a codebook does",
     "less": "; less than a codebook does",
     "open": "; whether as a codebook does is not settled",
 }
@@ -152,11 +152,14 @@ class Evidence(NamedTuple):
         return ", ".join(map(in_words, self.found(dict.fromkeys([*between(asked), *asked]))))
 
     def values(self, asked):
-        """Those values alone, for an answer; of pairs of learners, those of one world."""
-        rows = self.found(dict.fromkeys(between(asked)))
-        kept = [row for row in rows if row["test"] != "structure" or row["contrast"] == OWN]
-        said = map(in_words, kept)
-        return f"({', '.join(said)})".replace(f": {OWN}", "")
+        """Those values alone, for an answer."""
+        said = {}
+        for row in self.found(dict.fromkeys(between(asked))):
+            told = f"{row['contrast'].replace('_', ' ')} {number(row['mean'])}"
+            # Of pairs of learners there are several in one claim.
+            pair = f"{row['model']}: " if row["test"] == "structure" else ""
+            said.setdefault(pair, []).append(told)
+        return f"({'; '.join(pair + ', '.join(each) for pair, each in said.items())})"
 
     def strangers(self, models):
         """Which of some models do not know the synonyms, and how far they are from it."""
@@ -175,7 +178,8 @@ def answered(evidence, words, asked):
     answer = "; ".join(different)
     # All parts have to hold, so one that does not is counted, not averaged away.
     if "yes" in different and len(different) > 1:
-        answer = f"in part, {each.count('yes')} of {len(each)}"
+        rest = "not settled" if set(different) == {"yes", "not settled"} else "no"
+        answer = f"{rest}: {each.count('yes')} of {len(each)} parts hold"
     return f"{answer} {evidence.values(asked)}", evidence.told(asked)
 
 
@@ -240,7 +244,9 @@ def good_enough(success):
     """Whether the acting agent of every world reaches the bars."""
     acted = success.query("player == 'acted' and level in @BARS")
     missed = acted[acted["success"] < acted["level"].map(BARS)]
-    said = missed["level"] + " " + missed["success"].map(number)
+    # Three digits: .949 is a miss of .95.
+    place = missed["level"] + " in world " + missed["world"].astype(str) + " "
+    said = place + missed["success"].map("{:.3f}".format).str.removeprefix("0")
     answer = f"all but {len(missed)} of {len(acted)}: {', '.join(said)}" if len(said) else "yes"
     means = acted.groupby("level", sort=False)["success"].mean()
     bars = [f"{level} {number(mean)} (bar {number(BARS[level])})" for level, mean in means.items()]
@@ -264,6 +270,13 @@ SIGNED = {
         FALLS,
         "geometry",
         "linear_cka, all",
+        [DECODERS],
+        [NEVER],
+    ),
+    "acting leads away from them within one verb, too": (
+        FALLS,
+        "geometry",
+        "linear_cka, put",
         [DECODERS],
         [NEVER],
     ),

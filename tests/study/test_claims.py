@@ -73,7 +73,7 @@ def test_a_difference_within_the_margin_is_none(eight):
     found = answers(eight | {"scores": same})
     assert word_of(found["agreement in colour needs only a code"]) == "yes"
     claim = word_of(found["action agrees with decoders"])
-    assert claim == "agrees, and so does an agent that never acted, as a codebook does"
+    assert claim == "agrees, and so does an agent that never acted; as much as a codebook does"
 
 
 def test_models_of_kind_file_are_named(of_eight):
@@ -103,7 +103,7 @@ def test_a_hypothesis_of_several_parts_holds_in_part(eight):
     structure.loc[blind & (structure["condition"] == "own world"), "r"] = 0.0
     found = answers(eight | {"structure": structure})
     claim = found["blind agents share kinds with language and vision"]
-    assert word_of(claim) == "in part, 2 of 4"
+    assert word_of(claim) == "no: 2 of 4 parts hold"
 
 
 def test_the_opposite_is_said_to_be_the_opposite(eight):
@@ -160,4 +160,5 @@ def test_a_world_that_misses_a_bar_is_told(eight, of_eight):
     success = eight["success"]
     low = (success["level"] == "PickupLoc") & (success["world"] == success["world"].min())
     missed = success.assign(success=success["success"].mask(low, 0.9))
-    assert answers(eight | {"success": missed})[claim]["answer"] == "all but 1 of 16: PickupLoc .90"
+    told = "all but 1 of 16: PickupLoc in world 100 .900"
+    assert answers(eight | {"success": missed})[claim]["answer"] == told
