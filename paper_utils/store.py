@@ -310,4 +310,6 @@ def problems(folder):
 
 def damage(folder):
     """What is wrong with an artifact's folder, in a few words; None if every hash holds."""
-    return next((f"{name} {problem}" for name, problem in problems(folder).items()), None)
+    told = (f"{name} {problem}" for name, problem in problems(folder).items())
+    # A name may hold anything, but what is told is one line.
+    return " ".join(next(told, "").split()) or None

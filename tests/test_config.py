@@ -86,7 +86,11 @@ def test_overrides_and_seed():
         ("smoke", {"data.demonstrations": {}}, "name at least one level"),
         ("smoke", {"data.demonstrations": {"GoToLocl": 3}}, "did you mean 'GoToLocal'?"),
         ("smoke", {"data.demonstrations": {"GoToLocal": -3}}, "greater than 0"),
-        ("smoke", {"data.demonstrations": {"KeyInBox": 3}}, "not offered: the key is hidden"),
+        (
+            "smoke",
+            {"data.demonstrations": {"KeyInBox": 3}},
+            "is not offered: the expert cannot solve it",
+        ),
         ("smoke", {"encoders.families": ["lama"]}, "did you mean 'llama'?"),
         ("smoke", {"data.synonyms": "third"}, "unknown table 'third'"),
         ("smoke", {"data.synonyms": {"red": "crimson"}}, "has no synonym"),
