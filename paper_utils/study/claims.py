@@ -245,8 +245,10 @@ def good_enough(success):
     acted = success.query("player == 'acted' and level in @BARS")
     missed = acted[acted["success"] < acted["level"].map(BARS)]
     # Three digits: .949 is a miss of .95.
-    place = missed["level"] + " in world " + missed["world"].astype(str) + " "
-    said = place + missed["success"].map("{:.3f}".format).str.removeprefix("0")
+    said = [
+        f"{row.level} in world {row.world} " + f"{row.success:.3f}".removeprefix("0")
+        for row in missed.itertuples()
+    ]
     answer = f"all but {len(missed)} of {len(acted)}: {', '.join(said)}" if len(said) else "yes"
     means = acted.groupby("level", sort=False)["success"].mean()
     bars = [f"{level} {number(mean)} (bar {number(BARS[level])})" for level, mean in means.items()]

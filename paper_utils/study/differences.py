@@ -5,10 +5,13 @@ exact sign-flip test, too, and for "no difference" two one-sided tests against a
 gives a mean alone.
 """
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from paper_utils.alignment.inference import equivalence, holm, sign_flip, t_interval
+from paper_utils.alignment.inference import SLACK, equivalence, holm, sign_flip, t_interval
 
 MARGIN = 0.05  # differences that are surely smaller than this count as none
 # Colour of six by a model's own two names: twice chance.  A model below cannot be asked.
@@ -99,6 +102,29 @@ def over_worlds(values, alternative):
     if alternative and count > 1:
         tests = sign_flip(values, alternative), equivalence(values, MARGIN)
     return dict(zip(TOLD, (np.mean(values), *t_interval(values), *tests, count)))
+
+
+def over_worlds_of(table, alternatives):
+    """`over_worlds` of every row of a table (rows, worlds) at once; NaN: not in that world.
+
+    ``alternatives``: one for each row."""
+    count, mean, error = table.count(axis=1), table.mean(axis=1), table.sem(axis=1)
+    reach = error * stats.t.isf(0.025, count - 1)
+    equivalent = stats.t.sf((MARGIN - mean.abs()) / error, count - 1)
+    # Without any spread the values are inside, or they are not.
+    equivalent = np.where(error == 0, mean.abs() >= MARGIN, equivalent)
+    # A world without a value changes no sum, whatever its sign.
+    signs = np.array(list(product((1, -1), repeat=table.shape[1])))
+    sums = signs @ table.fillna(0).to_numpy().T  # (2^worlds, rows)
+    sides = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}
+    shares = {name: (side >= side[0] - SLACK).mean(axis=0) for name, side in sides.items()}
+    p = pd.DataFrame(shares, index=table.index)
+    tested = pd.Series(alternatives, index=table.index, dtype=object)
+    p = sum(p[name].where(tested == name, 0.0) for name in shares)
+    is_test = tested.notna() & (count > 1)
+    columns = mean, mean - reach, mean + reach, p.where(is_test), equivalent, count
+    told = pd.DataFrame(dict(zip(TOLD, columns)), index=table.index)
+    return told.assign(p_equivalent=told["p_equivalent"].where(is_test))
 
 
 def own_agreement(knows):
@@ -225,10 +251,9 @@ def differences(tables, decoders):
         if {one, other} <= set(values):
             values[contrast] = values[one] - values[other]
     by_world = values.rename_axis(columns="contrast").stack().dropna()
-    found = pd.DataFrame(
-        dict(zip(OVER, key)) | over_worlds(each, stated(*key[:4]))
-        for key, each in by_world.groupby(OVER, sort=False)
-    )
+    table = by_world.groupby([*OVER, "world"], sort=False).first().unstack("world", sort=False)
+    alternatives = [stated(*key[:4]) for key in table.index]
+    found = over_worlds_of(table, alternatives).reset_index()
     # Models of one kind share a correction; groups of models are of no kind, and stay as they are.
     family = ["test", "measure", "direction", "contrast", found["model"].map(kinds)]
     found.update(found.groupby(family)[["p", "p_equivalent"]].transform(holm))

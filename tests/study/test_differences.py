@@ -143,3 +143,19 @@ def test_no_difference_that_was_foreseen_is_tested_two_sided():
         elif isinstance(key, tuple):
             parts = ("structure", "r", *key)
         assert study.stated(*parts) == direction
+
+
+@pytest.mark.parametrize("worlds", [1, 2, 8])
+def test_a_table_over_worlds_says_what_each_row_says(worlds):
+    random = np.random.default_rng(worlds)
+    table = pd.DataFrame(random.normal(0.03, 0.05, size=(30, worlds)))
+    if worlds > 2:
+        table.iloc[:3, 0] = np.nan  # not in that world
+    kinds = ["greater", "less", "two-sided", None]
+    alternatives = [kinds[number % 4] for number in range(len(table))]
+    told = study.over_worlds_of(table, alternatives)
+    for (_, row), alternative, (_, found) in zip(
+        table.iterrows(), alternatives, told.iterrows(), strict=True
+    ):
+        expected = pd.Series(study.over_worlds(row.dropna().to_numpy(), alternative), dtype=float)
+        pd.testing.assert_series_equal(found, expected, check_names=False, atol=1e-9)
