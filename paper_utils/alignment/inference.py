@@ -124,58 +124,61 @@ def holm(p):
     return steps.cummax().clip(upper=1).sort_index().to_numpy()
 
 
-def _measured(values):
-    """Values without NaN: a world in which something could not be measured does not count."""
-    return pd.Series(values, dtype=float).dropna()
+def described(values):
+    """Number, mean and standard error over the last axis of values (..., n), NaN left out."""
+    table = pd.DataFrame(np.atleast_2d(values), dtype=float)
+    found = table.count(axis=1), table.mean(axis=1), table.sem(axis=1)
+    # One row gives numbers, many give arrays.
+    return [each.to_numpy().reshape(np.shape(values)[:-1])[()] for each in found]
 
 
 def sign_flip(values, alternative="greater"):
-    """Exact p that the mean of values (n,) is above 0, over all 2^n assignments of signs.
+    """Exact p that means over the last axis of values (..., n) are above 0, over all 2^n signs.
 
     ``alternative``: greater, less or two-sided.  NaN values are left out; without values, NaN.
     Raises ValueError for more values than can be enumerated.
 
-    >>> sign_flip([0.1, 0.2, 0.3])
+    >>> float(sign_flip([0.1, 0.2, 0.3]))
     0.125
     """
-    values = _measured(values).to_numpy()
-    n = len(values)
+    count, _, _ = described(values)
+    n = np.shape(values)[-1]
     if n > MOST_SIGNS:
         raise ValueError(f"{n} values have too many signs to enumerate: at most {MOST_SIGNS}")
-    # The first assignment changes no sign, so its sum is the observed one.
+    # The first assignment changes no sign, so its sum is the observed one.  What is left out
+    # changes no sum, whatever its sign.
     signs = np.array(list(product((1, -1), repeat=n)))
-    sums = signs @ values  # (2^n,)
-    sides = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}
-    found, *null = sides[alternative]
-    # Without values the one sum is 0, and has no null.
-    return p_value(found, null)
+    sums = np.nan_to_num(np.asarray(values, dtype=float)) @ signs.T  # (..., 2^n)
+    sides = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}[alternative]
+    as_large = sides >= sides[..., :1] - SLACK
+    return np.where(count > 0, as_large.mean(axis=-1), np.nan)[()]
 
 
 def t_interval(values, confidence=0.95):
-    """Student's interval (low, high) of the mean of values (n,); NaN bounds for fewer than two.
+    """Student's intervals (low, high) of means over the last axis of values (..., n); NaN bounds
+    for fewer than two.
 
-    >>> low, high = t_interval([0.1, 0.2, 0.3])
-    >>> round(low, 3), round(high, 3)
-    (-0.048, 0.448)
+    >>> np.round(t_interval([0.1, 0.2, 0.3]), 3).tolist()
+    [-0.048, 0.448]
     """
-    known = _measured(values)
-    # One world has no spread: its error is NaN.
-    reach = known.sem() * stats.t.isf((1 - confidence) / 2, len(known) - 1)
-    return float(known.mean() - reach), float(known.mean() + reach)
+    count, mean, error = described(values)
+    reach = error * stats.t.isf((1 - confidence) / 2, count - 1)
+    return mean - reach, mean + reach
 
 
 def equivalence(values, margin):
-    """p that the mean of values (n,) lies within +- ``margin``; NaN for fewer than two values.
+    """p that means over the last axis of values (..., n) lie within +- ``margin``; NaN for fewer
+    than two values.
 
     The larger p of two one-sided t-tests (Schuirmann, 1987).
 
-    >>> equivalence([0.01, -0.01, 0.02, 0.0], 0.05) < 0.01
+    >>> bool(equivalence([0.01, -0.01, 0.02, 0.0], 0.05) < 0.01)
     True
     """
-    known = _measured(values)
+    count, mean, error = described(values)
     # Of the two bounds the nearer decides.
-    room = margin - abs(known.mean())
+    room = margin - np.abs(mean)
     # Without any spread the values are inside, or they are not.
-    if known.sem() == 0:
-        return float(room <= 0)
-    return float(stats.t.sf(room / known.sem(), len(known) - 1))
+    inside = np.where(room > 0, np.inf, -np.inf)
+    steps = np.divide(room, error, out=inside, where=error != 0)
+    return stats.t.sf(steps, count - 1)

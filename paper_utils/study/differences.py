@@ -5,13 +5,10 @@ exact sign-flip test, too, and for "no difference" two one-sided tests against a
 gives a mean alone.
 """
 
-from itertools import product
-
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from paper_utils.alignment.inference import SLACK, equivalence, holm, sign_flip, t_interval
+from paper_utils.alignment.inference import described, equivalence, holm, sign_flip, t_interval
 
 MARGIN = 0.05  # differences that are surely smaller than this count as none
 # Colour of six by a model's own two names: twice chance.  A model below cannot be asked.
@@ -87,44 +84,22 @@ def stated(test, measure, model, contrast):
 
 
 def over_worlds(values, alternative):
-    """What one value or difference per world says.
+    """What values or differences of worlds say.
 
     Arguments:
-        values: (worlds,)
+        values: (..., worlds), NaN where there is none.
         alternative: "two-sided", "greater" or "less", of the sign-flip test; None: no test.
 
-    Returns mean, low and high (95 %, t), p, p_equivalent (within MARGIN) and worlds.  With one
-    world all but the first and the last are NaN.
+    Returns mean, low and high (95 %, t), p, p_equivalent (within MARGIN) and worlds, each (...).
+    With one world all but the first and the last are NaN.
     """
-    count = len(values)
+    count, mean, _ = described(values)
     tests = np.nan, np.nan
-    # One value has no spread, so neither an interval nor a test.
-    if alternative and count > 1:
+    if alternative:
         tests = sign_flip(values, alternative), equivalence(values, MARGIN)
-    return dict(zip(TOLD, (np.mean(values), *t_interval(values), *tests, count)))
-
-
-def over_worlds_of(table, alternatives):
-    """`over_worlds` of every row of a table (rows, worlds) at once; NaN: not in that world.
-
-    ``alternatives``: one for each row."""
-    count, mean, error = table.count(axis=1), table.mean(axis=1), table.sem(axis=1)
-    reach = error * stats.t.isf(0.025, count - 1)
-    equivalent = stats.t.sf((MARGIN - mean.abs()) / error, count - 1)
-    # Without any spread the values are inside, or they are not.
-    equivalent = np.where(error == 0, mean.abs() >= MARGIN, equivalent)
-    # A world without a value changes no sum, whatever its sign.
-    signs = np.array(list(product((1, -1), repeat=table.shape[1])))
-    sums = signs @ table.fillna(0).to_numpy().T  # (2^worlds, rows)
-    sides = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}
-    shares = {name: (side >= side[0] - SLACK).mean(axis=0) for name, side in sides.items()}
-    p = pd.DataFrame(shares, index=table.index)
-    tested = pd.Series(alternatives, index=table.index, dtype=object)
-    p = sum(p[name].where(tested == name, 0.0) for name in shares)
-    is_test = tested.notna() & (count > 1)
-    columns = mean, mean - reach, mean + reach, p.where(is_test), equivalent, count
-    told = pd.DataFrame(dict(zip(TOLD, columns)), index=table.index)
-    return told.assign(p_equivalent=told["p_equivalent"].where(is_test))
+    # One value has no spread, so neither an interval nor a test.
+    tests = [np.where(count > 1, each, np.nan)[()] for each in tests]
+    return dict(zip(TOLD, (mean, *t_interval(values), *tests, count)))
 
 
 def own_agreement(knows):
@@ -251,9 +226,14 @@ def differences(tables, decoders):
         if {one, other} <= set(values):
             values[contrast] = values[one] - values[other]
     by_world = values.rename_axis(columns="contrast").stack().dropna()
-    table = by_world.groupby([*OVER, "world"], sort=False).first().unstack("world", sort=False)
-    alternatives = [stated(*key[:4]) for key in table.index]
-    found = over_worlds_of(table, alternatives).reset_index()
+    table = by_world.unstack("world", sort=False).reorder_levels(OVER)
+    # All rows with one alternative at once.
+    alternatives = [stated(*key) or "" for key in table.index.droplevel("direction")]
+    found = pd.concat(
+        pd.DataFrame(over_worlds(part, alternative), index=part.index)
+        for alternative, part in table.groupby(np.array(alternatives))
+    )
+    found = found.reindex(table.index).reset_index()
     # Models of one kind share a correction; groups of models are of no kind, and stay as they are.
     family = ["test", "measure", "direction", "contrast", found["model"].map(kinds)]
     found.update(found.groupby(family)[["p", "p_equivalent"]].transform(holm))
