@@ -47,7 +47,9 @@ def results(profile, load):
     del found["distances"]
     # What readers are told of; the rest stays in the tables of a run.
     scores = found.pop("scores").query("measure in @MEASURES and encoder in @ENCODERS")
-    found["pairs"] = found["pairs"].query("measure in @MEASURES")
+    # Each direction stands in the tables of a run.
+    found["pairs"] = found["pairs"].query("measure in @MEASURES and direction == 'both'")
+    found["order_null"] = found["order_null"].query("direction == 'both'")
     # Draws of a control are one row: twenty of each would be most of the file.
     for test, part in mean_over(scores, "draw").groupby("test"):
         found[test] = part.drop(columns="test")
@@ -55,7 +57,8 @@ def results(profile, load):
     geometry = found["geometry"].pivot(index=by, columns="encoder", values="value").reset_index()
     found["geometry"] = geometry.rename(columns={"never_acted": "before", "acted": "after"})
     by = ["world", "first", "second", "condition"]
-    found["structure"] = found["structure"].groupby(by, sort=False, as_index=False).mean()
+    structure = found["structure"].drop(columns="draw")
+    found["structure"] = structure.groupby(by, sort=False, as_index=False).mean()
     # By pandas first, which writes NaN as null.
     rows = {
         name: json.loads(table.round(4).to_json(orient="records")) for name, table in found.items()
