@@ -185,10 +185,10 @@ def test_a_word_of_a_title_follows_the_verdict():
     rows = [("acted - never_acted", "mean", "synonyms", "order", 0.2, 1)]
     columns = ["contrast", "model", "test", "measure", "mean", "worlds"]
     table = pd.DataFrame(rows, columns=columns)
-    assert alignment.said(table) == "acting adds .20"
-    assert alignment.said(table.assign(mean=0.01)) == "acting adds nothing"
+    assert alignment.adds(table) == "acting adds .20"
+    assert alignment.adds(table.assign(mean=0.01)) == "acting adds nothing"
     # Where no model knows the synonyms there is no mean over models.
-    assert alignment.said(table.assign(model="BERT")) == "nobody can tell"
+    assert alignment.adds(table.assign(model="BERT")) == "nobody can tell"
 
 
 def test_of_a_maze_one_room_is_shown():

@@ -53,6 +53,29 @@ def test_a_number_of_the_readme_is_a_result(words):
     assert said(words) == pytest.approx(found(*STATED[words]), abs=0.0051)  # two digits
 
 
+# What the table of the README says, and how the answer to its claim begins.
+TOLD = {
+    "CLIP: not settled": ("action agrees less with CLIP", "not settled"),
+    "BERT knows no synonyms": ("action agrees less with BERT", "cannot be told: BERT does not"),
+    "no, it stays below": ("action with language approaches language with", "stays below"),
+    "no: with models trained here acting adds": ("agreement in colour needs only a code", "no: 1"),
+    "yes, as a code of roles does": ("acting on the right instructions adds order", "yes"),
+    "over all sentences yes": ("acting leads away from language models", "yes"),
+    "within one verb no": ("acting leads away from them within one verb", "no, the opposite"),
+    "Kinds are shared (ours) | yes": ("blind agents share kinds with language", "yes"),
+    "the sign depends on": ("seeing agents have kinds with the opposite sign", "yes"),
+    "in two of 32 cases": ("agents do what they are told", "all but 2 of 32"),
+}
+
+
+@pytest.mark.parametrize("words", TOLD)
+def test_an_answer_of_the_readme_is_that_of_the_claim(words):
+    claim, answer = TOLD[words]
+    assert words in " ".join(README.split())
+    (found,) = [row for row in RESULTS["claims"] if row["claim"].startswith(claim)]
+    assert found["answer"].startswith(answer)
+
+
 def test_the_first_screen_is_short_and_complete():
     screen = README.split("## Run it")[0]
     words = re.sub(r"[|#*>\[\]()]", " ", screen).split()

@@ -25,21 +25,21 @@ from paper_utils.figures.style import (
 )
 from paper_utils.figures.style import matrix as matrix
 from paper_utils.study.claims import NEVER, TELLING, number, verdict
+from paper_utils.study.columns import AGENTS
 from paper_utils.study.differences import MEAN
 
-# In every figure: two agents, the floor and the ceiling.
+# In every figure: two agents, a floor, and what a code reaches.
 FOUR = ["acted", "never_acted", "word_count", "codebook"]
 # And the stronger floor, where the words are the same.
 FLOORED = [*FOUR, "best of random tokens"]
 # With the control that tells acting from acting on the right instructions, where order is shown.
 FIVE = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
-AGENTS = FIVE[:3]
 OWN = "own world - other world"
 # What a title says of a difference, by its verdict over worlds: so it is true in every run.
 ADDS = {
-    "more": "acting adds",
+    "more": "acting adds {}",
     "same": "acting adds nothing",
-    "less": "acting takes away",
+    "less": "acting takes away {}",
     "open": "not settled",
 }
 SHARED = {"more": "shared", "same": "not shared", "less": "opposite", "open": "not settled"}
@@ -72,20 +72,23 @@ def values_of(differences, test, measure, direction="both"):
     return differences.query("test == @test and measure == @measure and direction == @direction")
 
 
-def said(values, words=ADDS, contrast=NEVER, model=MEAN):
-    """The words for the verdict on a contrast."""
-    # A single world has no other: it is held against a codebook.
-    if contrast == OWN and OWN not in set(values["contrast"]):
-        contrast = "own world - codebook"
-    rows = values.query("contrast == @contrast and model == @model")
+def adds(values):
+    """What acting adds to a mean over models, and how much."""
+    rows = values[(values["contrast"] == NEVER) & (values["model"] == MEAN)]
     # Where no model knows the synonyms there is no mean over models.
     if rows.empty:
         return "nobody can tell"
     row = rows.iloc[0]
-    sign = verdict(row)
-    # How much it adds, or takes away; of an r the points say it.
-    much = f" {number(abs(row['mean']))}" if words is ADDS and sign in ("more", "less") else ""
-    return words[sign] + much
+    return ADDS[verdict(row)].format(number(abs(row["mean"])))
+
+
+def shared(values, contrast, pair):
+    """Whether a pair of learners shares the kinds of colours, by a contrast."""
+    # A single world has no other: it is held against a codebook.
+    if contrast == OWN and OWN not in set(values["contrast"]):
+        contrast = "own world - codebook"
+    row = values.query("contrast == @contrast and model == @pair").iloc[0]
+    return SHARED[verdict(row)]
 
 
 def rows_of(models):
@@ -115,7 +118,7 @@ def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=(), 
     for name, (*key, chance) in asked.items():
         parts[name] = drawn(values_of(differences, *key), panel=name)
         by_chance = f" (chance {number(chance)})" if chance else ""
-        titles[name] = f"{name}:\n{said(parts[name])}{by_chance}"
+        titles[name] = f"{name}:\n{adds(parts[name])}{by_chance}"
     figure = rows(
         pd.concat(parts),
         titles,
@@ -146,7 +149,7 @@ def taught(differences, models, null, strangers):
 def geometry(differences):
     """Linear CKA of three agents with decoders: over all sentences, and within a verb."""
     rows = differences.query("test == 'geometry' and model == 'decoders'")
-    return rows.pivot(index="measure", columns="contrast", values="mean")[AGENTS]
+    return rows.pivot(index="measure", columns="contrast", values="mean")[list(AGENTS)]
 
 
 def transfer(differences, models):
@@ -179,12 +182,12 @@ def answer(differences, chance):
     kinds = drawn(values_of(differences, "structure", "r"))
     # Here the learner in question is always an agent that acted.
     kinds["hue"] = kinds["hue"].replace("own world", "acted")
-    blind = said(kinds, SHARED, OWN, BLIND)
-    seeing = said(kinds, SHARED, "own world", SEEING)
+    blind = shared(kinds, OWN, BLIND)
+    seeing = shared(kinds, "own world", SEEING)
     # As many lines in each, so that all begin at one height.
     parts = {
-        f"1  Same words:\n{said(same)}\n": (same, FIVE, SHARE, {"precision_at_k": chance}),
-        f"2  Order of unheard\nsynonyms: {said(order)}\n": (synonyms, FIVE, SHARE, UNHEARD),
+        f"1  Same words:\n{adds(same)}\n": (same, FIVE, SHARE, {"precision_at_k": chance}),
+        f"2  Order of unheard\nsynonyms: {adds(order)}\n": (synonyms, FIVE, SHARE, UNHEARD),
         f"3  Kinds of colours:\nblind {blind},\nseeing {seeing}": (kinds, WORLDS, WHOLE, PAIRS),
     }
     names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}

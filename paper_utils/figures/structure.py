@@ -6,7 +6,7 @@ from sklearn.decomposition import KernelPCA
 
 from paper_utils.alignment.retrieval import rotation
 from paper_utils.data import kinds, levels
-from paper_utils.figures.alignment import OWN, SHARED, WHOLE, drawn, said, values_of
+from paper_utils.figures.alignment import OWN, WHOLE, drawn, shared, values_of
 from paper_utils.figures.data import on_white
 from paper_utils.figures.style import (
     COLUMN,
@@ -96,7 +96,7 @@ def agreement(differences, pairs=BLIND, conditions=CONDITIONS, contrast=OWN):
     """r of pairs of learners, a row each, under some conditions; beside a pair's name what
     ``contrast`` says of it."""
     values = values_of(differences, "structure", "r")
-    told = {pair: f"{pair}: {said(values, SHARED, contrast, pair)}" for pair in pairs}
+    told = {pair: f"{pair}: {shared(values, contrast, pair)}" for pair in pairs}
     first = values.query("model == @pairs[0] and contrast == 'own world'")["mean"].item()
     return rows(
         drawn(values, panel=""),

@@ -22,6 +22,7 @@ from paper_utils.study.differences import (
     own_agreement,
     stated,
 )
+from paper_utils.study.kinds import OWN
 
 ALPHA = 0.05  # of the tests that the preregistration names; every p is told beside its number
 BY_LUCK = 0.5  # r of two sets of 15 distances, as about one in twenty relabellings of six has it
@@ -31,7 +32,6 @@ ABSENT = "not in this run"
 CEILINGS = ("own", "codebook")
 # Success that an agent must reach before it is compared; a miss is told.
 BARS = {"GoToLocal": 0.97, "PickupLoc": 0.95, "OpenDoor": 0.97, "PutNextLocal": 0.95}
-OWN = "own world"
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
 NEVER = "acted - never_acted"
 VISION = "language agrees with vision"
