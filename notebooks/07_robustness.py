@@ -8,8 +8,8 @@
 #
 # **What you'll need**: notebook 04 (a rotation, then a search); two minutes.
 #
-# **Found**: other choices turn the sign of what acting adds to precision. Order keeps it, above the
-# first layer.
+# **Found**: with one decoder, other choices turn the sign of what acting adds to precision; order keeps
+# it above the first layer.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).

@@ -72,6 +72,13 @@ def values_of(differences, test, measure, direction="both"):
     return differences.query("test == @test and measure == @measure and direction == @direction")
 
 
+def means(differences, test, measure, model):
+    """Means over worlds and directions of a model with each of FIVE, in words."""
+    values = values_of(differences, test, measure).query("model == @model")
+    found = values.set_index("contrast")["mean"]
+    return ", ".join(f"{NAMES.get(one, one)} {number(found[one])}" for one in FIVE if one in found)
+
+
 def adds(values):
     """What acting adds to a mean over models, and how much."""
     rows = values[(values["contrast"] == NEVER) & (values["model"] == MEAN)]
