@@ -44,6 +44,7 @@ REASONS = {
 LOCAL = "local"  # how the revision of a folder begins
 BATCH = 64  # sentences that a model reads at once
 PATIENCE = 10.0  # seconds for the Hub's answer; behind a proxy that is silent there is none
+NO_SINK = "its tokenizer has neither BOS nor EOS, one of which has to stand before the first word"
 SINK = "one position's state dwarfs the others, so a mean is that of one token; read another layer"
 DWARFED = 10.0  # times the norm of the others: one position's state is then the mean
 
@@ -144,6 +145,8 @@ class TextEncoder:
             sink = self.tokenizer.bos_token_id
             if sink is None:
                 sink = self.tokenizer.eos_token_id
+            if sink is None:
+                raise CheckpointError(f"checkpoint {self.name}: {NO_SINK}")
             tokens = [ids if ids[:1] == [sink] else [sink, *ids] for ids in tokens]
         # What is cut off would be read as another sentence.
         longest = max(map(len, tokens))

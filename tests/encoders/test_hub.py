@@ -120,6 +120,14 @@ def test_a_decoder_without_bos_gets_a_sink_that_is_never_pooled(folders, tmp_pat
         np.testing.assert_allclose(embed_with(folder), embed_with(folders["llama"]), atol=1e-6)
 
 
+def test_a_decoder_with_nothing_to_put_before_the_first_word_is_refused(folders, tmp_path):
+    folder = without_bos(copy(folders["llama"], tmp_path))
+    edit(folder / "tokenizer_config.json", lambda config: config.update(eos_token=None))
+    with pytest.raises(hub.CheckpointError, match="neither BOS nor EOS") as caught:
+        embed_with(folder)
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
 def test_one_position_that_dwarfs_the_others_is_said_in_one_line(folders, tmp_path):
     """As it was before: the first word is the sink, and a mean over words is that vector."""
     encoder = plant_sink(hub.load(folders["llama"], "llama"))
