@@ -190,8 +190,8 @@ for level in names:
 
 # %% [markdown]
 # Wrong instructions can teach to walk, to lift and to open: everything but *which*. Where a wrong try costs only time,
-# who tries everything succeeds, and takes long (compare the median steps). Where two things matter, trying does not
-# help. So the distance from *acted* is what the right sentence is worth.
+# trying everything succeeds, and takes long (see the median steps). So the distance from *acted* is what the right
+# sentence is worth. (Who *never acted* repeats one action for ever; random moves wander.)
 #
 # For comparison: BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal, from a million demonstrations
 # each (arXiv 2007.12770; quoted, not re-run).
@@ -224,7 +224,8 @@ def without_order(missions):
 # %% [markdown]
 # The printed line says how often the agent then does what it is told, where two things matter. Below it, one episode
 # plays twice: with the agent's own vector, and with the counts. It is the first one that tells them apart and in
-# which something is put somewhere, if there is one.
+# which something is put somewhere, if there is one. Counts could be right half of the time; but a vector between two
+# orders is neither.
 
 # %%
 level, trials = names[-1], levels.seeds("evaluation", 64, world)
@@ -249,8 +250,8 @@ run.animation(draw.moving(films), "02_film", message)
 # ## Words it was never told together
 #
 # One more agent, in the first world alone, learned without the episodes that say any of the pairs printed below.
-# It heard *red*, and it heard *ball*, but never *red ball*. The table says how it does where such a pair is said,
-# beside the agent that was told all. Intervals are wide where few episodes say one.
+# It heard *red*, and it heard *ball*, but never *red ball*. In the published world it copes where a sentence names one
+# thing; where it names two, it fails in most episodes that say such a pair. Intervals are wide where there are few.
 
 # %%
 print("never said together:", ", ".join(settings.held_out))

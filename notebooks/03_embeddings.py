@@ -116,10 +116,10 @@ odds = {}
 for family, judge in {"clip": which_picture, "blip": is_pair}.items():
     if family in folders:
         tokenizer, model = load(family)
-        caption = tokenizer([captions[0]] * len(pixels), return_tensors="pt")
+        caption = tokenizer([captions[0]] * 6, return_tensors="pt")
         odds[FAMILIES[family].label] = judge(model, caption, pixels)
-told = "What models that see think of six pictures as the picture of one caption."
-run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
+own = ", ".join(f"{shares[0]:.0%} from {name}" for name, shares in odds.items())
+run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", f"Its own picture gets {own}.")
 
 # %% [markdown]
 # ## What each puts together
