@@ -21,6 +21,8 @@ from paper_utils.store import Stage, hash_file, write_atomically
 
 KERNEL = "python3"
 LANGUAGE = {"display_name": "Python 3", "language": "python"}
+# The package's own files, and not what editors and systems leave beside them.
+CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a-z]*.html")
 # What a student fills in: after the first " =" or "return" of a line that says so.
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
 
@@ -35,16 +37,14 @@ def sources():
 
 def parameters_of(profile, arguments):
     """The parameters of each notebook's artifact: its name, and what it is made from."""
-    # Any edit of the package may show in a notebook, and executing one takes seconds; but not
-    # what an editor or a system leaves there.
-    files = [*sorted((ROOT / "paper_utils").rglob("[!.~#]*")), NOTEBOOKS / "exercises.py"]
+    # Any edit of the package may show in a notebook, and executing one takes seconds.
+    package = ROOT / "paper_utils"
+    files = [path for pattern in CODE for path in sorted(package.glob(pattern))]
     common = {
         "arguments": arguments,
         # As text: levels in their order.
         "profile": [profile.fingerprint],
-        "code": [
-            hash_file(path) for path in files if path.suffix in (".py", ".yaml", ".html", ".md")
-        ],
+        "code": [hash_file(path) for path in [*files, NOTEBOOKS / "exercises.py"]],
         "versions": store.versions(),
         "present": [encoder.revision for encoder in records.models(profile)],
         "missing": records.missing(profile),
@@ -133,7 +133,8 @@ def execute(source, folder, given=None, shown=None):
                 f"{source.stem}: cell {error.exec_count} failed: {error.ename}: {said} (see {kept})"
             ) from None
         except RuntimeError as error:
-            raise RunError(f"{source.stem}: {error} (is there enough memory?)") from None
+            remedy = "is there enough memory, and does ulimit -n allow files?"
+            raise RunError(f"{source.stem}: {error} ({remedy})") from None
 
 
 def read(source):

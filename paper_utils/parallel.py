@@ -165,7 +165,11 @@ def _pool(workers):
     # The server imports what nearly every task does, once and with no thread started, and each
     # worker is its copy.
     context.set_forkserver_preload(["paper_utils.preloaded"])
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin)
+    try:
+        pool = ProcessPoolExecutor(workers, context, initializer=_begin)
+    except OSError as error:
+        # Its queues have semaphores, which lie in shared memory.
+        raise OSError(f"no worker can begin ({error}): /dev/shm; compute.workers=1") from None
     try:
         yield pool
     except BaseException:

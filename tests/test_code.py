@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT
 
+from paper_utils import config
 from paper_utils.cloning.agents import AGENT
 from paper_utils.code import PACKAGES, _read, fingerprint, reachable
 from paper_utils.encoders.embedding import EMBEDDING
@@ -123,6 +124,16 @@ def test_an_edited_metric_changes_the_key_of_what_it_scores(tmp_path):
     _read.cache_clear()
     changed = [name for name, before in keys.items() if reachable(name, tmp_path) != before]
     assert changed == [SCORES.make.__module__]
+
+
+def test_random_streams_count_as_part_of_what_they_feed(monkeypatch):
+    def seeded_otherwise(stream, *numbers):
+        return [1, *numbers]
+
+    before = fingerprint.__wrapped__(SCORES.make)
+    assert before == fingerprint(SCORES.make)
+    monkeypatch.setattr(config, "_seed_of", seeded_otherwise)
+    assert fingerprint.__wrapped__(SCORES.make) != before
 
 
 def test_a_function_from_elsewhere_counts_with_its_own_source():

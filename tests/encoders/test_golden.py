@@ -26,7 +26,7 @@ from tests.encoders.conftest import toy_corpus
 RECORDED = Path(__file__).with_name("golden.json")
 CHANGED = "what this stage makes has changed: raise its version and record the new values"
 TOLERANCE = 1e-3  # other processors add numbers in another order
-FAMILIES = ("llama", "clip")
+FAMILIES = ("llama", "qwen", "deepseek", "bert", "clip", "blip")
 
 # Every value of the profile that these stages read, so that other sizes of smoke change nothing.
 SIZES = {
