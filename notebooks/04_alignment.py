@@ -58,7 +58,8 @@ X, X_synonyms = columns.both_names(run.get(EMBEDDING, **parameters(model, world,
 agents = {a.name: run.get(EMBEDDING, **parameters(a, world)).to_numpy() for a in records.agents()}
 for claim in figures.HEADLINES:
     print(f"{claim}: {claims['answer'][claim]}")
-run.figure(figures.schematic(table), "04_tests", "Blue: a model's space; orange: an agent's.")
+caption = "Blue: a model's space; orange: an agent's; circle: what lies nearest to an image."
+run.figure(figures.schematic(table), "04_tests", caption)
 print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 
 # %% [markdown]

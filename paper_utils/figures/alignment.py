@@ -19,6 +19,7 @@ from paper_utils.figures.style import (
     ZERO,
     headline,
     panels,
+    plt,
     points,
     rows,
     short,
@@ -202,7 +203,7 @@ def answer(differences, chance):
     figure, axes = panels(3, 3, PAGE, 2.6)
     for axis, (title, (values, hues, limits, chances)) in zip(axes, parts.items()):
         points(axis, values, list(chances), hues, names)
-        axis.set(title=title, xlim=limits)
+        axis.set(title=title, xlim=limits, xlabel="r" if limits is WHOLE else "share right")
         # Chance differs by row.
         heights = np.arange(len(chances))
         axis.vlines(chances.values(), heights - 0.4, heights + 0.4, **CHANCE)
@@ -239,5 +240,12 @@ def schematic(instructions):
         axis.scatter(*places.T, s=size, c=colour)
         axis.set(xticks=[], yticks=[], xlabel=textwrap.fill(words, 17), title=title)
         axis.margins(0.2)
+    for axis in (axes[1], axes[3]):
+        axis.set_aspect("equal", "datalim")
+        # Where the model's sentence comes to lie: not quite on its partner.
+        image = turned[2][0] + 0.4
+        reach = np.sort(np.hypot(*(turned[2] - image).T))[15]
+        axis.plot(*image, "x", color=model)
+        axis.add_patch(plt.Circle(image, reach, fill=False, color=model))
     headline(figure, "Is the partner among the 15 nearest? Are the same colours alike? (A drawing)")
     return figure
