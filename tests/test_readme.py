@@ -29,7 +29,7 @@ def said(words: str) -> float:
 
 
 STATED = {
-    "the agent that acted scores": ("same_words", "precision_at_k", "acted"),
+    "The agent that acted scores": ("same_words", "precision_at_k", "acted"),
     "one that never acted": ("same_words", "precision_at_k", "never_acted"),
     "a word count": ("same_words", "precision_at_k", "word_count"),
     "With the three decoders alone acting adds more:": (
@@ -40,8 +40,8 @@ STATED = {
     ),
     "acting adds more: .77 against": ("same_words", "precision_at_k", "never_acted", "decoders"),
     '"put B next to A" in': ("synonyms", "order", "acted"),
-    "for the agent that acted, in": ("synonyms", "order", "never_acted"),
-    "for one that never acted, and in": ("synonyms", "order", "exchanged"),
+    "if the agent acted, in": ("synonyms", "order", "never_acted"),
+    "if it never acted, and in": ("synonyms", "order", "exchanged"),
     "A codebook reaches": ("synonyms", "order", "codebook"),
     "as a language model does (r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
     "learns the opposite grouping (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
