@@ -34,6 +34,7 @@ from paper_utils.figures import alignment as figures
 from paper_utils.figures import data as draw
 from paper_utils.run import Run
 from paper_utils.study import columns, results, scores, transfer
+from paper_utils.study.claims import HEADLINES
 from paper_utils.study.differences import who_knows
 
 run = Run.start("04_alignment", profile, seed, overrides, out)
@@ -56,7 +57,7 @@ table, world = columns.instructions(run.profile), run.worlds[0]
 model, N, k = models[0], len(table), run.profile.alignment.k  # the first model, by hand
 X, X_synonyms = columns.both_names(run.get(EMBEDDING, **parameters(model, world, "both")))
 agents = {a.name: run.get(EMBEDDING, **parameters(a, world)).to_numpy() for a in records.agents()}
-for claim in figures.HEADLINES:
+for claim in HEADLINES:
     print(f"{claim}: {claims['answer'][claim]}")
 caption = "Blue: a model's space; orange: an agent's; circle: what lies nearest to an image."
 run.figure(figures.schematic(table), "04_tests", caption)

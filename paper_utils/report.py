@@ -7,6 +7,7 @@ from textwrap import fill
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from paper_utils.store import MANIFEST, read_json
+from paper_utils.study.claims import HEADLINES
 
 TEMPLATES = Environment(loader=PackageLoader("paper_utils"), autoescape=select_autoescape())
 
@@ -28,7 +29,12 @@ def pages(files, results, facts):
         body, _ = exporter.from_file(notebook, {"metadata": {"name": stem}})
         made[f"{stem}.html"] = body.replace("</head>", added, 1)
     made["index.html"] = TEMPLATES.get_template("index.html").render(
-        results=results, facts=facts, stems=stems, files=[*sorted(files), MANIFEST]
+        results=results,
+        facts=facts,
+        stems=stems,
+        files=[*sorted(files), MANIFEST],
+        answers={row["claim"]: row["answer"] for row in results["claims"]},
+        headlines=HEADLINES,
     )
     return {name: page.encode() for name, page in made.items()}
 

@@ -45,12 +45,6 @@ ADDS = {
 }
 SHARED = {"more": "shared", "same": "not shared", "less": "opposite", "open": "not settled"}
 SHOWN = ["contrast", "mean", "low", "high", "p", "worlds"]
-# What is told first.
-HEADLINES = (
-    "action agrees with decoders",
-    "acting on the right instructions adds order",
-    "blind agents share kinds with language and vision",
-)
 WHOLE = (-1.05, 1.05)  # of an r
 WORLDS = ["acted", "other world", "never_acted", "codebook"]
 BLIND = "blind agent ~ LLaMA"

@@ -37,6 +37,9 @@ NEVER = "acted - never_acted"
 VISION = "language agrees with vision"
 ORDER = "acting on the right instructions adds order"
 APPROACHING = "action with language approaches language with language"
+BLIND = "blind agents share kinds with language and vision"
+# What is told first.
+HEADLINES = ("action agrees with decoders", ORDER, BLIND)
 # What the paper's abstract says; it does not ask what is not here.
 PAPER = {
     "action agrees with decoders": "precision@15 .70 to .73",
@@ -282,7 +285,7 @@ SIGNED = {
         [DECODERS],
         [NEVER],
     ),
-    "blind agents share kinds with language and vision": (
+    BLIND: (
         RISES,
         "structure",
         "r",
