@@ -144,7 +144,7 @@ shown[["text", "verb", "colour", "type", "location", "second_type"]]
 run.table(table["template"].value_counts().reset_index(), "01_templates").head(8)
 
 # %% [markdown]
-# ## Chance alone reaches what was reported
+# ## In short lists chance alone reaches what was reported
 #
 # *Precision@k* asks whether a sentence's partner in another space is among the k nearest of N. Who knows nothing is
 # right in k of N cases. The paper's abstract reports .70 for k = 15, and no N. So a precision without its N cannot
@@ -164,7 +164,7 @@ for name in names:
     print(name, "played again, the same:", same)
 
 # %% [markdown]
-# ## Synonyms: a test that shared words cannot pass
+# ## Synonyms: a test without shared words
 #
 # Every encoder sees the same words, so agreement may come from the words alone. So each content word has a
 # **synonym**, real English that stands nowhere else. The same sentence in synonyms shares only *the* with it
@@ -184,9 +184,9 @@ print(", ".join(f"{word}: {synonym}" for word, synonym in synonyms.items()))
 # ## The same world in words
 #
 # Language models never see the world. A narrator tells them what happens in other episodes: what is there, what was
-# asked, what is done. There are no actions and no numbers, only words that are used as they are meant. What is
-# picked up is carried; who puts A next to B is told so. Each mention draws one of the two names: only so can a
-# reader learn that they are one thing.
+# asked, what is done. What is picked up is carried; who puts A next to B is told so. The story below is in first
+# names. For readers each mention draws one of the two names (the last line): only so can a reader learn that they
+# are one thing.
 
 # %%
 print(corpus.tell(levels.make(level), level, scene).replace(" . ", ".\n"))
@@ -238,7 +238,7 @@ run.check(answers)
 #
 # 1. Only the sentence says what to do, so an agent that does it has a vector for the sentence.
 # 2. Most sentences have a twin with the same words. Counting words cannot tell them apart; order can.
-# 3. A precision@k without its N says nothing, and shared words can pass it. Synonyms cannot be passed so.
+# 3. A precision@k without its N says nothing, and shared words can pass it. With synonyms no word is shared.
 #
 # ## Provenance
 #

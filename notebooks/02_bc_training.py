@@ -201,7 +201,7 @@ for level in names:
 #
 # The vector is all that the agent hears, so we can swap it. We count a sentence's words, map the counts linearly into
 # the agent's space (the map is fitted on other sentences), and let the same agent act on the result. Counts do not
-# know who goes to whom (asserted).
+# know who goes to whom (asserted). (A codebook, which does, acts well through such a map: notebook 04.)
 
 # %%
 from sklearn.linear_model import Ridge
@@ -251,7 +251,7 @@ run.animation(draw.moving(films), "02_film", message)
 #
 # One more agent, in the first world alone, learned without the episodes that say any of the pairs printed below.
 # It heard *red*, and it heard *ball*, but never *red ball*. In the published world it copes where a sentence names one
-# thing; where it names two, it fails in most episodes that say such a pair. Intervals are wide where there are few.
+# thing; where it names two, about half as often as the other agent. Intervals are wide where there are few.
 
 # %%
 print("never said together:", ", ".join(settings.held_out))

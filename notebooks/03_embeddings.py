@@ -100,9 +100,9 @@ if "bert" in folders:
 
 # %% [markdown]
 # A decoder's numbers say among how many words it wavered: 1 is foreseen. A colour that is told first
-# can be any of six, in either of two names, so nobody can do better than twelve on average. Told
-# again, two are left: its names. BERT's numbers are chances of words in the hidden place. Did it look
-# back?
+# can be any of six, in two names each. Told again, two are left: its names. BERT's numbers are chances
+# of words in the hidden place. Did it look back? (In the published world it did not: all colours are
+# about equally likely.)
 #
 # Now pictures from held-out episodes; the caption's own is the first. **Guess first**: does another
 # one fit?
@@ -178,8 +178,8 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
 # Read a row as what a space takes for the same: 1.00 under *verb* and little under *colour* says that
-# the same deed at other things is one. Where swaps are nearest, order is lost; so notebook 04 tests
-# order.
+# the same deed at other things is one. (Most sentences are "put", so a high *verb* comes cheap.) Where
+# swaps are nearest, order is lost; so notebook 04 tests order.
 #
 # ## Did they learn their world?
 #
@@ -196,8 +196,8 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# A perplexity of 1 would be perfect, and a share of 1. Several pictures fit one caption, so no model
-# reaches it. Read a model's agreement in notebook 04 beside its score here.
+# A perplexity of 1 would be perfect, and a share of 1. Decoders are good at their world. Those that see
+# find one picture in twenty, though many fit a caption. Read their agreement in notebook 04 beside this.
 #
 # ## Pool by hand, and beware of the sink
 #
@@ -263,7 +263,8 @@ run.figure(figures.budget(values, everyone), "03_spaces", told)
 # This explains notebook 04. Spaces that are spent on different words look unlike, whatever both know.
 # Linear CKA weighs every direction by its variance; within one verb, the verb cannot matter.
 #
-# **Guess** by filling in: which agent does CKA call nearer to a model, over all sentences?
+# (Linear CKA: how well two spaces' tables of inner products agree, 1 for the same.) **Guess** by filling
+# in: which agent does CKA call nearer to a model, over all sentences?
 
 # %% tags=["fill-in"]
 guess = "never acted"  # fill in

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute. Nothing is trained.
 #
-# **Found**: in the same words, words explain all that they share. Asked in synonyms, they share more,
-# but not in order.
+# **Found**: in the same words, words are enough for all that they share. Asked in synonyms, they share
+# more, but not in order.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -39,10 +39,11 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 # beforehand. `audit` takes arrays of any two encoders. It compares them with pairs at random, and
 # with controls that it makes from the texts: counts of words, letters, edit distance, random words.
 #
-# **Guess first**, and fill in: what explains their precision@15?
+# **Guess first**, and fill in: of their precision@15, is *nothing shared*, are *words enough*, or is it
+# *more than words*?
 
 # %% tags=["nbval-check-output", "fill-in"]
-guess = "words explain this"  # fill in
+guess = "words are enough"  # fill in
 names = ("SmolLM2", "MiniLM")
 report = alignment.audit(X, Y, texts=texts, names=names, n_permutations=99, n_draws=5)
 run.table(report.table, "06_audit")
@@ -53,13 +54,16 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 
 # %% [markdown]
 # Read a row from the left: the value; what pairs at random reach; the best control that knows words
-# only, and its name; the verdict. A value that a control reaches is explained by words, however large
-# it is. So the sentences decide what can be found.
+# only, and its name; the verdict. Where a control reaches the value, words are enough for it, however
+# large it is: more may be shared, but this does not show it. So the sentences decide what can be found.
 
 # %% [markdown]
 # ## Change the sentences
 #
-# Say what each sentence says, and give the same sentences in synonyms. Then words cannot help.
+# Say what each sentence says, and give the same sentences in synonyms. Then shared words cannot help.
+# (Swaps now stay in one fold, so the same words score a little otherwise. In synonyms a control stands
+# in the decoder's place, which has to know them; in notebook 04 it stands in the agent's.)
+#
 # **Guess first**: which verdict changes?
 
 # %%
@@ -82,7 +86,7 @@ rows[["test", "measure", "value", "best_control", "codebook", "verdict"]].round(
 #
 # ## On your own
 #
-# 1. How many of the audit's means above carry the verdict *words explain this*?
+# 1. How many means of the first audit (`report.main`) carry the verdict *words are enough*?
 # 2. Write `control(texts)`, vectors without any meaning that agree with MiniLM (precision@15) at least
 #    as SmolLM2 does.
 # 3. The path of a file of yours.
@@ -99,7 +103,7 @@ run.check(answers)
 # ## Three things to take away
 #
 # - A score says nothing before its controls have spoken.
-# - Words that were never met cannot explain an agreement. A codebook still can.
+# - Whoever stands for the side that is asked in synonyms has to know them. A codebook does; words do not.
 # - Two models are two models: no sentence here speaks of language models as such.
 #
 # ## Provenance

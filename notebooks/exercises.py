@@ -470,10 +470,10 @@ def _public(texts: tuple[str, ...]) -> list[np.ndarray]:
 
 
 def explained_by_words(run: Run) -> int:
-    """Of how many means the first audit says that words explain them."""
+    """Of how many means the first audit says that words are enough."""
     texts = texts_of(run)
     report = alignment.audit(*_public(tuple(texts)), texts=texts, **AUDIT)
-    return int((report.main["verdict"] == "words explain this").sum())
+    return int((report.main["verdict"] == "words are enough").sum())
 
 
 def knows_words_only(run: Run, control: Callable) -> bool:

@@ -52,14 +52,14 @@ def about_inputs(given, folds):
     >>> from paper_utils.alignment.inputs import read_inputs
     >>> from paper_utils.alignment.retrieval import make_folds
     >>> about_inputs(read_inputs(np.eye(6), np.eye(6)), make_folds(6, cv=2))
-    ['no texts were given, so that words explain this cannot be ruled out']
+    ['no texts were given, so it cannot be ruled out that words are enough']
     """
     texts = given.texts or []
     rows = f"{given.left_out} rows were left out, at random: {len(given.factors)} were audited"
     reasons = {
         rows: given.left_out,
         "maps were tested on rows that they were fitted on: precision is inflated": folds.in_sample,
-        "no texts were given, so that words explain this cannot be ruled out": not texts,
+        "no texts were given, so it cannot be ruled out that words are enough": not texts,
         "some texts are the same": len(set(texts)) < len(texts),
         "no texts of the synonyms were given, so what they spell was not measured": given.synonyms
         and given.synonym_texts is None,

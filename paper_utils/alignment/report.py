@@ -27,15 +27,15 @@ SUMMARY = (
 SEARCHED = ", the best of {layers} pairs of layers against the same best at random"
 MEANING = "). What it means: {clauses}. "
 DOUBT = "To doubt: {doubts}"
-FINE = "Nothing speaks against reading this as it stands"
-POWER = " (power {power:.2f} for r = {effect})"
+FINE = "Neither rows nor size give reason to doubt"
+POWER = " (a shared signal of r = {effect} would be found in {power:.0%} of samples)"
 ALPHA = 0.01  # several measures are judged: one in a hundred is chance
 MARGIN = 0.02  # of a value above a control: draws of one control differ by as much
 
 NOTHING = "nothing shared"
 UNTOLD = "too few levels or permutations to tell"
-WORDS = "words explain this"
-CODE = "a codebook explains it"
+WORDS = "words are enough"
+CODE = "a codebook is enough"
 MORE_THAN_WORDS = "more than words"
 MORE_BUT_CODE = f"{MORE_THAN_WORDS}, but {CODE}"
 MORE_THAN_CODE = f"{MORE_THAN_WORDS} and more than a codebook"
@@ -73,7 +73,7 @@ def verdict(row):
 
     >>> row = {"test": "same words", "value": 0.9, "p": 0.005, "smallest_p": 0.005}
     >>> verdict(pd.Series(row | {"best_control": 0.95, "codebook": np.nan}))
-    'words explain this'
+    'words are enough'
     >>> verdict(pd.Series(row | {"best_control": 0.5, "codebook": np.nan}))
     'more than words'
     """

@@ -33,8 +33,9 @@ from paper_utils.study.differences import MEAN
 FOUR = ["acted", "never_acted", "word_count", "codebook"]
 # And the stronger floor, where the words are the same.
 FLOORED = [*FOUR, "best of random tokens"]
-# With the control that tells acting from acting on the right instructions, where order is shown.
-FIVE = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
+# With the control that tells acting from acting on the right instructions, and with a code that has
+# an order, though nobody gave it roles.
+SIX = ["acted", "never_acted", "exchanged", "word_count", "edit_distance", "codebook"]
 OWN = "own world - other world"
 # What a title says of a difference, by its verdict over worlds: so it is true in every run.
 ADDS = {
@@ -68,10 +69,10 @@ def values_of(differences, test, measure, direction="both"):
 
 
 def means(differences, test, measure, model):
-    """Means over worlds and directions of a model with each of FIVE, in words."""
+    """Means over worlds and directions of a model with each of SIX, in words."""
     values = values_of(differences, test, measure).query("model == @model")
     found = values.set_index("contrast")["mean"]
-    return ", ".join(f"{NAMES.get(one, one)} {number(found[one])}" for one in FIVE if one in found)
+    return ", ".join(f"{NAMES.get(one, one)} {number(found[one])}" for one in SIX if one in found)
 
 
 def adds(values):
@@ -145,7 +146,7 @@ def taught(differences, models, null, strangers):
     lucky = by_acting.groupby(["family", "untrained"])["value"].mean()
     # Only order can be right by luck of weights; it has a null of its own.
     floors = {"Order of two, unheard synonyms": lucky}
-    return by_model(differences, models, TAUGHT, FIVE, floors, strangers, band="untrained models")
+    return by_model(differences, models, TAUGHT, SIX, floors, strangers, band="untrained models")
 
 
 def geometry(differences):
@@ -188,9 +189,14 @@ def answer(differences, chance):
     seeing = shared(kinds, "own world", SEEING)
     # As many lines in each, so that all begin at one height.
     parts = {
-        f"1  Same words:\n{adds(same)}\n": (same, FIVE, SHARE, {"precision_at_k": chance}),
-        f"2  Order of unheard\nsynonyms: {adds(order)}\n": (synonyms, FIVE, SHARE, UNHEARD),
-        f"3  Kinds of colours:\nblind {blind},\nseeing {seeing}": (kinds, WORLDS, WHOLE, PAIRS),
+        f"1  Same words:\n{adds(same)}\n": (same, SIX, SHARE, {"precision_at_k": chance}),
+        f"2  Unheard synonyms:\nin order, {adds(order)}\n": (synonyms, SIX, SHARE, UNHEARD),
+        f"3  Kinds of colours\nblind agent: {blind}\nseeing: {seeing}": (
+            kinds,
+            WORLDS,
+            WHOLE,
+            PAIRS,
+        ),
     }
     names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}
     names |= {"precision_at_k": "precision\n@15"}
@@ -208,38 +214,43 @@ def answer(differences, chance):
 # --- the three tests, drawn ----------------------------------------------------------------------
 
 # Three colours of one kind, two of another, one of a third.
-SIX = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5], [-1.3, -0.7]])
+DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5], [-1.3, -0.7]])
 
 
 def schematic(instructions):
-    """What the three tests ask, with a sentence of the table and the same in synonyms."""
-    first, second = instructions.query("colour == 'red'").iloc[0][["text", "second_text"]]
+    """What the three tests ask, with a sentence of the table, and another one in synonyms."""
+    first = instructions.query("colour == 'red'").iloc[0]["text"]
+    second = instructions.iloc[-1]["second_text"]
     # Any cloud will do; this one has its first point at the edge, where it can be seen.
     cloud = np.random.default_rng(4).normal(size=(30, 2))
     sizes = [70] + 29 * [3]
     model = COLOURS["language"]
     hues = [THINGS[colour] for colour in colours_by_role(0)]
     # A model's space, and beside it an agent's: turned, because tests do not mind.
-    turned = ("rotate →", first, cloud[:, ::-1], sizes, COLOURS["acted"])
+    turned = cloud[:, ::-1], sizes, COLOURS["acted"]
     spaces = [
         ("1  Same words", first, cloud, sizes, model),
-        turned,
+        ("rotated: near?", first, *turned),
         ("2  Synonyms", second, cloud, sizes, model),
-        turned,
-        ("3  Structure", "a model's colours", SIX, 40, hues),
-        ("", "an agent's colours", SIX[:, ::-1], 40, hues),
+        ("order: which?", "its partner, or the swap (ring)?", *turned),
+        ("3  Structure", "a model's colours", DRAWN, 40, hues),
+        ("alike?", "an agent's colours", DRAWN[:, ::-1], 40, hues),
     ]
-    figure, axes = panels(6, 6, PAGE, 1.8)
+    figure, axes = panels(6, 6, PAGE, 1.9)
     for axis, (title, words, places, size, colour) in zip(axes, spaces):
         axis.scatter(*places.T, s=size, c=colour)
         axis.set(xticks=[], yticks=[], xlabel=textwrap.fill(words, 17), title=title)
         axis.margins(0.2)
+    places, _, colour = turned
+    # Where the model's sentence comes to lie: not quite on its partner.
+    image = places[0] + 0.4
+    reach = np.sort(np.hypot(*(places - image).T))[15]
+    axes[1].add_patch(plt.Circle(image, reach, fill=False, color=model))
+    swap = image + 0.7
+    axes[3].plot(*swap, "o", color=colour, fillstyle="none", markersize=8)
+    axes[3].plot(*zip(places[0], image, swap), ":", color=model)
     for axis in (axes[1], axes[3]):
         axis.set_aspect("equal", "datalim")
-        # Where the model's sentence comes to lie: not quite on its partner.
-        image = turned[2][0] + 0.4
-        reach = np.sort(np.hypot(*(turned[2] - image).T))[15]
         axis.plot(*image, "x", color=model)
-        axis.add_patch(plt.Circle(image, reach, fill=False, color=model))
     headline(figure, "Is the partner among the 15 nearest? Are the same colours alike? (A drawing)")
     return figure

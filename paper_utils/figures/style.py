@@ -29,7 +29,7 @@ COLOURS = {
     "word_count": GREY,
     "random_tokens": PALE,
     "best of random tokens": PALE,
-    "edit_distance": "#9A9A9A",
+    "edit_distance": "#4D4D4D",
     "action": ORANGE,
     "language": BLUE,
     "vision-language": "#009E73",

@@ -174,7 +174,7 @@ def test_what_to_doubt_is_said(texts, bags):
         given = {"X": X, "Y": Y, "texts": texts} | change | quick
         assert sentence in alignment.audit(**given).summary(), sentence
     fine = alignment.audit(X, Y, texts, n_permutations=3, n_draws=0)
-    assert fine.summary().endswith("as it stands (power 1.00 for r = 0.3).")
+    assert fine.summary().endswith("of r = 0.3 would be found in 100% of samples).")
 
 
 def test_of_too_many_rows_a_sample_is_audited_and_the_rest_is_told(texts, factors, monkeypatch):
