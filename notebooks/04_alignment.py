@@ -120,7 +120,7 @@ print(f"{model.label}, over worlds: {over}")
 
 # %%
 same = ("same_words", "precision_at_k")
-ways = {"a model's sentence asks": "model_to_agent", "a column's asks": "agent_to_model"}
+ways = {"a model's sentence asks": "model_to_agent", "the other side's": "agent_to_model"}
 ways = {f"precision@{k}, {name}": (*same, way, k / N) for name, way in ways.items()}
 caption = "Precision@k, held out, means over worlds. The last two models are public."
 run.figure(figures.by_model(differences, models, ways, figures.FLOORED), "04_same_words", caption)

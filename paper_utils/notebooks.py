@@ -25,6 +25,8 @@ LANGUAGE = {"display_name": "Python 3", "language": "python"}
 CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a-z]*.html")
 # What a student fills in: after the first " =" or "return" of a line that says so.
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
+# Paragraphs that tell what was found.
+FOUND = re.compile(r"^(?:\*\*Found|In the published world).*?(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def sources():
@@ -181,9 +183,9 @@ def build():
 
 
 def write_for_students(folder):
-    """Writes every notebook into ``folder`` without outputs, so that guessing is possible; of cells
-    tagged "solution" only the comments stay, and lines that end in "# fill in" end in an ellipsis
-    where the cell is tagged "fill-in"."""
+    """Writes every notebook into ``folder`` without outputs and without what was found, so that
+    guessing is possible; of cells tagged "solution" only the comments stay, and lines that end in
+    "# fill in" end in an ellipsis where the cell is tagged "fill-in"."""
     for source in sources():
         notebook = read(source)
         for cell in notebook.cells:
@@ -192,4 +194,6 @@ def write_for_students(folder):
                 cell.source = "\n".join([*lines, "..."])
             elif "fill-in" in _tags(cell):
                 cell.source = BLANK.sub(r"\1 ...  # fill in", cell.source)
+            elif cell.cell_type == "markdown":
+                cell.source = FOUND.sub("", cell.source)
         _write(folder / f"{source.stem}.ipynb", notebook)

@@ -60,7 +60,10 @@ TOLD = {
     "in synonyms CLIP: not settled": ("action agrees less with CLIP", "not settled"),
     "BERT knows none": ("action agrees less with BERT", "cannot be told: BERT does not know"),
     "below it at 15 neighbours": ("action with language approaches language with", "stays below"),
-    "two of three parts of our hypothesis failed": ("agreement in colour needs only a code", "no: 1 of 3"),
+    "two of three parts of our hypothesis failed": (
+        "agreement in colour needs only a code",
+        "no: 1 of 3",
+    ),
     "adds order (ours) | yes": ("acting on the right instructions adds order", "yes"),
     "over all sentences yes": ("acting leads away from language models", "yes"),
     "within one verb no": ("acting leads away from them within one verb", "no"),

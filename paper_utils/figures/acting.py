@@ -48,6 +48,6 @@ def success(episodes, names):
         "success",
         limits=SHARE,
         order=PLAYERS,
-        message=f"Agents do what they are told in {means['acted']:.0%} of fresh episodes; "
+        message=f"Agents that acted succeed in {means['acted']:.0%} of fresh episodes; "
         f"after wrong instructions, in {means['exchanged']:.0%}",
     )

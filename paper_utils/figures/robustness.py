@@ -39,6 +39,8 @@ def curves(values, hues, across, label):
             palette=COLOURS,
             estimator="median",
             errorbar=("pi", 100),
+            # Lines that coincide shine through.
+            alpha=0.7,
             marker="o",
             markersize=3,
             markeredgewidth=0,

@@ -71,7 +71,7 @@ def colour_maps(measured, learners, world):
             # Of two colours a line, of three a triangle.
             axis.fill(members[0], members[1], facecolor="none", edgecolor=PALE)
         for colour, place in turned.iterrows():
-            axis.plot(*place, "o", color=THINGS[colour], markersize=7, label=colour)
+            axis.plot(*place, "o", color=THINGS[colour], alpha=0.7, markersize=7, label=colour)
         r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
         # Two of five dimensions: how much of the learner does the picture show?
         told = f"{share:.0%} of it shown"

@@ -210,6 +210,11 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
     axis.set_yticks(range(len(rows)), [names.get(row, short(row)) for row in rows])
     axis.set(xlabel=None, ylabel=None)
     axis.grid(axis="x", linewidth=0.3)
+    # Several points of a row are kept apart from those of the next.
+    if len(hues) > 1:
+        axis.set_yticks([row + 0.5 for row in range(len(rows) - 1)], minor=True)
+        axis.tick_params("y", which="minor", length=0)
+        axis.grid(axis="y", which="minor", linewidth=0.3)
 
 
 def rows(

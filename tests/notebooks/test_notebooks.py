@@ -249,6 +249,9 @@ def test_students_get_no_outputs_and_something_to_fill_in(tmp_path):
     assert [stem(path) for path in written] == [stem(source) for source in SOURCES]
     blanks = 0
     for path, source in zip(written, SOURCES, strict=True):
+        text = path.read_text()
+        assert "**Found" not in text and "In the published worlds" not in text
+        assert "**Found" in source.read_text()
         cells = code_cells(nbformat.read(path, as_version=4))
         for cell, whole in zip(cells, code_cells(notebooks.read(source)), strict=True):
             ast.parse(cell.source)
