@@ -49,6 +49,7 @@ PAPER = {
     APPROACHING: "approaches",
 }
 PRECISION = "precision_at_k"
+SEVERAL = ("structure", "geometry")  # tests whose claims are of several models, or pairs
 
 # What is said of a difference, by what a claim expects of it.
 RISES = {"more": "yes", "same": "no difference", "less": "no, the opposite", "open": "not settled"}
@@ -94,8 +95,7 @@ def in_words(row):
     """
     contrast = row["contrast"].replace(" - ", " − ").replace("_", " ")
     text = f"{contrast} {number(row['mean'], '−' in contrast)}"
-    # Of pairs of learners there are several in one claim.
-    if row["test"] == "structure":
+    if row["test"] in SEVERAL:
         text = f"{row['model']}: {text}"
     # Values, too, have intervals, but only what is tested is told with them.
     if pd.isna(row["p"]):
@@ -159,8 +159,7 @@ class Evidence(NamedTuple):
         said = {}
         for row in self.found(dict.fromkeys(between(asked))):
             told = f"{row['contrast'].replace('_', ' ')} {number(row['mean'])}"
-            # Of pairs of learners there are several in one claim.
-            pair = f"{row['model']}: " if row["test"] == "structure" else ""
+            pair = f"{row['model']}: " if row["test"] in SEVERAL else ""
             said.setdefault(pair, []).append(told)
         return f"({'; '.join(pair + ', '.join(each) for pair, each in said.items())})"
 
