@@ -116,7 +116,7 @@ for epoch in range(50):
     for chosen in lessons.batches(32, world, epoch):
         batch = lessons.batch(chosen, torch.device("cpu"))
         sentences = tiny.instruction(batch.tokens)  # (B, C)
-        logits, _, _ = tiny(sentences, batch.cells, batch.previous)  # (B, T, 7)
+        logits, _, _ = tiny(sentences, batch.cells, batch.previous)  # (B, T, 7): one is never shown
         loss = F.cross_entropy(logits[batch.mask], batch.actions[batch.mask])  # fill in
         optimizer.zero_grad()
         loss.backward()

@@ -256,11 +256,11 @@ def measured(space):
 
 
 values = run.table(figures.in_every_world(run, measured), "03_spaces")
-told = "Orange: acted; blue: learned from language; green: from pictures, too. 95 % over worlds."
+told = "Blue: learned from language; green: from pictures, too; grey: words. 95 % over worlds."
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# This explains notebook 04. Spaces that are spent on different words look unlike, whatever both know.
+# This explains the geometry in notebook 04. Spaces that are spent on different words look unlike, whatever both know.
 # Linear CKA weighs every direction by its variance; within one verb, the verb cannot matter.
 #
 # (Linear CKA: how well two spaces' tables of inner products agree, 1 for the same.) **Guess** by filling

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute. Nothing is trained.
 #
-# **Found**: in the same words, words are enough for all that they share. Asked in synonyms, they share
-# more, but not in order.
+# **Found**: in the same words, words reach as much. Asked in synonyms, the two share more than words,
+# but not in order.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -55,7 +55,8 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # %% [markdown]
 # Read a row from the left: the value; what pairs at random reach; the best control that knows words
 # only, and its name; the verdict. Where a control reaches the value, words are enough for it, however
-# large it is: more may be shared, but this does not show it. So the sentences decide what can be found.
+# large it is: more may be shared, but this does not show it. (Mutual k-NN counts common neighbours; CKA
+# and RSA compare tables of products and ranks of distances: notebook 07.)
 
 # %% [markdown]
 # ## Change the sentences
@@ -77,6 +78,10 @@ run.table(told.table, "06_audit_synonyms")
 print(told.summary())
 rows = told.main[told.main["test"] != "same words"]
 rows[["test", "measure", "value", "best_control", "codebook", "verdict"]].round(2).head(8)
+
+# %% [markdown]
+# *Structure* has few levels, so one draw of a codebook may reach much by luck, and with three levels no p
+# can be small: *too few to tell*. Notebook 05 takes means over draws and worlds.
 
 # %% [markdown]
 # ## Put in your own

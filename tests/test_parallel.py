@@ -105,7 +105,7 @@ def script(tasks: str, ending: str = "") -> subprocess.CompletedProcess:
 def test_a_process_that_is_killed_leaves_no_warning_and_no_worker_behind():
     tasks = "[Task(str(n), time.sleep, (600,)) for n in range(2)]"
     started = time.monotonic()
-    done = script(tasks, "threading.Timer(20, os.kill, (os.getpid(), 9)).start()")
+    done = script(tasks, "threading.Timer(12, os.kill, (os.getpid(), 9)).start()")
     # Whoever still could write to the pipe has ended.
     assert time.monotonic() - started < 200
     assert done.returncode == -9 and done.stderr == ""

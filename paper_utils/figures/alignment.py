@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.data.kinds import colours_by_role
+from paper_utils.encoders import records
+from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.figures.style import (
     CHANCE,
     COLOURS,
@@ -25,17 +27,14 @@ from paper_utils.figures.style import (
     short,
 )
 from paper_utils.figures.style import matrix as matrix
+from paper_utils.study import columns
 from paper_utils.study.claims import NEVER, TELLING, number, verdict
-from paper_utils.study.columns import AGENTS
 from paper_utils.study.differences import MEAN
 
-# In every figure: two agents, a floor, and what a code reaches.
-FOUR = ["acted", "never_acted", "word_count", "codebook"]
-# And the stronger floor, where the words are the same.
-FLOORED = [*FOUR, "best of random tokens"]
-# With the control that tells acting from acting on the right instructions, and with a code that has
-# an order, though nobody gave it roles.
-SIX = ["acted", "never_acted", "exchanged", "word_count", "edit_distance", "codebook"]
+# In every figure: agents, and codes that know no meaning.
+CODES = ["word_count", "best of random tokens", "edit_distance", "codebook"]
+COLUMNS = ["acted", "never_acted", "exchanged", *CODES]
+CHOICES = ["order", "colour", "type", "verb", "location"]  # of two, six, three... sentences
 OWN = "own world - other world"
 # What a title says of a difference, by its verdict over worlds: so it is true in every run.
 ADDS = {
@@ -45,7 +44,6 @@ ADDS = {
     "open": "not settled",
 }
 SHARED = {"more": "shared", "same": "not shared", "less": "opposite", "open": "not settled"}
-SHOWN = ["contrast", "mean", "low", "high", "p", "worlds"]
 WHOLE = (-1.05, 1.05)  # of an r
 WORLDS = ["acted", "other world", "never_acted", "codebook"]
 BLIND = "blind agent ~ LLaMA"
@@ -62,6 +60,16 @@ PAIRS = {BLIND: 0, "blind agent ~ blind CLIP": 0, SEEING: 0}
 # --- what is read --------------------------------------------------------------------------------
 
 
+def spaces_of(run, world, model):
+    """Vectors (N, d) of a world's agents by name, and of a model as "model" and "in synonyms"."""
+    found = {}
+    for agent in records.agents():
+        found[agent.name] = run.get(EMBEDDING, **parameters(agent, world)).to_numpy()
+    both = run.get(EMBEDDING, **parameters(model, world, "both"))
+    found["model"], found["in synonyms"] = columns.both_names(both)
+    return found
+
+
 def values_of(differences, test, measure, direction="both"):
     """Rows of one test, measure and direction: all models and contrasts."""
     # The names of columns are those of the arguments.
@@ -69,10 +77,17 @@ def values_of(differences, test, measure, direction="both"):
 
 
 def means(differences, test, measure, model):
-    """Means over worlds and directions of a model with each of SIX, in words."""
+    """Means over worlds and directions of a model with each of CODES, in words."""
     values = values_of(differences, test, measure).query("model == @model")
-    found = values.set_index("contrast")["mean"]
-    return ", ".join(f"{NAMES.get(one, one)} {number(found[one])}" for one in SIX if one in found)
+    found = values.set_index("contrast")["mean"].reindex(CODES).dropna()
+    return ", ".join(f"{NAMES.get(one, one)} {number(value)}" for one, value in found.items())
+
+
+def choices(differences):
+    """What acting adds to each kind of choice, and takes: a row each, a column per column."""
+    rows = differences.query("test == 'synonyms' and model == @MEAN and direction == 'both'")
+    wide = rows.pivot(index="measure", columns="contrast", values="mean")
+    return wide.reindex(index=CHOICES, columns=COLUMNS).dropna(how="all")
 
 
 def adds(values):
@@ -110,8 +125,8 @@ def drawn(values, **columns):
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=(), **options):
-    """A row per model, in it a point per column; a panel for each name of ``asked``.
+def by_model(differences, models, asked, floors=(), strangers=(), **options):
+    """A row per model, in it a point for each of COLUMNS; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> values of what knows
     nothing.  ``strangers``: models that do not know the synonyms, which get a star.  ``options``:
@@ -125,7 +140,7 @@ def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=(), 
     figure = rows(
         pd.concat(parts),
         titles,
-        hues=columns,
+        hues=COLUMNS,
         limits=SHARE,
         order=rows_of(models),
         bands=floors,
@@ -142,17 +157,17 @@ def by_model(differences, models, asked, columns=FOUR, floors=(), strangers=(), 
 def taught(differences, models, null, strangers):
     """Order with unheard synonyms, and linear CKA.  ``null``: order by untrained models."""
     by_acting = null.query("encoder == 'acted' and direction == 'both'")
-    # Over worlds, as all that is drawn.
-    lucky = by_acting.groupby(["family", "untrained"])["value"].mean()
     # Only order can be right by luck of weights; it has a null of its own.
-    floors = {"Order of two, unheard synonyms": lucky}
-    return by_model(differences, models, TAUGHT, SIX, floors, strangers, band="untrained models")
+    floors = {"Order of two, unheard synonyms": by_acting["value"]}
+    return by_model(differences, models, TAUGHT, floors, strangers, band="untrained models")
 
 
-def geometry(differences):
-    """Linear CKA of three agents with decoders: over all sentences, and within a verb."""
-    rows = differences.query("test == 'geometry' and model == 'decoders'")
-    return rows.pivot(index="measure", columns="contrast", values="mean")[list(AGENTS)]
+def geometry(differences, models):
+    """Linear CKA of two agents with each model: over all sentences, and within a verb."""
+    labels = [model.label for model in models]
+    rows = differences.query("test == 'geometry' and contrast in ['acted', 'never_acted']")
+    wide = rows.pivot(index="model", columns=["measure", "contrast"], values="mean")
+    return wide.reindex(labels)
 
 
 def transfer(differences, models):
@@ -189,8 +204,8 @@ def answer(differences, chance):
     seeing = shared(kinds, "own world", SEEING)
     # As many lines in each, so that all begin at one height.
     parts = {
-        f"1  Same words:\n{adds(same)}\n": (same, SIX, SHARE, {"precision_at_k": chance}),
-        f"2  Unheard synonyms:\nin order, {adds(order)}\n": (synonyms, SIX, SHARE, UNHEARD),
+        f"1  Same words:\n{adds(same)}\n": (same, COLUMNS, SHARE, {"precision_at_k": chance}),
+        f"2  Unheard synonyms:\nin order, {adds(order)}\n": (synonyms, COLUMNS, SHARE, UNHEARD),
         f"3  Kinds of colours\nblind agent: {blind}\nseeing: {seeing}": (
             kinds,
             WORLDS,
@@ -200,7 +215,7 @@ def answer(differences, chance):
     }
     names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}
     names |= {"precision_at_k": "precision\n@15"}
-    figure, axes = panels(3, 3, PAGE, 2.6)
+    figure, axes = panels(3, 3, PAGE, 3)
     for axis, (title, (values, hues, limits, chances)) in zip(axes, parts.items()):
         points(axis, values, list(chances), hues, names)
         axis.set(title=title, xlim=limits, xlabel="r" if limits is WHOLE else "share right")
@@ -230,9 +245,9 @@ def schematic(instructions):
     turned = cloud[:, ::-1], sizes, COLOURS["acted"]
     spaces = [
         ("1  Same words", first, cloud, sizes, model),
-        ("rotated: near?", first, *turned),
+        ("rotated: near?", "its image ×, its partner ●, the 15 nearest ○", *turned),
         ("2  Synonyms", second, cloud, sizes, model),
-        ("order: which?", "its partner, or the swap (ring)?", *turned),
+        ("order: which?", "is the image nearer to the partner ● or to the swap ○?", *turned),
         ("3  Structure", "a model's colours", DRAWN, 40, hues),
         ("alike?", "an agent's colours", DRAWN[:, ::-1], 40, hues),
     ]

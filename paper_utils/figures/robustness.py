@@ -6,11 +6,18 @@ import pandas as pd
 import seaborn as sns
 
 # Rows of points, and what they are called, are those of all notebooks.
-from paper_utils.figures.style import COLOURS, NAMES, PAGE, SHARE, headline, name_hues, panels
+from paper_utils.figures.style import COLOURS, PAGE, SHARE, headline, name_hues, panels
 from paper_utils.figures.style import QUESTIONS as QUESTIONS
 from paper_utils.figures.style import rows as rows
 from paper_utils.figures.style import short as short
 from paper_utils.study.differences import over_worlds
+
+# Test and measure -> what a panel is called.
+CONTROLLED = {
+    "same_words: precision_at_k": "same words, precision@k",
+    "synonyms: precision_at_k": "synonyms, precision@k",
+    "synonyms: order": "synonyms, order",
+}
 
 
 def over_all_worlds(values):
@@ -19,6 +26,18 @@ def over_all_worlds(values):
     # Nothing is tested here: the appendix estimates.
     over = values.groupby(by, sort=False)["value"].agg(lambda each: over_worlds(each, None))
     return over.apply(pd.Series)[["mean", "low", "high"]].reset_index()
+
+
+def reached(scores, known):
+    """What every encoder reaches with the models trained here, over worlds: row, panel (a test and
+    its measure), mean, low and high, from the best.  ``known``: models that know the synonyms."""
+    rows = scores.query("direction == 'both' and model_kind == 'scratch'")
+    # Others cannot tell anything in synonyms.
+    rows = rows[(rows["test"] == "same_words") | rows["model"].isin(known)]
+    panel = rows["test"] + ": " + rows["measure"]
+    named = rows.assign(row=rows["encoder"], panel=panel.map(CONTROLLED)).dropna(subset="panel")
+    by_world = named.groupby(["panel", "row", "world"])["value"].mean().reset_index()
+    return over_all_worlds(by_world).sort_values("mean", ascending=False)
 
 
 def curves(values, hues, across, label):
@@ -51,7 +70,7 @@ def curves(values, hues, across, label):
         axis.set(title=short(panel), xlabel=across, ylabel=label, ylim=SHARE)
         # There is no layer between two layers.
         axis.xaxis.get_major_locator().set_params(integer=True)
-    name_hues(axes[0], {NAMES.get(hue, hue): COLOURS[hue] for hue in hues}, values)
+    name_hues(axes[0], hues, values)
     wide = values.pivot_table("mean", ["panel", "at"], "hue")
     above = wide["acted"] > wide["never_acted"]
     headline(figure, f"Acted lies above never acted at {above.sum()} of {len(above)} layers")

@@ -51,6 +51,8 @@ COLOURS = {
     "pseudo: model": BLUE,
 }
 
+# Codes lie near each other, and are all grey: their shapes tell them apart.
+SHAPES = {"codebook": "s", "edit_distance": "D", "best of random tokens": "^"}
 # What readers call rows and columns.
 NAMES = {
     "never_acted": "never acted",
@@ -166,10 +168,10 @@ def headline(figure, text=""):
     )
 
 
-def name_hues(axis, called, values):
-    """Lets a legend name colours (name -> colour), and say why there are no intervals."""
-    for name, colour in called.items():
-        axis.plot([], [], "o", color=colour, label=name)
+def name_hues(axis, hues, values, names=NAMES, colours=COLOURS):
+    """Lets a legend name ``hues``, and say why there are no intervals."""
+    for hue in hues:
+        axis.plot([], [], SHAPES.get(hue, "o"), color=colours[hue], label=names.get(hue, hue))
     # Where only a mean is known.  Other values, as a null, may have intervals alone.
     if values.loc[values["mean"].notna(), "low"].isna().all():
         axis.plot([], [], " ", label="one world, so no intervals")
@@ -185,7 +187,7 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
         names: what readers call rows and hues that are not called as in the table.
     """
     hues = [hue for hue in hues if hue in set(values["hue"])]
-    name_hues(axis, {names.get(hue, hue): colours[hue] for hue in hues}, values)
+    name_hues(axis, hues, values, names, colours)
     if not hues:
         values = values.assign(hue=values["row"])
     # The median of three numbers is the one in the middle, and all of them are the interval.
@@ -202,6 +204,7 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
         errorbar=("pi", 100),
         dodge=0.6 if len(hues) > 1 else False,
         linestyle="none",
+        markers=[SHAPES.get(hue, "o") for hue in hues or rows],
         markersize=4,
         err_kws={"linewidth": 1.2},
         legend=False,
@@ -255,8 +258,8 @@ def rows(
             axis.axvspan(*ends, label=band, color=GREY, alpha=0.18, linewidth=0, zorder=0)
         # What titles speak of.
         if "mean" in order:
-            middle = order.index("mean")
-            axis.axhspan(middle - 0.5, middle + 0.5, color="#F1F1F1", zorder=-1)
+            for edge in (-0.5, 0.5):
+                axis.axhline(order.index("mean") + edge, color=INK, linewidth=0.8)
     headline(figure, message)
     return figure
 

@@ -32,6 +32,22 @@ def evaluations(profile):
     ]
 
 
+def evaluations_of_kinds(profile):
+    """Parameters of EVALUATION: agents of rooms of kinds, in their own rooms; blind ones play
+    without colours."""
+    agents = [
+        (Condition.BLIND, "kinds"),
+        (Condition.ACTED, "kinds"),
+        (Condition.ACTED, "exclusive"),
+    ]
+    return [
+        {"world": world, "player": str(player), "level": level, "rooms": rooms}
+        for world, (player, rooms), level in product(
+            profile.world_numbers, agents, profile.of_kinds().data.levels
+        )
+    ]
+
+
 def visits(profile):
     """Parameters of FIRST_VISITS: blind agents that learned in rooms of kinds, or in flat ones."""
     return [
@@ -102,6 +118,7 @@ def by_notebook(profile):
             *everything,
             (STORIES, of_kinds, {"world": first, "rooms": "kinds"}),
             *each_of(FIRST_VISITS, of_kinds, visits(profile)),
+            *each_of(EVALUATION, of_kinds, evaluations_of_kinds(profile)),
         ],
         "07_robustness": everything + in_worlds(profile, LAYERS, TABLES),
     }
