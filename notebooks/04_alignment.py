@@ -32,6 +32,7 @@ from paper_utils.encoders import records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.figures import alignment as figures
 from paper_utils.figures import data as draw
+from paper_utils.figures.spaces import of_world
 from paper_utils.run import Run
 from paper_utils.study import columns, results, scores, transfer
 from paper_utils.study.differences import who_knows
@@ -54,7 +55,7 @@ differences, claims = found["differences"], found["claims"].set_index("claim")
 models, run.missing = records.models(run.profile), records.missing(run.profile)
 table, world = columns.instructions(run.profile), run.worlds[0]
 model, N, k = models[0], len(table), run.profile.alignment.k  # the first model, by hand
-spaces = {one: figures.spaces_of(run, one, model) for one in run.worlds}  # by name
+spaces = {one: of_world(run, one) for one in run.worlds}  # label -> in first names, in synonyms
 caption = "Blue: a model's space; orange: an agent's; circle: what lies nearest to an image."
 run.figure(figures.schematic(table), "04_tests", caption)
 print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
@@ -81,8 +82,8 @@ def search(source, target, query, pool, one=world):  # cosines of images of the 
     return cosines
 
 
-def both_ways(name, one, said="model"):  # the model's sentences search an agent's, and its theirs
-    X, A, asked = (spaces[one][each] for each in ("model", name, said))
+def both_ways(label, one, said=0):  # the model's sentences search an agent's, and its theirs
+    X, A, asked = spaces[one][model.label][0], spaces[one][label][0], spaces[one][model.label][said]
     return [search(X, A, asked, A, one), search(A, X, A, asked, one)]
 
 
@@ -107,12 +108,12 @@ def precision(cosines):
 guess = "?"  # acted, never_acted, exchanged or word_count
 mine = found["scores"].query("model == @model.label and direction == 'both'")
 mine = mine.groupby(["test", "measure", "encoder"])["value"].mean()  # over worlds
-heard = {a.name: sum((both_ways(a.name, one) for one in run.worlds), []) for a in records.agents()}
+heard = {a.name: sum((both_ways(a.label, one) for one in run.worlds), []) for a in records.agents()}
 for name, ways in heard.items():
     by_hand = np.mean([precision(cosines) for cosines in ways])
     assert np.isclose(by_hand, mine["same_words", "precision_at_k", name], atol=1e-5)
     print(f"{name} with {model.label}: {by_hand:.2f}")
-print(figures.means(differences, "same_words", "precision_at_k", model.label))
+figures.compared(differences, "same_words", model.label, ["precision_at_k"]).round(2)
 
 # %%
 same = ("same_words", "precision_at_k")
@@ -139,7 +140,8 @@ run.figure(figures.matrix(matrix, f"Same words: precision@{k} of all"), "04_all_
 # layers. What lies between templates does not tell their sentences apart.
 
 # %%
-X, acted = spaces[world]["model"], spaces[world]["acted"]
+agents = {agent.name: spaces[world][agent.label][0] for agent in records.agents()}
+X, acted = spaces[world][model.label][0], agents["acted"]
 for direction, cosines in zip(("a model asks", "an agent asks"), both_ways("acted", world)):
     neighbours = len(np.unique(np.argsort(-cosines, axis=1)[:, :k]))
     print(f"{direction}: {precision(cosines):.2f}; nobody's neighbours: {N - neighbours} of {N}")
@@ -170,7 +172,7 @@ one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)
 words = [name for name in one_hot if not name.endswith("=")]  # an empty role says nothing
 one_hot = one_hot[words].to_numpy()
 for one in run.worlds:
-    spaces[one]["codebook"] = one_hot @ np.random.default_rng(one).normal(size=(len(words), 96))
+    spaces[one]["codebook"] = [one_hot @ np.random.default_rng(one).normal(size=(len(words), 96))]
 # The package's is the same sum of other random vectors, so these explain it without a rest.
 of_package = columns.control("codebook", table, world)
 explained = one_hot @ np.linalg.lstsq(one_hot, of_package)[0]
@@ -186,14 +188,14 @@ assert np.allclose(explained, of_package)
 reason = "?"
 unheard = {}
 for name in (*heard, "codebook"):
-    ways = sum((both_ways(name, one, "in synonyms") for one in run.worlds), [])
+    ways = sum((both_ways(name.replace("_", " "), one, 1) for one in run.worlds), [])
     unheard[name] = ways
     by_hand = np.mean([precision(cosines) for cosines in ways])
     # A codebook of other random numbers is another codebook.
     close = 0.05 if name == "codebook" else 1e-5
     assert np.isclose(by_hand, mine["synonyms", "precision_at_k", name], atol=close)
     print(f"{name} with {model.label}: {by_hand:.2f}")
-print(figures.means(differences, "synonyms", "precision_at_k", model.label))
+figures.compared(differences, "synonyms", model.label, ["precision_at_k"]).round(2)
 
 # %%
 known = who_knows(found["knows_synonyms"])  # a third of the colours right, by its own two names
@@ -225,7 +227,7 @@ for name, ways in unheard.items():
     if name != "codebook":
         assert np.isclose(right, mine["synonyms", "order", name], atol=1e-5)
     print(f"{name} with {model.label}: {right:.2f} of {len(twins)}")
-figures.choices(differences).round(2)
+figures.compared(differences, "synonyms", "mean", figures.CHOICES).round(2)
 
 # %% [markdown]
 # ## What acting teaches: verbs and geometry
@@ -237,18 +239,18 @@ figures.choices(differences).round(2)
 # X" and "pick up X" tells. Linear CKA compares all pairs of sentences without a map.
 
 # %%
-goes = row.reindex(row.index.str.replace("pick up ", "go to ")).to_numpy()
-both = row.index.str.startswith("pick up ") & (goes >= 0)  # with both verbs
-picks, goes = row.to_numpy()[both], goes[both].astype(int)
+goes_to = table["text"].str.replace("pick up ", "go to ")
+pairs = [(n, row[text]) for n, text in enumerate(goes_to) if text in row and row[text] != n]
 verbs = found["verbs"].set_index(["world", "encoder"])["value"]
-for name, space in list(spaces[world].items())[: len(heard)]:
+for name, space in agents.items():
     unit = normalize(space - space.mean(axis=0))
-    cosine = (unit[goes] * unit[picks]).sum(axis=1).mean()
+    cosine = np.mean([unit[picks] @ unit[goes] for picks, goes in pairs])
     assert np.isclose(cosine, verbs[world, name], atol=1e-5)
     print(f"{name}: cosine of the verbs {cosine:.2f}, CKA {alignment.linear_cka(space, X):.2f}")
 figure = figures.taught(differences, models, found["order_null"], strangers)
 run.figure(figure, "04_taught", "95 % intervals. Band: untrained models. Star: no synonyms.")
-figures.geometry(differences, models).round(2)
+two = differences.query("test == 'geometry' and contrast in ['acted', 'never_acted']")
+two.pivot(index="model", columns=["measure", "contrast"], values="mean").round(2).head(8)
 
 # %% [markdown]
 # ## Acting on another model's sentence

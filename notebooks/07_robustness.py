@@ -28,6 +28,7 @@ from paper_utils.alignment import cross_names, retrieval, similarities
 from paper_utils.encoders import records
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.figures import robustness as figures
+from paper_utils.figures.spaces import of_world
 from paper_utils.run import Run
 from paper_utils.study import appendix, columns, scores
 from paper_utils.study.differences import who_knows
@@ -103,11 +104,7 @@ agents, models = records.agents(), records.models(run.profile)
 decoder = models[0].label
 spaces = {}  # (world, label) -> vectors (N, D) in first names, and in synonyms
 for world in run.worlds:
-    needed = columns.needs_everyone(run.profile, world)
-    for encoder, (stage, chosen) in zip([*agents, *models], needed):
-        parts = columns.both_names(run.get(stage, **chosen))
-        parts = [np.array(part, dtype=float, order="C") for part in parts if part is not None]
-        spaces[world, encoder.label] = parts
+    spaces |= {(world, label): both for label, both in of_world(run, world).items()}
 
 
 # %% tags=["fill-in"]

@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.data.kinds import colours_by_role
-from paper_utils.encoders import records
-from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.figures.style import (
     CHANCE,
     COLOURS,
@@ -21,13 +19,11 @@ from paper_utils.figures.style import (
     ZERO,
     headline,
     panels,
-    plt,
     points,
     rows,
     short,
 )
 from paper_utils.figures.style import matrix as matrix
-from paper_utils.study import columns
 from paper_utils.study.claims import NEVER, TELLING, number, verdict
 from paper_utils.study.differences import MEAN
 
@@ -60,34 +56,17 @@ PAIRS = {BLIND: 0, "blind agent ~ blind CLIP": 0, SEEING: 0}
 # --- what is read --------------------------------------------------------------------------------
 
 
-def spaces_of(run, world, model):
-    """Vectors (N, d) of a world's agents by name, and of a model as "model" and "in synonyms"."""
-    found = {}
-    for agent in records.agents():
-        found[agent.name] = run.get(EMBEDDING, **parameters(agent, world)).to_numpy()
-    both = run.get(EMBEDDING, **parameters(model, world, "both"))
-    found["model"], found["in synonyms"] = columns.both_names(both)
-    return found
-
-
 def values_of(differences, test, measure, direction="both"):
     """Rows of one test, measure and direction: all models and contrasts."""
     # The names of columns are those of the arguments.
     return differences.query("test == @test and measure == @measure and direction == @direction")
 
 
-def means(differences, test, measure, model):
-    """Means over worlds and directions of a model with each of CODES, in words."""
-    values = values_of(differences, test, measure).query("model == @model")
-    found = values.set_index("contrast")["mean"].reindex(CODES).dropna()
-    return ", ".join(f"{NAMES.get(one, one)} {number(value)}" for one, value in found.items())
-
-
-def choices(differences):
-    """What acting adds to each kind of choice, and takes: a row each, a column per column."""
-    rows = differences.query("test == 'synonyms' and model == @MEAN and direction == 'both'")
+def compared(differences, test, model, measures):
+    """Means over worlds and directions with a model: a row per measure, a column per COLUMNS."""
+    rows = differences.query("test == @test and model == @model and direction == 'both'")
     wide = rows.pivot(index="measure", columns="contrast", values="mean")
-    return wide.reindex(index=CHOICES, columns=COLUMNS).dropna(how="all")
+    return wide.reindex(index=measures, columns=COLUMNS).dropna(how="all")
 
 
 def adds(values):
@@ -160,14 +139,6 @@ def taught(differences, models, null, strangers):
     # Only order can be right by luck of weights; it has a null of its own.
     floors = {"Order of two, unheard synonyms": by_acting["value"]}
     return by_model(differences, models, TAUGHT, floors, strangers, band="untrained models")
-
-
-def geometry(differences, models):
-    """Linear CKA of two agents with each model: over all sentences, and within a verb."""
-    labels = [model.label for model in models]
-    rows = differences.query("test == 'geometry' and contrast in ['acted', 'never_acted']")
-    wide = rows.pivot(index="model", columns=["measure", "contrast"], values="mean")
-    return wide.reindex(labels)
 
 
 def transfer(differences, models):
@@ -259,13 +230,11 @@ def schematic(instructions):
     places, _, colour = turned
     # Where the model's sentence comes to lie: not quite on its partner.
     image = places[0] + 0.4
-    reach = np.sort(np.hypot(*(places - image).T))[15]
-    axes[1].add_patch(plt.Circle(image, reach, fill=False, color=model))
+    axes[1].plot(*image, "o", color=model, fillstyle="none", markersize=32)
     swap = image + 0.7
     axes[3].plot(*swap, "o", color=colour, fillstyle="none", markersize=8)
     axes[3].plot(*zip(places[0], image, swap), ":", color=model)
     for axis in (axes[1], axes[3]):
-        axis.set_aspect("equal", "datalim")
         axis.plot(*image, "x", color=model)
     headline(figure, "Is the partner among the 15 nearest? Are the same colours alike? (A drawing)")
     return figure

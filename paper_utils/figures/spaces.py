@@ -1,5 +1,6 @@
 """Figures of notebook 03: what a model learns, and what its space is spent on."""
 
+import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
@@ -22,15 +23,23 @@ def everyone(profile):
     return [*agents(), *models(profile), Encoder(Source.LEXICAL, "word_count")]
 
 
+def of_world(run, world):
+    """Label -> vectors of a world's agents and models, in first names and, but for agents, in
+    synonyms: float64 (N, D) each."""
+    found = {}
+    needed = columns.needs_everyone(run.profile, world)
+    for one, (stage, chosen) in zip(everyone(run.profile), needed):
+        both = columns.both_names(run.get(stage, **chosen))
+        found[one.label] = [np.array(each, float, order="C") for each in both if each is not None]
+    return found
+
+
 def vectors(run, world):
     """Vectors (N, D) of everyone in a world, in first names, by label."""
-    spaces = [
-        columns.both_names(run.get(stage, **chosen))[0]
-        for stage, chosen in columns.needs_everyone(run.profile, world)
-    ]
+    found = {label: both[0] for label, both in of_world(run, world).items()}
     # Word counts need no product: they are made from texts alone.
-    spaces.append(columns.control("word_count", columns.instructions(run.profile), world))
-    return {one.label: space for one, space in zip(everyone(run.profile), spaces)}
+    found["word count"] = columns.control("word_count", columns.instructions(run.profile), world)
+    return found
 
 
 def in_every_world(run, measure):

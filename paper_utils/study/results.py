@@ -54,8 +54,8 @@ def results(profile, load):
     for test, part in mean_over(scores, "draw").groupby("test"):
         found[test] = part.drop(columns="test")
     by = ["world", "model", "model_kind", "part"]
-    geometry = found["geometry"].pivot(index=by, columns="encoder", values="value").reset_index()
-    found["geometry"] = geometry.rename(columns={"never_acted": "before", "acted": "after"})
+    wide = found["geometry"].pivot(index=by, columns="encoder", values="value")
+    found["geometry"] = wide.reset_index()
     by = ["world", "first", "second", "condition"]
     structure = found["structure"].drop(columns="draw")
     found["structure"] = structure.groupby(by, sort=False, as_index=False).mean()

@@ -60,7 +60,7 @@ def test_rows_have_the_names_that_readers_rely_on(found):
         "chance",
     }
     assert synonyms <= set(found["synonyms"][0])
-    assert {"world", "model", "before", "after"} <= set(found["geometry"][0])
+    assert {"world", "model", "acted", "never_acted"} <= set(found["geometry"][0])
     assert {"world", "player", "level", "success"} <= set(found["success"][0])
     assert {"world", "source", "level", "success", "episodes"} <= set(found["transfer"][0])
     assert {"world", "first", "second", "condition", "r", "p"} <= set(found["structure"][0])
