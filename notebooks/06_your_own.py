@@ -39,7 +39,7 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 # beforehand. `audit` takes arrays of any two encoders. It compares them with pairs at random, and
 # with controls that it makes from the texts: counts of words, letters, edit distance, random words.
 #
-# **Guess first**, and fill in: of their precision@15, is *nothing shared*, are *words enough*, or is it
+# **Guess first**, and fill in: of their precision@15, is *nothing found*, *words are enough*, or is it
 # *more than words*?
 
 # %% tags=["nbval-check-output", "fill-in"]

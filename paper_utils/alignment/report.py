@@ -32,7 +32,7 @@ POWER = " (a shared signal of r = {effect} would be found in {power:.0%} of samp
 ALPHA = 0.01  # several measures are judged: one in a hundred is chance
 MARGIN = 0.02  # of a value above a control: draws of one control differ by as much
 
-NOTHING = "nothing shared"
+NOTHING = "nothing found"
 UNTOLD = "too few levels or permutations to tell"
 WORDS = "words are enough"
 CODE = "a codebook is enough"
