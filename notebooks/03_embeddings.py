@@ -128,7 +128,7 @@ run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", f"Its own pictu
 # decoders in the middle, since their last layers serve the next word; others where their own training
 # reads them. *Public* models learned English at large. *Word count* is no model.
 #
-# **Guess first**: whose nearest neighbour has the same words in the other order?
+# **Guess first**: whose nearest neighbour has all the same words?
 
 
 # %% tags=["fill-in"]
@@ -235,7 +235,7 @@ if states:
         print(f"sink {name}: mean cosine {alike:.2f}; agreement (notebook 04): {score}")
 
 # %% [markdown]
-# A pooled sink leaves little of a sentence but its length, by which the constant was divided. So a
+# A pooled sink leaves little of a sentence beside the constant. So a
 # decoder without a token in front gets one from us, which is never pooled (`encoders/hub.py`).
 #
 # ## What a space is spent on
@@ -260,11 +260,11 @@ told = "Blue: learned from language; green: from pictures, too; grey: words. 95 
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# This explains the geometry in notebook 04. Spaces that are spent on different words look unlike, whatever both know.
+# This may explain the geometry in notebook 04. Spaces that are spent on different words look unlike, whatever both know.
 # Linear CKA weighs every direction by its variance; within one verb, the verb cannot matter.
 #
 # (Linear CKA: how well two spaces' tables of inner products agree, 1 for the same.) **Guess** by filling
-# in: which agent does CKA call nearer to a model, over all sentences?
+# in: acted or never acted, which does CKA call nearer to a model, over all sentences?
 
 # %% tags=["fill-in"]
 guess = "never acted"  # fill in

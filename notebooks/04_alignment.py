@@ -8,7 +8,7 @@
 # **What you'll need**: notebooks 02 and 03; singular values; a minute.
 #
 # **Found**: codes that know no meaning agree with models as well as an agent that acted does. Acting
-# gives the agent such a code, order included; untrained weights have a worse one.
+# gives such a code, with much order in it; untrained weights, little.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -83,14 +83,14 @@ def search(source, target, query, pool, one=world):  # cosines of images of the 
 
 
 def both_ways(label, one, said=0):  # the model's sentences search an agent's, and its theirs
-    X, A, asked = spaces[one][model.label][0], spaces[one][label][0], spaces[one][model.label][said]
-    return [search(X, A, asked, A, one), search(A, X, A, asked, one)]
+    X, A, other = spaces[one][model.label][0], spaces[one][label][0], spaces[one][model.label][said]
+    return [search(X, A, other, A, one), search(A, X, A, other, one)]
 
 
 # %% [markdown]
 # ## Same words: the paper's measure
 #
-# In the published worlds acting adds little on average, more with decoders; codes without meaning
+# In the published worlds acting adds little on average, more with decoders; most codes without meaning
 # score higher.
 #
 # *Precision@k*: is a sentence's own partner among the k nearest of all N? The paper reports .70 to
@@ -119,15 +119,15 @@ figures.compared(differences, "same_words", model.label, ["precision_at_k"]).rou
 same = ("same_words", "precision_at_k")
 ways = {"a model's sentence asks": "model_to_agent", "an agent's or a code's": "agent_to_model"}
 ways = {f"precision@{k}, {name}": (*same, way, k / N) for name, way in ways.items()}
-caption = "Precision@k, held out, means over worlds. The last two models are public."
-run.figure(figures.by_model(differences, models, ways), "04_same_words", caption)
+told = "Held out, means over worlds. The last two models are public."
+run.figure(figures.by_model(differences, models, ways), "04_same_words", told)
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
 everybody = pd.concat([found["scores"], found["pairs"], pairs])
 everybody = figures.values_of(everybody, *same).groupby(["model", "encoder"], sort=False)["value"]
 run.table(everybody.mean().reset_index(), "04_all_pairs")  # the paper's table, in full
 names = [one.label for one in models]
-matrix = everybody.mean().unstack().reindex(names, columns=[*figures.COLUMNS, *names])
-run.figure(figures.matrix(matrix, f"Same words: precision@{k} of all"), "04_all_pairs", caption)
+matrix = everybody.mean().unstack().reindex(names, columns=[*figures.ENCODERS, *names])
+run.figure(figures.matrix(matrix, f"Same words: precision@{k} of all"), "04_all_pairs", told)
 
 # %% [markdown]
 # ## Why the direction and the layer matter
@@ -156,8 +156,8 @@ for one in (one for one in models if one.label in results.DECODERS):
 # %% [markdown]
 # ## Unheard synonyms: the model has to know the words
 #
-# In the published worlds agents agree all the same. Acting adds on average; with BLIP and both public
-# models it does not.
+# In the published worlds agents agree all the same. Acting adds on average; with both public models it
+# takes away.
 #
 # Each content word has a synonym that no agent ever heard: crimson for red. The map is fitted in first
 # names; then the *model's* sentence in synonyms is asked.
@@ -215,7 +215,7 @@ run.figure(figure, "04_synonyms", caption)
 # and edit distance have as much order, random words a little less.
 #
 # "Put A next to B" and "put B next to A" have the same words. *Order* asks which of the two lies
-# nearer. Luck can be right, so models with random weights are asked, too.
+# nearer. Luck can be right: single models with random weights reach what BLIP and MiniLM do.
 
 # %% tags=["nbval-check-output"]
 row = pd.Series(table.index, index=table["text"])
@@ -232,8 +232,9 @@ figures.compared(differences, "synonyms", "mean", figures.CHOICES).round(2)
 # %% [markdown]
 # ## What acting teaches: verbs and geometry
 #
-# In the published worlds acting makes two verbs one. Over all sentences it leads away from language
-# models; within one verb nearer to decoders, and farther from all others.
+# In the published worlds acting on the right instructions makes two verbs one. Over all sentences it
+# leads away from models; within one verb nearer to decoders that were trained here, and farther from
+# all others.
 #
 # Going to a thing and picking it up begin alike, so acting may merge the verbs: the cosine of "go to
 # X" and "pick up X" tells. Linear CKA compares all pairs of sentences without a map.
@@ -255,8 +256,8 @@ two.pivot(index="model", columns=["measure", "contrast"], values="mean").round(2
 # %% [markdown]
 # ## Acting on another model's sentence
 #
-# In the published worlds it mostly fails, also where order is nearly always right: to rank neighbours
-# is not yet to instruct. With a codebook it mostly works.
+# In the published worlds it mostly fails, also where order is nearly always right. With a codebook it
+# mostly works: that has the synonyms exactly, a model does not.
 #
 # A ridge regression maps a model's vector into the agent's space, fitted in first names on other
 # sentences. The agent then acts on a sentence in *synonyms*. Where success is no higher than the best
@@ -327,7 +328,7 @@ run.check(answers)
 #
 # 1. A score says little until codes without meaning, and an agent that never acted, stand beside it.
 # 2. These two tests ask for no more than a code. Acting gives one that keeps apart who goes to whom.
-# 3. Whoever wants to see more than a code needs a test that no code can pass: notebook 05.
+# 3. Whoever wants to see more than a code of words needs a test that none can pass: notebook 05.
 #
 # **Further reading**: Schönemann (1966); Huh et al. (arXiv 2405.07987); Kornblith et al. (arXiv
 # 1905.00414).

@@ -80,8 +80,9 @@ rows = told.main[told.main["test"] != "same words"]
 rows[["test", "measure", "value", "best_control", "codebook", "verdict"]].round(2).head(8)
 
 # %% [markdown]
-# *Structure* has few levels, so one draw of a codebook may reach much by luck, and with three levels no p
-# can be small: *too few to tell*. Notebook 05 takes means over draws and worlds.
+# A choice among few levels has few relabellings, so no p can be small: *too few levels to tell*. *Structure*
+# is of six colours: one draw of a codebook may reach much by luck, so notebook 05 takes means over draws
+# and worlds. What is *not found* may still be there.
 
 # %% [markdown]
 # ## Put in your own
@@ -108,7 +109,7 @@ run.check(answers)
 # ## Three things to take away
 #
 # - A score says nothing before its controls have spoken.
-# - Whoever stands for the side that is asked in synonyms has to know them. A codebook does; words do not.
+# - Where no word is shared, words still tell length and build: enough for verbs here, not for colours.
 # - Two models are two models: no sentence here speaks of language models as such.
 #
 # ## Provenance

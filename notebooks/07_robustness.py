@@ -40,7 +40,7 @@ run.missing = records.missing(run.profile)  # models that cannot be had here
 # %% [markdown]
 # ## Every layer: does acting add order?
 #
-# Order, asked in synonyms that no agent heard, at every layer of every model. Notebook 04 reads one
+# Order, asked in synonyms that no agent heard, at up to seven layers of each model. Notebook 04 reads one
 # layer that was fixed beforehand.
 
 # %%
@@ -64,8 +64,8 @@ told = "Unheard synonyms at every layer; bands of colour: 95 % over worlds."
 run.figure(figure, "07_layers", told)
 
 # %% [markdown]
-# Pale band: the acted agent's sentences permuted, 5 to 95 % of draws. (SmolLM2's early layers
-# have one direction that dwarfs all others.)
+# Pale band: the acted agent's sentences permuted. Where acting adds nothing there is little order: BERT
+# knows no synonyms, layer 0 has no places.
 #
 # ## Who chooses afterwards pays
 #
@@ -228,7 +228,7 @@ wide = alike.pivot_table("mean", ["panel", "row"], "hue", sort=False)
 closer = (wide["word_count"] > wide["acted"]).groupby("panel", sort=False).sum()
 titles = {}
 for measure, count in closer.items():
-    titles[measure] = f"{measure}: word count\nnearer to {count} of {len(models)}"
+    titles[measure] = f"{measure}: word count\nnearer than acted to {count}"
 hues = ["acted", "never_acted", "word_count", "codebook"]
 figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.03))
 told = "Similarity without a map, on one scale; intervals: 95 % over worlds."
@@ -254,14 +254,14 @@ told = "Means over the models trained here, and over draws; intervals: 95 % over
 run.figure(figure, "07_controls", told)
 
 # %% [markdown]
-# Here a control stands in the agent's place; in synonyms, too, it need only keep sentences apart. So
-# neither test shows that an agent has more than a code: in order, too, edit distance stands beside it.
-# Structure can show more (notebook 05).
+# A control stands in the agent's place; in synonyms, too, it need only keep sentences apart, and like
+# ones together. So neither test shows more than a code. Structure can (05).
 #
 # ## Many tables of synonyms
 #
 # Public models can be asked in any words: synonyms; synonyms of *other* words (swapped: "azure" for
-# red), scored as told or by their meaning in English; made-up words. Which of six colours?
+# red), scored as told or by their meaning in English; made-up words. Which of six colours? Beside the
+# model stand its word vectors (layer 0), its subwords, and letters.
 
 # %%
 asked = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
