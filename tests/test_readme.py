@@ -40,7 +40,7 @@ STATED = {
     "if it never acted, and in": ("synonyms", "order", "exchanged"),
     "Codes do as well: codebook": ("synonyms", "order", "codebook"),
     "as a language model does (r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
-    "it has the design (r =": ("structure", "r", "own world", "exclusive agent ~ design"),
+    "it agrees again (r =": ("structure", "r", "own world", "exclusive agent ~ LLaMA"),
     "learns the opposite (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
 }
 
