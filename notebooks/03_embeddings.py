@@ -101,8 +101,9 @@ if "bert" in folders:
 # %% [markdown]
 # A decoder's numbers say among how many words it wavered: 1 is foreseen. A colour that is told first
 # can be any of six, in two names each. Told again, two are left: its names. BERT's numbers are chances
-# of words in the hidden place. Did it look back? (In the published world it did not: all colours are
-# about equally likely.)
+# of words in the hidden place. Did it look back?
+#
+# In the published world it did not: all colours are about equally likely.
 #
 # Now pictures from held-out episodes; the caption's own is the first. **Guess first**: does another
 # one fit?

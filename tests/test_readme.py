@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import pandas as pd
 import pytest
 from commands import ROOT
+
+from paper_utils import Profile, run
+from paper_utils.encoders.scratch import MODEL_SCORES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = json.loads((ROOT / "figures" / "results.json").read_text(encoding="utf-8"))
@@ -94,6 +98,16 @@ def test_what_the_table_says_of_public_models():
              if (row["test"], row["measure"], row["direction"]) == ("synonyms", "order", "both")
              and row["contrast"] == "acted - never_acted"}  # fmt: skip
     assert order["all-MiniLM-L6-v2"] > 0.1 and order["SmolLM2-135M-Instruct, 4-bit"] < 0
+
+
+def test_what_the_limits_say_of_models_that_see():
+    """They find one picture in twenty, as `MODEL_SCORES` of every world is published."""
+    profile = Profile.load(run.DEFAULT)
+    load = run.store_of(profile).get
+    scores = pd.concat(load(MODEL_SCORES, profile, world=n) for n in profile.world_numbers)
+    shares = scores.query("score == 'caption-to-image R@1'").groupby("family")["value"].mean()
+    assert list(shares.index) == ["blip", "clip"]
+    assert shares.to_numpy() == pytest.approx(1 / 20, abs=0.01)
 
 
 def test_the_first_screen_is_short_and_complete():

@@ -30,8 +30,8 @@ from paper_utils.study.differences import MEAN
 # In every figure: agents, and codes that know no meaning.
 CODES = ["word_count", "best of random tokens", "edit_distance", "codebook"]
 COLUMNS = ["acted", "never_acted", "exchanged", *CODES]
-# One by one: of random words the mean over draws, not the best.
-ENCODERS = [*COLUMNS[:4], "random_tokens", *CODES[2:]]
+# As `SCORES` calls them, which has draws of random words, and no best one.
+ENCODERS = ["random_tokens" if one == "best of random tokens" else one for one in COLUMNS]
 CHOICES = ["order", "colour", "type", "verb", "location"]  # of two, six, three... sentences
 OWN = "own world - other world"
 # What a title says of a difference, by its verdict over worlds: so it is true in every run.

@@ -19,7 +19,7 @@ from paper_utils.figures.style import (
     panels,
     rows,
 )
-from paper_utils.study.claims import number
+from paper_utils.study.claims import SIGNED, number
 from paper_utils.study.kinds import DRAWN, FIFTEEN
 
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
@@ -27,11 +27,7 @@ SEEING = ["seeing agent ~ design", "seeing agent ~ LLaMA", "seeing agent ~ blind
 EXCLUSIVE = ["exclusive agent ~ design", "exclusive agent ~ LLaMA", "exclusive agent ~ blind CLIP"]
 # Who learned in the same world, and everything that should fail.
 CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
-CLAIMS = [
-    "blind agents share kinds with language and vision",
-    "seeing agents have kinds with the opposite sign",
-    "in exclusive rooms seeing agents agree again",
-]
+CLAIMS = [claim for claim, (_, test, *_) in SIGNED.items() if test == "structure"]
 
 
 def rooms(worlds):
