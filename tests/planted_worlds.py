@@ -97,8 +97,10 @@ def other_tables(worlds, own: dict[str, float], structure: dict[str, float]) -> 
              "BERT": 0.19}.items(),
         ):  # fmt: skip
             row = {"world": world, "source": source, "level": level, "episodes": 16}
-            kind = transfer.KINDS.get(source, "model")
-            add("transfer", **row, kind=kind, success=success + wiggle)
+            row["kind"] = transfer.KINDS.get(source, "model")
+            add("transfer", **row, said=transfer.SYNONYMS, success=success + wiggle)
+            if row["kind"] == "model":
+                add("transfer", **row, said=transfer.FIRST, success=0.95 + wiggle)
         for level in ("GoToLocal", "PickupLoc"):
             row = {"world": world, "player": "acted", "level": level}
             add("success", **row, success=0.98 + wiggle)

@@ -115,9 +115,10 @@ def who_knows(knows):
 
 
 def best_controls(success):
-    """Level -> the control on whose vectors an agent succeeds most, on average over worlds."""
-    table = success.query("kind == 'control'").pivot_table("success", "level", "source")
-    return table.idxmax(axis=1)
+    """Level -> the control on whose vectors an agent succeeds most, on average over worlds, when it
+    is asked in words that the agent never heard, or in none."""
+    controls = success.query("kind == 'control' and said != 'first names'")
+    return controls.pivot_table("success", "level", "source").idxmax(axis=1)
 
 
 # --- values of a world --------------------------------------------------------------------------
@@ -159,13 +160,16 @@ def of_pairs(pairs, decoders, known):
 
 
 def of_transfer(success):
-    """Success of each source, and beside every model that of the level's best control."""
+    """Success of each source, in first names a test of its own; in words that the agent never heard
+    beside every model that of the level's best control."""
     named = success.rename(columns={"level": "measure", "source": "model"})
+    in_first = named["said"] == "first names"
+    named["test"] = np.where(in_first, "transfer_first_names", "transfer")
     # One control for all worlds: the best of each would be chosen by its luck there.
     is_best = named["model"] == named["measure"].map(best_controls(success))
-    rival = named["success"].where(is_best).groupby([named["world"], named["measure"]])
-    named[CONTROL] = rival.transform("max").where(named["kind"] == "model")
-    values = named.assign(test="transfer", direction="both").set_index(INDEX)
+    rival = named["success"].where(is_best & ~in_first).groupby([named["world"], named["measure"]])
+    named[CONTROL] = rival.transform("max").where(~in_first & (named["kind"] == "model"))
+    values = named.assign(direction="both").set_index(INDEX)
     return values[["success", CONTROL]]
 
 

@@ -1,10 +1,11 @@
 """Acting on another model's sentence: the agent of a world is given a mapped vector, and plays.
 
 A linear map from another encoder's space into the agent's is fitted on sentences in first names.
-The agent then acts on images of other sentences, in synonyms: words that it never heard.
+The agent then acts on images of other sentences, in first names and in synonyms it never heard.
 """
 
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,10 @@ from paper_utils.study import columns
 STRENGTHS = np.array([1e-3, 1e-2, 1e-1, 1.0, 10.0])
 RANDOM = "random moves"  # how often an episode ends well by itself
 WRONG = "wrong instruction"  # how often it does whatever is said
+# In what the sentences of a source are said; of its own vectors none is mapped.
+FIRST = "first names"
+SYNONYMS = "synonyms"
+UNMAPPED = "unmapped"
 # Sources that are no models, and their part in the comparison.
 KINDS = {
     "own": "ceiling",  # the agent's own vector of the sentence
@@ -70,19 +75,21 @@ def exchanged(template, world):
 
 
 def _vectors(profile, table, own, spaces, world, source):
-    """The vector (N, width) that each instruction is played with; None: it makes no difference."""
+    """Said in what -> the vectors (N, width) that instructions are played with; None: with none."""
     if source == RANDOM:
-        return None
+        return {UNMAPPED: None}
     if source == "own":
-        return own
+        return {UNMAPPED: own}
     if source == WRONG:
-        return own[exchanged(table["template"], world)]
+        return {UNMAPPED: own[exchanged(table["template"], world)]}
     if spaces:
         X, X2 = columns.both_names(spaces[0])
     else:
         # A control has vectors of synonyms, too: to all but the codebook they are new words.
         X, X2 = np.split(columns.control(source, table, world, both=True), 2)
-    return mapped(X.astype(float), X2.astype(float), own, profile.alignment.folds, world)
+    both = {FIRST: X.astype(float), SYNONYMS: X2.astype(float)}
+    folds = profile.alignment.folds
+    return {said: mapped(both[FIRST], each, own, folds, world) for said, each in both.items()}
 
 
 def _transfer(profile, agent, *spaces, world, source):
@@ -91,23 +98,24 @@ def _transfer(profile, agent, *spaces, world, source):
     # The same episodes for every source, so that their successes can be compared.
     seeds = levels.seeds("evaluation", profile.cloning.transfer_episodes, world)
     limit = profile.cloning.transfer_steps
-    images = pd.DataFrame(_vectors(profile, table, own, spaces, world, source), table["text"])
-
-    def sentences(missions):
-        """The vectors float32 (B, width) that B missions are played with."""
-        # Whichever article the level says: vectors are of "the".
-        texts = map(grammar.canonical, missions)
-        return np.array(images.loc[list(texts)], dtype=np.float32)
-
+    row = {text: number for number, text in enumerate(table["text"])}
+    vectors = _vectors(profile, table, own, spaces, world, source)
     parts = []
-    for level in profile.data.levels:
+    for (said, images), level in product(vectors.items(), profile.data.levels):
+
+        def sentences(missions, images=images):
+            """The vectors float32 (B, width) that B missions are played with."""
+            # Whichever article the level says: vectors are of "the".
+            asked = [row[grammar.canonical(mission)] for mission in missions]
+            return images[asked].astype(np.float32)
+
         if source == RANDOM:
             played = evaluation.evaluate_random(level, seeds, limit=limit)
         else:
             played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit=limit)
-        parts.append(played)
+        parts.append(played.assign(said=said))
     name = source if isinstance(source, str) else Encoder(**source).label
-    return pd.concat(parts)[["level", "seed", "success", "steps"]].assign(source=name)
+    return pd.concat(parts)[["said", "level", "seed", "success", "steps"]].assign(source=name)
 
 
 def _needs(profile, world, source):
@@ -120,7 +128,7 @@ def _needs(profile, world, source):
 TRANSFER = columns.table_stage(
     "transfer",
     _transfer,
-    cost=lambda profile, **_: 0.045 * profile.cloning.transfer_episodes,
+    cost=lambda profile, **_: 0.06 * profile.cloning.transfer_episodes,
     reads=(
         "data.demonstrations",
         "data.synonyms",
@@ -131,7 +139,8 @@ TRANSFER = columns.table_stage(
     needs=_needs,
 )
 """Episodes of a world's acting agent on vectors of ``source``: one of KINDS, or an encoder's record
-(a dictionary).  Columns: level, seed, success, steps, source (its name), world."""
+(a dictionary).  Columns: said (FIRST, SYNONYMS or UNMAPPED), level, seed, success, steps, source
+(its name), world."""
 
 
 def sources(profile):
@@ -142,7 +151,7 @@ def sources(profile):
 
 
 def success(episodes):
-    """Success by world, source, kind (ceiling, control, model) and level."""
+    """Success by world, source, kind (ceiling, control, model), said and level."""
     kinds = episodes["source"].map(KINDS).fillna("model")
-    each = episodes.groupby(["world", "source", kinds.rename("kind"), "level"], sort=False)
+    each = episodes.groupby(["world", "source", kinds.rename("kind"), "said", "level"], sort=False)
     return each["success"].agg(success="mean", episodes="size").reset_index()

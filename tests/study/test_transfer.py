@@ -39,6 +39,7 @@ def test_a_wrong_instruction_is_another_one_of_its_template():
 
 def test_success_is_counted_by_source_and_level():
     played = pd.DataFrame({"level": ["a", "a", "b"], "success": [True, False, True]})
+    played["said"] = transfer.SYNONYMS
     each = [(0, "own"), (0, "LLaMA"), (1, "own")]
     table = transfer.success(
         pd.concat([played.assign(world=world, source=name) for world, name in each])
