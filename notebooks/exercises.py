@@ -24,7 +24,7 @@ from paper_utils.data.demonstrations import EPISODES
 from paper_utils.encoders import public, records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.run import Run
-from paper_utils.study import appendix, columns, kinds
+from paper_utils.study import appendix, columns, kinds, transfer
 from paper_utils.study.scores import SCORES, options
 
 
@@ -381,7 +381,72 @@ ALIGNMENT = (
 )
 
 
-# 05 · Structure ---------------------------------------------------------------------------------
+# 05 · Acting ------------------------------------------------------------------------------------
+
+BETTER = 0.1  # how much better a code tells order than an agent that never acted
+
+
+def nearer_without_verbs(run: Run, change: Callable) -> bool:
+    """Whether a changed space has no verbs, and is nearer to the agent that acted."""
+    X, acted = first_model(run)[0], acting_agent(run)
+    changed = np.asarray(change(X), dtype=float)
+    verbs = columns.instructions(run.profile)["verb"].to_numpy()
+    means = pd.DataFrame(changed - changed.mean(axis=0)).groupby(verbs).mean().to_numpy()
+    told_apart = np.abs(means).max() > 1e-3 * changed.std()
+    nearer = alignment.linear_cka(acted, changed) > alignment.linear_cka(acted, X)
+    return bool(nearer and not told_apart)
+
+
+def _order(run: Run, space: np.ndarray) -> float:
+    """How often a space in an agent's place tells the order that the first model says in synonyms."""
+    table = columns.instructions(run.profile)
+    asked = options(run.profile, table, run.worlds[0])
+    found = alignment.synonyms(*first_model(run), space, **asked)
+    return float(found.loc[found["measure"] == "order", "value"].mean())
+
+
+def tells_order(run: Run, control: Callable) -> bool:
+    """Whether a function of sentences tells order better than an agent that never acted."""
+    never = run.get(EMBEDDING, **parameters(records.agents()[1], run.worlds[0])).to_numpy()
+    vectors = np.asarray(control(texts_of(run)), dtype=float)
+    return _order(run, vectors) >= _order(run, never) + BETTER
+
+
+def loses_most(run: Run) -> str:
+    """The level where success on models' vectors falls most from first names to synonyms."""
+    chosen = [one for one in transfer.sources(run.profile).values() if isinstance(one, dict)]
+    parts = [
+        run.get(transfer.TRANSFER, world=world, source=one)
+        for world in run.worlds
+        for one in chosen
+    ]
+    means = pd.concat(parts).groupby(["said", "level"])["success"].mean()
+    return str((means[transfer.FIRST] - means[transfer.SYNONYMS]).idxmax()).lower()
+
+
+ACTING = (
+    Exercise(
+        read=a_function,
+        right=nearer_without_verbs,
+        form="a function from vectors (N, D) to vectors (N, D)",
+        hint='what all sentences of a verb share is their mean: table["verb"] says which they are',
+    ),
+    Exercise(
+        read=a_function,
+        right=tells_order,
+        form="a function from a list of sentences to vectors",
+        hint="it has to give the same words in another order another place",
+    ),
+    Exercise(
+        read=a_word,
+        right=lambda run, answer: answer == loses_most(run),
+        form="the name of a level",
+        hint="the table of success has a row for models in either words: subtract",
+    ),
+)
+
+
+# 06 · Structure ---------------------------------------------------------------------------------
 
 FIFTEEN = np.triu_indices(6, 1)  # the pairs of six colours
 HIDDEN = 3  # how many times less of the kinds a counter may find
@@ -455,7 +520,7 @@ STRUCTURE = (
 )
 
 
-# 06 · Your own ----------------------------------------------------------------------------------
+# 07 · Your own ----------------------------------------------------------------------------------
 
 PUBLIC = ("smollm2-135m-instruct-q4", "all-minilm-l6-v2")
 # As in the notebook, but without a simulation of power, on which no verdict depends.
@@ -518,7 +583,7 @@ YOUR_OWN = (
 )
 
 
-# 07 · Robustness --------------------------------------------------------------------------------
+# 08 · Robustness --------------------------------------------------------------------------------
 
 REPORTED = 0.72  # precision@15 with decoders, about as the paper's abstract gives it
 FEWER = 0.5  # of the precision of random folds may be left
@@ -588,7 +653,8 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
     "02_bc_training": CLONING,
     "03_embeddings": EMBEDDINGS,
     "04_alignment": ALIGNMENT,
-    "05_structure": STRUCTURE,
-    "06_your_own": YOUR_OWN,
-    "07_robustness": ROBUSTNESS,
+    "05_acting": ACTING,
+    "06_structure": STRUCTURE,
+    "07_your_own": YOUR_OWN,
+    "08_robustness": ROBUSTNESS,
 }

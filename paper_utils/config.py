@@ -188,7 +188,7 @@ class Profile(Part):
         return list(range(first, first + self.worlds))
 
     def of_kinds(self):
-        """The same profile with the sizes that the world of kinds has (notebook 05)."""
+        """The same profile with the sizes that the world of kinds has (notebook 06)."""
         values = self.model_dump(mode="json")
         for part, changes in self.kinds.items():
             values[part].update(changes)

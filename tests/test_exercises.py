@@ -70,7 +70,7 @@ def test_a_pooling_that_no_sink_can_spoil(run, capsys):
 
 
 def test_a_file_of_vectors(run, capsys, tmp_path):
-    other = replace(run, notebook="06_your_own")
+    other = replace(run, notebook="07_your_own")
     verdicts = []
     for name, rows in {"right": 18, "short": 17}.items():
         np.savez(tmp_path / f"{name}.npz", vectors=np.ones((rows, 4)))

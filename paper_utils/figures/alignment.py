@@ -1,4 +1,4 @@
-"""Figures of notebook 04: three tests, who agrees with models in each, and what acting teaches.
+"""Figures of notebooks 04 and 05: three tests, who agrees with models, and what acting teaches.
 
 Values are rows of the differences of a study, whose ``contrast`` is a column, or one column minus
 another.  What a title says of them is chosen by the rule that answers the claims."""
@@ -31,7 +31,8 @@ from paper_utils.study.differences import MEAN
 CODES = ["word_count", "best of random tokens", "edit_distance", "codebook"]
 COLUMNS = ["acted", "never_acted", "exchanged", *CODES]
 # As `SCORES` calls them, which has draws of random words, and no best one.
-ENCODERS = ["random_tokens" if one == "best of random tokens" else one for one in COLUMNS]
+DRAWN_CODES = ["word_count", "random_tokens", "edit_distance", "codebook"]
+ENCODERS = ["acted", "never_acted", "exchanged", *DRAWN_CODES]
 CHOICES = ["order", "colour", "type", "verb", "location"]  # of two, six, three... sentences
 OWN = "own world - other world"
 # What a title says of a difference, by its verdict over worlds: so it is true in every run.
@@ -48,11 +49,7 @@ BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 # Rows of the answer, and the chance of each: what needs a code alone, what needs roles; pairs.
 UNHEARD = {"colour": 1 / 6, "order": 1 / 2}
-# Panels of what acting teaches: test, measure, direction, chance.
-TAUGHT = {
-    "Order of two, unheard synonyms": ("synonyms", "order", "both", 1 / 2),
-    "Linear CKA with the model": ("geometry", "linear_cka, all", "both", 0.0),
-}
+ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
 PAIRS = {BLIND: 0, "blind agent ~ blind CLIP": 0, SEEING: 0}
 
 # --- what is read --------------------------------------------------------------------------------
@@ -135,31 +132,31 @@ def by_model(differences, models, asked, floors=(), strangers=(), **options):
     return figure
 
 
-def taught(differences, models, null, strangers):
-    """Order with unheard synonyms, and linear CKA.  ``null``: order by untrained models."""
-    by_acting = null.query("encoder == 'acted' and direction == 'both'")
-    # Only order can be right by luck of weights; it has a null of its own.
-    floors = {"Order of two, unheard synonyms": by_acting["value"]}
-    return by_model(differences, models, TAUGHT, floors, strangers, band="untrained models")
-
-
 def transfer(differences, models):
     """Success of the acting agent on mapped vectors, a panel per level that tells something."""
     labels = [model.label for model in models]
-    order = ["own", "codebook", *labels, "word_count"]
+    order = ["own", *labels, "codebook", "random_tokens", "word_count"]
     values = differences.query("contrast == 'success' and measure in @TELLING")
-    # It is the same agent that acts on every row.
-    values = drawn(values, panel=values["measure"], hue="acted")
-    means = values.pivot(index="row", columns="panel", values="mean")
-    controls = means.drop(order[:-1])
-    # By the rule that answers the claim, not by the means.
-    gaps = differences.query("contrast == 'success - best control' and measure in @TELLING")
-    able = gaps["measure"][gaps.apply(verdict, axis=1) == "more"].value_counts()
+    values = drawn(values, panel=values["measure"], hue=values["test"])
+    # Its own vectors are of first names.
+    values.loc[values["row"] == "own", "hue"] = ASKED[0]
+    means = values.pivot(index="row", columns=["panel", "hue"], values="mean")
     titles = {}
+    controls = {}
     for level in TELLING:
-        count, most = able.get(level, 0), number(means.loc[labels, level].max())
-        titles[level] = f"{level}: {count} of {len(labels)} models\nabove controls, at most {most}"
-    return rows(values, titles, "success", ["acted"], SHARE, order=order, bands=controls)
+        first, synonyms = (number(means.loc[labels, (level, said)].mean()) for said in ASKED)
+        titles[level] = f"{level}: models {first} in first names,\n{synonyms} in synonyms"
+        controls[level] = means[level, ASKED[1]].drop(["codebook", *labels])
+    return rows(
+        values,
+        titles,
+        "success",
+        ASKED,
+        SHARE,
+        order=order,
+        bands=controls,
+        band="controls, in synonyms",
+    )
 
 
 def answer(differences, chance):
@@ -174,7 +171,7 @@ def answer(differences, chance):
     # Here the learner in question is always an agent that acted.
     kinds["hue"] = kinds["hue"].replace("own world", "acted")
     blind = shared(kinds, OWN, BLIND)
-    seeing = shared(kinds, "own world", SEEING)
+    seeing = shared(kinds, OWN, SEEING)
     # As many lines in each, so that all begin at one height.
     parts = {
         f"1  Same words:\n{adds(same)}\n": (same, COLUMNS, SHARE, {"precision_at_k": chance}),
@@ -201,6 +198,11 @@ def answer(differences, chance):
 
 # --- the three tests, drawn ----------------------------------------------------------------------
 
+QUESTIONS = (
+    "1  Same words: is the partner\namong the nearest?",
+    "2  In synonyms: is the partner\nnearer than its swap?",
+    "3  Structure: are the same\ncolours alike?",
+)
 # Three colours of one kind, two of another, one of a third.
 DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5], [-1.3, -0.7]])
 
@@ -213,30 +215,39 @@ def schematic(instructions):
     cloud = np.random.default_rng(4).normal(size=(30, 2))
     sizes = [70] + 29 * [3]
     model = COLOURS["language"]
+    agent = COLOURS["acted"]
     hues = [THINGS[colour] for colour in colours_by_role(0)]
-    # A model's space, and beside it an agent's: turned, because tests do not mind.
-    turned = cloud[:, ::-1], sizes, COLOURS["acted"]
+    # An agent's space is turned, because tests do not mind.
+    turned = cloud[:, ::-1]
     spaces = [
-        ("1  Same words", first, cloud, sizes, model),
-        ("rotated: near?", "its image ×, its partner ●, the 15 nearest ○", *turned),
-        ("2  Synonyms", second, cloud, sizes, model),
-        ("order: which?", "is the image nearer to the partner ● or to the swap ○?", *turned),
-        ("3  Structure", "a model's colours", DRAWN, 40, hues),
-        ("alike?", "an agent's colours", DRAWN[:, ::-1], 40, hues),
+        (f"a model's space:\n● “{first}”", cloud, sizes, model),
+        ("an agent's space:\n× the image\n● its partner\n○ the 15 nearest", turned, sizes, agent),
+        (f"a model's space:\n● “{textwrap.fill(second, 21)}”", cloud, sizes, model),
+        (
+            "an agent's space:\n× the image\n● “put A next to B”\n○ “put B next to A”",
+            turned,
+            sizes,
+            agent,
+        ),
+        ("a model's vectors\nof six colours", DRAWN, 40, hues),
+        ("an agent's: compare\ndistances", DRAWN[:, ::-1], 40, hues),
     ]
-    figure, axes = panels(6, 6, PAGE, 1.9)
-    for axis, (title, words, places, size, colour) in zip(axes, spaces):
+    figure, axes = panels(6, 6, PAGE, 2.2)
+    for axis, (words, places, size, colour) in zip(axes, spaces):
         axis.scatter(*places.T, s=size, c=colour)
-        axis.set(xticks=[], yticks=[], xlabel=textwrap.fill(words, 17), title=title)
+        axis.set(xticks=[], yticks=[])
+        axis.set_xlabel(words, loc="left", fontsize=7)
         axis.margins(0.2)
-    places, _, colour = turned
+    # A test has two panels, and its question stands over both.
+    for axis, question in zip(axes[::2], QUESTIONS):
+        axis.set_title(question)
     # Where the model's sentence comes to lie: not quite on its partner.
-    image = places[0] + 0.4
+    image = turned[0] + 0.4
     axes[1].plot(*image, "o", color=model, fillstyle="none", markersize=32)
     swap = image + 0.7
-    axes[3].plot(*swap, "o", color=colour, fillstyle="none", markersize=8)
-    axes[3].plot(*zip(places[0], image, swap), ":", color=model)
+    axes[3].plot(*swap, "o", color=agent, fillstyle="none", markersize=8)
+    axes[3].plot(*zip(turned[0], image, swap), ":", color=model)
     for axis in (axes[1], axes[3]):
         axis.plot(*image, "x", color=model)
-    headline(figure, "Is the partner among the 15 nearest? Are the same colours alike? (A drawing)")
+    headline(figure, "Three tests of two spaces (a drawing)")
     return figure

@@ -1,4 +1,4 @@
-"""Figures of notebook 07: what other choices would have shown.
+"""Figures of notebook 08: what other choices would have shown.
 
 They draw means over worlds: columns mean, low and high, beside panel, row (or at) and hue."""
 
@@ -56,11 +56,12 @@ def curves(values, hues, across, label):
             # What is reached by chance lies below all else.
             hue_order=hues[::-1],
             palette=COLOURS,
+            # A line of dashes hides none that it coincides with.
+            style="hue",
+            dashes={hue: (2, 2) if hue == "codebook" else "" for hue in hues},
             estimator="median",
             errorbar=("pi", 100),
-            # Lines that coincide shine through.
-            alpha=0.7,
-            marker="o",
+            markers=dict.fromkeys(hues, "o"),
             markersize=3,
             markeredgewidth=0,
             legend=False,

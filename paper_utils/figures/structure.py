@@ -1,4 +1,4 @@
-"""Figures of notebook 05: rooms of kinds, colour maps, who agrees, and what agents expect."""
+"""Figures of notebook 06: rooms of kinds, colour maps, who agrees, and what agents expect."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ from sklearn.decomposition import KernelPCA
 
 from paper_utils.alignment.retrieval import rotation
 from paper_utils.data import kinds, levels
-from paper_utils.figures.alignment import OWN, WHOLE, drawn, shared, values_of
+from paper_utils.figures.alignment import OWN, SHARED, WHOLE, drawn, shared, values_of
 from paper_utils.figures.data import on_white
 from paper_utils.figures.style import (
     COLUMN,
@@ -19,7 +19,7 @@ from paper_utils.figures.style import (
     panels,
     rows,
 )
-from paper_utils.study.claims import SIGNED, number
+from paper_utils.study.claims import SIGNED, number, verdict
 from paper_utils.study.kinds import DRAWN, FIFTEEN
 
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
@@ -27,6 +27,7 @@ SEEING = ["seeing agent ~ design", "seeing agent ~ LLaMA", "seeing agent ~ blind
 EXCLUSIVE = ["exclusive agent ~ design", "exclusive agent ~ LLaMA", "exclusive agent ~ blind CLIP"]
 # Who learned in the same world, and everything that should fail.
 CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
+SEEN = ["own world", "other world", "never_acted", "codebook"]  # flat rooms have no seeing agents
 CLAIMS = [claim for claim, (_, test, *_) in SIGNED.items() if test == "structure"]
 
 
@@ -88,22 +89,31 @@ def _plane(distances):
     return places[:, :2], strengths[:2].sum() / strengths.sum()
 
 
-def agreement(differences, pairs=BLIND, conditions=CONDITIONS, contrast=OWN):
-    """r of pairs of learners, a row each, under some conditions; beside a pair's name what
-    ``contrast`` says of it."""
+def agreement(differences):
+    """r of pairs of learners that predict from colour, a row each, beside all that should fail."""
     values = values_of(differences, "structure", "r")
-    told = {pair: f"{pair}: {shared(values, contrast, pair)}" for pair in pairs}
-    first = values.query("model == @pairs[0] and contrast == 'own world'")["mean"].item()
-    return rows(
-        drawn(values, panel=""),
-        {"": f"{pairs[0]}: r = {number(first)} in the same world"},
-        "r of the distances between six colours",
-        conditions,
-        WHOLE,
-        0,
-        order=pairs,
-        names=NAMES | told,
+    found = [shared(values, OWN, pair) for pair in BLIND]
+    title = f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them"
+    return _pairs(values, BLIND, CONDITIONS, title)
+
+
+def sign(differences):
+    """r of pairs with agents that see colours: where they must tell them apart, and need not."""
+    values = values_of(differences, "structure", "r")
+    own = values[values["contrast"] == "own world"].set_index("model")
+    found = [SHARED[verdict(row)] for row in own.loc[SEEING + EXCLUSIVE].to_dict("records")]
+    opposite = found[: len(SEEING)].count("opposite")
+    again = found[len(SEEING) :].count("shared")
+    title = (
+        f"Seeing agents have the opposite sign in {opposite} of {len(SEEING)} pairs,\n"
+        f"in exclusive rooms the same in {again} of {len(EXCLUSIVE)}"
     )
+    return _pairs(values, SEEING + EXCLUSIVE, SEEN, title)
+
+
+def _pairs(values, pairs, conditions, title):
+    label = "r of the distances between six colours"
+    return rows(drawn(values, panel=""), {"": title}, label, conditions, WHOLE, 0, order=pairs)
 
 
 def visits(shares):

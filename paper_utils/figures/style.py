@@ -44,6 +44,9 @@ COLOURS = {
     "other world": "#C99A56",
     "exchangeable": "#E3CC98",
     "design": "#999933",
+    # The acting agent, asked in other words.
+    "transfer_first_names": ORANGE,
+    "transfer": "#F0B183",
     # Public models that are asked, and not a control in their place.
     "drawn: model": BLUE,
     "swapped: model": BLUE,
@@ -52,7 +55,7 @@ COLOURS = {
 }
 
 # Codes lie near each other, and are all grey: their shapes tell them apart.
-SHAPES = {"codebook": "s", "edit_distance": "D", "best of random tokens": "^"}
+SHAPES = {"transfer": "v", "codebook": "s", "edit_distance": "D", "best of random tokens": "^"}
 # What readers call rows and columns.
 NAMES = {
     "never_acted": "never acted",
@@ -63,7 +66,7 @@ NAMES = {
     "edit_distance": "edit distance",
     "character_ngrams": "letters in a row",
     "length": "length of the sentence",
-    "permuted": "by chance",
+    "permuted": "sentences permuted",
     "mean": "their mean",
     "own": "its own",
     "own world": "same world",
@@ -77,6 +80,8 @@ NAMES = {
     "seeing agent ~ LLaMA": "seeing agent,\nLLaMA",
     "precision_at_k": "precision\n@k",
     "exchangeable": "flat rooms",
+    "transfer_first_names": "in first names",
+    "transfer": "in synonyms",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
 QUESTIONS = {

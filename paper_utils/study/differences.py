@@ -61,10 +61,13 @@ DIRECTED = dict.fromkeys(FLOORS, "greater") | {
     ("synonyms", "order", "acted - exchanged"): "greater",
     ("geometry", "linear_cka, all", "acted - never_acted"): "less",
     ("verbs", "cosine", "acted - never_acted"): "greater",
-    (SEEING, "own world"): "less",
-    ("seeing agent ~ LLaMA", "own world"): "less",
-    ("seeing agent ~ blind CLIP", "own world"): "less",
     (EXCLUSIVE, "own world"): "greater",
+}
+# Also against controls, which were added for these pairs after the study.
+DIRECTED |= {
+    (pair, contrast): "less"
+    for pair in (SEEING, "seeing agent ~ LLaMA", "seeing agent ~ blind CLIP")
+    for contrast in ("own world", "own world - other world", "own world - codebook")
 }
 
 
@@ -79,7 +82,8 @@ def stated(test, measure, model, contrast):
     # An r is tested as a difference is: it, too, has a sign.
     if " - " not in contrast and contrast != "own world":
         return None
-    keys = (contrast, (test, measure, contrast), (model, contrast))
+    # What is said of a pair of learners, before what is said of all.
+    keys = ((model, contrast), (test, measure, contrast), contrast)
     return next((DIRECTED[key] for key in keys if key in DIRECTED), "two-sided")
 
 

@@ -131,13 +131,12 @@ def under_controls(distances):
     # Pearson's r of distances, of everybody with everybody.
     r = pd.DataFrame({key: square.to_numpy()[FIFTEEN] for key, square in distances.items()}).corr()
     rows = []
-    # Those that see colours have no controls: they are not expected to agree.
-    for first, second in combinations(r.loc[FLAT].index, 2):
+    for first, second in combinations(r.loc[OWN].index, 2):
         one = r[OWN, first]
         other = r[OWN, second]
         found = ((one + other) / 2).loc[DRAWN].to_dict()
-        # A run of one world has no other.
-        if OTHER in r:
+        # A run of one world has no other, and not everybody learns in it.
+        if (OTHER, first) in r and (OTHER, second) in r:
             found[OTHER, 0] = (one[OTHER, second] + other[OTHER, first]) / 2
         for (condition, draw), value in found.items():
             rows.append((condition, first, second, draw, value))

@@ -85,7 +85,7 @@ def study(profile):
 
 
 def by_notebook(profile):
-    """What each notebook loads; readers' own data (06) needs nothing of ours."""
+    """What each notebook loads; readers' own data (07) needs nothing of ours."""
     first = profile.world_numbers[0]
     of_kinds = profile.of_kinds()
     trained = [Encoder(Source.SCRATCH, family) for family in profile.encoders.families]
@@ -114,13 +114,14 @@ def by_notebook(profile):
             *each_of(REFERENCE, profile, asked),
         ],
         "04_alignment": everything + each_of(EMBEDDING, profile, last),
-        "05_structure": [
+        "05_acting": everything + each_of(AGENT, profile, shown[:1]),
+        "06_structure": [
             *everything,
             (STORIES, of_kinds, {"world": first, "rooms": "kinds"}),
             *each_of(FIRST_VISITS, of_kinds, visits(profile)),
             *each_of(EVALUATION, of_kinds, evaluations_of_kinds(profile)),
         ],
-        "07_robustness": everything + in_worlds(profile, LAYERS, TABLES),
+        "08_robustness": everything + in_worlds(profile, LAYERS, TABLES),
     }
 
 

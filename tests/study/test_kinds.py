@@ -88,12 +88,16 @@ def test_r_is_that_of_the_published_distances(made):
     assert r_of(made, "blind agent", "LLaMA") == pytest.approx(r, abs=1e-4)
 
 
-def test_controls_are_of_those_that_predict_from_colour_alone(made):
+def test_each_pair_has_its_controls(made):
     rows = made["structure"]
     controlled = rows[~rows["condition"].isin([kinds.OWN, kinds.FLAT])]
-    assert not controlled["first"].str.contains("seeing|exclusive|design").any()
     draws = controlled.groupby("condition")["draw"].nunique().to_dict()
     assert draws == {kinds.OTHER: 1, "never_acted": 5, "codebook": 2, "edit_distance": 1}
+    # Nobody learns in exclusive rooms of the other world.
+    learned = controlled[controlled["condition"] == kinds.OTHER]
+    assert not learned["first"].str.contains("exclusive|design").any()
+    for control in (kinds.OTHER, "codebook", "never_acted"):
+        assert r_of(made, "seeing agent", "LLaMA", control) > -0.5
 
 
 def test_counting_neighbours_of_words_finds_the_design(made):

@@ -55,7 +55,7 @@ def test_a_notebook_asks_for_its_own_part(smoke):
     for notebook, own in products.by_notebook(smoke).items():
         assert own == products.products(smoke, notebook) != []
         assert {stage.key(profile, chosen) for stage, profile, chosen in own} <= everything
-    assert products.products(smoke, "06_your_own") == []
+    assert products.products(smoke, "07_your_own") == []
 
 
 def test_worlds_share_no_product_of_their_own(smoke):

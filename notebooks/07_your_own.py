@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 6 · Audit two encoders, and then your own
+# # 7 · Audit two encoders, and then your own
 #
 # **What you'll do**: ask what two public models share; change the sentences; put in your own file.
 #
@@ -25,7 +25,7 @@ from paper_utils.encoders import public
 from paper_utils.run import Run
 from paper_utils.study import columns
 
-run = Run.start("06_your_own", profile, seed, overrides, out)
+run = Run.start("07_your_own", profile, seed, overrides, out)
 table = columns.instructions(run.profile)  # a row per sentence: text, second_text, what it says
 texts = table["text"].tolist()
 smollm, minilm = (public.load(name) for name in ("smollm2-135m-instruct-q4", "all-minilm-l6-v2"))
@@ -46,8 +46,8 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 guess = "words are enough"  # fill in
 names = ("SmolLM2", "MiniLM")
 report = alignment.audit(X, Y, texts=texts, names=names, n_permutations=99, n_draws=5)
-run.table(report.table, "06_audit")
-run.figure(report.plot(), "06_audit", "What the two share, beside all that could explain it.")
+run.table(report.table, "07_audit")
+run.figure(report.plot(), "07_audit", "What the two share, beside all that could explain it.")
 print(report.summary())
 print("guessed right:", guess == report.main.set_index("measure")["verdict"].get("precision@15"))
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
@@ -56,7 +56,7 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # Read a row from the left: the value; what pairs at random reach; the best control that knows words
 # only, and its name; the verdict. Where a control reaches the value, words are enough for it, however
 # large it is: more may be shared, but this does not show it. (Mutual k-NN counts common neighbours; CKA
-# and RSA compare tables of products and ranks of distances: notebook 07.)
+# and RSA compare tables of products and ranks of distances: notebook 08.)
 
 # %% [markdown]
 # ## Change the sentences
@@ -74,14 +74,14 @@ X2 = smollm.embed(synonyms)
 told = alignment.audit(
     X, Y, texts, factors, X2, texts2=synonyms, names=names, n_permutations=99, n_draws=5
 )
-run.table(told.table, "06_audit_synonyms")
+run.table(told.table, "07_audit_synonyms")
 print(told.summary())
 rows = told.main[told.main["test"] != "same words"]
 rows[["test", "measure", "value", "best_control", "codebook", "verdict"]].round(2).head(8)
 
 # %% [markdown]
 # A choice among few levels has few relabellings, so no p can be small: *too few levels to tell*. *Structure*
-# is of six colours: one draw of a codebook may reach much by luck, so notebook 05 takes means over draws
+# is of six colours: one draw of a codebook may reach much by luck, so notebook 06 takes means over draws
 # and worlds. What is *not found* may still be there.
 
 # %% [markdown]

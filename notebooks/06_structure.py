@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 5 · Look for a structure that no dictionary holds
+# # 6 · Look for a structure that no dictionary holds
 #
 # **What you'll do**: visit rooms in which colours have kinds; compare learners' maps of colours.
 #
@@ -34,7 +34,7 @@ from paper_utils.study import columns, products, results
 from paper_utils.study import kinds as learners
 from paper_utils.study.differences import over_worlds
 
-run = Run.start("05_structure", profile, seed, overrides, out)
+run = Run.start("06_structure", profile, seed, overrides, out)
 
 # %% [markdown]
 # ## A world in which colours have kinds
@@ -52,7 +52,7 @@ world = run.worlds[0]
 design = kinds.design(world)  # P(type | colour), six colours by three types
 assert np.allclose(design.sum(axis=1), 1)
 caption = "Rooms of two worlds, and how often a colour is of each type (area of a dot)."
-run.figure(figures.rooms([world, world + 1]), "05_rooms", caption)
+run.figure(figures.rooms([world, world + 1]), "06_rooms", caption)
 design
 
 # %% [markdown]
@@ -110,7 +110,7 @@ three = ["blind agent", "LLaMA", "blind CLIP"]
 for learner in three:
     assert np.allclose(distances_of(learner), measured[learner], atol=1e-5)
 caption = f"Colours of world {world}, turned onto the design. Lines join those of one kind."
-run.figure(figures.colour_maps(measured, ["design", *three], world), "05_maps", caption)
+run.figure(figures.colour_maps(measured, ["design", *three], world), "06_maps", caption)
 measured["blind agent"].round(2)
 
 # %% [markdown]
@@ -134,7 +134,7 @@ print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.
 print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}")
 shown = ["design", "seeing agent", "exclusive agent"]
 caption = f"World {world}, agents that see colours. Lines join those of one kind."
-run.figure(figures.colour_maps(measured, shown, world), "05_seeing", caption)
+run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]
 # ## How alike are two maps?
@@ -189,11 +189,10 @@ for (second, condition), mean in controls.mean().dropna().items():
 
 # %%
 caption = "r over worlds, with 95 % intervals. Another world and flat rooms share no kinds."
-run.figure(figures.agreement(found["differences"]), "05_agreement", caption)
-who = figures.SEEING + figures.EXCLUSIVE
-figure = figures.agreement(found["differences"], who, ["own world"], "own world")
-run.figure(figure, "05_sign", "Agents that see colours: r over worlds, with 95 % intervals.")
-pairs = run.table(structure, "05_structure").query("condition == 'own world'").copy()
+run.figure(figures.agreement(found["differences"]), "06_agreement", caption)
+figure = figures.sign(found["differences"])
+run.figure(figure, "06_sign", "Agents that see colours: r over worlds, with 95 % intervals.")
+pairs = run.table(structure, "06_structure").query("condition == 'own world'").copy()
 pairs["pair"] = pairs["first"] + " ~ " + pairs["second"]
 pairs = pairs[pairs["pair"].isin(figures.BLIND)].groupby("pair", sort=False)
 pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
@@ -239,7 +238,7 @@ for chosen in products.visits(run.profile):
     role = "mostly " + usual + often.map(", {:.2f}".format)
     visits = visits.assign(**chosen, role=role, design=often, share=visits["visits"] / all_visits)
     parts.append(visits[visits["type"] == usual].dropna(subset="share"))
-visited = run.table(pd.concat(parts).sort_values("role", ascending=False), "05_visits")
+visited = run.table(pd.concat(parts).sort_values("role", ascending=False), "06_visits")
 visited.groupby("rooms", sort=False)["share"].mean().round(2).to_frame().rename(figures.NAMES)
 
 # %%
@@ -247,7 +246,7 @@ shares = []
 for key, part in visited.groupby(["role", "rooms", "design"], sort=False):
     shares.append(dict(zip(("role", "rooms", "design"), key)) | over_worlds(part["share"], None))
 caption = "Share of first visits to the type that a colour usually has; 95 % intervals over worlds."
-run.figure(figures.visits(pd.DataFrame(shares)), "05_visits", caption)
+run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 
 # %% [markdown]
 # ## What this licenses

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 7 · Had we chosen otherwise (an appendix)
+# # 8 · Had we chosen otherwise (an appendix)
 #
 # **What you'll do**: change layer, k, components, direction and split; compare spaces without a map;
 # look at everything that only sees words.
@@ -34,7 +34,7 @@ from paper_utils.study import appendix, columns, scores
 from paper_utils.study.differences import who_knows
 from paper_utils.study.spaces import SPACES
 
-run = Run.start("07_robustness", profile, seed, overrides, out)
+run = Run.start("08_robustness", profile, seed, overrides, out)
 run.missing = records.missing(run.profile)  # models that cannot be had here
 
 # %% [markdown]
@@ -51,21 +51,22 @@ lines = layers.query("measure == @measure").rename(columns=new)[[*new.values(), 
 null = lines[lines["hue"] == "permuted"].groupby(["panel", "hue", "at"])["value"]
 null = null.quantile([0.05, 0.95]).unstack().set_axis(["low", "high"], axis=1).reset_index()
 at_layers = figures.over_all_worlds(lines[lines["hue"] != "permuted"])
-at_layers = run.table(at_layers, "07_layers")
+at_layers = run.table(at_layers, "08_layers")
 both = at_layers.pivot_table("mean", ["panel", "at"], "hue")
 ahead = (both["acted"] > both["never_acted"]).sum()
 print(f"{measure}: acted lies above never acted at {ahead} of {len(both)} layers; not at")
 print(*both.index[both["acted"] <= both["never_acted"]])
 
 # %%
-hues = ["acted", "never_acted", "exchanged", "codebook", "permuted"]
+hues = ["codebook", "acted", "never_acted", "exchanged", "permuted"]  # the first lies on top
 figure = figures.curves(pd.concat([at_layers, null]), hues, "layer", measure)
 told = "Unheard synonyms at every layer; bands of colour: 95 % over worlds."
-run.figure(figure, "07_layers", told)
+run.figure(figure, "08_layers", told)
 
 # %% [markdown]
 # Pale band: the acted agent's sentences permuted. Where acting adds nothing there is little order: BERT
-# knows no synonyms, layer 0 has no places.
+# knows no synonyms, layer 0 has no places. The codebook (dashes) lies on the line of acted: order asks for
+# no more than a code, at any layer.
 #
 # ## Who chooses afterwards pays
 #
@@ -78,7 +79,7 @@ run.figure(figure, "07_layers", told)
 guess = 0.005  # fill in
 k = run.profile.alignment.k
 permuted = layers.query("encoder == 'permuted' and measure == 'precision_at_k'")
-best = run.table(appendix.best_layers(layers), "07_best_layers")
+best = run.table(appendix.best_layers(layers), "08_best_layers")
 best = best[best["measure"] == "precision_at_k"].groupby("model", sort=False)
 shown = best[["value", "null", "calibrated"]].mean()
 shown.insert(1, "null, any layer", permuted.groupby("model", sort=False)["value"].mean())
@@ -169,7 +170,7 @@ signs = one["encoder"].map({"acted": 1, "never_acted": -1}).fillna(0)
 one = one.assign(value=signs * one["value"], row="layer " + one["layer"].astype(str), panel="order")
 one = one.groupby(["panel", "row", "world"], sort=False)["value"].sum().reset_index()
 gains = pd.concat([gains, one.drop(columns="world")])
-gains = run.table(figures.over_all_worlds(gains.dropna()), "07_choices")
+gains = run.table(figures.over_all_worlds(gains.dropna()), "08_choices")
 
 # %%
 asks = {"precision": f"precision@{settings.k}, same words", "order": "order, unheard synonyms"}
@@ -180,11 +181,12 @@ for panel in dict.fromkeys(gains["panel"]):
     titles[panel] = f"{asks[panel]}:\n{sure.sum()} of {len(each)} surely above 0"
 told = f"What acting adds with {decoder} under other choices; intervals: 95 % over worlds."
 figure = figures.rows(gains, titles, "acted minus never acted", line=0)
-run.figure(figure, "07_choices", told)
+run.figure(figure, "08_choices", told)
 
 # %% [markdown]
-# At the line, acting adds nothing. In precision our own choice, *as fixed*, is not surely above it
-# (published worlds).
+# At the line, acting adds nothing.
+#
+# In the published worlds our own choice, *as fixed*, is not surely above it in precision.
 #
 # ## Without a map
 #
@@ -221,7 +223,7 @@ for world in run.worlds:
             for each, square in theirs.items():
                 alike.append((each, model.label, name, (square * other[each]).sum()))
 alike = pd.DataFrame(alike, columns=["panel", "row", "hue", "value"])
-alike = run.table(figures.over_all_worlds(alike), "07_similarities")
+alike = run.table(figures.over_all_worlds(alike), "08_similarities")
 
 # %%
 wide = alike.pivot_table("mean", ["panel", "row"], "hue", sort=False)
@@ -232,7 +234,7 @@ for measure, count in closer.items():
 hues = ["acted", "never_acted", "word_count", "codebook"]
 figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.03))
 told = "Similarity without a map, on one scale; intervals: 95 % over worlds."
-run.figure(figure, "07_similarities", told)
+run.figure(figure, "08_similarities", told)
 
 # %% [markdown]
 # This has to be said: the titles count the models from which an agent that acted is farther than a mere
@@ -246,16 +248,16 @@ run.figure(figure, "07_similarities", told)
 # %%
 values = pd.concat([run.get(scores.SCORES, world=world) for world in run.worlds])
 knows = pd.concat([run.get(SPACES, world=world)["knows_synonyms"] for world in run.worlds])
-reached = run.table(figures.reached(values, who_knows(knows)), "07_controls")
+reached = run.table(figures.reached(values, who_knows(knows)), "08_controls")
 acted = reached.query("row == 'acted'").set_index("panel")["mean"]
 titles = {panel: f"{panel}:\nacted {mean:.2f}" for panel, mean in acted.items()}
 figure = figures.rows(reached, titles, "share right", limits=(0, 1))
 told = "Means over the models trained here, and over draws; intervals: 95 % over worlds."
-run.figure(figure, "07_controls", told)
+run.figure(figure, "08_controls", told)
 
 # %% [markdown]
 # A control stands in the agent's place; in synonyms, too, it need only keep sentences apart, and like
-# ones together. So neither test shows more than a code. Structure can (05).
+# ones together. So neither test shows more than a code. Structure can (06).
 #
 # ## Many tables of synonyms
 #
@@ -271,11 +273,11 @@ asked = asked[asked["row"].isin(figures.QUESTIONS)]
 if len(asked):
     # The unit is a table of synonyms, over worlds.
     each = asked.groupby(["panel", "row", "table"], sort=False)["value"].mean().reset_index()
-    told_so = run.table(figures.over_all_worlds(each.drop(columns="table")), "07_tables")
+    told_so = run.table(figures.over_all_worlds(each.drop(columns="table")), "08_tables")
     means = told_so.query("row == 'drawn: model'").set_index("panel")["mean"]
     titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in means.items()}
     figure = figures.rows(told_so, titles, "colour of six", limits=(0, None), line=1 / 6)
-    run.figure(figure, "07_tables", "Many tables, with the acted agent; 95 % over tables.")
+    run.figure(figure, "08_tables", "Many tables, with the acted agent; 95 % over tables.")
 
 # %% [markdown]
 # Only of what a model has above its own word vectors may one say that it comes from context. Who knows
