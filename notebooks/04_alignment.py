@@ -116,6 +116,8 @@ ways = {"a model's sentence asks": "model_to_agent", "an agent's or a code's": "
 ways = {f"precision@{k}, {name}": (*same, way, k / N) for name, way in ways.items()}
 told = "Held out, means over worlds. The last two models are public."
 run.figure(figures.by_model(differences, models, ways), "04_same_words", told)
+
+# %%
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
 everybody = pd.concat([found["scores"], found["pairs"], pairs])
 everybody = figures.values_of(everybody, *same).groupby(["model", "encoder"], sort=False)["value"]

@@ -60,13 +60,12 @@ print(*both.index[both["acted"] <= both["never_acted"]])
 # %%
 hues = ["codebook", "acted", "never_acted", "exchanged", "permuted"]  # the first lies on top
 figure = figures.curves(pd.concat([at_layers, null]), hues, "layer", measure)
-told = "Unheard synonyms at every layer; bands of colour: 95 % over worlds."
+told = "Unheard synonyms; bands: 95 % over worlds. Grey: the acted agent's sentences permuted."
 run.figure(figure, "08_layers", told)
 
 # %% [markdown]
-# Pale band: the acted agent's sentences permuted. Where acting adds nothing there is little order: BERT
-# knows no synonyms, layer 0 has no places. The codebook (dashes) lies on the line of acted: order asks for
-# no more than a code, at any layer.
+# BERT knows no synonyms, layer 0 has no places. The codebook lies on acted: at any layer order asks for
+# no more than a code.
 #
 # ## Who chooses afterwards pays
 #

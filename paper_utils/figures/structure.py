@@ -100,7 +100,7 @@ def agreement(differences):
 def sign(differences):
     """r of pairs with agents that see colours: where they must tell them apart, and need not."""
     values = values_of(differences, "structure", "r")
-    own = values[values["contrast"] == "own world"].set_index("model")
+    own = values[values["contrast"] == "own world"].set_index("model", drop=False)
     found = [SHARED[verdict(row)] for row in own.loc[SEEING + EXCLUSIVE].to_dict("records")]
     opposite = found[: len(SEEING)].count("opposite")
     again = found[len(SEEING) :].count("shared")
