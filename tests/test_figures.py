@@ -112,35 +112,24 @@ def choices(worlds: int):
     return robustness.rows(with_intervals(pd.DataFrame(rows), worlds), {"one": "10 of 12"}, line=0)
 
 
-NULL = pd.DataFrame({"family": ["llama", "bert"], "value": [0.4, 0.6]})
-NULL = NULL.assign(encoder="acted", direction="both", untrained=0)
 FIGURES = {
     "gallery": lambda worlds: data.gallery(NAMES, 0),
     "seen": seen,
     "success": lambda worlds: acting.success(episodes(worlds), NAMES),
     "tests": lambda worlds: alignment.schematic(grammar.instructions(NAMES)),
     "by_model": by_model,
-    "taught": lambda worlds: alignment.taught(differences(worlds), models(), NULL, []),
     "transfer": lambda worlds: alignment.transfer(differences(worlds), models()),
     "answer": lambda worlds: alignment.answer(differences(worlds), 0.03),
     "rooms": lambda worlds: structure.rooms([0, 1]),
     "maps": maps,
     "agreement": lambda worlds: structure.agreement(differences(worlds)),
+    "sign": lambda worlds: structure.sign(differences(worlds)),
     "visits": visits,
     "layers": layers,
     "choices": choices,
 }
 # Of worlds, or means over them: these need intervals, or a reason why there are none.
-OVER_WORLDS = [
-    "by_model",
-    "taught",
-    "transfer",
-    "answer",
-    "agreement",
-    "visits",
-    "layers",
-    "choices",
-]
+OVER_WORLDS = ["by_model", "transfer", "answer", "agreement", "sign", "visits", "layers", "choices"]
 
 
 def words(figure) -> list[str]:

@@ -10,7 +10,7 @@ from planted_worlds import STRUCTURE
 
 from paper_utils import Profile
 from paper_utils.store import json_bytes
-from paper_utils.study import kinds, products, results
+from paper_utils.study import kinds, products, results, transfer
 
 ROWS = (
     "same_words synonyms knows_synonyms differences order_null geometry verbs success transfer "
@@ -34,7 +34,8 @@ def found(eight) -> dict:
         if stage.name == "structure":
             return {"structure": here["structure"], "distances": distances}
         level = [parameters.get("level", "PickupLoc")] * 2
-        return played.assign(level=level, seed=[0, 1], world=world, source="own")
+        facts = {"world": world, "source": "own", "said": transfer.UNMAPPED}
+        return played.assign(level=level, seed=[0, 1], **facts)
 
     return results.results(profile, load)
 
