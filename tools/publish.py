@@ -41,10 +41,8 @@ def closure(wanted):
 def gather(wanted, store):
     """Fills artifacts/published with what notebooks load; returns its size in bytes."""
     files = {}
-    for stage, profile, parameters in closure(wanted):
-        source = store.find(stage, profile, parameters)
-        if source is None:
-            raise run.RunError(f"artifact {stage.label(parameters)} is missing; run again")
+    for product in closure(wanted):
+        source = store.find(*product)
         for name in [*files_of(source), MANIFEST]:
             path = source / name
             files[path.relative_to(store.root).as_posix()] = path.read_bytes()

@@ -72,13 +72,13 @@ CODEBOOK = {
 }
 
 
-def number(value, signed=False):
-    """Two decimals, as people write them.
+def number(value, signed=False, digits=2):
+    """Some decimals, as people write them.
 
-    >>> number(0.434), number(-0.1, signed=True), number(1)
-    ('.43', '−.10', '1.00')
+    >>> number(0.434), number(-0.1, signed=True), number(1), number(0.0042, digits=3)
+    ('.43', '−.10', '1.00', '.004')
     """
-    text = f"{abs(value):.2f}".removeprefix("0")
+    text = f"{abs(value):.{digits}f}".removeprefix("0")
     sign = "−" if value < 0 else "+" * signed
     # What is zero when it is rounded has no sign.
     return sign + text if float(text) else text
@@ -101,8 +101,7 @@ def in_words(row):
     if pd.isna(row["p"]):
         return text
     low, high = (number(row[end], signed=True) for end in ("low", "high"))
-    p = f"{row['p']:.3f}".removeprefix("0")
-    return f"{text} ({low} to {high}, p {p})"
+    return f"{text} ({low} to {high}, p {number(row['p'], digits=3)})"
 
 
 def verdict(row):
@@ -147,17 +146,18 @@ class Evidence(NamedTuple):
 
     def found(self, asked):
         """Those rows that this run has."""
-        return self.rows.reindex(list(asked)).dropna(subset="mean").to_dict("records")
+        # Each once, in this order.
+        each = list(dict.fromkeys(asked))
+        return self.rows.reindex(each).dropna(subset="mean").to_dict("records")
 
     def told(self, asked):
         """The values that some differences are between, and then the differences themselves."""
-        # Each once, in this order.
-        return ", ".join(map(in_words, self.found(dict.fromkeys([*between(asked), *asked]))))
+        return ", ".join(map(in_words, self.found(between(asked) + asked)))
 
     def values(self, asked):
         """Those values alone, for an answer."""
         said = {}
-        for row in self.found(dict.fromkeys(between(asked))):
+        for row in self.found(between(asked)):
             told = f"{row['contrast'].replace('_', ' ')} {number(row['mean'])}"
             pair = f"{row['model']}: " if row["test"] in SEVERAL else ""
             said.setdefault(pair, []).append(told)
@@ -230,10 +230,11 @@ def acts(differences, controls):
         here = differences.query("test == 'transfer' and measure == @level")
         # What models have above the best control, and values of all sources.
         gaps = here[here["contrast"].isin(FLOORS)]
-        able = gaps["model"][gaps.apply(verdict, axis=1) == "more"]
+        more = gaps.apply(verdict, axis=1) == "more"
+        able = gaps["model"][more]
+        unable = gaps["model"][~more]
         success = here.query("contrast == 'success'")
         values = success["model"].str.replace("_", " ") + " " + success["mean"].map(number)
-        unable = gaps["model"][~gaps["model"].isin(able)]
         answer.append(
             f"{level}: of {', '.join(able) or 'none'}; not of {', '.join(unable) or 'none'}"
             f" ({', '.join(values[success['model'].isin(CEILINGS)])})"
@@ -248,7 +249,7 @@ def good_enough(success):
     missed = acted[acted["success"] < acted["level"].map(BARS)]
     # Three digits: .949 is a miss of .95.
     said = [
-        f"{row.level} in world {row.world} " + f"{row.success:.3f}".removeprefix("0")
+        f"{row.level} in world {row.world} {number(row.success, digits=3)}"
         for row in missed.itertuples()
     ]
     answer = f"all but {len(missed)} of {len(acted)}: {', '.join(said)}" if len(said) else "yes"
