@@ -200,6 +200,9 @@ class Profile(Part):
         for part in (self.cloning, self.encoders):
             if part.width % part.heads:
                 raise ValueError(f"heads ({part.heads}) must divide width ({part.width})")
+        # Every room is asked what it thinks of its values.
+        for key, check in _CHECKS.items():
+            check(self.part(key)[key])
         return self
 
     @classmethod
@@ -219,10 +222,8 @@ class Profile(Part):
                 values["seed"] = seed
             # Numbers may be written as text: YAML takes 1e-4 for a word.
             profile = cls.model_validate(values)
-            # Then every room is asked what it thinks of its values.
-            for one in (profile, profile.of_kinds()):
-                for key, check in _CHECKS.items():
-                    check(one.part(key)[key])
+            # What the world of kinds changes has to be right, too.
+            profile.of_kinds()
             return profile
         except ValidationError as error:
             problem = _first_problem(error)
@@ -260,9 +261,7 @@ def _read(name):
     base = _read(values.pop("extends")) if "extends" in values else {}
     for key, value in values.items():
         # Part by part: data, cloning...
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            value = base[key] | value
-        base[key] = value
+        base[key] = base.get(key, {}) | value if isinstance(value, dict) else value
     return base | {"name": path.stem}
 
 
