@@ -175,9 +175,9 @@ def _check_levels(demonstrations):
 def _check_compositions(phrases):
     if not phrases:
         raise ValueError("name at least one composition, as 'red ball'")
+    known = [f"{noun.colour} {noun.type}" for noun in _THINGS + _DOORS]
     for phrase in phrases:
-        colour, _, type = phrase.partition(" ")
-        if colour not in COLOURS or type not in ANY_TYPE:
+        if phrase not in known:
             raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
 
 
