@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupKFold, KFold
 
 from paper_utils.alignment.checks import check_pair
-from paper_utils.alignment.inference import induced, pairings
+from paper_utils.alignment.inference import pairings
 from paper_utils.alignment.scores import Score
 
 TIE = 1e-9  # cosines closer than this are tied: beyond it only rounding differs
@@ -114,8 +114,8 @@ class Folds:
 
     Attributes:
         pairs: index arrays (train, test).
-        blocks: (n,) the fold that tests a row.  A null permutes rows within blocks, so it keeps
-            every training set, and its test is exact.
+        blocks: (n,) labels of rows that stand in the same tests and training sets.  A null permutes
+            rows within blocks, so it keeps all of these, and its test is exact.
         in_sample: whether a map is tested on rows that it was fitted on.
 
     >>> Folds([([0, 1], [2, 3]), ([2, 3], [0, 1])], n=4).blocks.tolist()
@@ -129,9 +129,10 @@ class Folds:
         if not np.array_equal(np.sort(np.concatenate([test for _, test in self.pairs])), rows):
             raise ValueError("cv must test every row exactly once")
         self.in_sample = self.share(rows)
-        self.blocks = np.zeros(n, dtype=int)
-        for number, (_, test) in enumerate(self.pairs):
-            self.blocks[test] = number
+        # Fold by fold: whether a row stands outside of its test, and in its training set.
+        stands = [np.isin(rows, test, invert=True) for _, test in self.pairs]
+        stands += [np.isin(rows, train) for train, _ in self.pairs]
+        self.blocks = np.unique(stands, axis=1, return_inverse=True)[1].ravel()
 
     def share(self, labels):
         """Whether a test has a label (n,) of its training rows."""
@@ -220,7 +221,7 @@ def precision_draws(A, B, folds, pairings, ks):
     for pairing in pairings:
         hits = []
         for (train, test), a, b in zip(folds.pairs, A, B):
-            W = rotation(a[train], b[induced(pairing, train)])
+            W = rotation(a[train], b[pairing[train]])
             a = unit_rows(a)
             b = unit_rows(b)
             partners = pairing[test]

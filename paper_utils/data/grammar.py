@@ -26,7 +26,6 @@ from paper_utils.data.vocabulary import (  # noqa: F401  (the words belong to th
     synonyms,
 )
 
-ANY_TYPE = (*OBJECTS, "door")
 COLUMNS = (
     "id text second_text template verb colour type location "
     "second_colour second_type second_location"

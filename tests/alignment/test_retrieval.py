@@ -76,6 +76,18 @@ def test_every_row_is_tested_once():
     assert make_folds(30, everything(30)).in_sample and not make_folds(30).in_sample
 
 
+def test_a_null_keeps_every_test_and_every_training_set():
+    rows = np.arange(12)
+    pairs = [(rows[6:], rows[:6]), (rows[:3], rows[6:])]  # the second is not trained on all others
+    blocks = make_folds(12, pairs).blocks
+    assert len(np.unique(blocks)) == 3
+    for draw in inference.permutations(12, 20, 0, blocks):
+        for kept in sum(pairs, ()):
+            assert set(draw[kept]) == set(kept)
+    whole = make_folds(12, 3)
+    assert all((whole.blocks[test] == number).all() for number, (_, test) in enumerate(whole.pairs))
+
+
 def test_components_see_the_training_rows_only():
     X, _ = gaussians(50, shared=0.5)
     folds = make_folds(50)
