@@ -218,7 +218,6 @@ def _graded(draws, levels, kinds):
     if not others:
         return Score(nan, measure)  # every level is a kind of its own
     # What is tied, but for rounding, is half beaten.
-    beaten = (1 + np.sign((true - np.array(others)).round(12))) / 2
-    return Score(
-        beaten.mean(), measure, chance=0.5, null=0.5, p=p_value(true, others), n=len(others)
-    )
+    beaten = np.sign((true - np.array(others)).round(12))
+    value = (1 + beaten.mean()) / 2
+    return Score(value, measure, chance=0.5, null=0.5, p=p_value(true, others), n=len(others))
