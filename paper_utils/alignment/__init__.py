@@ -35,7 +35,7 @@ HOMES = {
 __all__ = list(HOMES)
 
 if TYPE_CHECKING:  # for editors, type checkers and whoever else follows imports without running
-    from paper_utils.alignment import concepts, cross_names  # noqa: F401
+    from paper_utils.alignment import concepts, cross_names, similarities  # noqa: F401
 
 
 def __getattr__(name):

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from paper_utils.alignment import concepts, controls, doubts, report, similarities
@@ -129,12 +128,11 @@ def _told(firsts, seconds, plan):
         # What has no direction is as good as both.
         for direction, draws, pair in zip(DIRECTIONS[-len(maxima) :], maxima, best):
             score = Score.tested(draws, measure, chance, plan.n)
-            one, other = divmod(pair, len(seconds))
             facts = {
                 "test": test,
                 "direction": direction,
                 "value": float(score),
-                "layers": f"{one} ~ {other}",
+                "layers": "{} ~ {}".format(*divmod(pair, len(seconds))),
                 "calibrated": calibrated(score, draws[1:]),
                 "smallest_p": 1 / len(draws),
             }
@@ -169,11 +167,11 @@ def _stand_in(name, vectors, firsts, seconds, plan):
     return [row | {"control": name} for row in told]
 
 
-def _best(candidates, firsts, seconds, plan, n_jobs):
+def _best(candidates, firsts, seconds, plan):
     """The best control of each measure: columns control (its name) and value, indexed by KEYS."""
-    # Threads: the work is in numpy, and spaces need not be sent anywhere.
-    run = Parallel(n_jobs=n_jobs, prefer="threads")
-    rows = sum(run(delayed(_stand_in)(*each, firsts, seconds, plan) for each in candidates), [])
+    rows = []
+    for name, vectors in candidates:
+        rows += _stand_in(name, vectors, firsts, seconds, plan)
     found = pd.DataFrame(rows, columns=[*KEYS, "control", "value"])
     # Of equals the first: what is simpler comes before what is drawn.
     ordered = found.dropna().sort_values("value", ascending=False, kind="stable")
@@ -202,7 +200,6 @@ def audit(
     effect=0.3,
     names=("X", "Y"),
     random_state=0,
-    n_jobs=None,
 ) -> Audit:
     """What do two encoders share, and do words or a dictionary explain it?
 
@@ -222,7 +219,7 @@ def audit(
         n_components: principal components kept on either side.
         n_permutations: draws of every null; n_draws: of random tokens and codebooks.
         effect: correlation of the shared signal for which power is told; None: it is not.
-        names: what the two are called; n_jobs: threads that the controls are shared among.
+        names: what the two are called.
 
     Of several layers the best pair counts, against the same maximum under the null.  A control
     stands in the place of either side, and the better place counts; in the synonym test words
@@ -254,9 +251,9 @@ def audit(
     # they are not asked.  That side has to be some code, which a codebook is.
     silent = [space._replace(synonyms=None) for space in firsts]
     draws = range(random_state, random_state + n_draws)
-    words = _best(_controls(given, draws), silent, seconds, alone, n_jobs)
+    words = _best(_controls(given, draws), silent, seconds, alone)
     codebooks = [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
-    codes = _best(codebooks, firsts, seconds, alone, n_jobs)
+    codes = _best(codebooks, firsts, seconds, alone)
     table[["best_control", "control"]] = words[["value", "control"]]
     table["codebook"] = codes["value"]
     table = table.fillna({"control": ""}).reset_index()
@@ -302,7 +299,6 @@ def audit_files(first, second, texts=None, out="audit", **options) -> Audit:
         # Its ids, if it has any, are held to those of the vectors.
         read = {"texts": table["text"], "texts2": table.get("second_text"), "factors": table}
         options = read | options
-    names = Path(first).stem, Path(second).stem
-    report = audit(first, second, names=names, **options)
+    report = audit(first, second, names=(Path(first).stem, Path(second).stem), **options)
     report.save(out)
     return report

@@ -178,8 +178,8 @@ def withheld_score(first, second, count):
     if first is None or second is None or len(first) - count < FEWEST_LEVELS:
         return Score(nan, measure)
     # A few points span few dimensions: nothing is lost, and little is left to compute.
-    first = _compact(first)
-    second = _compact(second)
+    first = np.linalg.qr(first.T, mode="r").T  # (W, c), of which c <= W
+    second = np.linalg.qr(second.T, mode="r").T
     relabelled = second[relabellings(len(first))]  # (P, W, c)
     found = []
     for withheld in combinations(range(len(first)), count):
@@ -196,12 +196,6 @@ def withheld_score(first, second, count):
         products = a[asked] @ W @ b[:, asked].swapaxes(1, 2)  # (P, count, count)
         found.append(_put_right(products))
     return Score.tested(np.mean(found, axis=0), measure, 1 / count, len(found))
-
-
-def _compact(vectors):
-    """The same points (W, d) in coordinates of the space that they span, at most W."""
-    U, lengths, _ = np.linalg.svd(vectors, full_matrices=False)
-    return U * lengths
 
 
 def _put_right(products):

@@ -168,8 +168,7 @@ class Swaps:
     def right(self, cosines):
         """Share of rows whose image is nearer to its partner than to the twin: (N, N) cosines ->
         (1 + K,); a tie is half right."""
-        partner = cosines[self.asked, self.partners]
-        margin = partner - cosines[self.asked, self.twin[self.partners]]
+        margin = cosines[self.asked, self.partners] - cosines[self.asked, self.twin[self.partners]]
         told = np.where(np.abs(margin) > TIE, np.sign(margin), 0)
         return (1 + told.mean(axis=1)) / 2
 

@@ -108,8 +108,7 @@ def edit_distance(texts, width=128):
     products = KernelCenterer().fit_transform(word_edits(texts) ** 2 / -2)
     # Edits are not quite Euclidean: some axes have negative variance.
     values, axes = eigh(products, subset_by_value=(SMALLEST * len(texts), np.inf))
-    scaled = axes * np.sqrt(values)
-    strongest_first = scaled[:, ::-1]
+    strongest_first = (axes * np.sqrt(values))[:, ::-1]
     return strongest_first[:, :width]
 
 

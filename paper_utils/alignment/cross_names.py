@@ -104,16 +104,13 @@ def held_out_cosines(fitted, asked, contrasts, folds, n_components):
     """Cosines (2, N, N), forward and backward, of the image of row i with row j of the other side.
 
     ``fitted``: two spaces (N, d1), (N, d2), on which a map is fitted without the fold of row i.
-    ``asked``: two spaces (N, d1), (N, d2), whose rows are mapped and searched.  Raises ValueError
-    unless the folds test every row exactly once.
+    ``asked``: two spaces (N, d1), (N, d2), whose rows are mapped and searched.
 
     >>> spaces = np.eye(6), np.eye(6)
     >>> contrasts = ContrastSets(pd.DataFrame(index=range(6)), k=1)
     >>> held_out_cosines(spaces, spaces, contrasts, make_folds(6, cv=2), None).shape
     (2, 6, 6)
     """
-    if not folds.once:
-        raise ValueError("cv must test every row exactly once")
     cosines = np.empty((2, contrasts.n, contrasts.n))
     # Components come from what is fitted, also for what is asked.
     sides = zip([*fitted, *fitted], [*fitted, *asked])
@@ -156,7 +153,7 @@ def _table(contrasts, cosines):
     rows = []
     for measure, ways in contrasts.scores(cosines).items():
         for direction, (value, *null) in zip(DIRECTIONS, ways):
-            chance = contrasts.chance[measure]
-            rows.append((measure, direction, value, chance, p_value(value, null)))
+            told = value, contrasts.chance[measure], p_value(value, null)
+            rows.append((measure, direction, *told))
     table = pd.DataFrame(rows, columns=["measure", "direction", "value", "chance", "p"])
     return table.assign(N=contrasts.n, k=contrasts.k)

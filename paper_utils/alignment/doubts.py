@@ -73,14 +73,12 @@ def about_size(n, k, power, effect):
     >>> about_size(30, 15, None, None)
     ['N = 30 is small for k = 15: by chance alone precision is 0.50']
     """
-    found = []
-    chance = k / n
-    if chance > MANY_NEIGHBOURS:
-        found.append(f"N = {n} is small for k = {k}: by chance alone precision is {chance:.2f}")
-    if power is not None and power < LITTLE_POWER:
-        signal = f"a shared signal of r = {effect}"
-        found.append(f"N = {n} has little power: {signal} would be found in {power:.0%} of samples")
-    return found
+    small = f"N = {n} is small for k = {k}: by chance alone precision is {k / n:.2f}"
+    reasons = {small: k / n > MANY_NEIGHBOURS}
+    if power is not None:
+        signal = f"a shared signal of r = {effect} would be found in {power:.0%} of samples"
+        reasons[f"N = {n} has little power: {signal}"] = power < LITTLE_POWER
+    return _told(reasons)
 
 
 def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_state=0):
@@ -100,6 +98,5 @@ def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_st
     for X, noise in random.normal(size=(SIMULATED, 2, n, width)):
         Y = effect * X + rest * noise
         options = {"cv": cv, "n_components": n_components, "random_state": random_state}
-        score = precision_at_k(X, Y, k, n_permutations=FEWEST, **options)
-        found += score.p <= ALPHA
+        found += precision_at_k(X, Y, k, n_permutations=FEWEST, **options).p <= ALPHA
     return float(found / SIMULATED)

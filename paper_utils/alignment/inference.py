@@ -52,23 +52,6 @@ def pairings(n, count, random_state=0, within=None):
     return np.vstack([np.arange(n), permutations(n, count, random_state, within)])
 
 
-def induced(permutation, rows):
-    """A permutation's (N,) first-return map on ``rows``: (len(rows),), values in rows.
-
-    It is uniform if the permutation is.  So a training set keeps its members, mean and components
-    while its pairing is redrawn, and overlapping training sets are redrawn alike.
-
-    >>> induced(np.array([1, 2, 3, 0]), np.array([0, 2])).tolist()
-    [2, 0]
-    """
-    inside = np.isin(np.arange(len(permutation)), rows)
-    image = permutation[rows]
-    # What left the set follows the permutation until it comes back.
-    while not inside[image].all():
-        image = np.where(inside[image], image, permutation[image])
-    return image
-
-
 @lru_cache(maxsize=32)
 def relabellings(levels):
     """All orders of labels, int (levels!, levels), the identity first; of many labels a sample.

@@ -46,8 +46,9 @@ def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=Non
     synonyms = {} if X2 is None else _layers(X2, "X2")
     if synonyms and len(first) != len(synonyms):
         raise ValueError(f"X has {len(first)} layers and X2 has {len(synonyms)}")
-    items = {"texts": texts, "texts2": texts2, "factors": factors, "groups": groups}
-    check_paired(**first, **second, **synonyms, **items)
+    check_paired(
+        **first, **second, **synonyms, texts=texts, texts2=texts2, factors=factors, groups=groups
+    )
 
     n = len(next(iter(first.values())))
     # Synonyms are sentences, too, of which a control holds all pairs.

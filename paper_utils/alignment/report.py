@@ -37,8 +37,8 @@ UNTOLD = "too few levels or permutations to tell"
 WORDS = "words are enough"
 CODE = "a codebook is enough"
 MORE_THAN_WORDS = "more than words"
-MORE_BUT_CODE = f"{MORE_THAN_WORDS}, but {CODE}"
-MORE_THAN_CODE = f"{MORE_THAN_WORDS} and more than a codebook"
+MORE_BUT_CODE = "more than words, but a codebook is enough"
+MORE_THAN_CODE = "more than words and more than a codebook"
 UNEXPLAINED = "shared, and nothing to compare it with"
 ORDER = [UNTOLD, NOTHING, UNEXPLAINED, WORDS, CODE, MORE_BUT_CODE, MORE_THAN_WORDS, MORE_THAN_CODE]
 
@@ -152,8 +152,8 @@ class Audit:
 
         rows = self.main[::-1]  # the first row on top
         labels = rows["test"] + ": " + rows["measure"]
-        height = 1.2 + 0.28 * len(rows)
-        figure, axes = plt.subplots(figsize=(6.9, height), layout="constrained")
+        size = 6.9, 1.2 + 0.28 * len(rows)
+        figure, axes = plt.subplots(figsize=size, layout="constrained")
         for name, style in MARKS.items():
             # What nobody measured has no place in the legend either.
             if rows[name].notna().any():

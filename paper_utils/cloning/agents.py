@@ -128,14 +128,12 @@ def _make_curves(profile, folder, *agents, world):
     curves.droplevel(1).to_csv(folder / "curves.csv")
 
 
-def _needs_of_curves(profile, world):
-    return [(AGENT, agent_parameters(world, one)) for one in trained_conditions(profile, world)]
-
-
 CURVES = Stage(
     "curves",
     _make_curves,
     lambda folder: pd.read_csv(folder / "curves.csv"),
-    needs=_needs_of_curves,
+    needs=lambda profile, world: [
+        (AGENT, agent_parameters(world, one)) for one in trained_conditions(profile, world)
+    ],
 )
 """Training curves of a world's agents: condition, and the columns of `train`."""

@@ -243,10 +243,8 @@ class Policy(nn.Module):
         rows = []
         for text in texts:
             words = text.replace(",", " ,").split()
-            unknown = [word for word in words if word not in WORDS]
-            if unknown or not 0 < len(words) <= MAX_WORDS:
-                about = f"{len(words)} words, unknown: {unknown}"
-                raise ValueError(f"not an instruction that this policy knows ({about}): {text!r}")
+            if not 0 < len(words) <= MAX_WORDS or not set(words) <= set(WORDS):
+                raise ValueError(f"not an instruction that this policy knows: {text!r}")
             rows.append(torch.tensor([*map(WORDS.index, words)]))
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 

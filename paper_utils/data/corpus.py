@@ -25,18 +25,9 @@ from paper_utils.store import Stage
 HELD_OUT = 0.1  # share of the episodes kept for validation
 # How far one walked, by the number of steps; the last is said of any longer way.
 FAR = (
-    "no step",
-    "one step",
-    "two steps",
-    "three steps",
-    "four steps",
-    "five steps",
-    "six steps",
-    "seven steps",
-    "eight steps",
-    "nine steps",
-    "many steps",
-)
+    "one step, two steps, three steps, four steps, five steps, six steps, seven steps, "
+    "eight steps, nine steps, many steps"
+).split(", ")
 
 # 64 x 64 pixels, so that a patch of a small vision transformer is one cell.
 TILE = 8
@@ -45,49 +36,45 @@ ONE_COLOUR = "grey"  # in which things are drawn for who sees no colours
 
 # What a story says of an event: sentences in their order, and ways to say each.
 SAID = {
-    "room": [("you are in a room", "you stand in a room", "this is a room , and you are in it")],
+    "room": ["you are in a room | you stand in a room | this is a room , and you are in it"],
     # Twice: only who is told of one thing twice can learn that it has two names.
     "thing": [
-        ("there is a {thing} {place}", "you see a {thing} {place}"),
-        ("it is the {thing} {place}", "the {thing} is {place}", "{place} is the {thing}"),
+        "there is a {thing} {place} | you see a {thing} {place}",
+        "it is the {thing} {place} | the {thing} is {place} | {place} is the {thing}",
     ],
-    "neighbours": [("the {thing} is next to the {other}",)],
+    "neighbours": ["the {thing} is next to the {other}"],
     "task": [
-        ("your task : {task}", "now you must {task}", "you are told to {task}"),
-        ("you want to {task}", "please {task}", "so {task}"),
+        "your task : {task} | now you must {task} | you are told to {task}",
+        "you want to {task} | please {task} | so {task}",
     ],
-    "walk": [("you walk {far}", "you go {far}", "you walk on")],
-    "left": [("you turn left", "you turn to the left", "then you turn left")],
-    "right": [("you turn right", "you turn to the right", "then you turn right")],
+    "walk": ["you walk {far} | you go {far} | you walk on"],
+    "left": ["you turn left | you turn to the left | then you turn left"],
+    "right": ["you turn right | you turn to the right | then you turn right"],
     "pickup": [
-        ("you pick up the {thing}", "you take the {thing} and pick it up"),
-        ("now you carry the {thing}", "the {thing} is with you", "you hold the {thing}"),
+        "you pick up the {thing} | you take the {thing} and pick it up",
+        "now you carry the {thing} | the {thing} is with you | you hold the {thing}",
     ],
     # Told as a relation where there is one: that is what "next to" is learned from.
     "drop next to": [
-        (
-            "you put the {thing} next to the {other}",
-            "you put down the {thing} , and now it is next to the {other}",
-        ),
-        ("you do not carry the {thing} any more", "your hands are empty"),
+        "you put the {thing} next to the {other} "
+        "| you put down the {thing} , and now it is next to the {other}",
+        "you do not carry the {thing} any more | your hands are empty",
     ],
     "drop": [
-        ("you put down the {thing}", "you put the {thing} on the floor"),
-        ("you do not carry the {thing} any more", "your hands are empty"),
+        "you put down the {thing} | you put the {thing} on the floor",
+        "you do not carry the {thing} any more | your hands are empty",
     ],
     "toggle": [
-        ("the {thing} is closed", "the {thing} is not open"),
-        ("you open the {thing}", "you open it , the {thing}"),
-        ("now the {thing} is open", "the {thing} is open and you can walk through"),
+        "the {thing} is closed | the {thing} is not open",
+        "you open the {thing} | you open it , the {thing}",
+        "now the {thing} is open | the {thing} is open and you can walk through",
     ],
     "arrival": [
-        (
-            "now you are at the {thing}",
-            "you have come to the {thing} , it is in front of you",
-            "the {thing} is in front of you , you can touch it",
-        )
+        "now you are at the {thing} "
+        "| you have come to the {thing} , it is in front of you "
+        "| the {thing} is in front of you , you can touch it"
     ],
-    "end": [("the task is done", "that is all", "well done")],
+    "end": ["the task is done | that is all | well done"],
 }
 # What a caption says of it.
 CAPTIONS = {
@@ -118,12 +105,12 @@ class Pictures(NamedTuple):
 
 def event_of(env, action):
     """What an action is about to do, a key of SAID; ``""`` where there is nothing to act on.  The
-    end (None) is an arrival where one was sought."""
+    end (None) is an arrival where one was sought; the start (None, too) is nothing."""
     event = "arrival" if action is None else env.actions(action).name
     if event in ("forward", "left", "right"):
         return event
-    unsought = event == "arrival" and not env.mission.startswith("go to")
-    if unsought or _acted_on(env, event) is None:
+    sought = env.step_count and env.mission.startswith("go to")
+    if (event == "arrival" and not sought) or _acted_on(env, event) is None:
         return ""
     beside = event == "drop" and things_beside(env, *env.front_pos)
     return "drop next to" if beside else event
@@ -158,7 +145,8 @@ class Narrator:
     def say(self, event, **words):
         """Tells an event, each of its sentences in one of several ways."""
         for variants in SAID[event]:
-            self.sentences.append(self.random.choice(variants).format(**words))
+            said = self.random.choice(variants.split(" | "))
+            self.sentences.append(said.format(**words))
 
     def __call__(self, env, action):
         # The first call comes before the first step: what is there, and what is asked.
@@ -171,7 +159,7 @@ class Narrator:
             self.steps += 1
             return
         if self.steps and (event or action is None):
-            self.say("walk", far=FAR[min(self.steps, len(FAR) - 1)])
+            self.say("walk", far=FAR[min(self.steps, len(FAR)) - 1])
             self.steps = 0
         if event:
             self.say(event, **words_of(env, event, self.random))
@@ -211,8 +199,7 @@ class Photographer:
         return self.events + self.between
 
     def __call__(self, env, action):
-        # The watcher is called with None at the start, too; then no step has been counted.
-        event = event_of(env, action) if env.step_count or action is not None else ""
+        event = event_of(env, action)
         # An arrival is pictured at once, another event with its result: one call after its action.
         if event == "arrival":
             self.event = self._caption(env, event)

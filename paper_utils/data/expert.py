@@ -110,7 +110,8 @@ class FastBot(BabyAIBot):
 
     def replan(self):
         """The next action; ``done`` where the bot believes that it is finished."""
-        self._process_obs()
+        places, seen = self.mission.last_seen
+        self.vis_mask.update(compress(places, seen))
         self.search_count = 0
         self.searches = {}  # by whether things in the way count
         if self.stack:
@@ -125,10 +126,6 @@ class FastBot(BabyAIBot):
             if action is not None:
                 return action
         return self.mission.actions.done
-
-    def _process_obs(self):
-        places, seen = self.mission.last_seen
-        self.vis_mask.update(compress(places, seen))
 
     def _breadth_first_search(self, initial_states, accept_fn, ignore_blockers):
         self.search_count += 1

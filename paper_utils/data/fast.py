@@ -141,9 +141,10 @@ class FastLevel:
                 waiting += here + 1, here - 1, here + width, here - width
         # Walls are never to be reached.
         things = {n for n, cell in enumerate(cells) if cell is not None and cell.type != "wall"}
-        if raise_exc and not things <= reached:
+        unreached = things - reached
+        if raise_exc and unreached:
             raise RejectSampling("unreachable object")
-        return things <= reached
+        return not unreached
 
     def _gen_grid(self, width, height):
         """Draws rooms until a mission fits them, without a line for each that is rejected."""

@@ -26,7 +26,6 @@ from paper_utils.data.vocabulary import (  # noqa: F401  (the words belong to th
     synonyms,
 )
 
-ANY_TYPE = (*OBJECTS, "door")
 COLUMNS = (
     "id text second_text template verb colour type location "
     "second_colour second_type second_location"
@@ -175,9 +174,9 @@ def _check_levels(demonstrations):
 def _check_compositions(phrases):
     if not phrases:
         raise ValueError("name at least one composition, as 'red ball'")
+    known = [f"{noun.colour} {noun.type}" for noun in _THINGS + _DOORS]
     for phrase in phrases:
-        colour, _, type = phrase.partition(" ")
-        if colour not in COLOURS or type not in ANY_TYPE:
+        if phrase not in known:
             raise ValueError(f"{phrase!r} is not a colour and a type, as 'red ball'")
 
 

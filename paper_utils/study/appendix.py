@@ -82,8 +82,8 @@ def best_layers(layers):
         # Who looks at all layers and names the best has to do so under the null, too.
         null = values["permuted"].max().to_numpy()
         best = acted.max()
-        sure = p_value(best, null), calibrated(best, null)
-        rows.append((*key, acted.idxmax(), best, null.mean(), *sure))
+        told = best, null.mean(), p_value(best, null), calibrated(best, null)
+        rows.append((*key, acted.idxmax(), *told))
     return pd.DataFrame(rows, columns=[*by, "layer", "value", "null", "p", "calibrated"])
 
 

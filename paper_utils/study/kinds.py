@@ -144,8 +144,8 @@ def under_controls(distances):
 
 
 def _needs(profile, world, other):
-    stories = STORIES, {"world": world, "rooms": "kinds"}
-    return [stories, *((EMBEDDING, chosen) for chosen in everyone(profile, world, other).values())]
+    found = [(STORIES, {"world": world, "rooms": "kinds"})]
+    return found + [(EMBEDDING, chosen) for chosen in everyone(profile, world, other).values()]
 
 
 STRUCTURE = columns.table_stage(

@@ -54,16 +54,6 @@ def test_permutations_respect_their_blocks_and_their_seed():
     assert (drawn != inference.permutations(30, 50, 5, labels)).any()
 
 
-def test_induced_permutations_are_uniform_and_stay_inside():
-    drawn = inference.permutations(6, 6000, 0)
-    rows = np.array([1, 3, 4])
-    inside = np.array([inference.induced(draw, rows) for draw in drawn])
-    assert (np.sort(inside, axis=1) == rows).all()
-    _, counts = np.unique(inside, axis=0, return_counts=True)
-    assert len(counts) == 6 and counts.min() > 850  # 1000 expected of each
-    np.testing.assert_array_equal(inference.induced(drawn[0], np.arange(6)), drawn[0])
-
-
 def test_relabellings_are_all_up_to_eight_and_begin_with_the_truth():
     for levels, count in ((3, 6), (6, 720), (8, 40320), (9, inference.SAMPLED)):
         orders = inference.relabellings(levels)

@@ -103,12 +103,8 @@ def test_every_instruction_can_be_said_and_nothing_else(policy):
     for level in grammar.GRAMMARS:
         policy.tokenize(grammar.instructions([level])["text"].head(2000))
     assert len(set(WORDS)) == len(WORDS)
-    for text, reason in (
-        ("go to the pink ball", "unknown: .'pink'."),
-        ("", "0 words"),
-        ("the " * 65, "65 words"),
-    ):
-        with pytest.raises(ValueError, match=f"not an instruction .*{reason}"):
+    for text in ("go to the pink ball", "", "the " * 65):
+        with pytest.raises(ValueError, match=f"not an instruction that .* knows: '{text}'"):
             policy.tokenize([text])
 
 
