@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from paper_utils.alignment import concepts, controls, doubts, report, similarities
@@ -167,11 +168,11 @@ def _stand_in(name, vectors, firsts, seconds, plan):
     return [row | {"control": name} for row in told]
 
 
-def _best(candidates, firsts, seconds, plan):
+def _best(candidates, firsts, seconds, plan, n_jobs):
     """The best control of each measure: columns control (its name) and value, indexed by KEYS."""
-    rows = []
-    for name, vectors in candidates:
-        rows += _stand_in(name, vectors, firsts, seconds, plan)
+    # Threads: the work is in numpy, and spaces need not be sent anywhere.
+    run = Parallel(n_jobs=n_jobs, prefer="threads")
+    rows = sum(run(delayed(_stand_in)(*each, firsts, seconds, plan) for each in candidates), [])
     found = pd.DataFrame(rows, columns=[*KEYS, "control", "value"])
     # Of equals the first: what is simpler comes before what is drawn.
     ordered = found.dropna().sort_values("value", ascending=False, kind="stable")
@@ -200,6 +201,7 @@ def audit(
     effect=0.3,
     names=("X", "Y"),
     random_state=0,
+    n_jobs=None,
 ) -> Audit:
     """What do two encoders share, and do words or a dictionary explain it?
 
@@ -219,7 +221,7 @@ def audit(
         n_components: principal components kept on either side.
         n_permutations: draws of every null; n_draws: of random tokens and codebooks.
         effect: correlation of the shared signal for which power is told; None: it is not.
-        names: what the two are called.
+        names: what the two are called; n_jobs: threads that the controls are shared among.
 
     Of several layers the best pair counts, against the same maximum under the null.  A control
     stands in the place of either side, and the better place counts; in the synonym test words
@@ -251,9 +253,9 @@ def audit(
     # they are not asked.  That side has to be some code, which a codebook is.
     silent = [space._replace(synonyms=None) for space in firsts]
     draws = range(random_state, random_state + n_draws)
-    words = _best(_controls(given, draws), silent, seconds, alone)
+    words = _best(_controls(given, draws), silent, seconds, alone, n_jobs)
     codebooks = [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
-    codes = _best(codebooks, firsts, seconds, alone)
+    codes = _best(codebooks, firsts, seconds, alone, n_jobs)
     table[["best_control", "control"]] = words[["value", "control"]]
     table["codebook"] = codes["value"]
     table = table.fillna({"control": ""}).reset_index()

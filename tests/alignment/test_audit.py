@@ -147,10 +147,10 @@ def test_a_maximum_over_layers_is_held_against_the_same_maximum():
     assert set(planted.main["layers"]) == {"1 ~ 1"} and planted.main["value"].min() > 0.99
 
 
-def test_repetition_changes_nothing(texts, factors, bags):
+def test_threads_and_repetition_change_nothing(texts, factors, bags):
     options = {"texts": texts, "n_permutations": 5, "n_draws": 2, "effect": None}
     first = alignment.audit(bags["bag"], bags["ordered"], **options)
-    again = alignment.audit(bags["bag"], bags["ordered"], **options)
+    again = alignment.audit(bags["bag"], bags["ordered"], n_jobs=2, **options)
     pd.testing.assert_frame_equal(first.table, again.table)
     assert first.to_json() == again.to_json()
 
