@@ -249,10 +249,10 @@ claims[~of_paper & ~claims.index.str.contains("kinds|exclusive")][["answer"]]
 #
 # Ways there are in `solutions.md`.
 #
-# 1. A function that takes verbs out of a space (N, D). Of `X` it has to leave one that `linear_cka`
-#    calls nearer to `acted`.
-# 2. A function from sentences to vectors that knows no meaning, and tells order at least .1 better
-#    than the agent that never acted.
+# 1. A function that takes verbs out of a space (N, D), and nothing else. What does it do to the CKA of
+#    `X` with `acted`?
+# 2. Of how many sentences (a share) is the image in first names nearest to the agent's own vector of
+#    that sentence, among all N? The first model, first world.
 # 3. The level on which it matters most in which words a model is asked.
 
 # %%

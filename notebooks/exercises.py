@@ -383,33 +383,31 @@ ALIGNMENT = (
 
 # 05 · Acting ------------------------------------------------------------------------------------
 
-BETTER = 0.1  # how much better a code tells order than an agent that never acted
+ROUNDING = 0.01  # how far from the true share an answer may be
 
 
-def nearer_without_verbs(run: Run, change: Callable) -> bool:
-    """Whether a changed space has no verbs, and is nearer to the agent that acted."""
-    X, acted = first_model(run)[0], acting_agent(run)
-    changed = np.asarray(change(X), dtype=float)
+def takes_verbs_out(run: Run, change: Callable) -> bool:
+    """Whether a changed space tells no verbs apart, and all else as before."""
+    X = first_model(run)[0]
     verbs = columns.instructions(run.profile)["verb"].to_numpy()
-    means = pd.DataFrame(changed - changed.mean(axis=0)).groupby(verbs).mean().to_numpy()
-    told_apart = np.abs(means).max() > 1e-3 * changed.std()
-    nearer = alignment.linear_cka(acted, changed) > alignment.linear_cka(acted, X)
-    return bool(nearer and not told_apart)
+    changed = pd.DataFrame(np.asarray(change(X.copy()), dtype=float))
+    means = changed.groupby(verbs).transform("mean")
+    inside = pd.DataFrame(X) - pd.DataFrame(X).groupby(verbs).transform("mean")
+    near = 1e-4 * X.std()
+    kept = np.allclose(changed - means, inside, atol=near)
+    return bool(kept and np.allclose(means, means.mean(), atol=near))
 
 
-def _order(run: Run, space: np.ndarray) -> float:
-    """How often a space in an agent's place tells the order that the first model says in synonyms."""
-    table = columns.instructions(run.profile)
-    asked = options(run.profile, table, run.worlds[0])
-    found = alignment.synonyms(*first_model(run), space, **asked)
-    return float(found.loc[found["measure"] == "order", "value"].mean())
-
-
-def tells_order(run: Run, control: Callable) -> bool:
-    """Whether a function of sentences tells order better than an agent that never acted."""
-    never = run.get(EMBEDDING, **parameters(records.agents()[1], run.worlds[0])).to_numpy()
-    vectors = np.asarray(control(texts_of(run)), dtype=float)
-    return _order(run, vectors) >= _order(run, never) + BETTER
+def found_again(run: Run) -> float:
+    """How often the image of the first model's vector, in first names, is nearest to the agent's
+    own vector of the same sentence."""
+    X = first_model(run)[0].astype(float)
+    texts = texts_of(run)
+    own = _policy(run).embed(texts).astype(float)
+    image = transfer.mapped(X, X, own, run.profile.alignment.folds, run.worlds[0])
+    centre = own.mean(axis=0)
+    cosines = retrieval.unit_rows(image - centre) @ retrieval.unit_rows(own - centre).T
+    return float((cosines.argmax(axis=1) == np.arange(len(texts))).mean())
 
 
 def loses_most(run: Run) -> str:
@@ -427,15 +425,15 @@ def loses_most(run: Run) -> str:
 ACTING = (
     Exercise(
         read=a_function,
-        right=nearer_without_verbs,
+        right=takes_verbs_out,
         form="a function from vectors (N, D) to vectors (N, D)",
         hint='what all sentences of a verb share is their mean: table["verb"] says which they are',
     ),
     Exercise(
-        read=a_function,
-        right=tells_order,
-        form="a function from a list of sentences to vectors",
-        hint="it has to give the same words in another order another place",
+        read=float,
+        right=lambda run, answer: abs(answer - found_again(run)) <= ROUNDING,
+        form="a share between 0 and 1",
+        hint="cosines (N, N) of mapped(X, X) with own, both centred on own: the largest of a row",
     ),
     Exercise(
         read=a_word,
