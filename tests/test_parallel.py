@@ -102,13 +102,25 @@ def script(tasks: str, ending: str = "") -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
 
 
-def test_a_process_that_is_killed_leaves_no_warning_and_no_worker_behind():
-    tasks = "[Task(str(n), time.sleep, (600,)) for n in range(2)]"
+# Kills the process that it is started in as soon as both of its workers are at work.
+KILLER = """
+def kill():
+    while len(os.listdir({folder!r})) < 2:
+        time.sleep(0.1)
+    os.kill(os.getpid(), 9)
+threading.Thread(target=kill, daemon=True).start()
+"""
+
+
+def test_a_process_that_is_killed_leaves_no_warning_and_no_worker_behind(tmp_path):
+    begun = f"import pathlib, time; pathlib.Path({str(tmp_path)!r}, '%d').touch(); time.sleep(600)"
+    tasks = f"[Task(str(n), exec, ({begun!r} % n,)) for n in range(2)]"
     started = time.monotonic()
-    done = script(tasks, "threading.Timer(12, os.kill, (os.getpid(), 9)).start()")
+    done = script(tasks, KILLER.format(folder=str(tmp_path)))
     # Whoever still could write to the pipe has ended.
     assert time.monotonic() - started < 200
     assert done.returncode == -9 and done.stderr == ""
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_pool_that_has_done_its_work_says_nothing():
