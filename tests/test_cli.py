@@ -160,7 +160,7 @@ def test_executed_notebooks_are_clean(smoke):
 
 @pytest.mark.xdist_group("smoke")
 def test_again_there_is_nothing_to_do_and_what_is_not_ours_stays(smoke, smoke_profile, capsys):
-    """In this process: starting another would only import everything anew, seven times."""
+    """In this process: others would only import everything anew, six times."""
     folder, store, _ = smoke
     words = ("--profile", smoke_profile, "--out", str(folder), *settings(store))
 
