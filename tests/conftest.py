@@ -19,7 +19,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
 
 
-LONG = ("smoke", "killed", "cluster", "release")  # groups of tests, longest first
+# Groups of tests, longest first.  The tests of a room share what its fixtures make, which a second
+# worker would have to make again.
+ROOMS = ("alignment", "cloning", "encoders", "study")
+LONG = ("smoke", "release", *ROOMS, "pool", "cluster")
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +89,13 @@ def smallest(shared) -> str:
     return str(path)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # By themselves groups begin in the order of how many tests they have, whatever these take.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(tryfirst=True)  # before groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests, which have groups, begin first, so that no worker ends up waiting for them;
     those that only need the store of the smoke run come last, when it is there."""
@@ -96,4 +106,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             return LONG.index(mark.args[0])
         return len(LONG) + ("smoke" in item.fixturenames)
 
+    for item in items:
+        if item.path.parent.name in ROOMS and item.path.parents[1] == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
     items.sort(key=place)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import ROOT, command
+from commands import ROOT, command, settings
 
 from paper_utils import folder as folders
 from paper_utils import notebooks, pipeline
@@ -159,22 +159,29 @@ def test_executed_notebooks_are_clean(smoke):
 
 
 @pytest.mark.xdist_group("smoke")
-def test_again_there_is_nothing_to_do_and_what_is_not_ours_stays(smoke, smoke_profile):
+def test_again_there_is_nothing_to_do_and_what_is_not_ours_stays(smoke, smoke_profile, capsys):
+    """In this process: others would only import everything anew, six times."""
     folder, store, _ = smoke
-    words = ("paper_utils", "run", "--profile", smoke_profile, "--out", str(folder))
+    words = ("--profile", smoke_profile, "--out", str(folder), *settings(store))
+
+    def say(*words: str) -> tuple[int, str, str]:
+        code = main(list(words))
+        return code, *capsys.readouterr()
+
     before = (folder / "results.json").read_bytes()
     (folder / "notes.md").write_text("mine")
     (folder / "mine").mkdir()
     (folder / "mine" / "analysis.csv").write_text("a,b")
-    again = command(*words, store=store)
-    assert again.returncode == 0 and "nothing to do" in again.stdout, again.stderr
+    code, printed, complaint = say("run", *words)
+    assert code == 0 and "nothing to do" in printed, complaint
     assert (folder / "results.json").read_bytes() == before
 
     (folder / "tables" / "02_success.csv").unlink()
-    broken = command("paper_utils", "verify", str(folder), store=store)
-    assert broken.returncode == 1 and "tables/02_success.csv is missing" in broken.stdout
-    mended = command(*words, store=store)
-    assert "done in" not in mended.stdout and "nothing to do" not in mended.stdout
+    code, printed, _ = say("verify", str(folder))
+    assert code == 1 and "tables/02_success.csv is missing" in printed
+    code, printed, complaint = say("run", *words)
+    assert code == 0 and complaint == ""
+    assert "done in" not in printed and "nothing to do" not in printed
     assert (folder / "results.json").read_bytes() == before and folders.verify(folder) == {}
     assert (folder / "notes.md").read_text() == "mine"
     assert (folder / "mine" / "analysis.csv").is_file()
@@ -182,14 +189,14 @@ def test_again_there_is_nothing_to_do_and_what_is_not_ours_stays(smoke, smoke_pr
     path = folder / "02_bc_training.ipynb"
     text = path.read_text()
     path.write_text(text + "\n")
-    refused = command(*words, store=store)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert f"{path} was changed by hand: move it away" in refused.stderr
+    code, _, complaint = say("run", *words)
+    assert code == 2 and complaint.count("\n") == 1
+    assert f"{path} was changed by hand: move it away" in complaint
     path.write_text(text)
-    state = command("paper_utils", "status", *words[2:], store=store)
-    assert "waiting: nothing\nleft: 0 tasks" in state.stdout
-    nothing = command("paper_utils", "verify", str(folder.parent), store=store)
-    assert nothing.returncode == 1 and "manifest.json is missing" in nothing.stdout
+    code, printed, _ = say("status", *words)
+    assert code == 0 and "waiting: nothing\nleft: 0 tasks" in printed
+    code, printed, _ = say("verify", str(folder.parent))
+    assert code == 1 and "manifest.json is missing" in printed
 
 
 def test_a_failing_cell_is_named_and_its_notebook_kept(smoke, tmp_path, monkeypatch):

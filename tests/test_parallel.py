@@ -43,6 +43,10 @@ def diamond(folder: Path) -> list[Task]:
             for name, some in needs.items()]  # fmt: skip
 
 
+# The first pool of a process imports everything: one worker, one time.
+POOL = pytest.mark.xdist_group("pool")
+
+
 @pytest.fixture
 def run(capsys):
     """Runs tasks; returns their keys as they ended."""
@@ -54,6 +58,7 @@ def run(capsys):
     return run
 
 
+@POOL
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_each_task_runs_once_after_what_it_needs_on_one_thread(tmp_path, workers, run):
     ended = run(diamond(tmp_path), workers=workers)
@@ -79,6 +84,7 @@ def test_the_longest_chain_begins_first(run):
     assert run(tasks, workers=1) == ["begin", "short", "end"]
 
 
+@POOL
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_in_a_worker_is_raised_here_and_stops_the_others(workers, run):
     tasks = [Task("bad", _fail, (1,), 9.0), *(Task(f"{n}", _sleep, (30,)) for n in range(3))]
@@ -88,6 +94,7 @@ def test_an_error_in_a_worker_is_raised_here_and_stops_the_others(workers, run):
     assert time.monotonic() - started < 20
 
 
+@POOL
 def test_a_worker_that_dies_is_one_line_and_the_next_run_works(tmp_path, run):
     tasks = [Task(f"{n}", _die, (n,)) for n in range(3)]
     with pytest.raises(OSError, match="a worker has died"):
@@ -102,13 +109,25 @@ def script(tasks: str, ending: str = "") -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
 
 
-def test_a_process_that_is_killed_leaves_no_warning_and_no_worker_behind():
-    tasks = "[Task(str(n), time.sleep, (600,)) for n in range(2)]"
+# Kills the process that it is started in as soon as both of its workers are at work.
+KILLER = """
+def kill():
+    while len(os.listdir({folder!r})) < 2:
+        time.sleep(0.1)
+    os.kill(os.getpid(), 9)
+threading.Thread(target=kill, daemon=True).start()
+"""
+
+
+def test_a_process_that_is_killed_leaves_no_warning_and_no_worker_behind(tmp_path):
+    begun = f"import pathlib, time; pathlib.Path({str(tmp_path)!r}, '%d').touch(); time.sleep(600)"
+    tasks = f"[Task(str(n), exec, ({begun!r} % n,)) for n in range(2)]"
     started = time.monotonic()
-    done = script(tasks, "threading.Timer(12, os.kill, (os.getpid(), 9)).start()")
+    done = script(tasks, KILLER.format(folder=str(tmp_path)))
     # Whoever still could write to the pipe has ended.
     assert time.monotonic() - started < 200
     assert done.returncode == -9 and done.stderr == ""
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_pool_that_has_done_its_work_says_nothing():

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ROOT, command
+from commands import ROOT
 from commands import settings as own
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paper_utils import Profile, folder, run
+from paper_utils.__main__ import main
 from paper_utils.config import ProfileError
 from paper_utils.data.demonstrations import DEMONSTRATIONS, EPISODES
 from paper_utils.store import MANIFEST, ArtifactError, Store, damage, files_of
@@ -182,19 +183,18 @@ def test_a_full_disk_loses_nothing(tmp_path):
     assert any(path.endswith(".npz") for path in files)
 
 
-def test_a_full_disk_is_one_line_on_the_command_line(smallest, tmp_path):
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "paper_utils", "run", "--profile", smallest,
-         "--out", str(tmp_path / "run"), *own(tmp_path / "store")],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": ""},
-        preexec_fn=limit, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
-    assert "File too large" in done.stderr
+def test_a_full_disk_is_one_line_on_the_command_line(smallest, tmp_path, capsys):
+    words = ["run", "--profile", smallest, "--out", str(tmp_path / "run")]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
+    try:
+        code = main([*words, *own(tmp_path / "store")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr().err
+    assert code == 1
+    assert said.startswith("error: ") and said.count("\n") == 1, said
+    assert "File too large" in said
 
 
 def test_a_store_that_can_only_be_read(tmp_path):
@@ -286,15 +286,14 @@ def test_a_pickle_in_an_artifact_is_not_opened(tmp_path, monkeypatch):
     assert not (tmp_path / "exploded").exists()
 
 
-def test_words_of_a_user_reach_no_shell(tmp_path):
+def test_words_of_a_user_reach_no_shell(tmp_path, capsys):
     evil = f"smoke; touch {tmp_path}/ran"
-    done = command("paper_utils", "run", "--profile", evil, store=tmp_path / "store")
-    assert done.returncode == 2 and not (tmp_path / "ran").exists()
-    done = command(
-        "paper_utils", "run", "--set", f"device=!!python/object/apply:os.mkdir ['{tmp_path}/ran']",
-        store=tmp_path / "store",
-    )  # fmt: skip
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert main(["run", "--profile", evil, *own(tmp_path / "store")]) == 2
+    assert not (tmp_path / "ran").exists()
+    capsys.readouterr()
+    evil = f"device=!!python/object/apply:os.mkdir ['{tmp_path}/ran']"
+    assert main(["run", "--set", evil, *own(tmp_path / "store")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "ran").exists()
 
 
