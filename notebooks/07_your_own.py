@@ -44,8 +44,8 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 
 # %% tags=["nbval-check-output", "fill-in"]
 guess = "words are enough"  # fill in
-names = ("SmolLM2", "MiniLM")
-report = alignment.audit(X, Y, texts=texts, names=names, n_permutations=99, n_draws=5)
+options = {"names": ("SmolLM2", "MiniLM"), "n_permutations": 99, "n_draws": 5}
+report = alignment.audit(X, Y, texts=texts, **options)
 run.table(report.table, "07_audit")
 run.figure(report.plot(), "07_audit", "What the two share, beside all that could explain it.")
 print(report.summary())
@@ -71,9 +71,8 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 factors = table[columns.ROLES]  # verb, colour, type... of each sentence
 synonyms = table["second_text"].tolist()
 X2 = smollm.embed(synonyms)
-told = alignment.audit(
-    X, Y, texts, factors, X2, texts2=synonyms, names=names, n_permutations=99, n_draws=5
-)
+options["effect"] = None  # how little would be found was told above
+told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
 print(told.summary())
 rows = told.main[told.main["test"] != "same words"]
