@@ -160,8 +160,8 @@ for name, these in {"all sentences": slice(None), "put next alone": put}.items()
 # %% [markdown]
 # ## Acting on another model's sentence
 #
-# In the published worlds it works in first names, best with the public models, and mostly fails in
-# synonyms.
+# In the published worlds it works in first names: with both public models as well as with the agent's
+# own vectors, with most of those trained here in part. In synonyms it mostly fails.
 #
 # Do not compare spaces: *use* one. A ridge regression maps a model's vectors into the agent's space,
 # fitted in first names on other sentences. The agent then acts on the image.
@@ -199,11 +199,12 @@ rows = success.assign(row=success["source"].where(success["kind"] != "model", "m
 rows.pivot_table("success", ["row", "said"], "level", sort=False).round(2)
 
 # %% [markdown]
-# In first names one linear map is enough: the agent goes by a model's vector nearly as by its own. (So
-# it does by *random words*: to be acted on, a sentence needs a code, and no meaning.)
+# In the published worlds a linear map is enough in first names, from the public models and from *random
+# words* alike: to be acted on, a sentence needs a code, and no meaning.
 #
-# In synonyms images lie nowhere near. Choosing the nearer of two can succeed there (order above), acting
-# cannot. First names were asked after the study had been seen: an explanation, no test.
+# So it is the synonyms that fail, not the map: their images lie nowhere near. To choose the nearer of two
+# can succeed there (order above), to act cannot. First names were asked after the study had been seen: an
+# explanation, no test.
 
 # %%
 level = run.profile.data.levels[-1]
