@@ -113,7 +113,10 @@ def sign(differences):
 
 def _pairs(values, pairs, conditions, title):
     label = "r of the distances between six colours"
-    return rows(drawn(values, panel=""), {"": title}, label, conditions, WHOLE, 0, order=pairs)
+    # There is room for names on one line.
+    names = NAMES | dict(zip(pairs, pairs))
+    values = drawn(values, panel="")
+    return rows(values, {"": title}, label, conditions, WHOLE, 0, order=pairs, names=names)
 
 
 def visits(shares):
