@@ -9,7 +9,7 @@
 # minute.
 #
 # **Found**: an agent cloned from an expert does what it is told. One cloned from *wrong*
-# instructions succeeds only where trying everything helps.
+# instructions succeeds mostly where trying everything helps.
 
 # %% tags=["parameters"]
 # "release" is what we publish, and loads in seconds; "laptop" is made here in minutes.
@@ -201,7 +201,7 @@ for level in names:
 #
 # The vector is all that the agent hears, so we can swap it. We count a sentence's words, map the counts linearly into
 # the agent's space (the map is fitted on other sentences), and let the same agent act on the result. Counts do not
-# know who goes to whom (asserted). (A codebook, which does, acts well through such a map: notebook 04.)
+# know who goes to whom (asserted). (A codebook, which does, acts well through such a map: notebook 05.)
 
 # %%
 from sklearn.linear_model import Ridge

@@ -180,7 +180,7 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 # %% [markdown]
 # Read a row as what a space takes for the same: 1.00 under *verb* and little under *colour* says that
 # the same deed at other things is one. (Most sentences are "put", so a high *verb* comes cheap.) Where
-# swaps are nearest, order is lost; so notebook 04 tests order.
+# swaps are nearest, order weighs little; notebook 05 tests it.
 #
 # ## Did they learn their world?
 #
@@ -261,7 +261,7 @@ told = "Blue: learned from language; green: from pictures, too; grey: words. 95 
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# This may explain the geometry in notebook 04. Spaces that are spent on different words look unlike, whatever both know.
+# This may explain the geometry in notebook 05. Spaces that are spent on different words look unlike, whatever both know.
 # Linear CKA weighs every direction by its variance; within one verb, the verb cannot matter.
 #
 # (Linear CKA: how well two spaces' tables of inner products agree, 1 for the same.) **Guess** by filling
@@ -308,7 +308,7 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# - A model puts together what its objective lets it exchange.
+# - Spaces differ most in what they spend their variance on: verbs, or the things that are named.
 # - A mean is as good as what goes into it: never pool a sink.
 # - Two spaces that spend their variance on different words look unlike; whether they *know* different
 #   things takes a test in which words cannot help (notebook 04).

@@ -3,13 +3,12 @@
 #
 # **What you'll do**: visit rooms in which colours have kinds; compare learners' maps of colours.
 #
-# **What you'll learn**: to compare two spaces without a map; how the use of a concept can decide its
-# place.
+# **What you'll learn**: to compare two spaces without a map; what use has to do with place.
 #
 # **What you'll need**: notebook 04; correlation; a minute.
 #
-# **Found**: agents that hardly see colours, readers and viewers find the same kinds of colours. One that
-# sees them, and has to tell them apart, learns the opposite.
+# **Found**: agents that hardly see colours, readers, and viewers of one colour find the same kinds. An
+# agent that sees colours, and has to tell them apart, learns the opposite.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -79,8 +78,6 @@ counts.round(2)
 # %% [markdown]
 # ## Three learners, each from its own data
 #
-# In the published worlds these three find the same kinds, in some more clearly.
-#
 # - A **blind agent** sees no colours in nine of ten episodes: "the red object" is what red things
 #   usually are.
 # - **LLaMA** reads stories and sees nothing.
@@ -114,9 +111,9 @@ run.figure(figures.colour_maps(measured, ["design", *three], world), "06_maps", 
 measured["blind agent"].round(2)
 
 # %% [markdown]
-# ## The sign
+# In the published worlds these three agree on average; some worlds alone would not show it.
 #
-# In the published worlds having to tell things of one kind apart turns the map around.
+# ## The sign
 #
 # A **seeing agent** learns in the same rooms and is shown every colour. **Question**: will its map
 # agree with the design, too? It needs colour to tell one thing from another. In *exclusive* rooms,
@@ -137,6 +134,8 @@ caption = f"World {world}, agents that see colours. Lines join those of one kind
 run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]
+# In the published worlds an agent that has to tell things of one kind apart holds their colours apart.
+#
 # ## How alike are two maps?
 #
 # *r* correlates the fifteen distances of one learner with those of the other. Were colours mixed up,
@@ -169,10 +168,10 @@ print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f
 # %% [markdown]
 # ## Over worlds, beside everything that should fail
 #
-# In the published worlds learners of one world agree. Controls do not, or (in flat rooms) a little.
+# In the published worlds learners of one world agree. Controls are at zero, but in flat rooms one pair lies
+# above and one below (we do not know why).
 #
-# By luck an agent that never acted can reach a high r with six colours, so one world is never
-# enough. The same learners are compared over worlds, beside models of *another world* (trained
+# By luck an agent that never acted can reach a high r. So the same learners are compared over worlds, beside models of *another world* (trained
 # alike, other kinds), *flat rooms* (no kinds), agents that *never acted*, *codebooks*, and *edit
 # distance*.
 

@@ -64,8 +64,8 @@ told = "Unheard synonyms; bands: 95 % over worlds. Grey: the acted agent's sente
 run.figure(figure, "08_layers", told)
 
 # %% [markdown]
-# BERT knows no synonyms, layer 0 has no places. The codebook lies on acted: at any layer order asks for
-# no more than a code.
+# BERT knows no synonyms, layer 0 has no places; of other layers we do not know why. A codebook lies near
+# acted, or below.
 #
 # ## Who chooses afterwards pays
 #
@@ -127,7 +127,7 @@ def order(cosines):  # (2,): is the partner nearer than its swap?
 
 # %% [markdown]
 # Each line below is one other choice of the map. *Left out*: the map is fitted without a whole colour,
-# type or verb, and has to carry words that it never met.
+# type or verb, and has to carry words that it never met. Drawn is what acting adds.
 #
 # **Guess first**: under which of them does acting add least to precision?
 
@@ -183,9 +183,8 @@ figure = figures.rows(gains, titles, "acted minus never acted", line=0)
 run.figure(figure, "08_choices", told)
 
 # %% [markdown]
-# At the line, acting adds nothing.
-#
-# In the published worlds our own choice, *as fixed*, is not surely above it in precision.
+# In the published worlds what acting adds to precision with this decoder changes even in sign; our own
+# choice is not surely above zero. What it adds to order is.
 #
 # ## Without a map
 #
@@ -214,7 +213,7 @@ def tables(space):
 alike = []
 for world in run.worlds:
     others = {name: columns.control(name, table, world) for name in ("word_count", "codebook")}
-    others |= {agent.name: spaces[world, agent.label][0] for agent in agents[:2]}
+    others |= {agent.name: spaces[world, agent.label][0] for agent in agents}
     others = {name: tables(space) for name, space in others.items()}
     for model in models:
         theirs = tables(spaces[world, model.label][0])
@@ -230,14 +229,14 @@ closer = (wide["word_count"] > wide["acted"]).groupby("panel", sort=False).sum()
 titles = {}
 for measure, count in closer.items():
     titles[measure] = f"{measure}: word count\nnearer than acted to {count}"
-hues = ["acted", "never_acted", "word_count", "codebook"]
+hues = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
 figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.03))
 told = "Similarity without a map, on one scale; intervals: 95 % over worlds."
 run.figure(figure, "08_similarities", told)
 
 # %% [markdown]
-# This has to be said: the titles count the models from which an agent that acted is farther than a mere
-# count of words is. Notebook 03 shows why: its variance lies elsewhere.
+# In the published worlds an agent that acted is farther from most models than a mere count of words is, by
+# all three. Its variance lies elsewhere (notebook 03): that may be why.
 #
 # ## All that only sees words
 #

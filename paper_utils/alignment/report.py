@@ -122,16 +122,20 @@ class Audit:
         """The names of both."""
         return " and ".join(self.names)
 
+    @property
+    def headline(self):
+        """The row of precision at the largest k, which has the least to do with luck."""
+        precise = "test == @SAME_WORDS and measure.str.startswith('precision@')"
+        return self.main.query(precise).iloc[-1]
+
     def strongest(self, test):
-        """The row of a test that says most."""
+        """The row of a test that says most; of equals the measure of the headline."""
         rows = self.main.query("test == @test")
-        return rows.loc[rows["verdict"].map(ORDER.index).idxmax()]
+        is_headline = rows["measure"] == self.headline["measure"]
+        return rows.loc[(rows["verdict"].map(ORDER.index) + is_headline / 2).idxmax()]
 
     def summary(self):
         """Three sentences: how far the two agree, what explains it, and what to doubt."""
-        # The largest k, which is the last, has the least to do with luck.
-        precise = "test == @SAME_WORDS and measure.str.startswith('precision@')"
-        row = self.main.query(precise).iloc[-1]
         # A clause for every test that was made.
         clauses = [_clause(self.strongest(test)) for test in self.main["test"].unique()]
         lists = {"clauses": "; ".join(clauses), "doubts": "; ".join(self.doubts)}
@@ -143,7 +147,9 @@ class Audit:
         text += MEANING + (DOUBT if self.doubts else FINE)
         if self.settings["power"] and not self.doubts:
             text += POWER
-        return text.format(title=self.title, **row.to_dict() | self.settings | lists) + "."
+        return (
+            text.format(title=self.title, **self.headline.to_dict() | self.settings | lists) + "."
+        )
 
     def plot(self):
         """One figure: each measure with chance, null, best control and codebook beside it."""

@@ -25,7 +25,7 @@ from paper_utils.figures.style import (
 )
 from paper_utils.figures.style import matrix as matrix
 from paper_utils.study.claims import NEVER, TELLING, number, verdict
-from paper_utils.study.differences import MEAN
+from paper_utils.study.differences import DECODERS, MEAN, OTHERS
 
 # In every figure: agents, and codes that know no meaning.
 CODES = ["word_count", "best of random tokens", "edit_distance", "codebook"]
@@ -43,6 +43,7 @@ ADDS = {
     "open": "not settled",
 }
 SHARED = {"more": "shared", "same": "not shared", "less": "opposite", "open": "not settled"}
+GROUPS = [MEAN, DECODERS, OTHERS]  # rows that are no single model
 WHOLE = (-1.05, 1.05)  # of an r
 WORLDS = ["acted", "other world", "never_acted", "codebook"]
 BLIND = "blind agent ~ LLaMA"
@@ -50,7 +51,7 @@ SEEING = "seeing agent ~ LLaMA"
 # Rows of the answer, and the chance of each: what needs a code alone, what needs roles; pairs.
 UNHEARD = {"colour": 1 / 6, "order": 1 / 2}
 ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
-PAIRS = {BLIND: 0, "blind agent ~ blind CLIP": 0, SEEING: 0}
+PAIRS = [BLIND, "blind agent ~ blind CLIP", SEEING, "exclusive agent ~ LLaMA"]
 
 # --- what is read --------------------------------------------------------------------------------
 
@@ -103,18 +104,25 @@ def drawn(values, **columns):
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def by_model(differences, models, asked, floors=(), strangers=(), **options):
+def moved(values):
+    """To how many models acting leads nearer, and from how many farther."""
+    kinds = values[(values["contrast"] == NEVER) & ~values["model"].isin(GROUPS)]
+    found = list(kinds.apply(verdict, axis=1))
+    return f"nearer to {found.count('more')} models, farther from {found.count('less')}"
+
+
+def by_model(differences, models, asked, floors=(), strangers=(), says=adds, **options):
     """A row per model, in it a point for each of COLUMNS; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> values of what knows
-    nothing.  ``strangers``: models that do not know the synonyms, which get a star.  ``options``:
-    of `rows`."""
+    nothing.  ``strangers``: models that do not know the synonyms, which get a star.  ``says``: what
+    a title says of a panel's values, `adds` or `moved`.  ``options``: of `rows`."""
     parts = {}
     titles = {}
     for name, (*key, chance) in asked.items():
         parts[name] = drawn(values_of(differences, *key), panel=name)
         by_chance = f" (chance {number(chance)})" if chance else ""
-        titles[name] = f"{name}:\n{adds(parts[name])}{by_chance}"
+        titles[name] = f"{name}:\n{says(parts[name])}{by_chance}"
     figure = rows(
         pd.concat(parts),
         titles,
@@ -180,7 +188,7 @@ def answer(differences, chance):
             kinds,
             WORLDS,
             WHOLE,
-            PAIRS,
+            dict.fromkeys(PAIRS, 0),
         ),
     }
     names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}
@@ -208,9 +216,10 @@ DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5],
 
 
 def schematic(instructions):
-    """What the three tests ask, with a sentence of the table, and another one in synonyms."""
+    """What the three tests ask, with a sentence of the table, and the last one in synonyms."""
     first = instructions.query("colour == 'red'").iloc[0]["text"]
-    second = instructions.iloc[-1]["second_text"]
+    *_, last = instructions.itertuples()
+    there, back = f"{last.type} by {last.second_type}", f"{last.second_type} by {last.type}"
     # Any cloud will do; this one has its first point at the edge, where it can be seen.
     cloud = np.random.default_rng(4).normal(size=(30, 2))
     sizes = [70] + 29 * [3]
@@ -222,15 +231,10 @@ def schematic(instructions):
     spaces = [
         (f"a model's space:\n● “{first}”", cloud, sizes, model),
         ("an agent's space:\n× the image\n● its partner\n○ the 15 nearest", turned, sizes, agent),
-        (f"a model's space:\n● “{textwrap.fill(second, 21)}”", cloud, sizes, model),
-        (
-            "an agent's space:\n× the image\n● “put A next to B”\n○ “put B next to A”",
-            turned,
-            sizes,
-            agent,
-        ),
+        (f"a model's space:\n● “{textwrap.fill(last.second_text, 21)}”", cloud, sizes, model),
+        (f"an agent's space:\n× the image\n● “{there}”\n□ swap: “{back}”", turned, sizes, agent),
         ("a model's vectors\nof six colours", DRAWN, 40, hues),
-        ("an agent's: compare\ndistances", DRAWN[:, ::-1], 40, hues),
+        ("an agent's: compare\nfifteen distances", DRAWN[:, ::-1], 40, hues),
     ]
     figure, axes = panels(6, 6, PAGE, 2.2)
     for axis, (words, places, size, colour) in zip(axes, spaces):
@@ -245,7 +249,7 @@ def schematic(instructions):
     image = turned[0] + 0.4
     axes[1].plot(*image, "o", color=model, fillstyle="none", markersize=32)
     swap = image + 0.7
-    axes[3].plot(*swap, "o", color=agent, fillstyle="none", markersize=8)
+    axes[3].plot(*swap, "s", color=agent, fillstyle="none", markersize=8)
     axes[3].plot(*zip(turned[0], image, swap), ":", color=model)
     for axis in (axes[1], axes[3]):
         axis.plot(*image, "x", color=model)

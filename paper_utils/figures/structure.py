@@ -25,6 +25,7 @@ from paper_utils.study.kinds import DRAWN, FIFTEEN
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
 SEEING = ["seeing agent ~ design", "seeing agent ~ LLaMA", "seeing agent ~ blind CLIP"]
 EXCLUSIVE = ["exclusive agent ~ design", "exclusive agent ~ LLaMA", "exclusive agent ~ blind CLIP"]
+VIEWERS = ["seeing CLIP ~ design", "seeing BLIP ~ design"]
 # Who learned in the same world, and everything that should fail.
 CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
 SEEN = ["own world", "other world", "never_acted", "codebook"]  # flat rooms have no seeing agents
@@ -108,7 +109,9 @@ def sign(differences):
         f"Seeing agents have the opposite sign in {opposite} of {len(SEEING)} pairs,\n"
         f"in exclusive rooms the same in {again} of {len(EXCLUSIVE)}"
     )
-    return _pairs(values, SEEING + EXCLUSIVE, SEEN, title)
+    # A run may lack models of pictures.
+    viewers = [pair for pair in VIEWERS if pair in own.index]
+    return _pairs(values, SEEING + EXCLUSIVE + viewers, SEEN, title)
 
 
 def _pairs(values, pairs, conditions, title):

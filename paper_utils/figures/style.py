@@ -78,6 +78,7 @@ NAMES = {
     "blind agent ~ LLaMA": "blind agent,\nLLaMA",
     "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
     "seeing agent ~ LLaMA": "seeing agent,\nLLaMA",
+    "exclusive agent ~ LLaMA": "exclusive\nagent, LLaMA",
     "precision_at_k": "precision\n@k",
     "exchangeable": "flat rooms",
     "transfer_first_names": "in first names",

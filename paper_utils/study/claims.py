@@ -206,7 +206,8 @@ def agrees(evidence, name, models):
     answer = "not settled" if beyond == "open" else "does not agree more than chance"
     if beyond == "more":
         answer = AGREES[never] + CODEBOOK[codebook]
-    return f"{answer} {evidence.values(asked)}", said
+    compared = evidence.values(keys("same_words", PRECISION, [name], [NEVER]))
+    return f"{answer} {evidence.values(asked)}; in the same words {compared}", said
 
 
 def less(evidence, model):
@@ -230,15 +231,12 @@ def acts(differences, controls):
         here = differences.query("test == 'transfer' and measure == @level")
         # What models have above the best control, and values of all sources.
         gaps = here[here["contrast"].isin(FLOORS)]
-        more = gaps.apply(verdict, axis=1) == "more"
-        able = gaps["model"][more]
-        unable = gaps["model"][~more]
+        able = gaps["model"][gaps.apply(verdict, axis=1) == "more"]
         success = here.query("contrast == 'success'")
         values = success["model"].str.replace("_", " ") + " " + success["mean"].map(number)
-        answer.append(
-            f"{level}: of {', '.join(able) or 'none'}; not of {', '.join(unable) or 'none'}"
-            f" ({', '.join(values[success['model'].isin(CEILINGS)])})"
-        )
+        above = ", ".join(values[success["model"].isin(able)]) or "none"
+        ceilings = ", ".join(values[success["model"].isin(CEILINGS)])
+        answer.append(f"{level}: above all controls with {above} ({ceilings})")
         said.append(f"{level} (best control: {controls[level]}): {', '.join(values)}")
     return "; ".join(answer) or ABSENT, "; ".join(said)
 
@@ -333,7 +331,7 @@ def claims(tables, decoders):
     for claim, (words, *asked) in SIGNED.items():
         found[claim] = answered(evidence, words, keys(*asked))
     able = acts(differences, best_controls(tables["transfer"]))
-    found["an agent can act on another model's sentence"] = able
+    found["an agent can act on another model's sentence, in synonyms"] = able
     found["agents do what they are told before they are compared"] = good_enough(tables["success"])
     # Where no model knows the synonyms there is no mean over those that do.
     for claim in (ORDER, VISION):

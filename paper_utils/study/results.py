@@ -13,7 +13,7 @@ from paper_utils.study.differences import differences
 from paper_utils.study.scores import mean_over
 
 MEASURES = ("precision_at_1", "precision_at_k", "colour", "order")
-ENCODERS = (*columns.AGENTS, "word_count", "codebook", "random_tokens")
+ENCODERS = (*columns.AGENTS, "word_count", "codebook", "random_tokens", "edit_distance")
 DECODERS = [family.label for family in FAMILIES.values() if family.is_decoder]
 
 

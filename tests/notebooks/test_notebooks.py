@@ -15,7 +15,16 @@ SOURCES = notebooks.sources()
 BUILT = [source.with_suffix(".ipynb") for source in SOURCES]
 WITH_CHECKS = [source for source in SOURCES if "run.check(" in source.read_text()]
 TAG = "nbval-check-output"
-NAMES = ["data", "bc_training", "embeddings", "alignment", "structure", "your_own", "robustness"]
+NAMES = [
+    "data",
+    "bc_training",
+    "embeddings",
+    "alignment",
+    "acting",
+    "structure",
+    "your_own",
+    "robustness",
+]
 
 
 def stem(path) -> str:
@@ -45,9 +54,9 @@ def parameters_of(notebook) -> dict:
     return given
 
 
-def test_there_are_seven():
+def test_there_are_eight():
     assert [stem(source).split("_", 1)[1] for source in SOURCES] == NAMES
-    assert len(WITH_CHECKS) == 7
+    assert len(WITH_CHECKS) == 8
 
 
 def cells_of(path) -> list[tuple]:
