@@ -201,7 +201,7 @@ for level in names:
 #
 # The vector is all that the agent hears, so we can swap it. We count a sentence's words, map the counts linearly into
 # the agent's space (the map is fitted on other sentences), and let the same agent act on the result. Counts do not
-# know who goes to whom (asserted). (A codebook, which does, acts well through such a map: notebook 05.)
+# know who goes to whom (asserted). (Codes that do act better, also where order does not matter: so counts lose more than order. Notebook 05.)
 
 # %%
 from sklearn.linear_model import Ridge

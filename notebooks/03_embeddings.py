@@ -179,13 +179,13 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
 # Read a row as what a space takes for the same: 1.00 under *verb* and little under *colour* says that
-# the same deed at other things is one. (Most sentences are "put", so a high *verb* comes cheap.) Where
-# swaps are nearest, order weighs little; notebook 05 tests it.
+# the same deed at other things is one. (Most are "put", so a high *verb* is cheap.) Where swaps are nearest,
+# order weighs little (notebook 05).
 #
 # ## Did they learn their world?
 #
-# Scores on stories and pictures that were held out, beside baselines that need no training. **Guess
-# first**: can a model of pictures reach 1?
+# Scores on held-out stories and pictures, beside baselines without training. **Guess
+# first**: R@1 is the share of captions whose own picture is first. Can it be 1?
 
 # %%
 scores = pd.concat([run.get(MODEL_SCORES, world=number) for number in run.worlds])
@@ -197,8 +197,10 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# A perplexity of 1 would be perfect, and a share of 1. Decoders are good at their world. Those that see
-# find one picture in twenty, though many fit a caption. Read their agreement in notebook 04 beside this.
+# It cannot where several pictures fit a caption. A perplexity of 1 would be perfect.
+#
+# In the published worlds those that see find one caption's picture in twenty, among hundreds. Read their
+# agreement in notebook 04 beside this.
 #
 # ## Pool by hand, and beware of the sink
 #
@@ -308,10 +310,10 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# - Spaces differ most in what they spend their variance on: verbs, or the things that are named.
+# - Spaces differ in what they spend their variance on: verbs, or the things that are named.
 # - A mean is as good as what goes into it: never pool a sink.
 # - Two spaces that spend their variance on different words look unlike; whether they *know* different
-#   things takes a test in which words cannot help (notebook 04).
+#   things takes tests with codes beside them (notebooks 04 to 06).
 #
 # ## Provenance
 

@@ -39,7 +39,7 @@ run = Run.start("04_alignment", profile, seed, overrides, out)
 #
 # Recap: one agent *acted* (notebook 02), one *never acted*, one acted on *wrong instructions*.
 # Models read stories or saw pictures (03). Four codes know no meaning: *word count*; *random words*, a
-# vector per word and place; *edit distance*, by words to change; the *codebook*, a random vector per
+# vector per word and place; *edit distance* (added later), by words to change; the *codebook*, a random vector per
 # concept and role.
 #
 # A *world* is one seed of everything; means and intervals are over worlds.
@@ -126,8 +126,9 @@ title = f"Precision@{k}: the best code reaches the best agent with {(codes >= ag
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# In the published worlds acting adds with decoders; with BERT, BLIP and the public models it adds nothing,
-# or takes away. Wrong instructions end lowest: that space is nearly all verb (notebook 03).
+# In the published worlds acting adds on the mean of the three decoders (alone, surely with Qwen only); with
+# CLIP it is not settled; with BERT, BLIP and the public models it adds nothing, or takes away. Wrong
+# instructions end lowest: that space is nearly all verb (notebook 03).
 
 # %% [markdown]
 # ## Why the direction and the layer matter
@@ -159,17 +160,17 @@ for one in (one for one in models if one.label in results.DECODERS):
 # Each content word has a synonym that no agent ever heard: crimson for red. The map is fitted in first
 # names; then the *model's* sentence in synonyms is asked.
 #
-# What would a mere code score? **Fill in** a codebook: one-hot words in their roles, times random
-# vectors.
+# What would a mere code score? **Fill in** a codebook (N, 96): the random vectors of a sentence's words in
+# their roles, added up.
 
-# %% tags=["solution"]
-# one_hot (N, words): a column for each word in each role. codebook (N, 96): their random vectors,
-# added up.
+# %% tags=["fill-in"]
+# one_hot (N, words): a column for each word in each role.
 one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)
 words = [name for name in one_hot if not name.endswith("=")]  # an empty role says nothing
 one_hot = one_hot[words].to_numpy()
 for one in run.worlds:
-    spaces[one]["codebook"] = [one_hot @ np.random.default_rng(one).normal(size=(len(words), 96))]
+    random = np.random.default_rng(one).normal(size=(len(words), 96))
+    spaces[one]["codebook"] = [one_hot @ random]  # fill in
 # The package's is the same sum of other random vectors, so these explain it without a rest.
 of_package = columns.control("codebook", table, world)
 explained = one_hot @ np.linalg.lstsq(one_hot, of_package)[0]
@@ -207,7 +208,8 @@ run.figure(figure, "04_synonyms", caption)
 
 # %% [markdown]
 # In the published worlds agents agree with all models that know the synonyms. Acting adds on average; with
-# both public models it takes away. Codebook and edit distance reach what acting reaches.
+# both public models it takes away. In precision codebook and edit distance reach what acting reaches; in
+# colour they stay a little below.
 
 # %% [markdown]
 # ## On your own

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 7 · Audit two encoders, and then your own
 #
-# **What you'll do**: ask what two public models share; change the sentences; put in your own file.
+# **What you'll do**: ask what two public models share; change sentences; put in a file.
 #
 # **What you'll learn**: why a score needs a null, controls and a codebook beside it.
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute.
 #
-# **Found**: in the same words, words reach as much. Asked in synonyms, the two share more than words in
-# colour and precision; in order nothing was found.
+# **Found**: in the same words, words reach as much. In synonyms the decoder's words find colour and rough
+# place more often than a codebook's; in order, nothing.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.

@@ -64,8 +64,8 @@ told = "Unheard synonyms; bands: 95 % over worlds. Grey: the acted agent's sente
 run.figure(figure, "08_layers", told)
 
 # %% [markdown]
-# BERT knows no synonyms, layer 0 has no places; of other layers we do not know why. A codebook lies near
-# acted, or below.
+# In the published worlds a codebook lies near acted. BERT knows no synonyms, layer 0 has no places; else we
+# do not know why.
 #
 # ## Who chooses afterwards pays
 #
@@ -228,7 +228,7 @@ wide = alike.pivot_table("mean", ["panel", "row"], "hue", sort=False)
 closer = (wide["word_count"] > wide["acted"]).groupby("panel", sort=False).sum()
 titles = {}
 for measure, count in closer.items():
-    titles[measure] = f"{measure}: word count\nnearer than acted to {count}"
+    titles[measure] = f"{measure}: word count\nnearer than acted to {count} (means)"
 hues = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
 figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.03))
 told = "Similarity without a map, on one scale; intervals: 95 % over worlds."
@@ -269,13 +269,13 @@ asked = asked.query("encoder == 'acted' and measure == 'colour'")
 asked = asked.assign(row=asked["kind"] + ": " + asked["source"], panel=asked["model"])
 asked = asked[asked["row"].isin(figures.QUESTIONS)]
 if len(asked):
-    # The unit is a table of synonyms, over worlds.
     each = asked.groupby(["panel", "row", "table"], sort=False)["value"].mean().reset_index()
     told_so = run.table(figures.over_all_worlds(each.drop(columns="table")), "08_tables")
     means = told_so.query("row == 'drawn: model'").set_index("panel")["mean"]
     titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in means.items()}
     figure = figures.rows(told_so, titles, "colour of six", limits=(0, None), line=1 / 6)
-    run.figure(figure, "08_tables", "Many tables, with the acted agent; 95 % over tables.")
+    told = f"With the acted agent; 95 % over {each['table'].nunique()} tables."
+    run.figure(figure, "08_tables", told)
 
 # %% [markdown]
 # Only of what a model has above its own word vectors may one say that it comes from context. Who knows

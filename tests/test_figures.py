@@ -68,7 +68,7 @@ def by_model(worlds: int):
         "precision@15": ("same_words", "precision_at_k", "model_to_agent", 0.03),
         "colour": ("synonyms", "colour", "both", 1 / 6),
     }
-    floors = {"colour": pd.Series([0.1, 0.2])}
+    floors = {"colour": {"controls": pd.Series([0.1, 0.2])}}
     table = differences(worlds)
     return alignment.by_model(table, models(), asked, floors=floors, strangers=["BERT"])
 

@@ -114,9 +114,9 @@ def moved(values):
 def by_model(differences, models, asked, floors=(), strangers=(), says=adds, **options):
     """A row per model, in it a point for each of COLUMNS; a panel for each name of ``asked``.
 
-    ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> values of what knows
-    nothing.  ``strangers``: models that do not know the synonyms, which get a star.  ``says``: what
-    a title says of a panel's values, `adds` or `moved`.  ``options``: of `rows`."""
+    ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> bands of `rows`, of
+    what knows nothing.  ``strangers``: models that do not know the synonyms, which get a star.
+    ``says``: what a title says of a panel's values, `adds` or `moved`.  ``options``: of `rows`."""
     parts = {}
     titles = {}
     for name, (*key, chance) in asked.items():
@@ -154,17 +154,9 @@ def transfer(differences, models):
     for level in TELLING:
         first, synonyms = (number(means.loc[labels, (level, said)].mean()) for said in ASKED)
         titles[level] = f"{level}: models {first} in first names,\n{synonyms} in synonyms"
-        controls[level] = means[level, ASKED[1]].drop(["codebook", *labels])
-    return rows(
-        values,
-        titles,
-        "success",
-        ASKED,
-        SHARE,
-        order=order,
-        bands=controls,
-        band="controls, in synonyms",
-    )
+        known = means[level, ASKED[1]].drop(["codebook", *labels])
+        controls[level] = {"controls, in synonyms": known}
+    return rows(values, titles, "success", ASKED, SHARE, order=order, bands=controls)
 
 
 def answer(differences, chance):
@@ -184,7 +176,7 @@ def answer(differences, chance):
     parts = {
         f"1  Same words:\n{adds(same)}\n": (same, COLUMNS, SHARE, {"precision_at_k": chance}),
         f"2  Unheard synonyms:\nin order, {adds(order)}\n": (synonyms, COLUMNS, SHARE, UNHEARD),
-        f"3  Kinds of colours\nblind agent: {blind}\nseeing: {seeing}": (
+        f"3  Kinds of colours\nblind agent: {blind}\nif they compete: {seeing}": (
             kinds,
             WORLDS,
             WHOLE,
@@ -230,7 +222,12 @@ def schematic(instructions):
     turned = cloud[:, ::-1]
     spaces = [
         (f"a model's space:\n● “{first}”", cloud, sizes, model),
-        ("an agent's space:\n× the image\n● its partner\n○ the 15 nearest", turned, sizes, agent),
+        (
+            "an agent's space:\n× rotated image\n● its partner\n○ the 15 nearest",
+            turned,
+            sizes,
+            agent,
+        ),
         (f"a model's space:\n● “{textwrap.fill(last.second_text, 21)}”", cloud, sizes, model),
         (f"an agent's space:\n× the image\n● “{there}”\n□ swap: “{back}”", turned, sizes, agent),
         ("a model's vectors\nof six colours", DRAWN, 40, hues),

@@ -74,5 +74,7 @@ def curves(values, hues, across, label):
     name_hues(axes[0], hues, values)
     wide = values.pivot_table("mean", ["panel", "at"], "hue")
     above = wide["acted"] > wide["never_acted"]
-    headline(figure, f"Acted lies above never acted at {above.sum()} of {len(above)} layers")
+    headline(
+        figure, f"Acted lies above never acted at {above.sum()} of {len(above)} layers (means)"
+    )
     return figure

@@ -69,7 +69,8 @@ def colour_maps(measured, learners, world):
             # Of two colours a line, of three a triangle.
             axis.fill(members[0], members[1], facecolor="none", edgecolor=PALE)
         for colour, place in turned.iterrows():
-            axis.plot(*place, "o", color=THINGS[colour], alpha=0.7, markersize=7, label=colour)
+            # Two colours may lie on one place: rings show both.
+            axis.plot(*place, "o", mfc="none", mec=THINGS[colour], mew=2.5, ms=7, label=colour)
         r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
         # Two of five dimensions: how much of the learner does the picture show?
         told = f"{share:.0%} of it shown"
@@ -102,12 +103,10 @@ def sign(differences):
     """r of pairs with agents that see colours: where they must tell them apart, and need not."""
     values = values_of(differences, "structure", "r")
     own = values[values["contrast"] == "own world"].set_index("model", drop=False)
-    found = [SHARED[verdict(row)] for row in own.loc[SEEING + EXCLUSIVE].to_dict("records")]
-    opposite = found[: len(SEEING)].count("opposite")
-    again = found[len(SEEING) :].count("shared")
+    told = {pair: SHARED[verdict(row)] for pair, row in own.iterrows()}
     title = (
-        f"Seeing agents have the opposite sign in {opposite} of {len(SEEING)} pairs,\n"
-        f"in exclusive rooms the same in {again} of {len(EXCLUSIVE)}"
+        f"Seeing agent and design: {told[SEEING[0]]};\n"
+        f"in exclusive rooms: {told[EXCLUSIVE[0]]} (other pairs of these were added later)"
     )
     # A run may lack models of pictures.
     viewers = [pair for pair in VIEWERS if pair in own.index]

@@ -83,6 +83,7 @@ NAMES = {
     "exchangeable": "flat rooms",
     "transfer_first_names": "in first names",
     "transfer": "in synonyms",
+    "wrong instruction": "another sentence told",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
 QUESTIONS = {
@@ -107,6 +108,7 @@ THINGS = {
 }
 ZERO = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
 CHANCE = ZERO | {"label": "chance"}
+BAND = {"color": GREY, "alpha": 0.18, "linewidth": 0, "zorder": 0}
 # A little more than what is possible, so that points at the ends are whole.
 SHARE = (-0.03, 1.03)
 
@@ -236,7 +238,6 @@ def rows(
     *,
     order=(),
     bands=(),
-    band="controls",
     message="",
     width=PAGE,
     **options,
@@ -246,7 +247,7 @@ def rows(
     Arguments:
         label: what the axis says; ``limits``: its ends; ``line``: chance, or no difference.
         order: of the rows; else that of the table.
-        bands: by panel, values of all controls: one ``band``, from the worst to the best of them.
+        bands: by panel and name, values of controls: a band from the worst to the best of them.
         message: the headline.  ``options``: of `points`.
     """
     order = list(order or values["row"].unique())
@@ -259,9 +260,9 @@ def rows(
         axis.set(title=titles[panel], xlabel=label, xlim=limits)
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
-        if panel in bands:
-            ends = bands[panel].min(), bands[panel].max()
-            axis.axvspan(*ends, label=band, color=GREY, alpha=0.18, linewidth=0, zorder=0)
+        # The narrower of two bands lies in the wider one.
+        for name, known in dict(bands).get(panel, {}).items():
+            axis.axvspan(known.min(), known.max(), label=name, **BAND)
         # What titles speak of.
         if "mean" in order:
             for edge in (-0.5, 0.5):
