@@ -168,8 +168,8 @@ for name in names:
 #
 # Every encoder sees the same words, so agreement may come from the words alone. So each content word has a
 # **synonym**, real English that stands nowhere else. The same sentence in synonyms shares only *the* with it
-# (asserted). Models read both names. The agent only ever hears the first. Notebook 04 asks whether it still finds
-# the partner.
+# (asserted). Models read both names. The agent only ever hears the first. Notebook 04 asks a *model* in
+# synonyms, and searches the agent's sentences.
 
 # %%
 synonyms = grammar.synonyms(run.profile.data.synonyms)
@@ -238,7 +238,7 @@ run.check(answers)
 #
 # 1. Only the sentence says what to do, so an agent that does it has a vector for the sentence.
 # 2. Most sentences have a twin with the same words. Counting words cannot tell them apart; order can.
-# 3. A precision@k without its N says nothing, and shared words can pass it. With synonyms no word is shared.
+# 3. A precision@k without its N says nothing, and shared words can pass it. With synonyms no word but *the* is.
 #
 # ## Provenance
 #

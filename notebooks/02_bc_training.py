@@ -117,6 +117,7 @@ for epoch in range(50):
         batch = lessons.batch(chosen, torch.device("cpu"))
         sentences = tiny.instruction(batch.tokens)  # (B, C)
         logits, _, _ = tiny(sentences, batch.cells, batch.previous)  # (B, T, 7): one is never shown
+        # mask (B, T): which steps are real; actions (B, T): what the expert did
         loss = F.cross_entropy(logits[batch.mask], batch.actions[batch.mask])  # fill in
         optimizer.zero_grad()
         loss.backward()
@@ -189,9 +190,9 @@ for level in names:
     print(level, "played again, at least 95 % end the same way:", same >= 0.95)
 
 # %% [markdown]
-# Wrong instructions can teach to walk, to lift and to open: everything but *which*. Where a wrong try costs only time,
-# trying everything succeeds, and takes long (see the median steps). So the distance from *acted* is what the right
-# sentence is worth. (Who *never acted* repeats one action for ever; random moves wander.)
+# Wrong instructions can teach to walk, lift and open: everything but *which*. Where a wrong try costs only time,
+# trying everything succeeds, and takes long (see the median steps). So the distance from *acted* is what right
+# sentences add to training. (Each level has its own limit of steps, OpenDoor the longest; notebook 05 allows 128.)
 #
 # For comparison: BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal, from a million demonstrations
 # each (arXiv 2007.12770; quoted, not re-run).
@@ -282,7 +283,7 @@ run.check(answers)
 # ## Three things to take away
 #
 # 1. All that the agent hears is one vector. What the vector lacks, the agent cannot do.
-# 2. *Exchanged* is the control for acting: same words, rooms, actions and steps, but wrong sentences.
+# 2. *Exchanged* is a control for training: same words, rooms, actions and steps, but wrong sentences.
 # 3. Success alone does not show understanding: where trying is free, wrong instructions can go far.
 #
 # ## Provenance

@@ -151,7 +151,7 @@ pd.DataFrame({name: table["text"][rows[:2]].tolist() for name, rows in ranked.it
 # %% [markdown]
 # Now all sentences, in all worlds. In how many cases has the nearest sentence the same verb, the same
 # colour? And in how many is it the *swap*, "put B next to A" for "put A next to B"? To word counts a
-# swap is the same sentence, so it ties for the first place there.
+# swap is the same sentence, so it ties for the first place with all others of the same words.
 
 # %%
 twin = alignment.ContrastSets(table[columns.ROLES]).swaps.twin  # the swap's row; -1: has none
@@ -238,7 +238,7 @@ if states:
         print(f"sink {name}: mean cosine {alike:.2f}; agreement (notebook 04): {score}")
 
 # %% [markdown]
-# A pooled sink leaves little of a sentence beside the constant. So a
+# A pooled sink is divided by the number of words, so little but a sentence's length is left. So a
 # decoder without a token in front gets one from us, which is never pooled (`encoders/hub.py`).
 #
 # ## What a space is spent on

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebooks 02 and 03; singular values; a minute.
 #
-# **Found**: the best codes without meaning agree with models as well as an agent that acted, in synonyms,
-# too. In the same words one that never acted nearly does.
+# **Found**: in the same words and in synonyms the best code agrees with models as well as an agent that
+# acted; in the same words an untrained one nearly.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -38,7 +38,7 @@ run = Run.start("04_alignment", profile, seed, overrides, out)
 # ## Three tests, three agents and four codes
 #
 # Recap: one agent *acted* (notebook 02), one *never acted*, one acted on *wrong instructions*.
-# Models read stories or saw pictures (03). Four codes know no meaning: *word count*; *random words*, a
+# Models read stories or saw pictures (03). Four codes have learned nothing: *word count*; *random words*, a
 # vector per word and place; *edit distance* (added later), by words to change; the *codebook*, a random vector per
 # concept and role.
 #
@@ -51,7 +51,9 @@ models, run.missing = records.models(run.profile), records.missing(run.profile)
 table, world = columns.instructions(run.profile), run.worlds[0]
 model, N, k = models[0], len(table), run.profile.alignment.k  # the first model, by hand
 spaces = {one: of_world(run, one) for one in run.worlds}  # label -> in first names, in synonyms
-caption = "Blue: a model's space; orange: an agent's. A test rotates the one onto the other."
+caption = (
+    "Blue: a model's space; orange: an agent's. Tests 1 and 2 rotate, test 3 compares distances."
+)
 run.figure(figures.schematic(table), "04_tests", caption)
 print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 
@@ -126,8 +128,8 @@ title = f"Precision@{k}: the best code reaches the best agent with {(codes >= ag
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# In the published worlds acting adds on the mean of the three decoders (alone, surely with Qwen only); with
-# CLIP it is not settled; with BERT, BLIP and the public models it adds nothing, or takes away. Wrong
+# In the published worlds acting adds on the mean of the three decoders (alone, surely with Qwen only). With
+# CLIP, BERT and BLIP it is not settled; with the public models there is no difference beyond .05. Wrong
 # instructions end lowest: that space is nearly all verb (notebook 03).
 
 # %% [markdown]
@@ -214,11 +216,11 @@ run.figure(figure, "04_synonyms", caption)
 # %% [markdown]
 # ## On your own
 #
-# Guess first. Ways there are in `solutions.md`.
+# Ways there are in `solutions.md`.
 #
 # 1. The acting agent with the first model, same words, the model asks: what is left at k = 1?
 # 2. A function from sentences to vectors that knows no meaning and beats the agent there, also
-#    where every word is a made-up one. Not by `controls`.
+#    where every word is a made-up one. Not from `controls`.
 # 3. A function that learned nothing and tells more than half of the colours by their two names.
 #    What did you tell it?
 

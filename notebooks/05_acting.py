@@ -112,15 +112,15 @@ asks = {
 }
 floors = dict.fromkeys(list(asks)[:1], bands)  # only order can be right by luck of weights
 figure = figures.by_model(differences, models, asks, floors, strangers)
-told = "95 % intervals over worlds. Star: does not know the synonyms, and is not in the mean."
+told = "95 % over worlds. Star: knows no synonyms, not in the mean. Bands: lowest to highest."
 run.figure(figure, "05_order", told)
 figures.compared(differences, "synonyms", "mean", figures.CHOICES).round(2)
 
 # %% [markdown]
-# The table has all choices, on average over models that know the synonyms.
+# The table has all choices, on average over the models trained here that know the synonyms.
 #
-# In the published worlds acting adds order, and a little of colour and type; it *takes* verbs, and perhaps
-# places. Why?
+# In the published worlds acting adds order, colour and a little of type, and *takes* verbs and perhaps
+# places. With both public models it takes colour and type, too. Why verbs?
 
 # %% [markdown]
 # ## Two verbs of one consequence
@@ -146,7 +146,7 @@ for agent in records.agents():
 # ## Nearer to models, or farther?
 #
 # Linear CKA compares all pairs of sentences of two spaces without a map. Readers spend much of their
-# space on verbs (notebook 03), who acted hardly any. Within one verb, this cannot matter.
+# space on verbs (notebook 03), an agent may not. Within one verb, this cannot matter.
 #
 # **Guess first**: will acting bring an agent nearer then?
 
@@ -165,8 +165,8 @@ for name, these in {"all sentences": slice(None), "put next alone": put}.items()
 
 # %% [markdown]
 # In the published worlds acting leads away from all models over all sentences; wrong instructions, whose
-# space is nearly all verb, lead nearer to readers trained here. Within one verb acting leads nearer to
-# decoders, and farther from the others.
+# space is nearly all verb, lead nearer to readers trained here. Within one verb acting leads nearer to the
+# decoders trained here, and farther from all others, SmolLM2 among them.
 
 # %% [markdown]
 # ## Acting on another model's sentence

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebook 04; correlation; a minute.
 #
-# **Found**: agents that hardly see colours, readers, and viewers of one colour find the same kinds. An
-# agent that sees colours, and has to tell them apart, learns the opposite.
+# **Found**: agents that hardly see colours, readers, and viewers of one colour find the same kinds. Who has
+# to tell colours apart holds those of one kind farther apart.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -130,7 +130,7 @@ print(played.groupby(["player", "rooms", "level"])["success"].mean().unstack().r
 print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.2f}")
 print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}")
 shown = ["design", "seeing agent", "exclusive agent"]
-caption = f"World {world}, agents that see colours. Lines join those of one kind."
+caption = f"World {world}; others may be weaker. Lines join colours of one kind."
 run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]
@@ -169,8 +169,8 @@ print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f
 # ## Over worlds, beside everything that should fail
 #
 # By luck an agent that never acted can reach a high r. So the same learners are compared over worlds, beside models of *another world* (trained
-# alike, other kinds), *flat rooms* (no kinds), agents that *never acted*, *codebooks*, and *edit
-# distance*.
+# alike, other kinds), *flat rooms* (no kinds), agents that *never acted*, *codebooks*, and
+# *edit distance*, here of the colours' names, by letters.
 
 # %% tags=["nbval-check-output"]
 for first, second in (("blind agent", "LLaMA"), ("blind agent", "blind CLIP")):
@@ -255,8 +255,8 @@ run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 # A counter of word pairs passes, too. So the test shows *structure that was learned from one's own
 # data*, not depth. Single codes can have it by luck; on average over draws and worlds they have none.
 #
-# In the published worlds agreement goes with what a concept is *for*: to predict with, or to tell apart. Of
-# CLIP and BLIP that see colours nothing is settled: both intervals of r include zero.
+# In the published worlds the signs fit a reading, that it matters what a concept is *for*: to predict with,
+# or to tell apart. Others are not excluded. Of CLIP and BLIP that see colours nothing is settled.
 
 # %%
 counter = own_r.filter(like="bigram counter").rename("r with the bigram counter")
@@ -283,8 +283,8 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# 1. Learners that share nothing but a world can come to hold its concepts alike, though nobody names
-#    the kinds.
+# 1. Learners that share a world and its words, and no data, can come to hold its concepts alike, though
+#    nobody names the kinds.
 # 2. On average over worlds no code of words fakes that. A counter can, for it has learned.
 # 3. The same concepts can lie near or far, perhaps by what they are for.
 #

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute.
 #
-# **Found**: in the same words, words reach as much. In synonyms the decoder's words find colour and rough
-# place more often than a codebook's; in order, nothing.
+# **Found**: in the same words, words reach as much. In synonyms the decoder's find colour, and the sentence
+# among 15, more often than a codebook's; in order, nothing.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.

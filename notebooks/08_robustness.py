@@ -172,12 +172,12 @@ gains = pd.concat([gains, one.drop(columns="world")])
 gains = run.table(figures.over_all_worlds(gains.dropna()), "08_choices")
 
 # %%
-asks = {"precision": f"precision@{settings.k}, same words", "order": "order, unheard synonyms"}
+asks = {"precision": "precision, same words", "order": "order, unheard synonyms"}
 titles = {}
 for panel in dict.fromkeys(gains["panel"]):
     each = gains[gains["panel"] == panel]
     sure = each["low"].fillna(each["mean"]) > 0  # one world has no interval
-    titles[panel] = f"{asks[panel]}:\n{sure.sum()} of {len(each)} surely above 0"
+    titles[panel] = f"{asks[panel]}:\n{sure.sum()} of {len(each)} intervals above 0"
 told = f"What acting adds with {decoder} under other choices; intervals: 95 % over worlds."
 figure = figures.rows(gains, titles, "acted minus never acted", line=0)
 run.figure(figure, "08_choices", told)
@@ -228,10 +228,10 @@ wide = alike.pivot_table("mean", ["panel", "row"], "hue", sort=False)
 closer = (wide["word_count"] > wide["acted"]).groupby("panel", sort=False).sum()
 titles = {}
 for measure, count in closer.items():
-    titles[measure] = f"{measure}: word count\nnearer than acted to {count} (means)"
+    titles[measure] = f"{measure}: word\ncount nearer to {count}"
 hues = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
 figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.03))
-told = "Similarity without a map, on one scale; intervals: 95 % over worlds."
+told = "No map, one scale, 95 % over worlds. Titles: means of word count above those of acted."
 run.figure(figure, "08_similarities", told)
 
 # %% [markdown]
@@ -279,7 +279,7 @@ if len(asked):
 
 # %% [markdown]
 # Only of what a model has above its own word vectors may one say that it comes from context. Who knows
-# English scores swapped words *by meaning*, and hardly *as told*. Made-up words, letters and random
+# English scores swapped words *by meaning*, and *as told* at or below chance. Made-up words, letters and random
 # weights have nothing to go by. Check it above.
 
 # %% [markdown]

@@ -42,7 +42,7 @@ STATED = {
     '"put B next to A", in': ("synonyms", "order", "acted"),
     "if the agent acted, in": ("synonyms", "order", "never_acted"),
     "if it never acted, and in": ("synonyms", "order", "exchanged"),
-    "Codes do as well: codebook": ("synonyms", "order", "codebook"),
+    "A codebook has": ("synonyms", "order", "codebook"),
     "read of the same world (r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
     "it agrees again (r =": ("structure", "r", "own world", "exclusive agent ~ LLaMA"),
     "apart does the opposite (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
@@ -57,13 +57,13 @@ def test_a_number_of_the_readme_is_a_result(words):
 # What the table of the README says, and how the answer to its claim begins.
 TOLD = {
     "| Not settled. |": ("action agrees less with CLIP", "not settled"),
-    "BERT: it knows no synonyms": (
+    "BERT knows no synonyms)": (
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
     ),
     "It stays below decoders": ("action with language approaches language with", "stays below"),
     "leads *away* from our": ("acting leads away from language models", "yes"),
-    "never acted lies below. So": ("agreement in colour needs only a code", "no: 1 of 3"),
+    "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
     "Yes, with models trained here": ("acting on the right instructions adds order", "yes"),
     "two verbs merge": ("acting merges verbs of one consequence", "yes"),
     "Blind agents do.": ("blind agents share kinds with language", "yes"),

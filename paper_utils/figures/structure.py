@@ -68,9 +68,9 @@ def colour_maps(measured, learners, world):
         for _, members in turned.groupby(kind_of):
             # Of two colours a line, of three a triangle.
             axis.fill(members[0], members[1], facecolor="none", edgecolor=PALE)
-        for colour, place in turned.iterrows():
-            # Two colours may lie on one place: rings show both.
-            axis.plot(*place, "o", mfc="none", mec=THINGS[colour], mew=2.5, ms=7, label=colour)
+        # Two colours may lie on one place: rings of other sizes show both.
+        for size, (colour, place) in zip(range(11, 5, -1), turned.iterrows()):
+            axis.plot(*place, "o", mfc="none", mec=THINGS[colour], mew=2, ms=size, label=colour)
         r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
         # Two of five dimensions: how much of the learner does the picture show?
         told = f"{share:.0%} of it shown"
@@ -106,7 +106,7 @@ def sign(differences):
     told = {pair: SHARED[verdict(row)] for pair, row in own.iterrows()}
     title = (
         f"Seeing agent and design: {told[SEEING[0]]};\n"
-        f"in exclusive rooms: {told[EXCLUSIVE[0]]} (other pairs of these were added later)"
+        f"in exclusive rooms: {told[EXCLUSIVE[0]]} (there, with LLaMA and CLIP: added later)"
     )
     # A run may lack models of pictures.
     viewers = [pair for pair in VIEWERS if pair in own.index]
