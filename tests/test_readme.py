@@ -117,6 +117,12 @@ def test_in_which_words_an_agent_acts_on_a_models_sentence():
     assert codes.query("said == 'first names'")["success"].mean() > 0.5
 
 
+def test_of_the_exclusive_agent_the_kinds_alone_return():
+    structure = pd.DataFrame(RESULTS["structure"]).query("condition == 'own world'")
+    design = structure[structure["second"] == "design"].groupby("first")["graded"].mean()
+    assert design["exclusive agent"] < 0.3 and design["blind agent"] > 0.9
+
+
 def test_what_the_limits_say_of_models_that_see():
     """They find one picture in twenty, as `MODEL_SCORES` of every world is published."""
     profile = Profile.load(run.DEFAULT)
