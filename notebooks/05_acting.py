@@ -89,7 +89,9 @@ for agent in records.agents():
     for one in run.worlds:
         (X, X2), (A,) = spaces[one][model.label], spaces[one][agent.label]
         folds = make_folds(N, asked["cv"], asked["contrasts"].groups, one)
-        unheard = held_out_cosines((X, A), (X2, A), asked["contrasts"], folds, 32)  # as in 04
+        unheard = held_out_cosines(
+            (X, A), (X2, A), asked["contrasts"], folds, asked["n_components"]
+        )
         right.append(order(unheard))
     assert np.isclose(np.mean(right), mine["synonyms", "order", agent.name], atol=1e-5)
     print(f"{agent.name} with {model.label}: {np.mean(right):.2f} of {len(twins)}")

@@ -83,7 +83,6 @@ NAMES = {
     "exchangeable": "flat rooms",
     "transfer_first_names": "in first names",
     "transfer": "in synonyms",
-    "wrong instruction": "another sentence told",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
 QUESTIONS = {
