@@ -243,8 +243,8 @@ run.animation(draw.moving(films), "05_film", caption)
 # Each answer is made by code from differences and their intervals, by rules that were written down
 # before any of the published worlds was run (`docs/preregistration.md`, which lists what was changed
 # since). *Agrees* means: more than chance, asked in synonyms that the agent never heard. With one world
-# there is no interval; then a margin of .05 decides. The line within one verb was added later. Claims about
-# kinds are answered in notebook 06.
+# there is no interval; then a margin of .05 decides. H1 to H4 are hypotheses; H5 to H7, about kinds, are
+# answered in notebook 06. Intervals and p: `tables/05_claims.csv`. The line within one verb was added later.
 
 # %%
 caption = "Means over worlds (1, 2: over models, too), 95 % intervals; 3: the test of notebook 06."
@@ -253,7 +253,8 @@ run.table(found["claims"], "05_claims")
 pd.set_option("display.max_colwidth", None)
 of_paper = claims["paper"] != "not asked"
 display(claims[of_paper][["paper", "answer"]])
-claims[~of_paper & ~claims.index.str.contains("kinds|exclusive")][["answer", "evidence"]]
+ours = claims[~of_paper & ~claims.index.str.contains("kinds|exclusive")]
+ours[["hypothesis", "answer"]]
 
 # %% [markdown]
 # ## On your own

@@ -46,7 +46,7 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 
 # %%
 found = results.tables(run.profile, run.load)  # of all worlds
-answers_found = found["claims"].set_index("claim")[["answer", "evidence"]]
+answers_found = found["claims"].set_index("claim")[["hypothesis", "answer", "evidence"]]
 world = run.worlds[0]
 design = kinds.design(world)  # P(type | colour), six colours by three types
 assert np.allclose(design.sum(axis=1), 1)
@@ -264,7 +264,7 @@ run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 counter = own_r.filter(like="bigram counter").rename("r with the bigram counter")
 display(counter.round(2).to_frame())
 pd.set_option("display.max_colwidth", None)
-answers_found.loc[figures.CLAIMS]
+answers_found[answers_found["hypothesis"].isin(["H5", "H6", "H7"])]
 
 # %% [markdown]
 # ## On your own

@@ -84,6 +84,9 @@ class Run:
         from IPython.display import Image
         from matplotlib import pyplot
 
+        # Laid out once for both files, which takes most of the time.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         # Without dates and versions, equal figures are equal files.
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             path = self._place(f"figures/{name}.{kind}")

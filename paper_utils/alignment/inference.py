@@ -95,16 +95,19 @@ def calibrated(score, null):
     return float(above / (1 - threshold)) if threshold < 1 else 0.0
 
 
-def holm(p):
-    """Adjusted p-values that control the family-wise error rate (Holm, 1979).
+def holm(p, family=0):
+    """Adjusted p-values that control the error rate of each family (Holm, 1979).
+
+    ``family``: a label for each p; by itself all are one family.
 
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
-    p = pd.Series(np.asarray(p))
-    steps = p.sort_values() * np.arange(len(p), 0, -1)
+    table = pd.DataFrame({"p": np.asarray(p), "family": family}).sort_values("p")
+    left = 1 + table.groupby("family").cumcount(ascending=False)
     # An adjusted p is never below that of a smaller p.
-    return steps.cummax().clip(upper=1).sort_index().to_numpy()
+    steps = (left * table["p"]).groupby(table["family"]).cummax()
+    return steps.clip(upper=1).sort_index().to_numpy()
 
 
 def described(values):

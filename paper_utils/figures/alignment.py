@@ -64,9 +64,12 @@ def values_of(differences, test, measure, direction="both"):
 
 def compared(differences, test, model, measures):
     """Means over worlds and directions with a model: a row per measure, a column per COLUMNS."""
-    rows = differences.query("test == @test and model == @model and direction == 'both'")
-    wide = rows.pivot(index="measure", columns="contrast", values="mean")
-    return wide.reindex(index=measures, columns=COLUMNS).dropna(how="all")
+    asked = differences.query("test == @test and model == @model and direction == 'both'")
+    return (
+        asked.pivot(index="measure", columns="contrast", values="mean")
+        .reindex(index=measures, columns=COLUMNS)
+        .dropna(how="all")
+    )
 
 
 def adds(values):
@@ -211,7 +214,6 @@ def schematic(instructions):
     """What the three tests ask, with a sentence of the table, and the last one in synonyms."""
     first = instructions.query("colour == 'red'").iloc[0]["text"]
     *_, last = instructions.itertuples()
-    there, back = f"{last.type} by {last.second_type}", f"{last.second_type} by {last.type}"
     # Any cloud will do; this one has its first point at the edge, where it can be seen.
     cloud = np.random.default_rng(4).normal(size=(30, 2))
     sizes = [70] + 29 * [3]
@@ -220,16 +222,12 @@ def schematic(instructions):
     hues = [THINGS[colour] for colour in colours_by_role(0)]
     # An agent's space is turned, because tests do not mind.
     turned = cloud[:, ::-1]
+    agents = (turned, sizes, agent)
     spaces = [
         (f"a model's space:\n● “{first}”", cloud, sizes, model),
-        (
-            "an agent's space:\n× rotated image\n● its partner\n○ the 15 nearest",
-            turned,
-            sizes,
-            agent,
-        ),
+        ("an agent's space:\n× its image, rotated\n● its partner\n○ the 15 nearest", *agents),
         (f"a model's space:\n● “{textwrap.fill(last.second_text, 21)}”", cloud, sizes, model),
-        (f"an agent's space:\n× the image\n● “{there}”\n□ swap: “{back}”", turned, sizes, agent),
+        ("an agent's space:\n× its image, rotated\n● its partner\n□ the partner's swap", *agents),
         ("a model's vectors\nof six colours", DRAWN, 40, hues),
         ("an agent's: compare\nfifteen distances", DRAWN[:, ::-1], 40, hues),
     ]
@@ -245,10 +243,8 @@ def schematic(instructions):
     # Where the model's sentence comes to lie: not quite on its partner.
     image = turned[0] + 0.4
     axes[1].plot(*image, "o", color=model, fillstyle="none", markersize=32)
-    swap = image + 0.7
-    axes[3].plot(*swap, "s", color=agent, fillstyle="none", markersize=8)
-    axes[3].plot(*zip(turned[0], image, swap), ":", color=model)
-    for axis in (axes[1], axes[3]):
+    axes[3].plot(*(image + 0.7), "s", color=agent, fillstyle="none", markersize=8)
+    for axis in axes[1:4:2]:  # of tests 1 and 2
         axis.plot(*image, "x", color=model)
     headline(figure, "Three tests of two spaces (a drawing)")
     return figure

@@ -19,7 +19,7 @@ from paper_utils.figures.style import (
     panels,
     rows,
 )
-from paper_utils.study.claims import SIGNED, number, verdict
+from paper_utils.study.claims import number, verdict
 from paper_utils.study.kinds import DRAWN, FIFTEEN
 
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
@@ -29,7 +29,6 @@ VIEWERS = ["seeing CLIP ~ design", "seeing BLIP ~ design"]
 # Who learned in the same world, and everything that should fail.
 CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
 SEEN = ["own world", "other world", "never_acted", "codebook"]  # flat rooms have no seeing agents
-CLAIMS = [claim for claim, (_, test, *_) in SIGNED.items() if test == "structure"]
 
 
 def rooms(worlds):
@@ -60,7 +59,6 @@ def colour_maps(measured, learners, world):
     kind_of = kinds.design(world).idxmax(axis=1)
     # What the rooms are made from is what all maps are turned to.
     target, _ = _plane(measured["design"])
-    found = []
     for axis, learner in zip(axes, learners):
         places, share = _plane(measured[learner])
         # A map may be turned and mirrored at will: only distances mean something.
@@ -73,12 +71,10 @@ def colour_maps(measured, learners, world):
             axis.plot(*place, "o", mfc="none", mec=THINGS[colour], mew=2, ms=size, label=colour)
         r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
         # Two of five dimensions: how much of the learner does the picture show?
-        told = f"{share:.0%} of it shown"
-        axis.set(xticks=[], yticks=[], box_aspect=1, title=learner, xlabel=told)
+        axis.set(xticks=[], yticks=[], box_aspect=1)
+        axis.set(title=f"{learner}: r = {number(r)}", xlabel=f"{share:.0%} of it shown")
         axis.margins(0.2)
-        if learner != "design":
-            found.append(f"{learner} {number(r)}")
-    headline(figure, f"r of distances with the design's: {', '.join(found)}")
+    headline(figure, "Six colours; r: of their distances with the design's")
     return figure
 
 
@@ -103,10 +99,11 @@ def sign(differences):
     """r of pairs with agents that see colours: where they must tell them apart, and need not."""
     values = values_of(differences, "structure", "r")
     own = values[values["contrast"] == "own world"].set_index("model", drop=False)
-    told = {pair: SHARED[verdict(row)] for pair, row in own.iterrows()}
+    # Of those in exclusive rooms the design alone was named beforehand.
+    design, exclusive = (SHARED[verdict(own.loc[pair])] for pair in (SEEING[0], EXCLUSIVE[0]))
     title = (
-        f"Seeing agent and design: {told[SEEING[0]]};\n"
-        f"in exclusive rooms: {told[EXCLUSIVE[0]]} (there, with LLaMA and CLIP: added later)"
+        f"Seeing agent and design: {design};\n"
+        f"in exclusive rooms: {exclusive} (there, with LLaMA and CLIP: added later)"
     )
     # A run may lack models of pictures.
     viewers = [pair for pair in VIEWERS if pair in own.index]

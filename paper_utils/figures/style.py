@@ -56,14 +56,14 @@ COLOURS = {
 
 # Codes lie near each other, and are all grey: their shapes tell them apart.
 SHAPES = {"transfer": "v", "codebook": "s", "edit_distance": "D", "best of random tokens": "^"}
-# What readers call rows and columns.
+# What readers call rows and columns; a dagger marks what was added after the results were seen.
 NAMES = {
     "never_acted": "never acted",
     "exchanged": "wrong instructions",
     "word_count": "word count",
     "random_tokens": "random words",
     "best of random tokens": "best random words",
-    "edit_distance": "edit distance",
+    "edit_distance": "edit distance†",
     "character_ngrams": "letters in a row",
     "length": "length of the sentence",
     "permuted": "sentences permuted",
@@ -72,16 +72,13 @@ NAMES = {
     "own world": "same world",
     "other world": "another world",
     "design": "how often in rooms",
-    "second_colour": "second colour",
-    "second_type": "second type",
-    "second_location": "second location",
     "blind agent ~ LLaMA": "blind agent,\nLLaMA",
     "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
     "seeing agent ~ LLaMA": "seeing agent,\nLLaMA",
-    "exclusive agent ~ LLaMA": "exclusive\nagent, LLaMA",
+    "exclusive agent ~ LLaMA": "exclusive\nagent†, LLaMA",
     "precision_at_k": "precision\n@k",
     "exchangeable": "flat rooms",
-    "transfer_first_names": "in first names",
+    "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.

@@ -26,7 +26,7 @@ from paper_utils.study.kinds import OWN
 
 ALPHA = 0.05  # of the tests that the preregistration names; every p is told beside its number
 BY_LUCK = 0.5  # r of two sets of 15 distances, as about one in twenty relabellings of six has it
-COLUMNS = ["claim", "paper", "answer", "evidence"]
+COLUMNS = ["claim", "hypothesis", "paper", "answer", "evidence"]
 ABSENT = "not in this run"
 # What the acting agent's success with a model's vector is held against.
 CEILINGS = ("own", "codebook")
@@ -173,11 +173,15 @@ class Evidence(NamedTuple):
 
 def answered(evidence, words, asked):
     """The answer that some differences give together, and their numbers."""
-    each = [words[verdict(row)] for row in evidence.found(asked)]
-    if not each:
+    found = evidence.found(asked)
+    if not found:
         return ABSENT, ""
+    each = [words[verdict(row)] for row in found]
     different = dict.fromkeys(each)
     answer = "; ".join(different)
+    if len({row["model"] for row in found}) > 1 and len(different) > 1:
+        # Whose answer is whose.
+        answer = "; ".join(f"{row['model']}: {said}" for row, said in zip(found, each))
     # All parts have to hold, so one that does not is counted, not averaged away.
     if "yes" in different and len(different) > 1:
         rest = "not settled" if set(different) == {"yes", "not settled"} else "no"
@@ -257,9 +261,8 @@ def good_enough(success):
 
 
 # Claims that hold if some differences all have one sign: how that is said, and which (`keys`).
-SIGNED = {
-    APPROACHING: (APPROACHES, "same_words", PRECISION, [DECODERS], ["acted - between decoders"]),
-    VISION: (RISES, "models", PRECISION, [DECODERS], ["agreement - chance"]),
+# Hypotheses, as the preregistration numbers them.
+HYPOTHESES = {
     ORDER: (RISES, "synonyms", "order", [MEAN], [NEVER, "acted - exchanged"]),
     "agreement in colour needs only a code": (
         SAME,
@@ -268,7 +271,6 @@ SIGNED = {
         [MEAN],
         [NEVER, "acted - codebook", "never_acted - codebook"],
     ),
-    "acting merges verbs of one consequence": (RISES, "verbs", "cosine", ["agent"], [NEVER]),
     "acting leads away from language models": (
         FALLS,
         "geometry",
@@ -276,13 +278,7 @@ SIGNED = {
         [DECODERS],
         [NEVER],
     ),
-    "acting leads away from them within one verb, too": (
-        FALLS,
-        "geometry",
-        "linear_cka, put",
-        [DECODERS, MEAN],
-        [NEVER],
-    ),
+    "acting merges verbs of one consequence": (RISES, "verbs", "cosine", ["agent"], [NEVER]),
     BLIND: (
         RISES,
         "structure",
@@ -303,6 +299,18 @@ SIGNED = {
         "r",
         [EXCLUSIVE],
         [OWN, "own world - seeing agent"],
+    ),
+}
+# And others.
+SIGNED = {
+    APPROACHING: (APPROACHES, "same_words", PRECISION, [DECODERS], ["acted - between decoders"]),
+    VISION: (RISES, "models", PRECISION, [DECODERS], ["agreement - chance"]),
+    "acting leads away from language models within one verb, too": (
+        FALLS,
+        "geometry",
+        "linear_cka, put",
+        [DECODERS, MEAN],
+        [NEVER],
     ),
 }
 
@@ -328,7 +336,7 @@ def claims(tables, decoders):
         found[f"action agrees with {name}"] = agrees(evidence, name, models)
     for model in ("CLIP", "BERT"):
         found[f"action agrees less with {model}"] = less(evidence, model)
-    for claim, (words, *asked) in SIGNED.items():
+    for claim, (words, *asked) in (HYPOTHESES | SIGNED).items():
         found[claim] = answered(evidence, words, keys(*asked))
     able = acts(differences, best_controls(tables["transfer"]))
     found["an agent can act on another model's sentence, in synonyms"] = able
@@ -342,7 +350,11 @@ def claims(tables, decoders):
     luck = number(null["value"].max())
     answer, told = found[ORDER]
     found[ORDER] = answer, f"{told}; untrained models at most {luck}".removeprefix("; ")
-    rows = [(claim, PAPER.get(claim, "not asked"), *said) for claim, said in found.items()]
+    numbers = {claim: f"H{number}" for number, claim in enumerate(HYPOTHESES, 1)}
+    rows = [
+        (claim, numbers.get(claim, ""), PAPER.get(claim, "not asked"), *said)
+        for claim, said in found.items()
+    ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if differences["worlds"].max() == 1:
         table.loc[table["evidence"] != "", "evidence"] += " (one world, so no interval)"

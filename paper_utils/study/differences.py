@@ -242,7 +242,9 @@ def differences(tables, decoders):
         for alternative, part in table.groupby(np.array(alternatives))
     )
     found = found.reindex(table.index).reset_index()
-    # Models of one kind share a correction; groups of models are of no kind, and stay as they are.
-    family = ["test", "measure", "direction", "contrast", found["model"].map(kinds)]
-    found.update(found.groupby(family)[["p", "p_equivalent"]].transform(holm))
+    # Models of one kind are a family; a group of models is one by itself, and stays as it is.
+    kind = found["model"].map(kinds).fillna(found["model"])
+    family = found.groupby(["test", "measure", "direction", "contrast", kind]).ngroup()
+    for name in ("p", "p_equivalent"):
+        found[name] = holm(found[name], family)
     return found

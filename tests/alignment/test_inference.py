@@ -67,7 +67,15 @@ def test_p_values_by_hand():
     assert inference.p_value(0.5, null) == pytest.approx(1 / 20)
     assert inference.p_value(0.1, null) == pytest.approx(10 / 20)
     assert np.isnan(inference.p_value(0.1, [])) and np.isnan(inference.p_value(np.nan, null))
-    np.testing.assert_allclose(inference.holm([0.01, 0.04, 0.03, 0.5]), [0.04, 0.09, 0.09, 0.5])
+
+
+def test_holm_by_hand_and_in_families():
+    p = np.array([0.01, 0.04, 0.03, 0.5])
+    np.testing.assert_allclose(inference.holm(p), [0.04, 0.09, 0.09, 0.5])
+    family = np.array(["a", "b", "a", "b"])
+    together = inference.holm(p, family)
+    for one in "ab":
+        np.testing.assert_array_equal(together[family == one], inference.holm(p[family == one]))
 
 
 def test_signs_are_flipped_in_all_ways():
