@@ -240,11 +240,11 @@ run.animation(draw.moving(films), "05_film", caption)
 # %% [markdown]
 # ## Answers
 #
-# Each answer is made by code from differences and their intervals, by rules that were written down
-# before any of the published worlds was run (`docs/preregistration.md`, which lists what was changed
-# since). *Agrees* means: more than chance, asked in synonyms that the agent never heard. With one world
-# there is no interval; then a margin of .05 decides. H1 to H4 are hypotheses; H5 to H7, about kinds, are
-# answered in notebook 06. Intervals and p: `tables/05_claims.csv`. The line within one verb was added later.
+# Code makes each answer from differences and intervals, by rules that were written down before the published
+# worlds were run (`docs/preregistration.md`, which lists changes). *Agrees*: more than chance, in synonyms
+# that the agent never heard. With one world there is no interval; a margin of .05 decides. H1 to H4 are
+# hypotheses; H5 to H7, about kinds, are answered in notebook 06. Intervals and p: `tables/05_claims.csv`.
+# The line within one verb was added later.
 
 # %%
 caption = "Means over worlds (1, 2: over models, too), 95 % intervals; 3: the test of notebook 06."

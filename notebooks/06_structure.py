@@ -46,7 +46,7 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 
 # %%
 found = results.tables(run.profile, run.load)  # of all worlds
-answers_found = found["claims"].set_index("claim")[["hypothesis", "answer", "evidence"]]
+answers_found = found["claims"].set_index("claim")[["hypothesis", "answer"]]
 world = run.worlds[0]
 design = kinds.design(world)  # P(type | colour), six colours by three types
 assert np.allclose(design.sum(axis=1), 1)
@@ -255,10 +255,11 @@ run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 # ## What this licenses
 #
 # A counter of word pairs passes, too. So the test shows *structure that was learned from one's own
-# data*, not depth. Single codes can have it by luck; on average over draws and worlds they have none.
+# data*, not depth. One code can have it by luck; on average over draws and worlds none has.
 #
 # In the published worlds the signs fit a reading, that it matters what a concept is *for*: to predict with,
-# or to tell apart. Others are not excluded. Of CLIP and BLIP that see colours nothing is settled.
+# or to tell apart; others are not excluded. Of CLIP and BLIP that see colours nothing is settled.
+# (Intervals and p: `tables/05_claims.csv`.)
 
 # %%
 counter = own_r.filter(like="bigram counter").rename("r with the bigram counter")

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 7 · Audit two encoders, and then your own
 #
-# **What you'll do**: ask what two public models share; change sentences; put in a file.
+# **What you'll do**: ask what two public models share; change sentences; add a file.
 #
-# **What you'll learn**: why a score needs a null, controls and a codebook beside it.
+# **What you'll learn**: why a score needs a null and controls.
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute.
 #
-# **Found**: in the same words, words reach as much. In synonyms the decoder's find colour, and the sentence
-# among 15, more often than a codebook's; in order, nothing.
+# **Found**: in the same words, what two public models share is no more than words give. In synonyms they
+# share more than a codebook would, in colour and in precision, but no order.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -35,9 +35,9 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 # %% [markdown]
 # ## What do a decoder and a sentence encoder share?
 #
-# SmolLM2 foresees words; MiniLM tells sentences apart. Both are public, read at a layer fixed
-# beforehand. `audit` takes arrays of any two encoders. It compares them with pairs at random, and
-# with controls that it makes from the texts: counts of words, letters, edit distance, random words.
+# SmolLM2 was trained to predict words, MiniLM to tell sentences apart. Both are public, and are read at a
+# layer fixed beforehand. `audit` takes vectors of any two encoders. It sets them beside random pairs, and
+# beside controls made from the texts: word counts, letters, edit distance, random words.
 #
 # **Guess first**, and fill in: of their precision@15, is *nothing found*, *words are enough*, or is it
 # *more than words*?
@@ -53,17 +53,17 @@ print("guessed right:", guess == report.main.set_index("measure")["verdict"].get
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# Read a row from the left: the value; what pairs at random reach; the best control that knows words
-# only, and its name; the verdict. Where a control reaches the value, words are enough for it, however
-# large it is: more may be shared, but this does not show it. (Mutual k-NN counts common neighbours; CKA
-# and RSA compare tables of products and ranks of distances: notebook 08.)
+# Each row has the value, what random pairs reach, the best control that only knows words, and a verdict.
+# Where a control reaches the value, *words are enough*, however large the value is. The two may share more,
+# but this score does not show it. (Mutual k-NN counts common neighbours; CKA and RSA compare whole tables of
+# similarities: notebook 08.)
 
 # %% [markdown]
 # ## Change the sentences
 #
-# Say what each sentence says, and give the same sentences in synonyms. Then shared words cannot help.
-# (Swaps now stay in one fold, so the same words score a little otherwise. In synonyms a control stands
-# in the decoder's place, which has to know them; in notebook 04 it stands in the agent's.)
+# Now tell the audit what each sentence says (`factors`), and give SmolLM2's sentences in synonyms. Then
+# shared words cannot help. (A control now stands in the place of SmolLM2, which has to know the synonyms;
+# in notebook 04 it stands in the agent's.)
 #
 # **Guess first**: which verdict changes?
 
@@ -75,13 +75,14 @@ options["effect"] = None  # how little would be found was told above
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
 print(told.summary())
-rows = told.main[told.main["test"] != "same words"]
-rows[["test", "measure", "value", "best_control", "codebook", "verdict"]].round(2).head(8)
+rows = told.main[told.main["test"] == "synonyms"]
+rows[["measure", "value", "best_control", "codebook", "verdict"]].round(2)
 
 # %% [markdown]
-# A choice among few levels has few relabellings, so no p can be small: *too few levels to tell*. The rows of
-# *structure* mean little here: nobody gave these colours kinds, and of six one codebook may reach much by
-# luck (notebook 06 takes means over draws and worlds). What is *not found* may still be there.
+# *Too few levels*: a choice among two or three has so few relabellings that no p can be small. Order is not
+# found; it may still be there. (The summary also speaks of *structure*: are the same colours alike?
+# Nobody gave these colours kinds, and one codebook of six colours may score high by luck. Notebook 06 takes
+# means over draws and worlds.)
 
 # %% [markdown]
 # ## Put in your own
@@ -107,9 +108,9 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# - A score says nothing before its controls have spoken.
-# - Where no word is shared, words still tell length and build: so controls choose among verbs, too.
-# - Two models are two models: no sentence here speaks of language models as such.
+# - A score means nothing until its controls are known.
+# - Without shared words a sentence still has a length and a form: controls can find verbs by them.
+# - Two models are two models: nothing here speaks of language models in general.
 #
 # ## Provenance
 

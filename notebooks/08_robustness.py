@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 8 · Had we chosen otherwise (an appendix)
 #
-# **What you'll do**: change layer, k, components, direction and split; compare spaces without a map;
-# look at everything that only sees words.
+# **What you'll do**: change the layer, k, components, direction and split; compare spaces without a map;
+# look at every control that only sees words.
 #
-# **What you'll learn**: which choices move a result, and how to pay for a search.
+# **What you'll learn**: which choices move a result, and what a search costs.
 #
 # **What you'll need**: notebook 04 (a rotation, then a search); two minutes.
 #
-# **Found**: with one decoder, other choices turn the sign of what acting adds to precision, but not of
-# what it adds to order.
+# **Found**: with one decoder (LLaMA), other choices reverse what acting adds to precision. What it adds to
+# order they do not reverse.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -64,13 +64,13 @@ told = "Unheard synonyms; bands: 95 % over worlds. Grey: the acted agent's sente
 run.figure(figure, "08_layers", told)
 
 # %% [markdown]
-# In the published worlds a codebook lies near acted. BERT knows no synonyms, layer 0 has no places; else we
-# do not know why.
+# In the published worlds the codebook lies close to acted. BERT knows no synonyms, layer 0 (word vectors) no
+# places; of other exceptions we do not know why.
 #
 # ## Who chooses afterwards pays
 #
-# Who chooses a layer afterwards finds a good one by luck. So let the null choose, too: each draw takes
-# its own best layer. *Calibrated* is what is left of the way from that null's threshold to perfection.
+# Whoever picks a layer afterwards finds a good one by luck. So the null picks, too: each permutation takes
+# its best layer. *Calibrated*: 0 at that null's threshold, 1 where all is right.
 #
 # **Guess** by filling in: how much precision@k does the null gain by choosing?
 
@@ -91,10 +91,9 @@ shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(
 # %% [markdown]
 # ## Other choices: what acting adds with one decoder
 #
-# We fixed 32 components, five folds, k = 15, the mean of both directions; of these the paper's
-# abstract says k alone. Two measures are asked: precision@k in the same words, the paper's;
-# and order, with synonyms that no agent heard. One decoder is compared with two agents: the one that
-# acted, and the one that never did.
+# We fixed 32 components, five folds, k = 15 and the mean of both directions; the paper's abstract names
+# only k. What if we had chosen otherwise? Two measures are computed by hand, with one decoder: precision@k
+# in the same words, as in the paper, and order in synonyms that no agent heard.
 
 # %%
 table, settings = columns.instructions(run.profile), run.profile.alignment
@@ -126,8 +125,8 @@ def order(cosines):  # (2,): is the partner nearer than its swap?
 
 
 # %% [markdown]
-# Each line below is one other choice of the map. *Left out*: the map is fitted without a whole colour,
-# type or verb, and has to carry words that it never met. Drawn is what acting adds.
+# Each row below changes one thing. *Left out*: the map is fitted without a whole colour, type or verb, and
+# then has to carry words that it never met. The dots show what acting adds (acted minus never acted).
 #
 # **Guess first**: under which of them does acting add least to precision?
 
@@ -183,14 +182,13 @@ figure = figures.rows(gains, titles, "acted minus never acted", line=0)
 run.figure(figure, "08_choices", told)
 
 # %% [markdown]
-# In the published worlds what acting adds to precision with this decoder changes even in sign; our own
-# choice is not surely above zero. What it adds to order is.
+# In the published worlds what acting adds to precision changes sign with the choice; ours, *as fixed*, is
+# not surely above zero. To order it adds under every choice but layer 0.
 #
 # ## Without a map
 #
-# Three similarities fit nothing. Each makes one N x N table of a space: who is a neighbour (mutual
-# k-NN), how alike two rows are (CKA), how pairs rank by distance (RSA). Two spaces are as alike as
-# their tables: the sum of products, 1 for equals.
+# Three similarities fit no map. Each turns a space into one N x N table: who is a neighbour (mutual
+# k-NN), inner products (CKA), ranks of distances (RSA). Two spaces are as alike as their tables.
 
 
 # %%
@@ -235,13 +233,13 @@ told = "No map, one scale, 95 % over worlds. Titles: means of word count above t
 run.figure(figure, "08_similarities", told)
 
 # %% [markdown]
-# In the published worlds an agent that acted is farther from most models than a mere count of words is, by
-# all three. Its variance lies elsewhere (notebook 03): that may be why.
+# In the published worlds the agent that acted is *farther* from nearly all models than a count of words is,
+# by all three. Perhaps because its variance lies elsewhere (notebook 03): models here spend it on verbs.
 #
 # ## All that only sees words
 #
-# Controls that know no meaning, called what they are. *Edit distance* keeps every sentence apart, in a
-# smooth space. **Guess first**: where will the agent stand, and where in order?
+# Here is every control that knows no meaning. *Edit distance*, for one, keeps all sentences apart, and those
+# with nearly the same words close. **Guess first**: where will the agent stand in precision, and in order?
 
 # %%
 values = pd.concat([run.get(scores.SCORES, world=world) for world in run.worlds])
@@ -254,14 +252,14 @@ told = "Means over the models trained here, and over draws; intervals: 95 % over
 run.figure(figure, "08_controls", told)
 
 # %% [markdown]
-# A control stands in the agent's place; in synonyms, too, it need only keep sentences apart, and like
-# ones together. So neither test shows more than a code. Structure can (06).
+# A control stands in the agent's place: even in synonyms it only has to keep sentences apart. So neither
+# test shows more than a code. Structure can (notebook 06).
 #
 # ## Many tables of synonyms
 #
-# Public models can be asked in any words: synonyms; synonyms of *other* words (swapped: "azure" for
-# red), scored as told or by their meaning in English; made-up words. Which of six colours? Beside the
-# model stand its word vectors (layer 0), its subwords, and letters.
+# Public models can be asked in any words: synonyms; synonyms of *other* words (swapped: "azure" for red),
+# scored as told or by what they mean; made-up words. Which of six colours do they find? Beside the model:
+# its word vectors (layer 0), its subwords, letters.
 
 # %%
 asked = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
@@ -278,9 +276,9 @@ if len(asked):
     run.figure(figure, "08_tables", told)
 
 # %% [markdown]
-# Only of what a model has above its own word vectors may one say that it comes from context. Who knows
-# English scores swapped words *by meaning*, and *as told* at or below chance. Made-up words, letters and random
-# weights have nothing to go by. Check it above.
+# Only what a model has above its own word vectors can come from context. A model that knows English finds
+# swapped words *by meaning*, and *as told* scores at or below chance. Made-up words, letters and random
+# weights should find nothing. Check it above.
 
 # %% [markdown]
 # ## On your own
@@ -298,9 +296,9 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# - A choice that can turn a result is fixed beforehand, or searched by the null as well.
-# - Whoever keeps sentences apart by their words scores high; by words and places, in order, too.
-# - A similarity of whole spaces asks what a space is spent on.
+# - A choice that can reverse a result is fixed beforehand, or the null makes it as well.
+# - A code that keeps sentences apart scores high; if it knows places, in order, too.
+# - A similarity of whole spaces depends on what a space spends its variance on.
 #
 # ## Provenance
 
