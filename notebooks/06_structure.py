@@ -258,7 +258,7 @@ run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 # data*, not depth. One code can have it by luck; on average over draws and worlds none has.
 #
 # In the published worlds the signs fit a reading, that it matters what a concept is *for*: to predict with,
-# or to tell apart; others are not excluded. Of CLIP and BLIP that see colours nothing is settled.
+# or to tell apart; others are possible. Of CLIP and BLIP that see colours nothing is settled.
 # (Intervals and p: `tables/05_claims.csv`.)
 
 # %%
