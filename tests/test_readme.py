@@ -65,7 +65,7 @@ TOLD = {
     "Below what decoders share": ("action with language approaches language with", "stays below"),
     "leads *away* from our": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
-    "Yes with models trained here.": ("acting on the right instructions adds order", "yes"),
+    "With models trained here.": ("acting on the right instructions adds order", "yes"),
     "two verbs merge": ("acting merges verbs of one consequence", "yes"),
     "Blind agents do.": ("blind agents share kinds with language", "yes"),
     "tell colours apart has the opposite sign": (
