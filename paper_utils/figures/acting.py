@@ -36,8 +36,8 @@ def success(episodes, names):
     over episodes (Wilson).
 
     ``episodes``: a row each, with world, player, level and success."""
-    named = episodes.rename(columns={"player": "row", "level": "panel"})
-    values = success_rates(named, ["row", "panel", "world"]).rename(columns={"success": "mean"})
+    values = success_rates(episodes, ["player", "level", "world"])
+    values = values.rename(columns={"player": "row", "level": "panel", "success": "mean"})
     # Worlds are the unit, as soon as there are several.
     if values["world"].nunique() > 1:
         values = over_all_worlds(values[["row", "panel", "world"]].assign(value=values["mean"]))

@@ -24,7 +24,8 @@ from paper_utils.figures.style import (
     short,
 )
 from paper_utils.figures.style import matrix as matrix
-from paper_utils.study.claims import NEVER, TELLING, number, verdict
+from paper_utils.study.claims import NEVER as NEVER  # in queries
+from paper_utils.study.claims import TELLING, number, verdict
 from paper_utils.study.differences import DECODERS, MEAN, OTHERS
 
 # In every figure: agents, and codes that know no meaning.
@@ -48,10 +49,21 @@ WHOLE = (-1.05, 1.05)  # of an r
 WORLDS = ["acted", "other world", "never_acted", "codebook"]
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
+ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
 # Rows of the answer, and the chance of each: what needs a code alone, what needs roles; pairs.
 UNHEARD = {"colour": 1 / 6, "order": 1 / 2}
-ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
-PAIRS = [BLIND, "blind agent ~ blind CLIP", SEEING, "exclusive agent ~ LLaMA"]
+# What its rows are called, on two lines each: there is little room.
+MEASURES = {
+    "precision_at_k": "precision\n@15",
+    "colour": "colour\nof six",
+    "order": "order\nof two",
+}
+PAIRS = {
+    BLIND: "blind agent,\nLLaMA",
+    "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
+    SEEING: "seeing agent,\nLLaMA",
+    "exclusive agent ~ LLaMA": "exclusive\nagent†, LLaMA",
+}
 
 # --- what is read --------------------------------------------------------------------------------
 
@@ -64,9 +76,9 @@ def values_of(differences, test, measure, direction="both"):
 
 def compared(differences, test, model, measures):
     """Means over worlds and directions with a model: a row per measure, a column per COLUMNS."""
-    asked = differences.query("test == @test and model == @model and direction == 'both'")
     return (
-        asked.pivot(index="measure", columns="contrast", values="mean")
+        differences.query("test == @test and model == @model and direction == 'both'")
+        .pivot(index="measure", columns="contrast", values="mean")
         .reindex(index=measures, columns=COLUMNS)
         .dropna(how="all")
     )
@@ -74,7 +86,7 @@ def compared(differences, test, model, measures):
 
 def adds(values):
     """What acting adds to a mean over models, and how much."""
-    rows = values[(values["contrast"] == NEVER) & (values["model"] == MEAN)]
+    rows = values.query("contrast == @NEVER and model == @MEAN")
     # Where no model knows the synonyms there is no mean over models.
     if rows.empty:
         return "nobody can tell"
@@ -82,13 +94,12 @@ def adds(values):
     return ADDS[verdict(row)].format(number(abs(row["mean"])))
 
 
-def shared(values, contrast, pair):
+def shared(values, pair, contrast=OWN):
     """Whether a pair of learners shares the kinds of colours, by a contrast."""
     # A single world has no other: it is held against a codebook.
     if contrast == OWN and OWN not in set(values["contrast"]):
         contrast = "own world - codebook"
-    row = values.query("contrast == @contrast and model == @pair").iloc[0]
-    return SHARED[verdict(row)]
+    return SHARED[verdict(values.query("contrast == @contrast and model == @pair").iloc[0])]
 
 
 def rows_of(models):
@@ -109,7 +120,7 @@ def drawn(values, **columns):
 
 def moved(values):
     """To how many models acting leads nearer, and from how many farther."""
-    kinds = values[(values["contrast"] == NEVER) & ~values["model"].isin(GROUPS)]
+    kinds = values.query("contrast == @NEVER and model not in @GROUPS")
     found = list(kinds.apply(verdict, axis=1))
     return f"nearer to {found.count('more')} models, farther from {found.count('less')}"
 
@@ -146,25 +157,33 @@ def by_model(differences, models, asked, floors=(), strangers=(), says=adds, **o
 def transfer(differences, models):
     """Success of the acting agent on mapped vectors, a panel per level that tells something."""
     labels = [model.label for model in models]
-    order = ["own", *labels, "codebook", "random_tokens", "word_count"]
     values = differences.query("contrast == 'success' and measure in @TELLING")
     values = drawn(values, panel=values["measure"], hue=values["test"])
     # Its own vectors are of first names.
     values.loc[values["row"] == "own", "hue"] = ASKED[0]
     means = values.pivot(index="row", columns=["panel", "hue"], values="mean")
+    of_models = means.loc[labels].mean()
     titles = {}
     controls = {}
     for level in TELLING:
-        first, synonyms = (number(means.loc[labels, (level, said)].mean()) for said in ASKED)
+        first, synonyms = map(number, of_models.loc[level, ASKED])
         titles[level] = f"{level}: models {first} in first names,\n{synonyms} in synonyms"
         known = means[level, ASKED[1]].drop(["codebook", *labels])
         controls[level] = {"controls, in synonyms": known}
-    return rows(values, titles, "success", ASKED, SHARE, order=order, bands=controls)
+    return rows(
+        values,
+        titles,
+        "success",
+        ASKED,
+        SHARE,
+        order=["own", *labels, "codebook", "random_tokens", "word_count"],
+        bands=controls,
+    )
 
 
 def answer(differences, chance):
     """The answer in three panels, one per test: who passes it?  ``chance``: of precision@k."""
-    means = differences[differences["model"] == MEAN]
+    means = differences.query("model == @MEAN")
     # Of means over models a measure is a row, of pairs of learners a pair.
     means = drawn(means, row=means["measure"])
     same = values_of(means, "same_words", "precision_at_k")
@@ -173,28 +192,21 @@ def answer(differences, chance):
     kinds = drawn(values_of(differences, "structure", "r"))
     # Here the learner in question is always an agent that acted.
     kinds["hue"] = kinds["hue"].replace("own world", "acted")
-    blind = shared(kinds, OWN, BLIND)
-    seeing = shared(kinds, OWN, SEEING)
     # As many lines in each, so that all begin at one height.
     parts = {
-        f"1  Same words:\n{adds(same)}\n": (same, COLUMNS, SHARE, {"precision_at_k": chance}),
-        f"2  Unheard synonyms:\nin order, {adds(order)}\n": (synonyms, COLUMNS, SHARE, UNHEARD),
-        f"3  Kinds of colours\nblind agent: {blind}\nif they compete: {seeing}": (
-            kinds,
-            WORLDS,
-            WHOLE,
-            dict.fromkeys(PAIRS, 0),
-        ),
+        f"1  Same words:\n{adds(same)}\n": (same, COLUMNS, {"precision_at_k": chance}),
+        f"2  Unheard synonyms:\nin order, {adds(order)}\n": (synonyms, COLUMNS, UNHEARD),
+        f"3  Kinds of colours\nblind agent: {shared(kinds, BLIND)}\n"
+        f"seeing agent: {shared(kinds, SEEING)}": (kinds, WORLDS, dict.fromkeys(PAIRS, 0)),
     }
-    names = NAMES | {"colour": "colour\nof six", "order": "order\nof two"}
-    names |= {"precision_at_k": "precision\n@15"}
     figure, axes = panels(3, 3, PAGE, 3)
-    for axis, (title, (values, hues, limits, chances)) in zip(axes, parts.items()):
-        points(axis, values, list(chances), hues, names)
-        axis.set(title=title, xlim=limits, xlabel="r" if limits is WHOLE else "share right")
+    for axis, (title, (values, hues, chances)) in zip(axes, parts.items()):
+        points(axis, values, list(chances), hues, NAMES | MEASURES | PAIRS)
+        axis.set(title=title, xlim=SHARE, xlabel="share right")
         # Chance differs by row.
         heights = np.arange(len(chances))
         axis.vlines(chances.values(), heights - 0.4, heights + 0.4, **CHANCE)
+    axes[2].set(xlim=WHOLE, xlabel="r of distances")
     headline(figure)
     return figure
 
@@ -204,7 +216,7 @@ def answer(differences, chance):
 QUESTIONS = (
     "1  Same words: is the partner\namong the nearest?",
     "2  In synonyms: is the partner\nnearer than its swap?",
-    "3  Structure: are the same\ncolours alike?",
+    "3  Structure: are colours\ngrouped alike?",
 )
 # Three colours of one kind, two of another, one of a third.
 DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5], [-1.3, -0.7]])
@@ -212,39 +224,41 @@ DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5],
 
 def schematic(instructions):
     """What the three tests ask, with a sentence of the table, and the last one in synonyms."""
-    first = instructions.query("colour == 'red'").iloc[0]["text"]
-    *_, last = instructions.itertuples()
-    # Any cloud will do; this one has its first point at the edge, where it can be seen.
-    cloud = np.random.default_rng(4).normal(size=(30, 2))
-    sizes = [70] + 29 * [3]
-    model = COLOURS["language"]
-    agent = COLOURS["acted"]
-    hues = [THINGS[colour] for colour in colours_by_role(0)]
-    # An agent's space is turned, because tests do not mind.
-    turned = cloud[:, ::-1]
-    agents = (turned, sizes, agent)
-    spaces = [
-        (f"a model's space:\n● “{first}”", cloud, sizes, model),
-        ("an agent's space:\n× its image, rotated\n● its partner\n○ the 15 nearest", *agents),
-        (f"a model's space:\n● “{textwrap.fill(last.second_text, 21)}”", cloud, sizes, model),
-        ("an agent's space:\n× its image, rotated\n● its partner\n□ the partner's swap", *agents),
-        ("a model's vectors\nof six colours", DRAWN, 40, hues),
-        ("an agent's: compare\nfifteen distances", DRAWN[:, ::-1], 40, hues),
+    first = instructions.query("colour == 'red'")["text"].iloc[0]
+    last = textwrap.fill(instructions["second_text"].iloc[-1], 21)
+    under = [
+        f"a model's space:\n● “{first}”",
+        "an agent's space:\n× it, rotated\n● its partner\n○ the 15 nearest",
+        f"a model's space:\n● “{last}”",
+        "an agent's space:\n× it, rotated\n● its partner\n□ the swap: “put B\nnext to A”",
+        "a model's vectors\nof six colours:",
+        "an agent's: are the\n15 distances alike?",
     ]
     figure, axes = panels(6, 6, PAGE, 2.2)
-    for axis, (words, places, size, colour) in zip(axes, spaces):
-        axis.scatter(*places.T, s=size, c=colour)
+    for axis, words in zip(axes, under):
         axis.set(xticks=[], yticks=[])
         axis.set_xlabel(words, loc="left", fontsize=7)
         axis.margins(0.2)
     # A test has two panels, and its question stands over both.
     for axis, question in zip(axes[::2], QUESTIONS):
         axis.set_title(question)
+    # Any cloud will do; this one has its first point at the edge, where it can be seen.
+    cloud = np.random.default_rng(4).normal(size=(30, 2)).T
+    sizes = [70] + 29 * [3]
+    model = COLOURS["language"]
+    agent = COLOURS["acted"]
+    # An agent's space is turned, because tests do not mind.
+    turned = cloud[::-1]
     # Where the model's sentence comes to lie: not quite on its partner.
-    image = turned[0] + 0.4
+    image = turned[:, 0] + 0.4
+    for left, right in (axes[:2], axes[2:4]):
+        left.scatter(*cloud, sizes, model)
+        right.scatter(*turned, sizes, agent)
+        right.plot(*image, "x", color=model)
     axes[1].plot(*image, "o", color=model, fillstyle="none", markersize=32)
     axes[3].plot(*(image + 0.7), "s", color=agent, fillstyle="none", markersize=8)
-    for axis in axes[1:4:2]:  # of tests 1 and 2
-        axis.plot(*image, "x", color=model)
+    hues = [THINGS[colour] for colour in colours_by_role(0)]
+    axes[4].scatter(*DRAWN.T, 40, hues)
+    axes[5].scatter(*DRAWN.T[::-1], 40, hues)
     headline(figure, "Three tests of two spaces (a drawing)")
     return figure

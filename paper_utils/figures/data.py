@@ -46,11 +46,9 @@ def room(env):
 def pictures(images, titles, columns, message):
     """A grid of pictures as wide as the page, each under its title."""
     width = PAGE / columns
-    letters = int(15 * width)  # of a line
+    wrapper = textwrap.TextWrapper(int(15 * width))
     # Lines of their own stay so: a level, and then its sentence.
-    titles = [
-        "\n".join(textwrap.fill(line, letters) for line in title.splitlines()) for title in titles
-    ]
+    titles = ["\n".join(map(wrapper.fill, title.splitlines())) for title in titles]
     lines = 1 + max(title.count("\n") for title in titles)
     figure, axes = panels(len(images), columns, PAGE, width + 0.14 * lines + 0.5)
     for axis, image, title in zip(axes, images, titles):
@@ -90,17 +88,21 @@ def moving(films):
     figure, axes = panels(count, count, 2.3 * count, 2.8)
     longest = max(films.values(), key=lambda film: len(film.frames))
     headline(figure, f"“{longest.instruction}”")
+    screens = []
+    for axis, film in zip(axes, films.values()):
+        axis.set_axis_off()
+        screens.append(axis.imshow(on_white(film.frames[0])))
     shots = []
     for step in range(len(longest.frames)):
-        for axis, (name, film) in zip(axes, films.items()):
+        for screen, (name, film) in zip(screens, films.items()):
             # A film that has ended waits for the other, and says how it ended.
             now = min(step, len(film.actions))
             said = [*film.actions, "✓ done" if film.success else "✗ not done"]
-            axis.clear()
-            axis.set_axis_off()
-            axis.imshow(on_white(film.frames[now]))
-            axis.set_title(f"{name}\n{now}: {said[now]}")
+            screen.set_data(on_white(film.frames[now]))
+            screen.axes.set_title(f"{name}\n{now}: {said[now]}")
         figure.canvas.draw()
+        # Laid out once: pictures that move about are hard to watch, and take longer.
+        figure.set_layout_engine("none")
         # A copy, because the next picture is drawn into the same memory.
         shots.append(np.array(figure.canvas.buffer_rgba())[..., :3])
     plt.close(figure)

@@ -23,21 +23,27 @@ CONTROLLED = {
 def over_all_worlds(values):
     """Mean, low and high (95 %, t) of column ``value`` over rows that differ in the world alone."""
     by = values.columns.difference(["world", "value"], sort=False).tolist()
-    # Nothing is tested here: the appendix estimates.
-    over = values.groupby(by, sort=False)["value"].agg(lambda each: over_worlds(each, None))
-    return over.apply(pd.Series)[["mean", "low", "high"]].reset_index()
+    return (
+        values.groupby(by, sort=False)["value"]
+        # Nothing is tested here: the appendix estimates.
+        .agg(lambda each: over_worlds(each, None))
+        .apply(pd.Series)[["mean", "low", "high"]]
+        .reset_index()
+    )
 
 
 def reached(scores, known):
     """What every encoder reaches with the models trained here, over worlds: row, panel (a test and
     its measure), mean, low and high, from the best.  ``known``: models that know the synonyms."""
-    rows = scores.query("direction == 'both' and model_kind == 'scratch'")
-    # Others cannot tell anything in synonyms.
-    rows = rows[(rows["test"] == "same_words") | rows["model"].isin(known)]
-    panel = rows["test"] + ": " + rows["measure"]
-    named = rows.assign(row=rows["encoder"], panel=panel.map(CONTROLLED)).dropna(subset="panel")
-    by_world = named.groupby(["panel", "row", "world"])["value"].mean().reset_index()
-    return over_all_worlds(by_world).sort_values("mean", ascending=False)
+    rows = scores.query(
+        "direction == 'both' and model_kind == 'scratch'"
+        # Others cannot tell anything in synonyms.
+        "and (test == 'same_words' or model in @known)"
+    )
+    panel = (rows["test"] + ": " + rows["measure"]).map(CONTROLLED).rename("panel")
+    # What is called nothing belongs to no group.
+    by_world = rows.groupby([panel, rows["encoder"].rename("row"), "world"])["value"].mean()
+    return over_all_worlds(by_world.reset_index()).sort_values("mean", ascending=False)
 
 
 def curves(values, hues, across, label):

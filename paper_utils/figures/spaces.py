@@ -62,14 +62,14 @@ def colours_of(encoders):
 def odds(images, shares, caption):
     """Pictures uint8[M, H, W, 3] in a row, over each what every model thinks of it as the picture
     of a caption.  The first is the caption's own."""
-    # Black floors print badly.
-    brighter = [(image / 255) ** 0.5 for image in images]
     # A line for each model.
     titles = [
         "\n".join(f"{model} {share:.0%}" for model, share in zip(shares, each))
         for each in zip(*shares.values())
     ]
     titles[0] = f"its own:\n{titles[0]}"
+    # Black floors print badly.
+    brighter = (np.array(images) / 255) ** 0.5
     return pictures(brighter, titles, len(images), f"“{caption.replace(' .', '.')}”")
 
 

@@ -6,7 +6,7 @@ from sklearn.decomposition import KernelPCA
 
 from paper_utils.alignment.retrieval import rotation
 from paper_utils.data import kinds, levels
-from paper_utils.figures.alignment import OWN, SHARED, WHOLE, drawn, shared, values_of
+from paper_utils.figures.alignment import WHOLE, drawn, shared, values_of
 from paper_utils.figures.data import on_white
 from paper_utils.figures.style import (
     COLUMN,
@@ -19,7 +19,7 @@ from paper_utils.figures.style import (
     panels,
     rows,
 )
-from paper_utils.study.claims import number, verdict
+from paper_utils.study.claims import number
 from paper_utils.study.kinds import DRAWN, FIFTEEN
 
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
@@ -71,8 +71,13 @@ def colour_maps(measured, learners, world):
             axis.plot(*place, "o", mfc="none", mec=THINGS[colour], mew=2, ms=size, label=colour)
         r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
         # Two of five dimensions: how much of the learner does the picture show?
-        axis.set(xticks=[], yticks=[], box_aspect=1)
-        axis.set(title=f"{learner}: r = {number(r)}", xlabel=f"{share:.0%} of it shown")
+        axis.set(
+            xticks=[],
+            yticks=[],
+            box_aspect=1,
+            title=f"{learner}: r = {number(r)}",
+            xlabel=f"{share:.0%} of it shown",
+        )
         axis.margins(0.2)
     headline(figure, "Six colours; r: of their distances with the design's")
     return figure
@@ -90,32 +95,39 @@ def _plane(distances):
 def agreement(differences):
     """r of pairs of learners that predict from colour, a row each, beside all that should fail."""
     values = values_of(differences, "structure", "r")
-    found = [shared(values, OWN, pair) for pair in BLIND]
-    title = f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them"
-    return _pairs(values, BLIND, CONDITIONS, title)
+    found = [shared(values, pair) for pair in BLIND]
+    return _pairs(
+        values,
+        BLIND,
+        CONDITIONS,
+        f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them",
+    )
 
 
 def sign(differences):
     """r of pairs with agents that see colours: where they must tell them apart, and need not."""
     values = values_of(differences, "structure", "r")
-    own = values[values["contrast"] == "own world"].set_index("model", drop=False)
     # Of those in exclusive rooms the design alone was named beforehand.
-    design, exclusive = (SHARED[verdict(own.loc[pair])] for pair in (SEEING[0], EXCLUSIVE[0]))
-    title = (
+    design, exclusive = (shared(values, each[0], "own world") for each in (SEEING, EXCLUSIVE))
+    return _pairs(
+        values,
+        SEEING + EXCLUSIVE + VIEWERS,
+        SEEN,
         f"Seeing agent and design: {design};\n"
-        f"in exclusive rooms: {exclusive} (there, with LLaMA and CLIP: added later)"
+        f"in exclusive rooms: {exclusive} (there, with LLaMA and CLIP: added later)",
     )
-    # A run may lack models of pictures.
-    viewers = [pair for pair in VIEWERS if pair in own.index]
-    return _pairs(values, SEEING + EXCLUSIVE + viewers, SEEN, title)
 
 
 def _pairs(values, pairs, conditions, title):
-    label = "r of the distances between six colours"
-    # There is room for names on one line.
-    names = NAMES | dict(zip(pairs, pairs))
-    values = drawn(values, panel="")
-    return rows(values, {"": title}, label, conditions, WHOLE, 0, order=pairs, names=names)
+    return rows(
+        drawn(values, panel=""),
+        {"": title},
+        "r of the distances between six colours",
+        conditions,
+        WHOLE,
+        0,
+        order=pairs,
+    )
 
 
 def visits(shares):
@@ -128,7 +140,7 @@ def visits(shares):
     design = walked.assign(hue="design", mean=shares["design"], low=None, high=None)
     kinds_of, flat = walked.groupby("hue")["mean"].mean()[["own world", "exchangeable"]]
     return rows(
-        pd.concat([walked, design.drop_duplicates("role")]).assign(panel=""),
+        pd.concat([walked, design]).assign(panel=""),
         {"": ""},
         "first visits to the usual type",
         ["own world", "exchangeable", "design"],

@@ -8,7 +8,6 @@ import textwrap
 # Where no folder of its own can be written, matplotlib says so at import, in a reader's notebook.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
-import matplotlib as mpl  # noqa: E402
 import seaborn as sns  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
 
@@ -72,11 +71,6 @@ NAMES = {
     "own world": "same world",
     "other world": "another world",
     "design": "how often in rooms",
-    "blind agent ~ LLaMA": "blind agent,\nLLaMA",
-    "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
-    "seeing agent ~ LLaMA": "seeing agent,\nLLaMA",
-    "exclusive agent ~ LLaMA": "exclusive\nagent†, LLaMA",
-    "precision_at_k": "precision\n@k",
     "exchangeable": "flat rooms",
     "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
@@ -109,7 +103,7 @@ BAND = {"color": GREY, "alpha": 0.18, "linewidth": 0, "zorder": 0}
 SHARE = (-0.03, 1.03)
 
 # From matplotlib's own defaults: nobody's personal settings are part of the style.
-mpl.rcdefaults()
+plt.rcdefaults()
 sns.set_theme(
     "paper",
     style="ticks",
@@ -122,6 +116,8 @@ sns.set_theme(
         "axes.titlelocation": "left",
         "axes.linewidth": 0.8,
         "ytick.major.size": 0,
+        "ytick.minor.size": 0,
+        "grid.linewidth": 0.3,
         "legend.frameon": False,
         "legend.handlelength": 1.2,
         "figure.constrained_layout.use": True,
@@ -130,13 +126,13 @@ sns.set_theme(
 )
 
 
-def short(label):
-    """A model's label as it fits a figure.
+def short(label, names=NAMES):
+    """What readers call a row, a hue or a model, as it fits a figure.
 
-    >>> short("SmolLM2-135M-Instruct, 4-bit")
-    'SmolLM2-135M-I, 4-bit'
+    >>> short("never_acted"), short("SmolLM2-135M-Instruct, 4-bit")
+    ('never acted', 'SmolLM2-135M-I, 4-bit')
     """
-    return label.replace("-Instruct", "-I")
+    return names.get(label, label).replace("-Instruct", "-I")
 
 
 def panels(count, columns, width, height, **options):
@@ -172,12 +168,12 @@ def headline(figure, text=""):
     )
 
 
-def name_hues(axis, hues, values, names=NAMES, colours=COLOURS):
+def name_hues(axis, hues, values, names=NAMES):
     """Lets a legend name ``hues``, and say why there are no intervals."""
     for hue in hues:
-        axis.plot([], [], SHAPES.get(hue, "o"), color=colours[hue], label=names.get(hue, hue))
+        axis.plot([], [], SHAPES.get(hue, "o"), color=COLOURS[hue], label=short(hue, names))
     # Where only a mean is known.  Other values, as a null, may have intervals alone.
-    if values.loc[values["mean"].notna(), "low"].isna().all():
+    if values.dropna(subset="mean")["low"].isna().all():
         axis.plot([], [], " ", label="one world, so no intervals")
 
 
@@ -191,8 +187,10 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
         names: what readers call rows and hues that are not called as in the table.
     """
     hues = [hue for hue in hues if hue in set(values["hue"])]
-    name_hues(axis, hues, values, names, colours)
+    name_hues(axis, hues, values, names)
+    several = len(hues) > 1
     if not hues:
+        hues = rows
         values = values.assign(hue=values["row"])
     # The median of three numbers is the one in the middle, and all of them are the interval.
     sns.pointplot(
@@ -201,27 +199,30 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
         y="row",
         hue="hue",
         order=rows,
-        hue_order=hues or rows,
+        hue_order=hues,
         # All that only sees words is grey.
-        palette={hue: colours.get(hue, GREY) for hue in hues or rows},
+        palette={hue: colours.get(hue, GREY) for hue in hues},
         estimator="median",
         errorbar=("pi", 100),
-        dodge=0.6 if len(hues) > 1 else False,
+        dodge=0.6 if several else False,
         linestyle="none",
-        markers=[SHAPES.get(hue, "o") for hue in hues or rows],
+        markers=[SHAPES.get(hue, "o") for hue in hues],
         markersize=4,
         err_kws={"linewidth": 1.2},
         legend=False,
         ax=axis,
     )
-    axis.set_yticks(range(len(rows)), [names.get(row, short(row)) for row in rows])
-    axis.set(xlabel=None, ylabel=None)
-    axis.grid(axis="x", linewidth=0.3)
+    axis.set(
+        xlabel=None,
+        ylabel=None,
+        yticks=range(len(rows)),
+        yticklabels=[short(row, names) for row in rows],
+    )
+    axis.grid(axis="x")
     # Several points of a row are kept apart from those of the next.
-    if len(hues) > 1:
+    if several:
         axis.set_yticks([row + 0.5 for row in range(len(rows) - 1)], minor=True)
-        axis.tick_params("y", which="minor", length=0)
-        axis.grid(axis="y", which="minor", linewidth=0.3)
+        axis.grid(axis="y", which="minor")
 
 
 def rows(
@@ -250,9 +251,9 @@ def rows(
     # Points of one row need room between them.
     height = (0.17 + 0.04 * len(hues)) * len(order) + 1
     # All panels have the same rows: the first names them.
-    figure, axes = panels(len(titles), min(4, len(titles)), width, height, sharey=True)
+    figure, axes = panels(len(titles), 4, width, height, sharey=True)
     for axis, panel in zip(axes, titles):
-        points(axis, values[values["panel"] == panel], order, hues, **options)
+        points(axis, values.query("panel == @panel"), order, hues, **options)
         axis.set(title=titles[panel], xlabel=label, xlim=limits)
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
@@ -273,7 +274,7 @@ def matrix(shares, title):
     many = shares.shape[1] > 9
     figure, (axis,) = panels(1, 1, PAGE, 0.22 * len(shares) + (1.9 if many else 0.8))
     sns.heatmap(
-        shares.rename(index=NAMES, columns=NAMES).rename(index=short, columns=short),
+        shares.rename(index=short, columns=short),
         # From 0 to 1, whatever the table holds: figures of two runs compare.
         vmin=0,
         vmax=1,
@@ -288,7 +289,6 @@ def matrix(shares, title):
     )
     axis.set(xlabel=None, ylabel=None)
     # A table is read from its head.
-    axis.tick_params(length=0, labeltop=True, labelbottom=False)
-    axis.tick_params("x", rotation=90 if many else 0)
+    axis.tick_params("x", length=0, labeltop=True, labelbottom=False, rotation=90 if many else 0)
     headline(figure, title)
     return figure
