@@ -74,11 +74,11 @@ run.animation(draw.moving({"expert": film}), "01_expert_film", message)
 # %% [markdown]
 # ## What the agent sees
 #
-# Not the picture: 7 × 7 × 3 small integers, drawn below the way the room is. The first number is the kind of thing
-# (0: not seen, 1: empty, 2: wall), the second its colour, the third a door's state. They are names, not quantities:
-# colour 0 is red.
+# Not the picture: 7 × 7 × 3 small integers, drawn below as the room is. The first number is the kind of thing
+# (0: not seen, 1: empty, 2: wall), the second its colour, the third a door's state. Names, not quantities:
+# colour 0 is red. (The agent's cell: 1 0 0.)
 #
-# **Before you run on:** the agent stands at `view[3, 6]` and looks towards `y = 0`. How far ahead, and to the
+# **Before you run on:** the agent is at `view[3, 6]` and looks towards `y = 0`. How far ahead, and to the
 # right, is `view[x, y]`?
 
 # %%
@@ -236,7 +236,7 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# 1. Only the sentence says what to do, so an agent that does it has a vector for the sentence.
+# 1. Only the sentence says what to do, so an agent that does it has to keep something of the sentence.
 # 2. Most sentences have a twin with the same words. Counting words cannot tell them apart; order can.
 # 3. A precision@k without its N says nothing, and shared words can pass it. With synonyms no word but *the* is.
 #

@@ -198,11 +198,12 @@ for level in names:
 # each (arXiv 2007.12770; quoted, not re-run).
 
 # %% [markdown]
-# ## Take the order out of the vector
+# ## Act on a count of words
 #
 # The vector is all that the agent hears, so we can swap it. We count a sentence's words, map the counts linearly into
-# the agent's space (the map is fitted on other sentences), and let the same agent act on the result. Counts do not
-# know who goes to whom (asserted). (Codes that do act better, also where order does not matter: so counts lose more than order. Notebook 05.)
+# the agent's space (fitted on other sentences), and let the same agent act on the result. Counts lose who goes to whom
+# (asserted), and which colour is whose: *red ball, blue key* counts as *red key, blue ball*. So a failure is not of
+# order alone (notebook 05).
 
 # %%
 from sklearn.linear_model import Ridge
@@ -225,8 +226,7 @@ def without_order(missions):
 # %% [markdown]
 # The printed line says how often the agent then does what it is told, where two things matter. Below it, one episode
 # plays twice: with the agent's own vector, and with the counts. It is the first one that tells them apart and in
-# which something is put somewhere, if there is one. Counts could be right half of the time; but a vector between two
-# orders is neither.
+# which something is put somewhere, if there is one.
 
 # %%
 level, trials = names[-1], levels.seeds("evaluation", 64, world)
@@ -272,7 +272,7 @@ shares.reindex(names).round(2)
 #
 # 1. Tell the agent, in each episode of the first level, the sentence of the *next* one (`evaluation.evaluate` takes
 #    `vectors`). What is its success? Whose does it resemble?
-# 2. Tell it the right sentence with its words *in reverse order*. Its success?
+# 2. There, tell it the right sentence, words *in reverse order*. Its success?
 # 3. Make it forget: `evaluation.play` a `GreedyPolicy` (see `help`) whose `kv_cache` stays empty. Which level suffers?
 
 # %%

@@ -119,8 +119,8 @@ for family, judge in {"clip": which_picture, "blip": is_pair}.items():
         tokenizer, model = load(family)
         caption = tokenizer([captions[0]] * 6, return_tensors="pt")
         odds[FAMILIES[family].label] = judge(model, caption, pixels)
-own = ", ".join(f"{each[0]:.0%} from {name} (most: {max(each):.0%})" for name, each in odds.items())
-run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", f"Its own picture gets {own}.")
+told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pair (a coin: 50%)."
+run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
 # ## What each puts together
@@ -173,7 +173,8 @@ def kept(space):  # of how many sentences has the nearest one the same word?
 neighbours = run.table(figures.in_every_world(run, kept), "03_neighbours")
 wide = neighbours.pivot_table("mean", "row", "panel", sort=False)
 swaps = wide["the swap"]
-found = f"Nearest is the swap: word count {swaps['word count']:.0%}, acted {swaps['acted']:.0%}"
+found = "Nearest is the swap: word count {word count:.0%}, never acted {never acted:.0%}, acted {acted:.0%}"
+found = found.format(**swaps)
 told = "Share of sentences whose nearest neighbour has the same word; means over worlds."
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
@@ -238,12 +239,13 @@ if states:
         print(f"sink {name}: mean cosine {alike:.2f}; agreement (notebook 04): {score}")
 
 # %% [markdown]
-# A pooled sink is divided by the number of words, so little but a sentence's length is left. So a
-# decoder without a token in front gets one from us, which is never pooled (`encoders/hub.py`).
+# A pooled sink is divided by the number of words, so the raw cosine sees little but length; centring
+# saves a part. So a decoder without a token in front gets one from us, which is never pooled
+# (`encoders/hub.py`).
 #
 # ## What a space is spent on
 #
-# Agreement is counted in directions that have variance. How much of it lies between sentences of
+# Procrustes and CKA weigh a direction by its variance. How much of it lies between sentences of
 # different verbs, and how many directions carry it (*effective dimension*)?
 
 

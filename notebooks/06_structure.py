@@ -64,7 +64,7 @@ design
 # in** the counter.
 
 # %% tags=["fill-in"]
-# counts: a row per colour, a column per type: how often the type follows the colour, as a share.
+# counts: a row per colour, a column per type (alphabetical): how often the type follows, as a share.
 stories = run.kinds.get(corpus.STORIES, world=world, rooms="kinds").train
 follows = pd.Series(stories).str.extractall(r"(?P<colour>\w+) (?P<type>key|ball|box)\b")
 follows = follows[follows["colour"].isin(design.index)]
@@ -106,13 +106,11 @@ measured = {name: distances.loc[world, name] for name in own.loc[world].index.un
 three = ["blind agent", "LLaMA", "blind CLIP"]
 for learner in three:
     assert np.allclose(distances_of(learner), measured[learner], atol=1e-5)
-caption = f"Colours of world {world}, turned onto the design. Lines join those of one kind."
+caption = f"World {world}, turned onto the design. Lines join a kind; sizes only keep rings apart."
 run.figure(figures.colour_maps(measured, ["design", *three], world), "06_maps", caption)
 measured["blind agent"].round(2)
 
 # %% [markdown]
-# In the published worlds these three agree on average; some worlds alone would not show it.
-#
 # ## The sign
 #
 # A **seeing agent** learns in the same rooms and is shown every colour. **Question**: will its map
@@ -130,12 +128,10 @@ print(played.groupby(["player", "rooms", "level"])["success"].mean().unstack().r
 print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.2f}")
 print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}")
 shown = ["design", "seeing agent", "exclusive agent"]
-caption = f"World {world}; others may be weaker. Lines join colours of one kind."
+caption = f"World {world}; for others see below. Lines join a kind; sizes only keep rings apart."
 run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]
-# In the published worlds an agent that has to tell things of one kind apart holds their colours apart.
-#
 # ## How alike are two maps?
 #
 # *r* correlates the fifteen distances of one learner with those of the other. Were colours mixed up,
@@ -162,6 +158,7 @@ here = structure.query("world == @world and first == 'blind agent' and second ==
 package = here.set_index("condition").loc["own world"]
 assert np.allclose([draws[0], p], [package["r"], package["p"]], atol=1e-4)
 print(f"world {world}: r = {draws[0]:.2f}, p = {p:.4f} over {len(draws)} relabellings")
+print(f"smallest p: {1 / len(draws):.4f}; yours: {smallest}")
 luck = structure.query("condition == 'never_acted'")["r"]
 print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f}")
 
@@ -196,12 +193,12 @@ pairs = pairs[pairs["pair"].isin(figures.BLIND + figures.EXCLUSIVE)].groupby("pa
 pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 
 # %% [markdown]
-# In the published worlds learners of one world agree. Controls are at zero, but in flat rooms one pair lies
-# above and one below.
+# In the published worlds learners agree on average, not in each. Controls are at zero, but in flat rooms one
+# pair lies above and one below.
 #
 # *Withheld*: a rotation is fitted without two (three) colours, and then asked which is which; chance
 # is 1/2 (1/3). *Graded*: among relabellings that keep the kinds, the share that fits worse than the
-# true one; chance is 1/2.
+# true one; chance 1/2.
 #
 # In the published worlds kinds alone return in exclusive rooms: inside a kind degrees are rather reversed.
 
@@ -209,9 +206,9 @@ pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 # ## Why: tell apart, or predict
 #
 # Three keys of three colours can lie in one room. To go to the right one, an agent has to hold their
-# colours apart. In exclusive rooms it need not: they test the reason. (No proof: such rooms also differ in
-# what stands together.) Below, the same in distances inside a kind and between kinds. Six colours equally
-# far from each other would all be 1.20 apart.
+# colours apart. In exclusive rooms it need not. (No proof: their rule is made from the kinds, and colours of
+# one kind never stand together, so an agent may merge them for that. Exclusive rooms without kinds would
+# tell.) Below: distances. Six colours equally far from each other would all be 1.20 apart.
 
 # %%
 rows = []

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute.
 #
-# **Found**: in the same words, what two public models share is no more than words give. In synonyms they
-# share more than a codebook would, in colour and in precision, but no order.
+# **Found**: in the same words, words are enough to explain what two public models share. In synonyms they
+# share more than controls that know no synonyms; order is not found.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -62,8 +62,8 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # ## Change the sentences
 #
 # Now tell the audit what each sentence says (`factors`), and give SmolLM2's sentences in synonyms. Then
-# shared words cannot help. (A control now stands in the place of SmolLM2, which has to know the synonyms;
-# in notebook 04 it stands in the agent's.)
+# shared words cannot help. (The summary will also speak of *structure*: are the same colours alike? Nobody gave
+# these colours kinds, and a codebook of six may score high by luck: notebook 06 takes means.)
 #
 # **Guess first**: which verdict changes?
 
@@ -80,9 +80,9 @@ rows[["measure", "value", "best_control", "codebook", "verdict"]].round(2)
 
 # %% [markdown]
 # *Too few levels*: a choice among two or three has so few relabellings that no p can be small. Order is not
-# found; it may still be there. (The summary also speaks of *structure*: are the same colours alike?
-# Nobody gave these colours kinds, and one codebook of six colours may score high by luck. Notebook 06 takes
-# means over draws and worlds.)
+# found; it may still be there. Mind where a control stands: in SmolLM2's place it would have to know the
+# synonyms, so *more than words* is easily said. In MiniLM's place (as in notebook 04) a word count finds as
+# many colours, with less precision.
 
 # %% [markdown]
 # ## Put in your own

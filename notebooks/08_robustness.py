@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 8 · Had we chosen otherwise (an appendix)
 #
-# **What you'll do**: change the layer, k, components, direction and split; compare spaces without a map;
-# look at every control that only sees words.
+# **What you'll do**: change layer, k, components, direction, split; compare spaces without a map; look at
+# every control that sees words.
 #
 # **What you'll learn**: which choices move a result, and what a search costs.
 #
 # **What you'll need**: notebook 04 (a rotation, then a search); two minutes.
 #
-# **Found**: with one decoder (LLaMA), other choices reverse what acting adds to precision. What it adds to
-# order they do not reverse.
+# **Found**: with LLaMA, other choices reverse what acting adds to precision. What it adds to
+# order they do not reverse; at layer 0 it adds nothing.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -52,10 +52,9 @@ null = lines[lines["hue"] == "permuted"].groupby(["panel", "hue", "at"])["value"
 null = null.quantile([0.05, 0.95]).unstack().set_axis(["low", "high"], axis=1).reset_index()
 at_layers = figures.over_all_worlds(lines[lines["hue"] != "permuted"])
 at_layers = run.table(at_layers, "08_layers")
-both = at_layers.pivot_table("mean", ["panel", "at"], "hue")
-ahead = (both["acted"] > both["never_acted"]).sum()
-print(f"{measure}: acted lies above never acted at {ahead} of {len(both)} layers; not at")
-print(*both.index[both["acted"] <= both["never_acted"]])
+above = figures.clearly_above(at_layers)  # bands that do not touch
+print(f"{measure}: acted lies clearly above never acted at {above.sum()} of {len(above)} layers:")
+print(*above.index[above])
 
 # %%
 hues = ["codebook", "acted", "never_acted", "exchanged", "permuted"]  # the first lies on top
@@ -64,13 +63,12 @@ told = "Unheard synonyms; bands: 95 % over worlds. Grey: the acted agent's sente
 run.figure(figure, "08_layers", told)
 
 # %% [markdown]
-# In the published worlds the codebook lies close to acted. BERT knows no synonyms, layer 0 (word vectors) no
-# places; of other exceptions we do not know why.
+# In the published worlds the codebook lies close to acted. Layer 0 (word vectors) knows no places, BERT no
+# synonyms. SmolLM2's layer 15, which the study reads, has no order.
 #
-# ## Who chooses afterwards pays
+# ## What does choosing afterwards cost?
 #
-# Whoever picks a layer afterwards finds a good one by luck. So the null picks, too: each permutation takes
-# its best layer. *Calibrated*: 0 at that null's threshold, 1 where all is right.
+# A layer picked afterwards could be good by luck. So the null picks, too: each permutation takes its best. *Calibrated*: 0 at that null's threshold, 1 where all is right.
 #
 # **Guess** by filling in: how much precision@k does the null gain by choosing?
 
@@ -233,8 +231,8 @@ told = "No map, one scale, 95 % over worlds. Titles: means of word count above t
 run.figure(figure, "08_similarities", told)
 
 # %% [markdown]
-# In the published worlds the agent that acted is *farther* from nearly all models than a count of words is,
-# by all three. Perhaps because its variance lies elsewhere (notebook 03): models here spend it on verbs.
+# In the published worlds a count of words is *nearer* to every model than the agent that acted, by CKA and
+# RSA; by mutual k-NN to all but the decoders. Perhaps the agent's variance lies elsewhere (notebook 03).
 #
 # ## All that only sees words
 #

@@ -94,6 +94,14 @@ def adds(values):
     return ADDS[verdict(row)].format(number(abs(row["mean"])))
 
 
+def best_code(values):
+    """What acting reaches as a mean over models, and what the best code does."""
+    means = values.query("model == @MEAN").set_index("contrast")["mean"]
+    if means.empty:
+        return ""
+    return f"acted {number(means['acted'])}, best code {number(means.reindex(CODES).max())}"
+
+
 def shared(values, pair, contrast=OWN):
     """Whether a pair of learners shares the kinds of colours, by a contrast."""
     # A single world has no other: it is held against a codebook.
@@ -194,8 +202,16 @@ def answer(differences, chance):
     kinds["hue"] = kinds["hue"].replace("own world", "acted")
     # As many lines in each, so that all begin at one height.
     parts = {
-        f"1  Same words:\n{adds(same)}\n": (same, COLUMNS, {"precision_at_k": chance}),
-        f"2  Unheard synonyms:\nin order, {adds(order)}\n": (synonyms, COLUMNS, UNHEARD),
+        f"1  Same words:\n{adds(same)}\n{best_code(same)}": (
+            same,
+            COLUMNS,
+            {"precision_at_k": chance},
+        ),
+        f"2  Unheard synonyms:\nin order, {adds(order)}\n{best_code(order)}": (
+            synonyms,
+            COLUMNS,
+            UNHEARD,
+        ),
         f"3  Kinds of colours\nblind agent: {shared(kinds, BLIND)}\n"
         f"seeing agent: {shared(kinds, SEEING)}": (kinds, WORLDS, dict.fromkeys(PAIRS, 0)),
     }

@@ -125,6 +125,8 @@ def seen(env, view):
         numbers = " ".join(map(str, view[x, y]))
         right.text(x + 0.5, y + 0.99, numbers, size=7, ha="center", va="bottom", bbox=LABEL)
     left.set_axis_off()
-    right.set_axis_off()
+    # Where x and y of the view count from.
+    right.set(xticks=np.arange(7) + 0.5, yticks=np.arange(7) + 0.5, xlabel="x", ylabel="y")
+    right.set(xticklabels=range(7), yticklabels=range(7))
     headline(figure, "The agent gets no picture: it gets three small numbers for each cell")
     return figure

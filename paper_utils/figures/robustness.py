@@ -78,9 +78,18 @@ def curves(values, hues, across, label):
         # There is no layer between two layers.
         axis.xaxis.get_major_locator().set_params(integer=True)
     name_hues(axes[0], hues, values)
-    wide = values.pivot_table("mean", ["panel", "at"], "hue")
-    above = wide["acted"] > wide["never_acted"]
+    above = clearly_above(values)
     headline(
-        figure, f"Acted lies above never acted at {above.sum()} of {len(above)} layers (means)"
+        figure, f"Acted lies clearly above never acted at {above.sum()} of {len(above)} layers"
     )
     return figure
+
+
+def clearly_above(values):
+    """Where the whole interval of acted lies above that of never acted: bool, by panel and at."""
+    # One world has no intervals.
+    ends = values.assign(
+        low=values["low"].fillna(values["mean"]), high=values["high"].fillna(values["mean"])
+    )
+    wide = ends.pivot(index=["panel", "at"], columns="hue", values=["low", "high"])
+    return wide["low", "acted"] > wide["high", "never_acted"]

@@ -71,6 +71,9 @@ NAMES = {
     "own world": "same world",
     "other world": "another world",
     "design": "how often in rooms",
+    "second_colour": "second colour",
+    "second_type": "second type",
+    "second_location": "second location",
     "exchangeable": "flat rooms",
     "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
@@ -257,9 +260,9 @@ def rows(
         axis.set(title=titles[panel], xlabel=label, xlim=limits)
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
-        # The narrower of two bands lies in the wider one.
-        for name, known in dict(bands).get(panel, {}).items():
-            axis.axvspan(known.min(), known.max(), label=name, **BAND)
+        # The narrower of two bands lies in the wider one, and is darker.
+        for number, (name, known) in enumerate(dict(bands).get(panel, {}).items(), 1):
+            axis.axvspan(known.min(), known.max(), label=name, **BAND | {"alpha": 0.2 * number})
         # What titles speak of.
         if "mean" in order:
             for edge in (-0.5, 0.5):

@@ -305,7 +305,7 @@ HYPOTHESES = {
 SIGNED = {
     APPROACHING: (APPROACHES, "same_words", PRECISION, [DECODERS], ["acted - between decoders"]),
     VISION: (RISES, "models", PRECISION, [DECODERS], ["agreement - chance"]),
-    "acting leads away from language models within one verb, too": (
+    "within one verb acting leads away from language models, too": (
         FALLS,
         "geometry",
         "linear_cka, put",
