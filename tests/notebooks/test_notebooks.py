@@ -315,3 +315,12 @@ def test_installed_versions_are_the_locked_ones():
         if line and not line.startswith("#"):
             name, version = line.split("==")
             assert installed[name].split("+")[0] == version, name
+
+
+def test_every_gap_has_its_solution():
+    solutions = (ROOT / "notebooks" / "solutions.md").read_text(encoding="utf-8")
+    for source in SOURCES:
+        lines = source.read_text(encoding="utf-8").splitlines()
+        for line in [line.strip() for line in lines if line.endswith("# fill in")]:
+            code = line.removesuffix("# fill in").strip()
+            assert code.startswith("guess") or f"`{code}`" in solutions, code
