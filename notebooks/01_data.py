@@ -238,7 +238,7 @@ run.check(answers)
 #
 # 1. Only the sentence says what to do, so an agent that does it has to keep something of the sentence.
 # 2. Most sentences have a twin with the same words. Counting words cannot tell them apart; order can.
-# 3. A precision@k without its N says nothing, and shared words can pass it. With synonyms no word but *the* is.
+# 3. A precision@k without its N says nothing, and shared words can pass it. In synonyms only *the* is shared.
 #
 # ## Provenance
 #

@@ -179,9 +179,9 @@ told = "Share of sentences whose nearest neighbour has the same word; means over
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# Read a row as what a space takes for the same: 1.00 under *verb* and little under *colour* says that
-# the same deed at other things is one. (Most are "put", so a high *verb* is cheap.) Where swaps are nearest,
-# order weighs little (notebook 05).
+# Read a row as what a space takes for the same. In the published worlds agents that acted keep both colours, and
+# lose the second type. (Most sentences are "put", so a high *verb* is cheap.) Where swaps are nearest, order
+# weighs little (notebook 05).
 #
 # ## Did they learn their world?
 #
@@ -239,9 +239,9 @@ if states:
         print(f"sink {name}: mean cosine {alike:.2f}; agreement (notebook 04): {score}")
 
 # %% [markdown]
-# A pooled sink is divided by the number of words, so the raw cosine sees little but length; centring
-# saves a part. So a decoder without a token in front gets one from us, which is never pooled
-# (`encoders/hub.py`).
+# Every pooled vector is mostly the sink, so raw cosines are near 1; its share is divided by the number of
+# words, so after centring length stands out. A decoder without a token in front gets one from us, which is
+# never pooled (`encoders/hub.py`).
 #
 # ## What a space is spent on
 #

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebooks 02 and 03; singular values; a minute.
 #
-# **Found**: in the same words and in synonyms the best code agrees with models as well as an agent that
-# acted; in the same words an untrained one nearly.
+# **Found**: in the same words the best code agrees with models more than an agent that acted; in synonyms
+# about as much. An untrained agent comes near.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -134,10 +134,9 @@ title = f"Precision@{k}: the best code reaches the best agent with {(codes >= ag
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# In the published worlds, over both directions, acting adds with Qwen, and on the mean of three decoders
-# (table above). CLIP, BERT and BLIP are not settled; where the agent asks, BERT and BLIP lose (right panel).
-# With the public models there is no difference beyond .05. Wrong instructions end lowest: that space varies by
-# verb alone (notebook 03).
+# In the published worlds, over both directions, acting adds with Qwen, and on the mean of three decoders. CLIP,
+# BERT and BLIP are not settled. With the public models there is no difference beyond .05 (paired, over worlds:
+# `figures/results.json`). Wrong instructions end lowest: that space varies nearly by verb alone (notebook 03).
 
 # %% [markdown]
 # ## Why the direction and the layer matter
@@ -167,7 +166,7 @@ for one in (one for one in models if one.label in results.DECODERS):
 # ## Unheard synonyms: the model has to know the words
 #
 # Each content word has a synonym that no agent ever heard: crimson for red. The map is fitted in first
-# names; then the *model's* sentence in synonyms is asked.
+# names; then the *model's* sentence in synonyms is asked, or searched for (numbers: the mean of both ways).
 #
 # What would a mere code score? **Fill in** a codebook (N, 96): the random vectors of a sentence's words in
 # their roles, added up, from `one_hot` (N, words) and `random` (words, 96).
@@ -218,8 +217,8 @@ run.figure(figure, "04_synonyms", caption)
 
 # %% [markdown]
 # In the published worlds agents agree with all models that know the synonyms. Acting adds on average; with
-# both public models it takes precision, with SmolLM2 colour, too. In precision codebook, edit distance and
-# random words reach what acting reaches, or more; in colour the codebook is equal within .05.
+# both public models it takes precision, with SmolLM2 colour, too. On the mean over models codebook, edit
+# distance and random words reach its precision, or more; in colour the codebook is equal within .05.
 
 # %% [markdown]
 # ## On your own

@@ -121,11 +121,11 @@ pd.concat(means, keys=which).round(2)
 
 # %% [markdown]
 # In the published worlds acting adds order, if the instructions were right; codebook and edit distance have as
-# much. MiniLM and BLIP lie within the wide band.
+# much. MiniLM and BLIP lie within the wide band, though acting adds there, too.
 #
-# In the published worlds acting adds colour, too, and a little of type, and *takes* verbs (*mean*: models
-# trained here that know the synonyms). With SmolLM2 it takes colour and type, with MiniLM type; verbs are not
-# settled there. Why verbs?
+# In the published worlds acting adds colour, too, and on the mean a little of type, and *takes* verbs and some places
+# (*mean*: models trained here that know the synonyms). With MiniLM it takes location most, and type; with SmolLM2
+# colour and type. Why verbs?
 
 # %% [markdown]
 # ## Two verbs of one consequence
@@ -262,13 +262,13 @@ ours[["hypothesis", "answer"]]
 # %% [markdown]
 # ## On your own
 #
-# Ways there are in `solutions.md`.
+# Ways: `solutions.md`.
 #
 # 1. A function that takes verbs out of a space (N, D), and nothing else. What does it do to the CKA of
 #    `X` with `acted`?
 # 2. Of how many sentences (a share) is the image in first names nearest to the agent's own vector of
 #    that sentence, among all N? The first model, first world.
-# 3. The level on which it matters most in which words a model is asked.
+# 3. The level on which it matters most, on average over models, in which words they are asked.
 
 # %%
 answers = {1: None, 2: None, 3: None}

@@ -79,10 +79,10 @@ rows = told.main[told.main["test"] == "synonyms"]
 rows[["measure", "value", "best_control", "codebook", "verdict"]].round(2)
 
 # %% [markdown]
-# *Too few levels*: a choice among two or three has so few relabellings that no p can be small. Order is not
-# found; it may still be there. Mind where a control stands: in SmolLM2's place it would have to know the
-# synonyms, so *more than words* is easily said. In MiniLM's place (as in notebook 04) a word count finds as
-# many colours, with less precision.
+# *Too few levels*: with so few words in a role there are few relabellings, so p cannot be small. Order is not
+# found; it may still be there. *More than a codebook*: it is one code, no ceiling. Mind where controls stand:
+# made from SmolLM2's synonyms they share no word with MiniLM's sentences, and must fail. In MiniLM's place
+# (notebook 04) a word count finds as many colours, with less precision.
 
 # %% [markdown]
 # ## Put in your own

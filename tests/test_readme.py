@@ -68,7 +68,7 @@ TOLD = {
     ),
     "leads *away* from our": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
-    "With five of six trained here": ("acting on the right instructions adds order", "yes"),
+    "With four of six trained here": ("acting on the right instructions adds order", "yes"),
     "two verbs merge": ("acting merges verbs of one consequence", "yes"),
     "Blind agents do.": ("blind agents share kinds with language", "yes"),
     "tell colours apart has the opposite sign": (
