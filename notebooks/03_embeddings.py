@@ -179,9 +179,10 @@ told = "Share of sentences whose nearest neighbour has the same word; means over
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# Read a row as what a space takes for the same. In the published worlds agents that acted keep both colours, and
-# lose the second type. (Most sentences are "put", so a high *verb* is cheap.) Where swaps are nearest, order
-# weighs little (notebook 05).
+# Read a row as what a space takes for the same. (Most sentences are "put", so a high *verb* is cheap.) Where
+# swaps are nearest, order weighs little (notebook 05).
+#
+# In the published worlds agents that acted keep both colours, and lose the second type.
 #
 # ## Did they learn their world?
 #

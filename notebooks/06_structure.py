@@ -125,17 +125,15 @@ own_r = own_r.query("contrast == 'own world'").set_index("model")["mean"]
 asked = products.evaluations_of_kinds(run.profile)
 played = pd.concat(run.kinds.get(EVALUATION, **which).assign(**which) for which in asked)
 print(played.groupby(["player", "rooms", "level"])["success"].mean().unstack().round(2))
-
-# %%
 print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.2f}")
 print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}")
 shown = ["design", "seeing agent", "exclusive agent"]
-asked = "condition == 'own world' and first == 'seeing agent' and second == 'design'"
-each = found["structure"].query(asked)["r"]
-caption = f"World {world}; seeing agent: r from {each.min():.2f} to {each.max():.2f} over worlds."
+caption = f"World {world}, an example. Lines join a kind; sizes only keep rings apart."
 run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]
+# In the published worlds the first is the most extreme for the seeing agent; printed are means.
+#
 # ## How alike are two maps?
 #
 # *r* correlates the fifteen distances of one learner with those of the other. Were colours mixed up,
@@ -251,10 +249,6 @@ for key, part in visited.groupby(["role", "rooms", "design"], sort=False):
     shares.append(dict(zip(("role", "rooms", "design"), key)) | over_worlds(part["share"], None))
 caption = "Share of first visits to the type that a colour usually has; 95 % intervals over worlds."
 run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
-
-# %% [markdown]
-# In the published worlds it first walks to a colour's usual type in more than half of the cases; from flat
-# rooms, in a third.
 
 # %% [markdown]
 # ## What this licenses
