@@ -92,6 +92,7 @@ def test_what_the_table_says_of_the_papers_own_measure():
     same = {one: found("same_words", "precision_at_k", "acted", one) for one in ("CLIP", "BERT")}
     decoders = found("same_words", "precision_at_k", "acted", "decoders")
     assert same["CLIP"] < decoders - 0.1 and same["BERT"] > decoders - 0.02
+    assert found("same_words", "precision_at_k", "acted - never_acted", "decoders") > 0.05
     for model in ("BERT", "BLIP", *PUBLIC):
         assert found("same_words", "precision_at_k", "acted - never_acted", model) < 0
     assert found("synonyms", "order", "edit_distance") > 0.85
@@ -109,6 +110,29 @@ def test_what_is_said_of_public_models():
     for model in PUBLIC:
         for test, measure in (("synonyms", "precision_at_k"), ("geometry", "linear_cka, put")):
             assert found(test, measure, "acted - never_acted", model) < -0.05
+
+
+def test_with_which_models_acting_adds_order():
+    """With four it lies above what any untrained model reaches, with two others within that."""
+    luck = max(row["value"] for row in RESULTS["order_null"] if row["encoder"] == "acted")
+    trained = ("LLaMA", "Qwen", "DeepSeek", "BERT", "CLIP", "BLIP")
+    reached = {one for one in trained if found("synonyms", "order", "acted", one) > luck}
+    assert reached == {"LLaMA", "Qwen", "DeepSeek", "CLIP"}
+    for model in reached:
+        assert found("synonyms", "order", "acted - never_acted", model) > 0.05
+
+
+def test_within_one_verb_acting_leads_nearer_to_our_decoders_alone():
+    measure = ("geometry", "linear_cka, put", "acted - never_acted")
+    nearer = [found(*measure, one) for one in ("LLaMA", "Qwen", "DeepSeek")]
+    farther = [found(*measure, one) for one in ("BERT", "CLIP", "BLIP", *PUBLIC)]
+    assert min(nearer) > 0 > max(farther)
+
+
+def test_a_counter_of_word_pairs_passes_the_test_of_kinds_and_codebooks_do_not():
+    structure = pd.DataFrame(RESULTS["structure"]).query("first == 'blind agent'")
+    r = structure.groupby(["condition", "second"])["r"].mean()
+    assert r["own world", "bigram counter"] > 0.6 and abs(r["codebook", "LLaMA"]) < 0.1
 
 
 def test_in_which_words_an_agent_acts_on_a_models_sentence():

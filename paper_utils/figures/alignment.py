@@ -24,8 +24,7 @@ from paper_utils.figures.style import (
     short,
 )
 from paper_utils.figures.style import matrix as matrix
-from paper_utils.study.claims import NEVER as NEVER  # in queries
-from paper_utils.study.claims import TELLING, number, verdict
+from paper_utils.study.claims import NEVER, TELLING, number, verdict
 from paper_utils.study.differences import DECODERS, MEAN, OTHERS
 
 # In every figure: agents, and codes that know no meaning.
@@ -53,11 +52,7 @@ ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told w
 # Rows of the answer, and the chance of each: what needs a code alone, what needs roles; pairs.
 UNHEARD = {"colour": 1 / 6, "order": 1 / 2}
 # What its rows are called, on two lines each: there is little room.
-MEASURES = {
-    "precision_at_k": "precision\n@15",
-    "colour": "colour\nof six",
-    "order": "order\nof two",
-}
+MEASURES = {"precision_at_k": "precision\n@k", "colour": "colour\nof six", "order": "order\nof two"}
 PAIRS = {
     BLIND: "blind agent,\nLLaMA",
     "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
@@ -86,7 +81,7 @@ def compared(differences, test, model, measures):
 
 def adds(values):
     """What acting adds to a mean over models, and how much."""
-    rows = values.query("contrast == @NEVER and model == @MEAN")
+    rows = values[(values["contrast"] == NEVER) & (values["model"] == MEAN)]
     # Where no model knows the synonyms there is no mean over models.
     if rows.empty:
         return "nobody can tell"

@@ -101,7 +101,7 @@ THINGS = {
 }
 ZERO = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
 CHANCE = ZERO | {"label": "chance"}
-BAND = {"color": GREY, "alpha": 0.18, "linewidth": 0, "zorder": 0}
+BAND = {"color": GREY, "linewidth": 0, "zorder": 0}
 # A little more than what is possible, so that points at the ends are whole.
 SHARE = (-0.03, 1.03)
 
@@ -262,7 +262,7 @@ def rows(
             axis.axvline(line, **CHANCE if line else ZERO)
         # The narrower of two bands lies in the wider one, and is darker.
         for number, (name, known) in enumerate(dict(bands).get(panel, {}).items(), 1):
-            axis.axvspan(known.min(), known.max(), label=name, **BAND | {"alpha": 0.2 * number})
+            axis.axvspan(known.min(), known.max(), label=name, **BAND, alpha=0.2 * number)
         # What titles speak of.
         if "mean" in order:
             for edge in (-0.5, 0.5):
