@@ -109,9 +109,11 @@ def sign(differences):
     values = values_of(differences, "structure", "r")
     # Of those in exclusive rooms the design alone was named beforehand.
     design, exclusive = (shared(values, each[0], "own world") for each in (SEEING, EXCLUSIVE))
+    # A run may lack models of pictures.
+    viewers = [pair for pair in VIEWERS if pair in set(values["model"])]
     return _pairs(
         values,
-        SEEING + EXCLUSIVE + VIEWERS,
+        SEEING + EXCLUSIVE + viewers,
         SEEN,
         f"Seeing agent and design: {design};\n"
         f"in exclusive rooms: {exclusive} (there, with LLaMA and CLIP: added later)",
@@ -140,7 +142,7 @@ def visits(shares):
     design = walked.assign(hue="design", mean=shares["design"], low=None, high=None)
     kinds_of, flat = walked.groupby("hue")["mean"].mean()[["own world", "exchangeable"]]
     return rows(
-        pd.concat([walked, design]).assign(panel=""),
+        pd.concat([walked, design.drop_duplicates("role")]).assign(panel=""),
         {"": ""},
         "first visits to the usual type",
         ["own world", "exchangeable", "design"],
