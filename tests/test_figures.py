@@ -221,3 +221,21 @@ def test_a_live_curve_is_drawn_now_and_then(monkeypatch):
         live.add(1 / (1 + number))
     assert len(live.losses) == 2 * acting.EVERY + 1
     assert [len(figure.axes[0].lines[0].get_ydata()) for figure in shown] == [25, 50]
+
+
+def test_a_model_that_a_run_lacks_has_no_row():
+    """As in the smoke profile, which trains no BLIP."""
+    table = differences(8)
+    assert "seeing BLIP ~ design" in table["model"].unique()
+    figure = structure.sign(table[~table["model"].str.contains("BLIP")])
+    named = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert "seeing CLIP ~ design" in named and not any("BLIP" in name for name in named)
+
+
+def test_of_layers_those_count_whose_intervals_lie_apart():
+    rows = {"panel": "LLaMA", "at": [0, 0, 1, 1], "hue": ["acted", "never_acted"] * 2}
+    ends = {"mean": [0.6, 0.5, 0.9, 0.5], "low": [0.5, 0.4, 0.8, 0.4], "high": [0.7, 0.6, 1, 0.6]}
+    several = pd.DataFrame(rows | ends)
+    assert robustness.clearly_above(several).tolist() == [False, True]
+    one = several.assign(low=np.nan, high=np.nan)
+    assert robustness.clearly_above(one).tolist() == [True, True]
