@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 3 · Turn instructions into vectors, and see who puts what together
 #
-# **What you'll do**: put four objectives to one sentence, look at neighbours, pool by hand.
+# **What you'll do**: put four objectives to a sentence or picture; look at neighbours; pool.
 #
 # **What you'll learn**: what training makes alike; what a sink does to a mean.
 #
-# **What you'll need**: notebook 02 (an agent hears one vector); cosine; a minute.
+# **What you'll need**: notebook 02; cosine; a minute.
 #
-# **Found**: who reads stories spends much of its space on the verb, who acted hardly any, who acted on
-# wrong instructions nearly all.
+# **Found**: models that read stories spend much of their space on the verb and its sentence form, an agent
+# that acted hardly any, one that acted on wrong instructions nearly all.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -94,16 +94,16 @@ if "bert" in folders:
     tokenizer, model = load("bert")
     ids = tokenizer(said, return_tensors="pt")["input_ids"]
     ids[0, 11] = tokenizer.mask_token_id  # hides "red" where it is said again
-    best = hidden_word(model, ids, 11).topk(4)
+    best = hidden_word(model, ids, 11).topk(12)
     words = zip(tokenizer.convert_ids_to_tokens(best.indices), best.values)
     print("bert", *(f"{word} {chance:.2f} |" for word, chance in words))
 
 # %% [markdown]
-# A decoder's numbers say among how many words it wavered: 1 is foreseen. A colour that is told first
-# can be any of six, in two names each. Told again, two are left: its names. BERT's numbers are chances
-# of words in the hidden place. Did it look back?
+# A decoder's numbers are one over each word's chance: 1 is foreseen. A colour told first can be any of six,
+# in two names each. Told again, two are left: its names. BERT's are chances of words in the hidden place. Did
+# it look back?
 #
-# In the published world it did not: all colours are about equally likely.
+# In the published world it did not: red's two names, red and crimson, do not lead.
 #
 # Now pictures from held-out episodes; the caption's own is the first. **Guess first**: does another
 # one fit?
@@ -123,11 +123,13 @@ told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pa
 run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
+# In the published world none does, and CLIP prefers one all the same.
+#
 # ## What each puts together
 #
-# Before any table: neighbours. Everyone embeds the same sentences, at a layer fixed beforehand:
-# decoders in the middle, since their last layers serve the next word; others where their own training
-# reads them. *Public* models learned English at large. *Word count* is no model.
+# Everyone embeds the same sentences, at a layer fixed beforehand: decoders in the middle, since their last
+# layers serve the next word; others where their own training reads them. *Public* models learned English
+# at large. *Word count* and *codebook* (a random vector per concept and role) are no models.
 #
 # **Guess first**: whose nearest neighbour has all the same words?
 
@@ -151,7 +153,8 @@ pd.DataFrame({name: table["text"][rows[:2]].tolist() for name, rows in ranked.it
 # %% [markdown]
 # Now all sentences, in all worlds. In how many cases has the nearest sentence the same verb, the same
 # colour? And in how many is it the *swap*, "put B next to A" for "put A next to B"? To word counts a
-# swap is the same sentence, so it ties for the first place with all others of the same words.
+# swap is the same sentence, so it ties for the first place with all others of the same words. *By luck*:
+# a neighbour drawn at random.
 
 # %%
 twin = alignment.ContrastSets(table[columns.ROLES]).swaps.twin  # the swap's row; -1: has none
@@ -175,14 +178,17 @@ wide = neighbours.pivot_table("mean", "row", "panel", sort=False)
 swaps = wide["the swap"]
 found = "Nearest is the swap: word count {word count:.0%}, never acted {never acted:.0%}, acted {acted:.0%}"
 found = found.format(**swaps)
+words = {name: table.loc[table[name] != "", name].value_counts() for name in columns.ROLES}
+luck = {name: sum(n * (n - 1)) / sum(n) / (len(table) - 1) for name, n in words.items() if len(n)}
+wide.loc["by luck"] = pd.Series(luck)  # of the swap: one in all others, so nearly never
 told = "Share of sentences whose nearest neighbour has the same word; means over worlds."
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# Read a row as what a space takes for the same. (Most sentences are "put", so a high *verb* is cheap.) Where
-# swaps are nearest, order weighs little (notebook 05).
+# Read a row as what a space takes for the same. Where swaps are nearest, order weighs little.
 #
-# In the published worlds agents that acted keep both colours, and lose the second type.
+# In the published worlds neighbours of agents that acted differ mostly in the second type, those of decoders in the
+# second colour. Some word has to differ.
 #
 # ## Did they learn their world?
 #
@@ -199,7 +205,7 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# It cannot where several pictures fit a caption. A perplexity of 1 would be perfect.
+# It cannot where several pictures fit a caption. Nor can a perplexity be 1: two names compete.
 #
 # In the published worlds those that see find one caption's picture in twenty, among hundreds. Read their
 # agreement in notebook 04 beside this.
@@ -220,12 +226,13 @@ for family in decoders[:1]:
         states.append(hidden[0].numpy())
     pooled = np.array([rows[1:].mean(axis=0) for rows in states])  # all but [BOS]
     assert np.allclose(pooled, spaces[FAMILIES[family].label], rtol=1e-3, atol=1e-3)
-    print(f"{family}, block {layer}: {len(pooled)} sentences, pooled by hand as by the package")
+    depth = model.config.num_hidden_layers
+    print(f"{family}, block {layer} of {depth}: {len(pooled)} sentences, as by the package")
 
 # %% [markdown]
-# Large decoders use the first position that they read as a *sink*: its state is one huge constant, in
-# SmolLM2's middle block 150 times as long as that of a word. A tokenizer that sets no token in front
-# makes the first *word* the sink. Let us plant one in our decoder, and pool it.
+# Large decoders use the first position that they read as a *sink* (arXiv 2309.17453): its state is one huge
+# constant, about 150 times as long as that of a word in SmolLM2's middle block, as we measured when we
+# embedded. A tokenizer that sets no token in front makes the first *word* the sink. Let us plant one in our decoder, and pool it.
 #
 # **Guess first**: what is the cosine of any two sentences then?
 
@@ -240,14 +247,14 @@ if states:
         print(f"sink {name}: mean cosine {alike:.2f}; agreement (notebook 04): {score}")
 
 # %% [markdown]
-# Every pooled vector is mostly the sink, so raw cosines are near 1; its share is divided by the number of
-# words, so after centring length stands out. A decoder without a token in front gets one from us, which is
-# never pooled (`encoders/hub.py`).
+# Every pooled vector is mostly the sink, so cosines are near 1. A decoder without a token in front gets one from
+# us, which is never pooled (`encoders/hub.py`).
 #
 # ## What a space is spent on
 #
-# Procrustes and CKA weigh a direction by its variance. How much of it lies between sentences of
-# different verbs, and how many directions carry it (*effective dimension*)?
+# Similarities weigh a direction by its variance. How much of it lies between sentences of different verbs,
+# and how many directions carry it (*effective dimension*)? Only "put" names two things, so *verb* includes
+# form and length: compare *word count*.
 
 
 # %%
@@ -262,15 +269,16 @@ def measured(space):
 
 
 values = run.table(figures.in_every_world(run, measured), "03_spaces")
-told = "Blue: learned from language; green: from pictures, too; grey: words. 95 % over worlds."
+told = "Dark blue: learned from language; green: from pictures, too; rows above: agents. 95 % over worlds."
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# This may explain the geometry in notebook 05. Spaces that are spent on different words look unlike, whatever both know.
-# Linear CKA weighs every direction by its variance; within one verb, the verb cannot matter.
+# This may explain the geometry in notebook 05: spaces that are spent on different words look unlike, whatever
+# both know.
 #
-# (Linear CKA: how well two spaces' tables of inner products agree, 1 for the same.) **Guess** by filling
-# in: acted or never acted, which does CKA call nearer to a model, over all sentences?
+# *Linear CKA* says how well two spaces' tables of inner products agree, 1 for the same; large variances count
+# most. Within one verb, the verb cannot matter. **Guess** by filling in: acted or never acted, which does CKA
+# call nearer to a model, over all sentences?
 
 # %% tags=["fill-in"]
 guess = "never acted"  # fill in
@@ -287,6 +295,9 @@ print("guessed right:", guess == max(whole, key=whole.get))
 pd.DataFrame(cka).round(2)
 
 # %% [markdown]
+# In the published world *never acted* is far nearer over all sentences; within "put" both are about equal. It
+# is one world and one model: notebook 05 asks all.
+#
 # ## Look, and say how much is shown
 #
 # Maps come last, for they persuade too easily. Each shows two directions of many. Its title says what
@@ -313,7 +324,7 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# - Spaces differ in what they spend their variance on: verbs, or the things that are named.
+# - Spaces differ in how much variance they spend on the verb and its form; exercise 2 asks about the rest.
 # - A mean is as good as what goes into it: never pool a sink.
 # - Two spaces that spend their variance on different words look unlike; whether they *know* different
 #   things takes tests with codes beside them (notebooks 04 to 06).

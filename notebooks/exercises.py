@@ -543,11 +543,10 @@ def knows_words_only(run: Run, control: Callable) -> bool:
     """Whether a control agrees with MiniLM as SmolLM2 does, also where each word is made up."""
     texts = texts_of(run)
     X, Y = _public(tuple(texts))
-    k = run.profile.alignment.k
-    wanted = alignment.precision_at_k(X, Y, k) - NEARLY
+    wanted = alignment.precision_at_k(X, Y, k=1) - NEARLY
     for said in (texts, with_made_up_words(texts)):
         vectors = np.asarray(control(said), dtype=float)
-        if alignment.precision_at_k(vectors, Y, k) < wanted:
+        if alignment.precision_at_k(vectors, Y, k=1) < wanted:
             return False
     return True
 
@@ -607,10 +606,10 @@ def smallest_k(run: Run) -> int:
     return next(k for k in range(1, nearer.shape[1] + 1) if (nearer < k).mean() >= REPORTED)
 
 
-def best_order_by_chance(run: Run) -> float:
-    """Order at the null's own best layer: mean over worlds, models and draws."""
+def best_by_chance(run: Run) -> float:
+    """Precision at the null's own best layer: mean over worlds, models and draws."""
     layers = pd.concat([run.get(appendix.LAYERS, world=world) for world in run.worlds])
-    null = layers.query("encoder == 'permuted' and measure == 'order'")
+    null = layers.query("encoder == 'permuted' and measure == 'precision_at_k'")
     return float(null.groupby(["world", "model", "draw"])["value"].max().mean())
 
 
@@ -633,7 +632,7 @@ ROBUSTNESS = (
     ),
     Exercise(
         read=float,
-        right=lambda run, answer: abs(answer - best_order_by_chance(run)) < ROUNDED,
+        right=lambda run, answer: abs(answer - best_by_chance(run)) < ROUNDED,
         form="a share between 0 and 1",
         hint="each draw of each model and world takes its own best layer; then the mean",
     ),

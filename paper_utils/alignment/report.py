@@ -157,7 +157,9 @@ class Audit:
         from matplotlib import pyplot as plt
 
         rows = self.main[::-1]  # the first row on top
-        labels = rows["test"] + ": " + rows["measure"]
+        # Of one test alone the title says which.
+        several = rows["test"].nunique() > 1
+        labels = rows["test"] + ": " + rows["measure"] if several else rows["measure"]
         size = 6.9, 1.2 + 0.28 * len(rows)
         figure, axes = plt.subplots(figsize=size, layout="constrained")
         for name, style in MARKS.items():

@@ -14,6 +14,7 @@ from paper_utils.figures.style import (
     COLOURS,
     NAMES,
     PAGE,
+    PALE,
     SHARE,
     THINGS,
     ZERO,
@@ -70,12 +71,15 @@ def values_of(differences, test, measure, direction="both"):
 
 
 def compared(differences, test, model, measures):
-    """Means over worlds and directions with a model: a row per measure, a column per COLUMNS."""
+    """Means over worlds and directions with a model: a row per measure, a column per COLUMNS, as
+    readers call them."""
     return (
         differences.query("test == @test and model == @model and direction == 'both'")
         .pivot(index="measure", columns="contrast", values="mean")
         .reindex(index=measures, columns=COLUMNS)
         .dropna(how="all")
+        .rename(index=short, columns=short)
+        .rename_axis(index=None, columns=None)
     )
 
 
@@ -90,11 +94,12 @@ def adds(values):
 
 
 def best_code(values):
-    """What acting reaches as a mean over models, and what the best code does."""
+    """What acting reaches as a mean over models, and which code reaches most."""
     means = values.query("model == @MEAN").set_index("contrast")["mean"]
     if means.empty:
         return ""
-    return f"acted {number(means['acted'])}, best code {number(means.reindex(CODES).max())}"
+    codes = means.reindex(CODES)
+    return f"acted {number(means['acted'])}, {short(codes.idxmax())} {number(codes.max())}"
 
 
 def shared(values, pair, contrast=OWN):
@@ -103,6 +108,20 @@ def shared(values, pair, contrast=OWN):
     if contrast == OWN and OWN not in set(values["contrast"]):
         contrast = "own world - codebook"
     return SHARED[verdict(values.query("contrast == @contrast and model == @pair").iloc[0])]
+
+
+def as_list(*parts):
+    """Claims and their answers as lists in Markdown, one for each of ``parts`` (rows of a study's
+    claims, by claim)."""
+    lists = []
+    for part in parts:
+        lines = []
+        for claim, row in part.iterrows():
+            # What is a hypothesis, and what the paper says.
+            beside = row["hypothesis"] or row["paper"].replace("not asked", "")
+            lines.append(f"- **{claim}**{f' ({beside})' if beside else ''}: {row['answer']}")
+        lists.append("\n".join(lines))
+    return "\n\n---\n\n".join(lists)
 
 
 def rows_of(models):
@@ -121,25 +140,39 @@ def drawn(values, **columns):
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def moved(values):
-    """To how many models acting leads nearer, and from how many farther."""
+def counted(values, more, less):
+    """With how many single models acting surely does more of something, and with how many less."""
     kinds = values.query("contrast == @NEVER and model not in @GROUPS")
     found = list(kinds.apply(verdict, axis=1))
-    return f"nearer to {found.count('more')} models, farther from {found.count('less')}"
+    return f"{more} {found.count('more')} models, {less} {found.count('less')}"
 
 
-def by_model(differences, models, asked, floors=(), strangers=(), says=adds, **options):
+def moved(values):
+    """To how many models acting leads nearer, and from how many farther."""
+    return counted(values, "nearer to", "farther from")
+
+
+def gained(values):
+    """What acting adds to a mean over models, and with how many models more and less."""
+    return f"mean: {adds(values)};\n{counted(values, 'more with', 'less with')}"
+
+
+def by_model(differences, models, asked, floors=(), strangers=(), says=gained, **options):
     """A row per model, in it a point for each of COLUMNS; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> bands of `rows`, of
     what knows nothing.  ``strangers``: models that do not know the synonyms, which get a star.
-    ``says``: what a title says of a panel's values, `adds` or `moved`.  ``options``: of `rows`."""
+    ``says``: what a title says of a panel, `gained` or `moved`.  ``options``: of `rows`."""
     parts = {}
     titles = {}
     for name, (*key, chance) in asked.items():
         parts[name] = drawn(values_of(differences, *key), panel=name)
         by_chance = f" (chance {number(chance)})" if chance else ""
         titles[name] = f"{name}:\n{says(parts[name])}{by_chance}"
+    # Strangers are still drawn, so that nobody looks for them.
+    names = NAMES | {label: f"{short(label)} *" for label in strangers}
+    if len(strangers):
+        names[MEAN] = "mean of those without *"
     figure = rows(
         pd.concat(parts),
         titles,
@@ -147,8 +180,7 @@ def by_model(differences, models, asked, floors=(), strangers=(), says=adds, **o
         limits=SHARE,
         order=rows_of(models),
         bands=floors,
-        # Still drawn, so that nobody looks for them.
-        names=NAMES | {label: f"{short(label)} *" for label in strangers},
+        names=names,
         **options,
     )
     # Named in the titles.
@@ -236,14 +268,16 @@ DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5],
 def schematic(instructions):
     """What the three tests ask, with a sentence of the table, and the last one in synonyms."""
     first = instructions.query("colour == 'red'")["text"].iloc[0]
-    last = textwrap.fill(instructions["second_text"].iloc[-1], 21)
+    last, unheard = (
+        textwrap.fill(instructions[name].iloc[-1], 21) for name in ("text", "second_text")
+    )
     under = [
         f"a model's space:\n● “{first}”",
         "an agent's space:\n× it, rotated\n● its partner\n○ the 15 nearest",
-        f"a model's space:\n● “{last}”",
-        "an agent's space:\n× it, rotated\n● its partner\n□ the swap: “put B\nnext to A”",
-        "a model's vectors\nof six colours:",
-        "an agent's: are the\n15 distances alike?",
+        f"a model's space:\n● “{unheard}”",
+        f"an agent's space:\n× it, rotated\n● “{last}”\n□ “put B next to A”",
+        "a model's six colours;\nlines join a kind",
+        "an agent's, not\nrotated: are the 15\ndistances alike?",
     ]
     figure, axes = panels(6, 6, PAGE, 2.2)
     for axis, words in zip(axes, under):
@@ -269,7 +303,9 @@ def schematic(instructions):
     axes[1].plot(*image, "o", color=model, fillstyle="none", markersize=32)
     axes[3].plot(*(image + 0.7), "s", color=agent, fillstyle="none", markersize=8)
     hues = [THINGS[colour] for colour in colours_by_role(0)]
-    axes[4].scatter(*DRAWN.T, 40, hues)
-    axes[5].scatter(*DRAWN.T[::-1], 40, hues)
+    for axis, places in ((axes[4], DRAWN), (axes[5], DRAWN[:, ::-1])):
+        axis.scatter(*places.T, 40, hues)
+        for kind in (places[:3], places[3:5]):
+            axis.fill(*kind.T, facecolor="none", edgecolor=PALE, zorder=0)
     headline(figure, "Three tests of two spaces (a drawing)")
     return figure

@@ -11,6 +11,7 @@ from paper_utils.figures.style import COLOURS, INK, PAGE, headline, panels, rows
 from paper_utils.figures.style import matrix as matrix
 from paper_utils.study import columns
 
+CODES = ("word_count", "codebook")  # that nobody trained
 SOME = ("acted", "never_acted", "llama", "clip", "all-minilm-l6-v2", "word_count")  # one of each
 MARKERS = "os^Dv"  # a shape for each group of sentences, since hues say whose space it is
 BUDGET = {"verb": "share of variance between verbs", "dimension": "effective dimension"}
@@ -19,8 +20,8 @@ BUDGET = {"verb": "share of variance between verbs", "dimension": "effective dim
 
 
 def everyone(profile):
-    """Agents, models and word counts, in the order in which they are drawn."""
-    return [*agents(), *models(profile), Encoder(Source.LEXICAL, "word_count")]
+    """Agents, models and CODES, in the order in which they are drawn."""
+    return [*agents(), *models(profile), *(Encoder(Source.LEXICAL, name) for name in CODES)]
 
 
 def of_world(run, world):
@@ -37,9 +38,10 @@ def of_world(run, world):
 def vectors(run, world):
     """Vectors (N, D) of everyone in a world, in first names, by label."""
     found = {label: both[0] for label, both in of_world(run, world).items()}
-    # Word counts need no product: they are made from texts alone.
-    found["word count"] = columns.control("word_count", columns.instructions(run.profile), world)
-    return found
+    # These need no product: they are made from the table alone.
+    table = columns.instructions(run.profile)
+    codes = {Encoder(Source.LEXICAL, name).label: name for name in CODES}
+    return found | {label: columns.control(name, table, world) for label, name in codes.items()}
 
 
 def in_every_world(run, measure):

@@ -7,6 +7,7 @@ from sklearn.decomposition import KernelPCA
 from paper_utils.alignment.retrieval import rotation
 from paper_utils.data import kinds, levels
 from paper_utils.figures.alignment import WHOLE, drawn, shared, values_of
+from paper_utils.figures.alignment import as_list as as_list
 from paper_utils.figures.data import on_white
 from paper_utils.figures.style import (
     COLUMN,
@@ -23,6 +24,7 @@ from paper_utils.study.claims import number
 from paper_utils.study.kinds import DRAWN, FIFTEEN
 
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
+COUNTER = "blind agent ~ bigram counter"  # which has learned, and knows nothing else
 SEEING = ["seeing agent ~ design", "seeing agent ~ LLaMA", "seeing agent ~ blind CLIP"]
 EXCLUSIVE = ["exclusive agent ~ design", "exclusive agent ~ LLaMA", "exclusive agent ~ blind CLIP"]
 VIEWERS = ["seeing CLIP ~ design", "seeing BLIP ~ design"]
@@ -76,7 +78,7 @@ def colour_maps(measured, learners, world):
             yticks=[],
             box_aspect=1,
             title=f"{learner}: r = {number(r)}",
-            xlabel=f"{share:.0%} of it shown",
+            xlabel=f"{share:.0%} of variance shown",
         )
         axis.margins(0.2)
     headline(figure, "Six colours; r: of their distances with the design's")
@@ -98,7 +100,7 @@ def agreement(differences):
     found = [shared(values, pair) for pair in BLIND]
     return _pairs(
         values,
-        BLIND,
+        [*BLIND, COUNTER],
         CONDITIONS,
         f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them",
     )
@@ -148,8 +150,8 @@ def visits(shares):
         ["own world", "exchangeable", "design"],
         SHARE,
         1 / 3,
-        message=f"Told a colour alone, it first walks to the usual type in {kinds_of:.0%}; "
-        f"from flat rooms: {flat:.0%}",
+        message=f"Told a colour alone, a blind agent first walks to the usual type "
+        f"in {kinds_of:.0%}; from flat rooms: {flat:.0%}",
         width=COLUMN,
         names=NAMES | {"own world": "colours have kinds"},
     )

@@ -66,7 +66,7 @@ NAMES = {
     "character_ngrams": "letters in a row",
     "length": "length of the sentence",
     "permuted": "sentences permuted",
-    "mean": "their mean",
+    "mean": "mean of those above",
     "own": "its own",
     "own world": "same world",
     "other world": "another world",
@@ -75,6 +75,7 @@ NAMES = {
     "second_type": "second type",
     "second_location": "second location",
     "exchangeable": "flat rooms",
+    "precision_at_k": "precision@k",
     "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
 }
