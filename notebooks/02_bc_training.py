@@ -273,7 +273,7 @@ shares.reindex(names).round(2)
 # 1. Tell the agent, in each episode of the first level, the sentence of the *next* one (`evaluation.evaluate` takes
 #    `vectors`). What is its success? Whose does it resemble?
 # 2. There, tell it the right sentence, words *in reverse order*. Its success?
-# 3. Make it forget: `evaluation.play` a `GreedyPolicy` (see `help`) whose `kv_cache` stays empty. Which level suffers?
+# 3. Make it forget: `evaluation.play` a `GreedyPolicy` (of `cloning.policy`) whose `kv_cache` stays empty. Which level suffers?
 
 # %%
 answers = {1: None, 2: None, 3: None}

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8 · Had we chosen otherwise (an appendix)
 #
-# **What you'll do**: settle four doubts, each by itself.
+# **What you'll do**: settle four doubts.
 #
 # | doubt | decided by |
 # |---|---|
@@ -204,13 +204,17 @@ run.figure(figure, "08_choices", told)
 
 # %%
 values = pd.concat([run.get(scores.SCORES, world=world) for world in run.worlds])
-knows = pd.concat([run.get(SPACES, world=world)["knows_synonyms"] for world in run.worlds])
-reached = run.table(figures.reached(values, who_knows(knows)), "08_controls")
+known = who_knows(pd.concat(run.get(SPACES, world=one)["knows_synonyms"] for one in run.worlds))
+values = values.query("direction == 'both' and model_kind == 'scratch'")
+values = values.query("test == 'same_words' or model in @known")
+panel = (values["test"] + ": " + values["measure"]).map(figures.CONTROLLED).rename("panel")
+reached = values.rename(columns={"encoder": "row"}).groupby([panel, "row", "world"])["value"]
+reached = figures.over_all_worlds(reached.mean().reset_index())
+reached = run.table(reached.sort_values("mean", ascending=False), "08_controls")
 acted = reached.query("row == 'acted'").set_index("panel")["mean"]
 titles = {panel: f"{panel}:\nacted {mean:.2f}" for panel, mean in acted.items()}
 figure = figures.rows(reached, titles, "share right", limits=(0, 1))
-told = "Means over the models trained here, and over draws; intervals: 95 % over worlds."
-run.figure(figure, "08_controls", told)
+run.figure(figure, "08_controls", "Means over models trained here, and draws; 95 % over worlds.")
 
 # %% [markdown]
 # A control in the agent's place needs no synonyms: it must keep sentences apart, those that share words near.

@@ -178,51 +178,54 @@ def _policy(run: Run):
     return run.get(AGENT, **agent_parameters(run.worlds[0], Condition.ACTED)).policy
 
 
-def _success(run: Run, level: str, make_act: Callable) -> float:
-    seeds = levels.seeds("evaluation", EPISODE_COUNT, run.worlds[0])
-    return float(evaluation.play(level, seeds, make_act, LIMIT)["success"].mean())
+def _seeds(run: Run) -> range:
+    return levels.seeds("evaluation", EPISODE_COUNT, run.worlds[0])
+
+
+def _success_told(run: Run, change: Callable) -> float:
+    """Success on the first level of an agent that hears sentences as ``change`` makes them."""
+    policy = _policy(run)
+    level = run.profile.data.levels[0]
+    played = evaluation.evaluate(
+        policy, level, _seeds(run), lambda texts: policy.embed(change(texts)), limit=LIMIT
+    )
+    return float(played["success"].mean())
 
 
 def told_the_next_instruction(run: Run) -> float:
     """Success on the first level where each episode is told the instruction of the next one."""
-    policy = _policy(run)
-
-    def make_act(texts: list[str], seeds) -> evaluation.GreedyPolicy:
-        return evaluation.GreedyPolicy(policy, policy.embed([*texts[1:], texts[0]]))
-
-    return _success(run, run.profile.data.levels[0], make_act)
+    return _success_told(run, lambda texts: [*texts[1:], texts[0]])
 
 
 def told_backwards(run: Run) -> float:
     """Success on the first level where the words come in reverse order."""
-    policy = _policy(run)
-
-    def make_act(texts: list[str], seeds) -> evaluation.GreedyPolicy:
-        backwards = [" ".join(reversed(text.split())) for text in texts]
-        return evaluation.GreedyPolicy(policy, policy.embed(backwards))
-
-    return _success(run, run.profile.data.levels[0], make_act)
-
-
-class Forgetful(evaluation.GreedyPolicy):
-    """An agent that begins each step as if it were its first."""
-
-    def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
-        self.kv_cache = []
-        return super().__call__(observations, running)
+    return _success_told(run, lambda texts: [" ".join(reversed(text.split())) for text in texts])
 
 
 def levels_that_need_memory(run: Run) -> set[str]:
     """The levels that lose most without memory; several may lose about equally much."""
+    # It brings torch along, which takes seconds: only where it is needed.
+    from paper_utils.cloning.policy import GreedyPolicy
+
+    class Forgetful(GreedyPolicy):
+        """An agent that begins each step as if it were its first."""
+
+        def __call__(self, observations: np.ndarray, running: np.ndarray) -> np.ndarray:
+            self.kv_cache = []
+            return super().__call__(observations, running)
+
     policy = _policy(run)
     lost = {}
     for level in run.profile.data.levels:
         rates = []
-        for kind in (evaluation.GreedyPolicy, Forgetful):
-            rate = _success(
-                run, level, lambda texts, _, kind=kind: kind(policy, policy.embed(texts))
+        for kind in (GreedyPolicy, Forgetful):
+            played = evaluation.play(
+                level,
+                _seeds(run),
+                lambda texts, _, kind=kind: kind(policy, policy.embed(texts)),
+                LIMIT,
             )
-            rates.append(rate)
+            rates.append(played["success"].mean())
         lost[level] = rates[0] - rates[1]
     most = max(lost.values())
     return {level.lower() for level in lost if lost[level] >= most - 2 / EPISODE_COUNT}

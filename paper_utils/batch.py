@@ -64,7 +64,7 @@ def _found(job):
 
 
 def over_runs(rows):
-    """Mean over seeds with its 95 % interval (Student's t), least and most."""
+    """Mean over seeds with its 95 % interval (Student's t)."""
     return (
         rows.groupby(["test", "measure", "contrast", "setting"], sort=False)["mean"]
         .agg(
@@ -72,8 +72,6 @@ def over_runs(rows):
             low=lambda values: inference.t_interval(values)[0],
             high=lambda values: inference.t_interval(values)[1],
             runs="size",
-            least="min",
-            most="max",
         )
         .reset_index()
     )

@@ -30,8 +30,8 @@ PROFILES = Path(__file__).parent / "profiles"
 # otherwise draw other numbers without a word.
 STREAMS = {
     "agent weights", "batches", "blind episodes", "codebook", "dialects", "exchanged instructions",
-    "masked words", "permutations", "points", "random player", "random tokens", "reference batches",
-    "reference weights", "rooms", "subsets", "synonym mentions", "tables of synonyms",
+    "masked words", "permutations", "random player", "random tokens", "reference batches",
+    "reference weights", "rooms", "synonym mentions", "tables of synonyms",
     "wrong instructions",
 }  # fmt: skip
 

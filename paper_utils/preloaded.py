@@ -3,6 +3,8 @@
 import torch
 import transformers
 
+from paper_utils.cloning import training  # noqa: F401
+from paper_utils.encoders import objectives  # noqa: F401
 from paper_utils.encoders.families import FAMILIES
 from paper_utils.study import products  # noqa: F401
 

@@ -88,9 +88,10 @@ class Run:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         # Without dates and versions, equal figures are equal files.
-        for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        undated = {"CreationDate": None, "Software": None}
+        for kind in ("pdf", "png"):
             path = self._place(f"figures/{name}.{kind}")
-            figure.savefig(path, metadata=metadata, bbox_inches="tight", dpi=160)
+            figure.savefig(path, metadata=undated, bbox_inches="tight", dpi=160)
         pyplot.close(figure)
         width = int(figure.get_figwidth() * 100)  # pixels
         self._show(Image(filename=path, width=width), name, caption)

@@ -33,6 +33,10 @@ from paper_utils.alignment.scores import Score
 # --- what is measured --------------------------------------------------------------------------
 
 
+# Measures of contrast sets that are no choices.
+NAMES = {"precision_at_1": "precision@1", "precision_at_k": "precision@{k}", "order": "order"}
+
+
 class Plan:
     """What all pairs of spaces are asked, about the same rows, folds and pairings."""
 
@@ -53,12 +57,6 @@ class Plan:
         self.free = pairings(*draws)
         self.within = pairings(*draws, self.folds.blocks)
         self.similarities = similarities.measures(self.n, ks[-1])
-        # Measures of contrast sets that are no choices.
-        self.names = {
-            "precision_at_1": "precision@1",
-            "precision_at_k": f"precision@{ks[-1]}",
-            "order": "order",
-        }
         self.contexts = {}
         for factor in factor_roles(given.factors):
             # A factor of two levels, or whose levels never stand alike, has no structure.
@@ -107,7 +105,7 @@ def _measure_pair(first, second, plan):
         sides = (first.rows, second.rows), (queries, second.rows)
         cosines = held_out_cosines(*sides, plan.contrasts, plan.folds, plan.n_components)
         for measure, draws in plan.contrasts.scores([cosines], measures).items():
-            name = plan.names.get(measure, f"choice of {measure}")
+            name = NAMES.get(measure, "choice of {measure}").format(measure=measure, k=plan.ks[-1])
             yield test, name, plan.contrasts.chance[measure], with_mean(draws)
     for factor in plan.contexts:
         draws = concepts.agreement_draws(first.distances[factor], second.distances[factor])

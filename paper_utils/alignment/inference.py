@@ -25,31 +25,23 @@ def stream(name, *numbers):
     return np.random.default_rng([code, *numbers])
 
 
-def permutations(n, count, random_state=0, within=None):
-    """``count`` permutations of n rows: int (count, n).
+def pairings(n, count, random_state=0, within=None):
+    """The true pairing of n rows, and ``count`` permutations of it: int (1 + count, n).
 
     Rows move only among equal labels ``within`` (n,); without labels, among all.
 
-    >>> permutations(4, 2, within=["a", "a", "b", "b"]).shape
-    (2, 4)
+    >>> pairings(4, 2, within=["a", "a", "b", "b"])[0].tolist()
+    [0, 1, 2, 3]
     """
     random = stream("permutations", random_state)
     labels = np.zeros(n) if within is None else np.asarray(within)
-    drawn = np.tile(np.arange(n), (count, 1))
+    found = np.tile(np.arange(n), (1 + count, 1))
+    drawn = found[1:]
     # Label by label, so that no row leaves its block.
     for label in np.unique(labels):
         rows = labels == label
         drawn[:, rows] = random.permuted(drawn[:, rows], axis=1)
-    return drawn
-
-
-def pairings(n, count, random_state=0, within=None):
-    """The true pairing of n rows, and `permutations` of it: int (1 + count, n).
-
-    >>> pairings(3, 9)[0].tolist()
-    [0, 1, 2]
-    """
-    return np.vstack([np.arange(n), permutations(n, count, random_state, within)])
+    return found
 
 
 @lru_cache(maxsize=32)

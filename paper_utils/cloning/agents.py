@@ -5,12 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import pandas as pd
-import torch
 
-from paper_utils.cloning import episodes
-from paper_utils.cloning.episodes import Episodes
-from paper_utils.cloning.policy import Policy, Sizes
-from paper_utils.cloning.training import train
 from paper_utils.config import generator, torch_seed
 from paper_utils.data.demonstrations import all_recorded
 from paper_utils.store import Stage
@@ -27,9 +22,9 @@ class Condition(StrEnum):
 
 
 class Agent(NamedTuple):
-    """A policy, and its training: one row of ``curve`` per epoch, none if it never acted."""
+    """A `Policy`, and its training: one row of ``curve`` per epoch, none if it never acted."""
 
-    policy: Policy
+    policy: "Policy"  # noqa: F821  (with torch, which takes seconds: where it is needed)
     curve: pd.DataFrame
 
 
@@ -41,6 +36,10 @@ def agent_parameters(world, condition, rooms="babyai", draw=0):
 def new_policy(settings, world, condition, draw=0):
     """A policy before its first step.  Those of one world and different conditions share no weight,
     so that what they come to have in common is no matter of their start."""
+    import torch
+
+    from paper_utils.cloning.policy import Policy
+
     numbers = world, list(Condition).index(condition), draw
     # The caller's own random numbers stay as they were.
     with torch.random.fork_rng(devices=[]):
@@ -50,6 +49,8 @@ def new_policy(settings, world, condition, draw=0):
 
 def shown_to(condition, demonstrations, settings, world):
     """The demonstrations of each level as an agent of a condition is shown them."""
+    from paper_utils.cloning import episodes
+
     shown = [*demonstrations]
     for level, part in enumerate(shown):
         if condition is Condition.EXCHANGED:
@@ -65,6 +66,9 @@ def shown_to(condition, demonstrations, settings, world):
 
 
 def _make(profile, folder, *demonstrations, world, condition, draw, **_):
+    from paper_utils.cloning.episodes import Episodes
+    from paper_utils.cloning.training import train
+
     settings = profile.cloning
     condition = Condition(condition)
     policy = new_policy(settings, world, condition, draw)
@@ -84,6 +88,8 @@ def _make(profile, folder, *demonstrations, world, condition, draw, **_):
 
 
 def _load(folder):
+    from paper_utils.cloning.policy import Policy
+
     path = folder / "curve.csv"
     return Agent(Policy.load(folder), pd.read_csv(path) if path.exists() else pd.DataFrame())
 
@@ -100,12 +106,13 @@ def _cost(profile, condition, **_):
 
 
 # What of the profile an agent depends on; episodes and their number come with the inputs.
+SIZES = "width heads instruction_layers queries history_layers".split()
 TRAINING = "epochs batch_episodes learning_rate weight_decay held_out blind_share".split()
 AGENT = Stage(
     "agent",
     _make,
     _load,
-    reads=tuple(f"cloning.{name}" for name in (*Sizes._fields, *TRAINING)),
+    reads=tuple(f"cloning.{name}" for name in SIZES + TRAINING),
     needs=_needs,
     version=1,
     resumable=True,

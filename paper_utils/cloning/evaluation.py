@@ -4,15 +4,14 @@ import math
 
 import numpy as np
 import pandas as pd
-import torch
 from minigrid.core.constants import COLOR_NAMES
 from scipy.stats import binomtest
 
 from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
-from paper_utils.cloning.policy import ACTIONS, START, cell_kinds
 from paper_utils.config import generator
 from paper_utils.data import expert, levels
 from paper_utils.data.kinds import TYPES
+from paper_utils.data.levels import ACTIONS
 from paper_utils.store import Stage, write_table
 
 COLUMNS = ["level", "seed", "instruction", "success", "steps"]
@@ -20,39 +19,6 @@ BATCH = 128  # episodes side by side; fixed, so that results do not depend on th
 EXPERT = "expert"
 RANDOM = "random"
 SKILLED = (Condition.ACTED, Condition.HELD_OUT, Condition.BLIND, EXPERT)
-
-
-class GreedyPolicy:
-    """Takes a policy's most probable actions in B episodes side by side.
-
-    ``sentences`` float32[B, width]: the vector to act on in each, the policy's own or another.
-    """
-
-    def __init__(self, policy, sentences, hide_colours=False):
-        self.policy = policy
-        self.sentences = torch.as_tensor(sentences, dtype=torch.float32)
-        self.hide_colours = hide_colours
-        self.running = np.arange(len(self.sentences))
-        self.previous = torch.full((len(self.sentences), 1), START)
-        self.kv_cache = []
-
-    @torch.inference_mode()
-    def __call__(self, observations, running):
-        # Most episodes end early; who waits for the last ones need not compute for all.
-        if len(running) < len(self.running):
-            keep = np.isin(self.running, running)  # (B,)
-            self.running = running
-            self.sentences = self.sentences[keep]
-            self.previous = self.previous[keep]
-            self.kv_cache = [cache[:, keep] for cache in self.kv_cache]
-        if self.hide_colours:
-            observations = levels.hide_colours(observations)
-        cells = torch.from_numpy(cell_kinds(observations)).long()  # (B, 49)
-        logits, self.kv_cache, _ = self.policy(
-            self.sentences, cells.unsqueeze(1), self.previous, self.kv_cache
-        )
-        self.previous = logits.argmax(-1)  # (B, 1)
-        return self.previous[:, 0].numpy()
 
 
 def random_player(texts, seeds):
@@ -81,8 +47,8 @@ def play(level, seeds, make_act, limit=None, rooms="babyai", world=0, watch=lamb
         batch = seeds[start : start + BATCH]
         # All at once, because a policy takes hardly longer for many episodes than for one.
         envs = [levels.make(level, rooms, world) for _ in batch]
-        resets = [env.reset(seed=int(seed)) for env, seed in zip(envs, batch)]
-        views = np.array([observation["image"] for observation, _ in resets])  # (B, 7, 7, 3)
+        first = [env.reset(seed=int(seed))[0]["image"] for env, seed in zip(envs, batch)]
+        views = np.array(first)  # (B, 7, 7, 3)
         act = make_act([env.mission for env in envs], batch)
         rewards = np.zeros(len(batch))
         running = np.arange(len(batch))
@@ -106,6 +72,8 @@ def evaluate(policy, level, seeds, vectors=None, hide_colours=False, **options):
     ``vectors`` turns B instructions into the vectors [B, width] that it acts on, as those of
     another model, mapped; None: its own.  ``options`` go to `play`.
     """
+    from paper_utils.cloning.policy import GreedyPolicy
+
     embed = vectors or policy.embed
 
     def make_act(texts, seeds):
@@ -174,8 +142,8 @@ def _evaluate_player(profile, folder, *agents, player, level, **where):
         episodes = evaluate_random(level, seeds, **where)
     else:
         # Who learned without colours is tested without.
-        where["hide_colours"] = player == Condition.BLIND
-        episodes = evaluate(agents[0].policy, level, seeds, **where)
+        blind = player == Condition.BLIND
+        episodes = evaluate(agents[0].policy, level, seeds, hide_colours=blind, **where)
     write_table(folder / "episodes.csv.gz", episodes)
 
 

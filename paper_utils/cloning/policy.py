@@ -11,10 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from paper_utils.data.levels import HIDDEN, THINGS
+from paper_utils.data.levels import ACTIONS, HIDDEN, THINGS, hide_colours
 from paper_utils.store import read_json
 
-ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 START = len(ACTIONS)  # stands for the previous action where there is none yet
 CELLS = 49  # of the 7 x 7 view
 MAX_WORDS = 64
@@ -265,3 +264,36 @@ class Policy(nn.Module):
         policy = cls(Sizes(**read_json(folder / "policy.json")))
         policy.load_state_dict(load_file(folder / "policy.safetensors"))
         return policy.eval()
+
+
+class GreedyPolicy:
+    """Takes a policy's most probable actions in B episodes side by side.
+
+    ``sentences`` float32[B, width]: the vector to act on in each, the policy's own or another.
+    """
+
+    def __init__(self, policy, sentences, blind=False):
+        self.policy = policy
+        self.sentences = torch.as_tensor(sentences, dtype=torch.float32)
+        self.blind = blind
+        self.running = np.arange(len(self.sentences))
+        self.previous = torch.full((len(self.sentences), 1), START)
+        self.kv_cache = []
+
+    @torch.inference_mode()
+    def __call__(self, observations, running):
+        # Most episodes end early; who waits for the last ones need not compute for all.
+        if len(running) < len(self.running):
+            keep = np.isin(self.running, running)  # (B,)
+            self.running = running
+            self.sentences = self.sentences[keep]
+            self.previous = self.previous[keep]
+            self.kv_cache = [cache[:, keep] for cache in self.kv_cache]
+        if self.blind:
+            observations = hide_colours(observations)
+        cells = torch.from_numpy(cell_kinds(observations)).long()  # (B, 49)
+        logits, self.kv_cache, _ = self.policy(
+            self.sentences, cells.unsqueeze(1), self.previous, self.kv_cache
+        )
+        self.previous = logits.argmax(-1)  # (B, 1)
+        return self.previous[:, 0].numpy()

@@ -87,17 +87,18 @@ def train(policy, episodes, validation, settings, epochs, world, folder, device=
     device = parallel.device(device)
     policy.to(device).train()
     optimizer = make_optimizer(policy, settings.learning_rate, settings.weight_decay, BETAS)
+    checkpoint = folder / CHECKPOINT
     per_epoch = len(episodes.batches(settings.batch_episodes, world, 0))
     total = epochs * per_epoch
     # All that has to survive an interruption, besides weights and moments.
     state = SimpleNamespace(step=0, loss=0.0, curve=[], best={})
-    vars(state).update(load_checkpoint(folder / CHECKPOINT, policy, optimizer, device))
+    vars(state).update(load_checkpoint(checkpoint, policy, optimizer, device))
     while state.step < total:
         epoch, done = divmod(state.step, per_epoch)
         # After an interruption the first batches of an epoch are already done.
         for chosen in episodes.batches(settings.batch_episodes, world, epoch)[done:]:
             if state.step % CHECKPOINT_STEPS == 0:
-                save_checkpoint(folder / CHECKPOINT, policy, optimizer, vars(state))
+                save_checkpoint(checkpoint, policy, optimizer, vars(state))
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule(state.step, total)
             loss, _ = loss_of(policy, episodes.batch(chosen, device))
@@ -114,7 +115,7 @@ def train(policy, episodes, validation, settings, epochs, world, folder, device=
     # Later epochs may have begun to learn the demonstrations by heart.
     policy.load_state_dict(state.best)
     policy.to("cpu").eval()
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
     return pd.DataFrame(state.curve)
 
 

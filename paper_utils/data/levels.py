@@ -102,11 +102,14 @@ def seeds(use, count, world=0, rooms="babyai"):
     return range(start, start + count)
 
 
+ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
+"""What an agent can do, in Minigrid's order."""
+
 HIDDEN = len(COLOR_TO_IDX)
 """What a colour that is not seen is coded as, in the second channel of an observation."""
 
 # Doors keep theirs: the levels that hide colours have none.
-THINGS = [OBJECT_TO_IDX[name] for name in ("key", "ball", "box")]
+THINGS = [OBJECT_TO_IDX[name] for name in kinds.TYPES]
 
 
 def hide_colours(observations):

@@ -46,7 +46,7 @@ ADDS = {
 SHARED = {"more": "shared", "same": "not shared", "less": "opposite", "open": "not settled"}
 GROUPS = [MEAN, DECODERS, OTHERS]  # rows that are no single model
 WHOLE = (-1.05, 1.05)  # of an r
-WORLDS = ["acted", "other world", "never_acted", "codebook"]
+SEEN = ["own world", "other world", "never_acted", "codebook"]  # flat rooms have no seeing agents
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
@@ -77,7 +77,6 @@ def compared(differences, test, model, measures):
         differences.query("test == @test and model == @model and direction == 'both'")
         .pivot(index="measure", columns="contrast", values="mean")
         .reindex(index=measures, columns=COLUMNS)
-        .dropna(how="all")
         .rename(index=short, columns=short)
         .rename_axis(index=None, columns=None)
     )
@@ -93,13 +92,14 @@ def adds(values):
     return ADDS[verdict(row)].format(number(abs(row["mean"])))
 
 
-def best_code(values):
-    """What acting reaches as a mean over models, and which code reaches most."""
+def beside_codes(values):
+    """What acting adds and reaches as a mean over models, and which code reaches most."""
     means = values.query("model == @MEAN").set_index("contrast")["mean"]
     if means.empty:
-        return ""
+        return f"{adds(values)}\n"
     codes = means.reindex(CODES)
-    return f"acted {number(means['acted'])}, {short(codes.idxmax())} {number(codes.max())}"
+    best = f"{short(codes.idxmax())} {number(codes.max())}"
+    return f"{adds(values)}, acted {number(means['acted'])};\n{best}"
 
 
 def shared(values, pair, contrast=OWN):
@@ -110,18 +110,11 @@ def shared(values, pair, contrast=OWN):
     return SHARED[verdict(values.query("contrast == @contrast and model == @pair").iloc[0])]
 
 
-def as_list(*parts):
-    """Claims and their answers as lists in Markdown, one for each of ``parts`` (rows of a study's
-    claims, by claim)."""
-    lists = []
-    for part in parts:
-        lines = []
-        for claim, row in part.iterrows():
-            # What is a hypothesis, and what the paper says.
-            beside = row["hypothesis"] or row["paper"].replace("not asked", "")
-            lines.append(f"- **{claim}**{f' ({beside})' if beside else ''}: {row['answer']}")
-        lists.append("\n".join(lines))
-    return "\n\n---\n\n".join(lists)
+def as_list(claims):
+    """Claims (rows of a study's, by claim) and their answers as a list in Markdown."""
+    # Which hypothesis it is, or what the paper says.
+    asked = claims["hypothesis"].where(claims["hypothesis"] != "", "the paper: " + claims["paper"])
+    return "\n".join("- **" + claims.index + "** (" + asked + "): " + claims["answer"])
 
 
 def rows_of(models):
@@ -140,35 +133,25 @@ def drawn(values, **columns):
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def counted(values, more, less):
-    """With how many single models acting surely does more of something, and with how many less."""
-    kinds = values.query("contrast == @NEVER and model not in @GROUPS")
-    found = list(kinds.apply(verdict, axis=1))
-    return f"{more} {found.count('more')} models, {less} {found.count('less')}"
-
-
-def moved(values):
-    """To how many models acting leads nearer, and from how many farther."""
-    return counted(values, "nearer to", "farther from")
-
-
 def gained(values):
-    """What acting adds to a mean over models, and with how many models more and less."""
-    return f"mean: {adds(values)};\n{counted(values, 'more with', 'less with')}"
+    """With how many models acting surely adds, and takes, and what it adds to their mean."""
+    single = values.query("contrast == @NEVER and model not in @GROUPS")
+    found = list(single.apply(verdict, axis=1))
+    counts = f"more with {found.count('more')} of {len(found)} models, less with"
+    return f"{counts} {found.count('less')};\nmean: {adds(values)}"
 
 
-def by_model(differences, models, asked, floors=(), strangers=(), says=gained, **options):
+def by_model(differences, models, asked, floors=(), strangers=()):
     """A row per model, in it a point for each of COLUMNS; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> bands of `rows`, of
-    what knows nothing.  ``strangers``: models that do not know the synonyms, which get a star.
-    ``says``: what a title says of a panel, `gained` or `moved`.  ``options``: of `rows`."""
+    what knows nothing.  ``strangers``: models that do not know the synonyms, which get a star."""
     parts = {}
     titles = {}
     for name, (*key, chance) in asked.items():
         parts[name] = drawn(values_of(differences, *key), panel=name)
         by_chance = f" (chance {number(chance)})" if chance else ""
-        titles[name] = f"{name}:\n{says(parts[name])}{by_chance}"
+        titles[name] = f"{name}:\n{gained(parts[name])}{by_chance}"
     # Strangers are still drawn, so that nobody looks for them.
     names = NAMES | {label: f"{short(label)} *" for label in strangers}
     if len(strangers):
@@ -181,7 +164,6 @@ def by_model(differences, models, asked, floors=(), strangers=(), says=gained, *
         order=rows_of(models),
         bands=floors,
         names=names,
-        **options,
     )
     # Named in the titles.
     for axis, (*_, chance) in zip(figure.axes, asked.values()):
@@ -196,15 +178,11 @@ def transfer(differences, models):
     values = drawn(values, panel=values["measure"], hue=values["test"])
     # Its own vectors are of first names.
     values.loc[values["row"] == "own", "hue"] = ASKED[0]
-    means = values.pivot(index="row", columns=["panel", "hue"], values="mean")
-    of_models = means.loc[labels].mean()
+    of_models = values.query("row in @labels").groupby(["panel", "hue"])["mean"].mean()
     titles = {}
-    controls = {}
     for level in TELLING:
-        first, synonyms = map(number, of_models.loc[level, ASKED])
+        first, synonyms = map(number, of_models[level][ASKED])
         titles[level] = f"{level}: models {first} in first names,\n{synonyms} in synonyms"
-        known = means[level, ASKED[1]].drop(["codebook", *labels])
-        controls[level] = {"controls, in synonyms": known}
     return rows(
         values,
         titles,
@@ -212,7 +190,6 @@ def transfer(differences, models):
         ASKED,
         SHARE,
         order=["own", *labels, "codebook", "random_tokens", "word_count"],
-        bands=controls,
     )
 
 
@@ -225,22 +202,12 @@ def answer(differences, chance):
     synonyms = means.query("test == 'synonyms' and direction == 'both'")
     order = values_of(means, "synonyms", "order")
     kinds = drawn(values_of(differences, "structure", "r"))
-    # Here the learner in question is always an agent that acted.
-    kinds["hue"] = kinds["hue"].replace("own world", "acted")
     # As many lines in each, so that all begin at one height.
     parts = {
-        f"1  Same words:\n{adds(same)}\n{best_code(same)}": (
-            same,
-            COLUMNS,
-            {"precision_at_k": chance},
-        ),
-        f"2  Unheard synonyms:\nin order, {adds(order)}\n{best_code(order)}": (
-            synonyms,
-            COLUMNS,
-            UNHEARD,
-        ),
+        f"1  Same words:\n{beside_codes(same)}": (same, COLUMNS, {"precision_at_k": chance}),
+        f"2  Unheard synonyms:\norder: {beside_codes(order)}": (synonyms, COLUMNS, UNHEARD),
         f"3  Kinds of colours\nblind agent: {shared(kinds, BLIND)}\n"
-        f"seeing agent: {shared(kinds, SEEING)}": (kinds, WORLDS, dict.fromkeys(PAIRS, 0)),
+        f"seeing agent: {shared(kinds, SEEING)}": (kinds, SEEN, dict.fromkeys(PAIRS, 0)),
     }
     figure, axes = panels(3, 3, PAGE, 3)
     for axis, (title, (values, hues, chances)) in zip(axes, parts.items()):

@@ -32,20 +32,6 @@ def over_all_worlds(values):
     )
 
 
-def reached(scores, known):
-    """What every encoder reaches with the models trained here, over worlds: row, panel (a test and
-    its measure), mean, low and high, from the best.  ``known``: models that know the synonyms."""
-    rows = scores.query(
-        "direction == 'both' and model_kind == 'scratch'"
-        # Others cannot tell anything in synonyms.
-        "and (test == 'same_words' or model in @known)"
-    )
-    panel = (rows["test"] + ": " + rows["measure"]).map(CONTROLLED).rename("panel")
-    # What is called nothing belongs to no group.
-    by_world = rows.groupby([panel, rows["encoder"].rename("row"), "world"])["value"].mean()
-    return over_all_worlds(by_world.reset_index()).sort_values("mean", ascending=False)
-
-
 def curves(values, hues, across, label):
     """A panel for each value of column panel, and in it a line over column at for each of ``hues``.
 
@@ -88,8 +74,6 @@ def curves(values, hues, across, label):
 def clearly_above(values):
     """Where the whole interval of acted lies above that of never acted: bool, by panel and at."""
     # One world has no intervals.
-    ends = values.assign(
-        low=values["low"].fillna(values["mean"]), high=values["high"].fillna(values["mean"])
-    )
+    ends = values.fillna({"low": values["mean"], "high": values["mean"]})
     wide = ends.pivot(index=["panel", "at"], columns="hue", values=["low", "high"])
     return wide["low", "acted"] > wide["high", "never_acted"]

@@ -40,8 +40,7 @@ def vectors(run, world):
     found = {label: both[0] for label, both in of_world(run, world).items()}
     # These need no product: they are made from the table alone.
     table = columns.instructions(run.profile)
-    codes = {Encoder(Source.LEXICAL, name).label: name for name in CODES}
-    return found | {label: columns.control(name, table, world) for label, name in codes.items()}
+    return found | {short(name): columns.control(name, table, world) for name in CODES}
 
 
 def in_every_world(run, measure):

@@ -6,7 +6,7 @@ from sklearn.decomposition import KernelPCA
 
 from paper_utils.alignment.retrieval import rotation
 from paper_utils.data import kinds, levels
-from paper_utils.figures.alignment import WHOLE, drawn, shared, values_of
+from paper_utils.figures.alignment import SEEN, WHOLE, drawn, shared, values_of
 from paper_utils.figures.alignment import as_list as as_list
 from paper_utils.figures.data import on_white
 from paper_utils.figures.style import (
@@ -30,7 +30,6 @@ EXCLUSIVE = ["exclusive agent ~ design", "exclusive agent ~ LLaMA", "exclusive a
 VIEWERS = ["seeing CLIP ~ design", "seeing BLIP ~ design"]
 # Who learned in the same world, and everything that should fail.
 CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
-SEEN = ["own world", "other world", "never_acted", "codebook"]  # flat rooms have no seeing agents
 
 
 def rooms(worlds):
@@ -150,8 +149,8 @@ def visits(shares):
         ["own world", "exchangeable", "design"],
         SHARE,
         1 / 3,
-        message=f"Told a colour alone, a blind agent first walks to the usual type "
-        f"in {kinds_of:.0%}; from flat rooms: {flat:.0%}",
+        message=f"Told a colour, a blind agent walks to its usual type in {kinds_of:.0%}; "
+        f"from flat rooms, {flat:.0%}",
         width=COLUMN,
         names=NAMES | {"own world": "colours have kinds"},
     )

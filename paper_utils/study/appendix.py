@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from paper_utils.alignment import controls
-from paper_utils.alignment.inference import calibrated, p_value, permutations
+from paper_utils.alignment.inference import calibrated, p_value, pairings
 from paper_utils.data import grammar
 from paper_utils.encoders import public, records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
@@ -50,7 +50,7 @@ def _score_layers(profile, *spaces, world):
     everyone["codebook", 0] = columns.control("codebook", table, world)
     # The null of every layer has the same permutations, so a maximum over layers has one, too.
     # Rows move among all sentences.
-    for draw, order in enumerate(permutations(len(table), profile.alignment.draws, world)):
+    for draw, order in enumerate(pairings(len(table), profile.alignment.draws, world)[1:]):
         everyone["permuted", draw] = everyone["acted", 0][order]
     readings = [
         ({"model": model.label, "layer": layer}, *both_names(space))

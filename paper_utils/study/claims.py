@@ -29,7 +29,7 @@ BY_LUCK = 0.5  # r of two sets of 15 distances, as about one in twenty relabelli
 COLUMNS = ["claim", "hypothesis", "paper", "answer", "evidence"]
 ABSENT = "not in this run"
 # What the acting agent's success with a model's vector is held against.
-CEILINGS = ("own", "codebook")
+CEILINGS = ["own", "codebook"]
 # Success that an agent must reach before it is compared; a miss is told.
 BARS = {"GoToLocal": 0.97, "PickupLoc": 0.95, "OpenDoor": 0.97, "PutNextLocal": 0.95}
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
@@ -84,6 +84,16 @@ def number(value, signed=False, digits=2):
     return sign + text if float(text) else text
 
 
+def called(contrast):
+    """A contrast as readers call it.
+
+    >>> called("acted - exchanged")
+    'acted − wrong instructions'
+    """
+    words = contrast.replace(" - ", " − ").replace("_", " ")
+    return words.replace("exchanged", "wrong instructions")
+
+
 def in_words(row):
     """What a row of the differences says: its contrast, and its numbers as far as there are any.
 
@@ -93,15 +103,15 @@ def in_words(row):
     >>> in_words(row | {"p": None})
     'acted − never acted +.15'
     """
-    contrast = row["contrast"].replace(" - ", " − ").replace("_", " ")
+    contrast = called(row["contrast"])
     text = f"{contrast} {number(row['mean'], '−' in contrast)}"
     if row["test"] in SEVERAL:
         text = f"{row['model']}: {text}"
     # Values, too, have intervals, but only what is tested is told with them.
     if pd.isna(row["p"]):
         return text
-    low, high = (number(row[end], signed=True) for end in ("low", "high"))
-    return f"{text} ({low} to {high}, p {number(row['p'], digits=3)})"
+    interval = f"{number(row['low'], signed=True)} to {number(row['high'], signed=True)}"
+    return f"{text} ({interval}, p {number(row['p'], digits=3)})"
 
 
 def verdict(row):
@@ -127,38 +137,34 @@ def verdict(row):
     return sign if significant or turned.get(alternative) else "open"
 
 
-def keys(test, measure, models, contrasts):
-    """Rows of the differences that a claim rests on."""
-    return list(product([test], [measure], models, contrasts))
-
-
-def between(asked):
-    """The values that some differences are between: they have rows of their own."""
-    return [(*place, name) for *place, contrast in asked for name in contrast.split(" - ")]
-
-
 class Evidence(NamedTuple):
     """What the answers rest on: rows of the differences (both directions) by their key, and each
-    model's own agreement of its two names."""
+    model's own agreement of its two names.  ``asked``: test, measure, models and contrasts."""
 
     rows: pd.DataFrame
     own: pd.Series  # model -> colour of six, over worlds; 0: it has no synonyms
 
-    def found(self, asked):
-        """Those rows that this run has."""
+    def found(self, test, measure, models, contrasts):
+        """Those rows that this run has, model by model."""
+        keys = product([test], [measure], models, contrasts)
+        return self.rows.reindex(list(keys)).dropna(subset="mean").to_dict("records")
+
+    def between(self, test, measure, models, contrasts):
+        """Rows of the values that some differences are between."""
         # Each once, in this order.
-        each = list(dict.fromkeys(asked))
-        return self.rows.reindex(each).dropna(subset="mean").to_dict("records")
+        names = dict.fromkeys(" - ".join(contrasts).split(" - "))
+        return self.found(test, measure, models, names)
 
-    def told(self, asked):
+    def told(self, *asked):
         """The values that some differences are between, and then the differences themselves."""
-        return ", ".join(map(in_words, self.found(between(asked) + asked)))
+        differences = [row for row in self.found(*asked) if " - " in row["contrast"]]
+        return ", ".join(map(in_words, self.between(*asked) + differences))
 
-    def values(self, asked):
+    def values(self, *asked):
         """Those values alone, for an answer."""
         said = {}
-        for row in self.found(between(asked)):
-            told = f"{row['contrast'].replace('_', ' ')} {number(row['mean'])}"
+        for row in self.between(*asked):
+            told = f"{called(row['contrast'])} {number(row['mean'])}"
             pair = f"{row['model']}: " if row["test"] in SEVERAL else ""
             said.setdefault(pair, []).append(told)
         return f"({'; '.join(pair + ', '.join(each) for pair, each in said.items())})"
@@ -171,9 +177,9 @@ class Evidence(NamedTuple):
         return "; ".join(map(told, own.index, own.map(number)))
 
 
-def answered(evidence, words, asked):
+def answered(evidence, words, *asked):
     """The answer that some differences give together, and their numbers."""
-    found = evidence.found(asked)
+    found = evidence.found(*asked)
     if not found:
         return ABSENT, ""
     each = [words[verdict(row)] for row in found]
@@ -186,44 +192,39 @@ def answered(evidence, words, asked):
     if "yes" in different and len(different) > 1:
         rest = "not settled" if set(different) == {"yes", "not settled"} else "no"
         answer = f"{rest}: {each.count('yes')} of {len(each)} parts hold"
-    return f"{answer} {evidence.values(asked)}", evidence.told(asked)
+    return f"{answer} {evidence.values(*asked)}", evidence.told(*asked)
 
 
 def agrees(evidence, name, models):
     """Whether the acting agent agrees with some models, called ``name`` in the differences."""
-    same = evidence.told(keys("same_words", PRECISION, [name], [NEVER]))
-    if not same:
+    same = "same_words", PRECISION, [name], [NEVER]
+    if not evidence.found(*same):
         return ABSENT, ""
     # Not against random tokens: asked in first names, these are a code as good as a codebook.
-    asked = keys("synonyms", PRECISION, [name], ["acted - chance", NEVER, "acted - codebook"])
-    said = f"same words: {same}"
+    asked = "synonyms", PRECISION, [name], ["acted - chance", NEVER, "acted - codebook"]
+    said = f"same words: {evidence.told(*same)}"
     # A group of models has none, where none of them knows the synonyms.
-    if unheard := evidence.told(asked):
+    if unheard := evidence.told(*asked):
         said = f"unheard synonyms: {unheard}; {said}"
     strangers = evidence.strangers(models)
     if evidence.own.reindex(models, fill_value=0).max() < KNOWS:
         return f"cannot be told: {strangers}", said
     if strangers:
         said = f"{said}; left out: {strangers}"
-    beyond, never, codebook = map(verdict, evidence.found(asked))
+    beyond, never, codebook = map(verdict, evidence.found(*asked))
     # Whether there is any agreement comes first; then what it takes.
-    answer = "not settled" if beyond == "open" else "does not agree more than chance"
-    if beyond == "more":
-        answer = AGREES[never] + CODEBOOK[codebook]
-    compared = evidence.values(keys("same_words", PRECISION, [name], [NEVER]))
-    return f"{answer} {evidence.values(asked)}; in the same words {compared}", said
+    answers = {"more": AGREES[never] + CODEBOOK[codebook], "open": "not settled"}
+    answer = answers.get(beyond, "does not agree more than chance")
+    return f"{answer} {evidence.values(*asked)}; in the same words {evidence.values(*same)}", said
 
 
 def less(evidence, model):
     """Whether a model reaches less of its own ceiling, a codebook's score with it, than others."""
     if strangers := evidence.strangers([model]):
-        same = evidence.told([("same_words", PRECISION, model, NEVER)])
+        same = evidence.told("same_words", PRECISION, [model], [NEVER])
         return f"cannot be told: {strangers}", f"same words: {same}"
-    return answered(
-        evidence,
-        LESS,
-        [("synonyms", PRECISION, model, "share of its codebook - that of decoders and BLIP")],
-    )
+    contrasts = ["share of its codebook - that of decoders and BLIP"]
+    return answered(evidence, LESS, "synonyms", PRECISION, [model], contrasts)
 
 
 def acts(differences, controls):
@@ -234,12 +235,12 @@ def acts(differences, controls):
     for level in controls.index.intersection(TELLING):
         here = differences.query("test == 'transfer' and measure == @level")
         # What models have above the best control, and values of all sources.
-        gaps = here[here["contrast"].isin(FLOORS)]
+        gaps = here.query("contrast in @FLOORS")
         able = gaps["model"][gaps.apply(verdict, axis=1) == "more"]
-        success = here.query("contrast == 'success'")
-        values = success["model"].str.replace("_", " ") + " " + success["mean"].map(number)
-        above = ", ".join(values[success["model"].isin(able)]) or "none"
-        ceilings = ", ".join(values[success["model"].isin(CEILINGS)])
+        success = here.query("contrast == 'success'").set_index("model")["mean"].map(number)
+        values = success.index.str.replace("_", " ") + " " + success
+        above = ", ".join(values[able]) or "none"
+        ceilings = ", ".join(values[CEILINGS])
         answer.append(f"{level}: above all controls with {above} ({ceilings})")
         said.append(f"{level} (best control: {controls[level]}): {', '.join(values)}")
     return "; ".join(answer) or ABSENT, "; ".join(said)
@@ -254,13 +255,14 @@ def good_enough(success):
         f"{row.level} in world {row.world} {number(row.success, digits=3)}"
         for row in missed.itertuples()
     ]
-    answer = f"all but {len(missed)} of {len(acted)}: {', '.join(said)}" if len(said) else "yes"
+    answer = f"all but {len(missed)} of {len(acted)}: {', '.join(said)}" if said else "yes"
     means = acted.groupby("level", sort=False)["success"].mean()
     bars = [f"{level} {number(mean)} (bar {number(BARS[level])})" for level, mean in means.items()]
     return answer, f"means over worlds: {', '.join(bars)}"
 
 
-# Claims that hold if some differences all have one sign: how that is said, and which (`keys`).
+# Claims that hold if some differences all have one sign: how that is said, and which (as `Evidence`
+# takes them).
 # Hypotheses, as the preregistration numbers them.
 HYPOTHESES = {
     ORDER: (RISES, "synonyms", "order", [MEAN], [NEVER, "acted - exchanged"]),
@@ -305,7 +307,7 @@ HYPOTHESES = {
 SIGNED = {
     APPROACHING: (APPROACHES, "same_words", PRECISION, [DECODERS], ["acted - between decoders"]),
     VISION: (RISES, "models", PRECISION, [DECODERS], ["agreement - chance"]),
-    "within one verb acting leads away from language models, too": (
+    "acting leads away from language models within one verb, too": (
         FALLS,
         "geometry",
         "linear_cka, put",
@@ -332,12 +334,12 @@ def claims(tables, decoders):
     # Those that are not trained here are named one by one: nothing generalises from them.
     alone = ["BLIP", *kinds.index[kinds != "scratch"]]
     found = {}
-    for name, models in [(DECODERS, decoders), *((model, [model]) for model in alone)]:
+    for name, models in {DECODERS: decoders, **{model: [model] for model in alone}}.items():
         found[f"action agrees with {name}"] = agrees(evidence, name, models)
     for model in ("CLIP", "BERT"):
         found[f"action agrees less with {model}"] = less(evidence, model)
-    for claim, (words, *asked) in (HYPOTHESES | SIGNED).items():
-        found[claim] = answered(evidence, words, keys(*asked))
+    for claim, words_and_asked in (HYPOTHESES | SIGNED).items():
+        found[claim] = answered(evidence, *words_and_asked)
     able = acts(differences, best_controls(tables["transfer"]))
     found["an agent can act on another model's sentence, in synonyms"] = able
     found["agents do what they are told before they are compared"] = good_enough(tables["success"])

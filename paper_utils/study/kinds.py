@@ -33,9 +33,9 @@ PAIR = ["condition", "first", "second", "draw"]  # what a row of the table is ab
 MEASURES = ("r", "p", "withheld_pairs", "withheld_triples", "graded")
 
 
-def learners(profile, world, rooms):
-    """Name -> parameters of EMBEDDING, of those that must predict from colour: they do not see it,
-    or they read of it.  In rooms of kinds then those that see colours, to tell things apart."""
+def learners(profile, rooms):
+    """Name -> encoder, of those that must predict from colour: they do not see it, or they read of
+    it.  In rooms of kinds also those that see colours, to tell things apart."""
     blind = {"blind agent": Encoder(Source.AGENT, Condition.BLIND)}
     seeing = {"seeing agent": Encoder(Source.AGENT, Condition.ACTED)}
     for name in profile.encoders.families:
@@ -47,8 +47,7 @@ def learners(profile, world, rooms):
             blind[f"blind {model.label}"] = replace(model, coloured=False)
             seeing[f"seeing {model.label}"] = model
     # Agents first, so that a pair of an agent and a model has the agent's name in front.
-    chosen = seeing | blind if rooms == "kinds" else blind
-    return {name: parameters(encoder, world, rooms=rooms) for name, encoder in chosen.items()}
+    return seeing | blind if rooms == "kinds" else blind
 
 
 def everyone(profile, world, other):
@@ -61,9 +60,9 @@ def everyone(profile, world, other):
     # A shuffled structure: the same learners, where other colours are alike.
     if other is not None:
         groups.append((OTHER, other, "kinds"))
-    for condition, *place in groups:
-        for name, chosen in learners(profile, *place).items():
-            found[condition, name] = chosen
+    for condition, number, rooms in groups:
+        for name, encoder in learners(profile, rooms).items():
+            found[condition, name] = parameters(encoder, number, rooms=rooms)
     for draw in range(NEVER_ACTED):
         never = Encoder(Source.AGENT, Condition.NEVER_ACTED, trained=False, draw=draw)
         found["never_acted", str(draw)] = parameters(never, world, rooms="kinds")
@@ -130,14 +129,13 @@ def under_controls(distances):
     mean of both), for each draw of it."""
     # Pearson's r of distances, of everybody with everybody.
     r = pd.DataFrame({key: square.to_numpy()[FIFTEEN] for key, square in distances.items()}).corr()
+    own = r[OWN]  # everybody, by the learners of a world
     rows = []
-    for first, second in combinations(r.loc[OWN].index, 2):
-        one = r[OWN, first]
-        other = r[OWN, second]
-        found = ((one + other) / 2).loc[DRAWN].to_dict()
+    for first, second in combinations(own, 2):
+        found = own.loc[DRAWN, [first, second]].mean(axis=1).to_dict()
         # A run of one world has no other, and not everybody learns in it.
         if (OTHER, first) in r and (OTHER, second) in r:
-            found[OTHER, 0] = (one[OTHER, second] + other[OTHER, first]) / 2
+            found[OTHER, 0] = (own[first][OTHER, second] + own[second][OTHER, first]) / 2
         for (condition, draw), value in found.items():
             rows.append((condition, first, second, draw, value))
     return pd.DataFrame(rows, columns=[*PAIR, "r"])

@@ -8,6 +8,7 @@ from paper_utils.cloning.evaluation import EVALUATION, EXPERT, FIRST_VISITS, RAN
 from paper_utils.data.corpus import STORIES
 from paper_utils.data.demonstrations import EPISODES
 from paper_utils.encoders.embedding import EMBEDDING, parameters
+from paper_utils.encoders.families import FAMILIES
 from paper_utils.encoders.records import Encoder, Source
 from paper_utils.encoders.scratch import MODEL_SCORES, REFERENCE, reference_parameters
 from paper_utils.study import columns, kinds, transfer
@@ -88,11 +89,10 @@ def by_notebook(profile):
     """What each notebook loads; readers' own data (07) needs nothing of ours."""
     first = profile.world_numbers[0]
     of_kinds = profile.of_kinds()
-    trained = [Encoder(Source.SCRATCH, family) for family in profile.encoders.families]
     last = [
-        parameters(one, first, "both", profile.encoders.layers)
-        for one in trained
-        if one.family.is_decoder
+        parameters(Encoder(Source.SCRATCH, family), first, "both", profile.encoders.layers)
+        for family in profile.encoders.families
+        if FAMILIES[family].is_decoder
     ]
     shown = [agent_parameters(first, name) for name in (Condition.ACTED, Condition.HELD_OUT)]
     asked = [reference_parameters(first, family) for family in profile.encoders.families]

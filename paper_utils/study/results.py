@@ -53,9 +53,8 @@ def results(profile, load):
     # Draws of a control are one row: twenty of each would be most of the file.
     for test, part in mean_over(scores, "draw").groupby("test"):
         found[test] = part.drop(columns="test")
-    by = ["world", "model", "model_kind", "part"]
-    wide = found["geometry"].pivot(index=by, columns="encoder", values="value")
-    found["geometry"] = wide.reset_index()
+    by = ["world", "model", "model_kind", "part", "encoder"]
+    found["geometry"] = found["geometry"].set_index(by)["value"].unstack().reset_index()
     by = ["world", "first", "second", "condition"]
     structure = found["structure"].drop(columns="draw")
     found["structure"] = structure.groupby(by, sort=False, as_index=False).mean()

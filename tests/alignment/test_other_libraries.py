@@ -38,7 +38,7 @@ def test_calibration_is_that_of_calibrated_similarity():
     torch = pytest.importorskip("torch")
     X, Y = gaussians(40, (5, 7), shared=0.3)
     layers = [X, Y[:, :4], np.hstack([X, Y])]
-    drawn = inference.permutations(40, 60, 0)
+    drawn = inference.pairings(40, 60, 0)[1:]
 
     waiting = iter(np.vstack([drawn, drawn]))
 

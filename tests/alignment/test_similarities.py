@@ -63,7 +63,7 @@ def test_rsa_against_scipy():
 def test_nulls_are_those_of_a_plain_loop(name):
     X, Y = gaussians(40, shared=0.5)
     score = getattr(alignment, name)(X, Y, n_permutations=8, random_state=3)
-    loop = [getattr(alignment, name)(X, Y[draw]) for draw in inference.permutations(40, 8, 3)]
+    loop = [getattr(alignment, name)(X, Y[draw]) for draw in inference.pairings(40, 8, 3)[1:]]
     assert score.null == pytest.approx(np.mean(loop), abs=1e-12)
     assert score.p == inference.p_value(score, np.array(loop))
 

@@ -23,10 +23,11 @@ from torch.nn import functional as F
 from paper_utils import Profile
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.episodes import Episodes
-from paper_utils.cloning.policy import ACTIONS, CELL_KINDS, PAD, WORDS, Policy
+from paper_utils.cloning.policy import CELL_KINDS, PAD, WORDS, Policy
 from paper_utils.cloning.training import loss_of, train
 from paper_utils.data import levels
 from paper_utils.data.demonstrations import DEMONSTRATIONS, Demonstrations
+from paper_utils.data.levels import ACTIONS
 from paper_utils.store import Store
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import torch
 
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.agents import AGENT, Condition, agent_parameters
-from paper_utils.cloning.policy import START, cell_kinds
+from paper_utils.cloning.policy import START, GreedyPolicy, cell_kinds
 from paper_utils.data import expert, levels
 from paper_utils.data.kinds import TYPES
 
@@ -68,7 +68,7 @@ def test_an_agent_acts_on_whatever_vector_it_is_given(taught):
 
     played = evaluation.evaluate(taught, "GoToLocal", seeds, vectors)
     assert heard == played["instruction"].tolist() == own["instruction"].tolist()
-    act = evaluation.GreedyPolicy(taught, vectors(heard))
+    act = GreedyPolicy(taught, vectors(heard))
     assert torch.equal(act.sentences.flip(0), torch.from_numpy(taught.embed(heard)))
 
 
@@ -93,7 +93,7 @@ def test_without_colours_a_policy_does_the_same_whatever_the_colours_are(taught)
         for paint in (False, True):
 
             def make_act(texts, seeds, hide=hide, paint=paint):
-                act = evaluation.GreedyPolicy(taught, taught.embed(texts), hide)
+                act = GreedyPolicy(taught, taught.embed(texts), hide)
                 return Painted(act) if paint else act
 
             table[hide, paint] = evaluation.play("GoToLocal", seeds, make_act)["steps"]
@@ -172,7 +172,7 @@ def test_first_visits_are_to_the_first_thing_in_front(taught):
     env = levels.make("GoToLocal", "exchangeable", 4)
     for seed in seeds:
         observation, _ = env.reset(seed=seed)
-        act = evaluation.GreedyPolicy(taught, taught.embed(["go to the green object"]), True)
+        act = GreedyPolicy(taught, taught.embed(["go to the green object"]), True)
         ended = False
         while not ended:
             (action,) = act(observation["image"][None], np.zeros(1, dtype=int))
