@@ -10,8 +10,9 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # Packages are compiled when they are first used; without this, in some environments, every time.
 export PYTHONDONTWRITEBYTECODE :=
 # What all notebooks use, once: else processes that begin together each do it (minutes in all).
-COMPILE := import papermill, nbconvert, ipywidgets, ipykernel.kernelapp; \
-  from paper_utils import pipeline, preloaded; from paper_utils.figures import style
+SHOWING := import papermill, nbconvert, ipywidgets, ipykernel.kernelapp; \
+  from paper_utils.figures import style
+WORKING := from paper_utils import pipeline, preloaded
 
 .PHONY: help setup paper test stress lint lab notebooks student release bench clean
 
@@ -36,7 +37,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) --upgrade pip  # an old one takes half a minute longer to find the same packages
 	@$(PIP) --no-compile -r requirements.lock
 	@$(PIP) --no-deps -e .
-	@$(BIN)/python -c "$(COMPILE)"
+	@$(BIN)/python -c "$(SHOWING)" & $(BIN)/python -c "$(WORKING)" && wait $$!
 	@touch $@
 
 paper: $(READY)

@@ -29,6 +29,7 @@ from paper_utils.cloning import agents, episodes, evaluation, policy
 from paper_utils.data import demonstrations, expert, grammar, levels
 from paper_utils.figures import acting
 from paper_utils.figures import data as draw
+from paper_utils.figures.style import short
 from paper_utils.run import Run
 from paper_utils.study import products
 
@@ -140,8 +141,8 @@ print(
 # The same loop, longer, makes the agents to be compared; the table shows their loss in held-out episodes:
 #
 # - **acted**: cloned from the demonstrations as they are;
-# - **exchanged**: cloned from the same episodes, but episodes of a level exchanged their sentences. It hears the same
-#   words, sees the same rooms, trains equally long (asserted), and is told *wrong instructions*;
+# - **wrong instructions**: cloned from the same episodes, but episodes of a level exchanged their sentences. It hears
+#   the same words, sees the same rooms, and trains equally long (asserted);
 # - **never acted**: other random weights, no training.
 
 # %%
@@ -152,7 +153,7 @@ losses = curves.pivot_table("validation_loss", "epoch", "condition")[
     ["acted", "exchanged"]
 ].dropna()
 run.table(losses.reset_index(), "02_curves")
-losses.round(2)
+losses.rename(columns=short).round(2)
 
 # %% [markdown]
 # ## Does it do what it is told?
@@ -175,10 +176,11 @@ run.figure(
 
 # %% tags=["nbval-check-output"]
 by_player = main.groupby(["player", "level"])
-print(by_player["success"].mean().unstack().loc[list(acting.PLAYERS), names].round(2).to_string())
+shares = by_player["success"].mean().unstack().loc[list(acting.PLAYERS), names]
+print(shares.rename(index=short).round(2).to_string())
 steps = by_player["steps"].median().unstack()[names].astype(int)
-print("median steps, acted:    ", *steps.loc["acted"])
-print("median steps, exchanged:", *steps.loc["exchanged"])
+print("median steps, acted:             ", *steps.loc["acted"])
+print("median steps, wrong instructions:", *steps.loc["exchanged"])
 
 # %% tags=["nbval-check-output"]
 chosen = agents.agent_parameters(world, agents.Condition.ACTED)
@@ -273,7 +275,7 @@ shares.reindex(names).round(2)
 # 1. Tell the agent, in each episode of the first level, the sentence of the *next* one (`evaluation.evaluate` takes
 #    `vectors`). What is its success? Whose does it resemble?
 # 2. There, tell it the right sentence, words *in reverse order*. Its success?
-# 3. Make it forget: `evaluation.play` a `GreedyPolicy` (of `cloning.policy`) whose `kv_cache` stays empty. Which level suffers?
+# 3. Make it forget: `evaluation.play` a `policy.GreedyPolicy` whose `kv_cache` stays empty. Which level suffers?
 
 # %%
 answers = {1: None, 2: None, 3: None}
@@ -283,7 +285,7 @@ run.check(answers)
 # ## Three things to take away
 #
 # 1. All that the agent hears is one vector. What the vector lacks, the agent cannot do.
-# 2. *Exchanged* is a control for training: same words, rooms, actions and steps, but wrong sentences.
+# 2. *Wrong instructions* are a control for training: same words, rooms, actions and steps.
 # 3. Success alone does not show understanding: where trying is free, wrong instructions can go far.
 #
 # ## Provenance
