@@ -112,8 +112,8 @@ pd.DataFrame(tested).round(2)
 # ## On your own
 #
 # 1. How many means of the first audit (`report.main`) carry the verdict *words are enough*?
-# 2. Write `control(texts)`, vectors without any meaning that agree with MiniLM (precision@1) at least
-#    as SmolLM2 does.
+# 2. Write `control(texts)`, vectors without any meaning that agree with SmolLM2 (precision@1) more than
+#    MiniLM does.
 # 3. The path of a file of yours.
 
 # %%
