@@ -180,6 +180,23 @@ def test_a_word_of_a_title_follows_the_verdict():
     assert alignment.adds(table.assign(model="BERT")) == "nobody can tell"
 
 
+def test_a_title_counts_single_models_and_tells_of_their_mean():
+    rows = [("mean", 0.2), ("LLaMA", 0.3), ("BERT", -0.1), ("CLIP", 0.01), ("decoders", 0.3)]
+    table = pd.DataFrame(rows, columns=["model", "mean"]).assign(
+        contrast="acted - never_acted", test="synonyms", measure="order", worlds=1
+    )
+    told = alignment.gained(table)
+    assert told == "more with 1 of 3 models, less with 1;\nmean: acting adds .20"
+
+
+def test_answers_are_listed_beside_their_hypothesis_or_what_the_paper_says():
+    table = pd.DataFrame(
+        {"hypothesis": ["H1", ""], "paper": ["not asked", "weaker"], "answer": ["yes", "no"]},
+        index=["one", "other"],
+    )
+    assert alignment.as_list(table) == "- **one** (H1): yes\n- **other** (the paper: weaker): no"
+
+
 def test_of_a_maze_one_room_is_shown():
     env = levels.make("OpenDoor", highlight=True)
     env.reset(seed=0)
