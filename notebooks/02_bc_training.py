@@ -194,7 +194,7 @@ for level in names:
 # %% [markdown]
 # Wrong instructions can teach to walk, lift and open: everything but *which*. Where a wrong try costs only time,
 # trying everything succeeds, and takes long (see the median steps). So the distance from *acted* is what right
-# sentences add to training. (Each level has its own limit of steps, OpenDoor the longest; notebook 05 allows 128.)
+# sentences add to training. (Who never acted always takes its first choice; random moves wander.)
 #
 # For comparison: BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal, from a million demonstrations
 # each (arXiv 2007.12770; quoted, not re-run).
@@ -284,7 +284,7 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# 1. All that the agent hears is one vector. What the vector lacks, the agent cannot do.
+# 1. All that the agent hears is one vector. What the vector lacks, it can only find by trying.
 # 2. *Wrong instructions* are a control for training: same words, rooms, actions and steps.
 # 3. Success alone does not show understanding: where trying is free, wrong instructions can go far.
 #

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebook 02; cosine; a minute.
 #
-# **Found**: models that read stories spend much of their space on the verb and its sentence form, an agent
-# that acted hardly any, one that acted on wrong instructions nearly all.
+# **Found**: models that read stories spend much of their space on the verb (and so on form and length), an
+# agent that acted hardly any, one told wrong nearly all.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -68,7 +68,7 @@ def is_pair(model, caption, pixels):  # the chance of each pair to be one
 
 
 # %%
-world = run.worlds[0]
+table, world = columns.instructions(run.profile), run.worlds[0]
 folders = {}
 for family in run.profile.encoders.families:
     chosen = {"world": world, "family": family, "rooms": "babyai", "coloured": True}
@@ -141,9 +141,9 @@ def cosines(space):  # (N, D) -> (N, N), after centring; none is its own neighbo
     return rows @ rows.T - 2 * np.eye(len(rows))
 
 
-table = columns.instructions(run.profile)
 everyone = figures.everyone(run.profile)
-spaces = figures.vectors(run, world)  # label -> (N, D)
+everywhere = {one: figures.vectors(run, one) for one in run.worlds}
+spaces = everywhere[world]  # label -> (N, D)
 asked = len(table) - 4  # any row will do: change it
 print("nearest to:", table["text"][asked])
 some = [encoder for encoder in everyone if encoder.name in figures.SOME]
@@ -173,7 +173,7 @@ def kept(space):  # of how many sentences has the nearest one the same word?
 
 
 # %%
-neighbours = run.table(figures.in_every_world(run, kept), "03_neighbours")
+neighbours = run.table(figures.in_every_world(everywhere, kept), "03_neighbours")
 wide = neighbours.pivot_table("mean", "row", "panel", sort=False)
 swaps = wide["the swap"]
 found = "Nearest is the swap: word count {word count:.0%}, never acted {never acted:.0%}, acted {acted:.0%}"
@@ -242,13 +242,16 @@ if states:
     spoiled = np.array([rows.mean(axis=0) for rows in sunk])
     for name, space in {"left out": pooled, "pooled": spoiled}.items():
         unit = space / np.linalg.norm(space, axis=1, keepdims=True)
-        alike = np.mean(unit @ unit.T)
+        U, _, _ = np.linalg.svd(space - space.mean(axis=0), full_matrices=False)
+        r = np.corrcoef(U[:, 0], [1 / len(rows) for rows in states])[0, 1]
+        print(f"sink {name}: mean cosine {np.mean(unit @ unit.T):.2f};", end=" ")
+        print(f"after centring, main direction with 1 / length: r = {abs(r):.2f}")
         score = alignment.precision_at_k(space, spaces["acted"], run.profile.alignment.k)
-        print(f"sink {name}: mean cosine {alike:.2f}; agreement (notebook 04): {score}")
+        print(f"    agreement with the agent (notebook 04): {score}")
 
 # %% [markdown]
-# Every pooled vector is mostly the sink, so cosines are near 1. A decoder without a token in front gets one from
-# us, which is never pooled (`encoders/hub.py`).
+# Every pooled vector is mostly the sink, so cosines are near 1. Centring cannot remove it: a mean divides by the
+# number of words, so length stays. So never pool it.
 #
 # ## What a space is spent on
 #
@@ -268,7 +271,7 @@ def measured(space):
     }
 
 
-values = run.table(figures.in_every_world(run, measured), "03_spaces")
+values = run.table(figures.in_every_world(everywhere, measured), "03_spaces")
 told = "Dark blue: learned from language; green: from pictures, too; rows above: agents. 95 % over worlds."
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 

@@ -7,14 +7,12 @@
 # |---|---|
 # | 1 Another layer, or the best? | a null that chooses |
 # | 2 Other k, components, splits? | gains |
-# | 3 A code? No map? | all controls; CKA, RSA |
+# | 3 Does a code suffice? A map? | all controls; CKA, RSA |
 # | 4 Do public models know synonyms? | swapped words |
 #
-# **What you'll learn**: what a search costs.
+# **What you'll learn**: what a search costs. **What you'll need**: notebook 05.
 #
-# **What you'll need**: notebook 05; two minutes.
-#
-# **Found**: acting adds order under all choices but layer 0; to precision its sign changes.
+# **Found**: with LLaMA, acting adds order under all choices but layer 0; to precision its sign changes.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -211,8 +209,8 @@ panel = (values["test"] + ": " + values["measure"]).map(figures.CONTROLLED).rena
 reached = values.rename(columns={"encoder": "row"}).groupby([panel, "row", "world"])["value"]
 reached = figures.over_all_worlds(reached.mean().reset_index())
 reached = run.table(reached.sort_values("mean", ascending=False), "08_controls")
-acted = reached.query("row == 'acted'").set_index("panel")["mean"]
-titles = {panel: f"{panel}:\nacted {mean:.2f}" for panel, mean in acted.items()}
+means = reached.pivot(index="panel", columns="row", values="mean")[["acted", "codebook"]]
+titles = {one: f"{one}:\nacted {a:.2f}, codebook {b:.2f}" for one, a, b in means.itertuples()}
 figure = figures.rows(reached, titles, "share right", limits=(0, 1))
 run.figure(figure, "08_controls", "Means over models trained here, and draws; 95 % over worlds.")
 
@@ -315,10 +313,10 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# - A choice that can reverse a result is fixed beforehand, or the null makes it as well.
-# - A code that keeps sentences apart, and those with shared words near, scores high; if it knows places, in
-#   order, too.
-# - A similarity of whole spaces depends on what a space spends its variance on.
+# 1. A choice that can reverse a result is fixed beforehand, or the null makes it as well.
+# 2. A code that keeps sentences apart, and those with shared words near, scores high; if it knows places, in
+#    order, too.
+# 3. A similarity of whole spaces depends on what a space spends its variance on.
 #
 # ## Provenance
 

@@ -118,10 +118,6 @@ class Store:
     published: Path | None = None
     """A read-only store that is asked first; what is damaged there is refused, not remade."""
 
-    def path(self, stage, profile, **parameters):
-        """Where the artifact lies, or will lie."""
-        return self._places(stage, profile, parameters)[-1]
-
     def get(self, stage, profile, **parameters):
         """Loads an artifact, first making it (and whatever it needs) if it is not there."""
         product = stage, profile, parameters

@@ -24,3 +24,8 @@ def command(*words: str, store: Path | None = None, cwd: Path = ROOT):
         [sys.executable, "-m", *words],
         cwd=cwd, env=os.environ | {"PYTHONPATH": ""}, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
+
+
+def place_of(store, stage, profile, **parameters):
+    """Where an artifact of a store lies, or will lie."""
+    return store.root / stage.label(parameters) / stage.key(profile, parameters)[:20]

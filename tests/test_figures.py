@@ -70,7 +70,7 @@ def by_model(worlds: int):
     }
     floors = {"colour": {"controls": pd.Series([0.1, 0.2])}}
     table = differences(worlds)
-    return alignment.by_model(table, models(), asked, floors=floors, strangers=["BERT"])
+    return alignment.by_model(table, models(), asked, "share right", floors, ["BERT"])
 
 
 def models():
@@ -119,7 +119,7 @@ FIGURES = {
     "tests": lambda worlds: alignment.schematic(grammar.instructions(NAMES)),
     "by_model": by_model,
     "transfer": lambda worlds: alignment.transfer(differences(worlds), models()),
-    "answer": lambda worlds: alignment.answer(differences(worlds), 0.03),
+    "answer": lambda worlds: alignment.answer(differences(worlds), 15, 439),
     "rooms": lambda worlds: structure.rooms([0, 1]),
     "maps": maps,
     "agreement": lambda worlds: structure.agreement(differences(worlds)),
@@ -166,7 +166,7 @@ def test_titles_say_what_the_numbers_are():
     table = differences(1)
     assert any(
         "acting adds .27" in text.replace("\n", " ")
-        for text in words(alignment.answer(table, 0.03))
+        for text in words(alignment.answer(table, 15, 439))
     )
 
 
@@ -185,16 +185,18 @@ def test_a_title_counts_single_models_and_tells_of_their_mean():
     table = pd.DataFrame(rows, columns=["model", "mean"]).assign(
         contrast="acted - never_acted", test="synonyms", measure="order", worlds=1
     )
-    told = alignment.gained(table)
-    assert told == "more with 1 of 3 models, less with 1;\nmean: acting adds .20"
+    told = alignment.gained(table, ["CLIP"])
+    assert told == "adds with 1 of 2 models, takes with 1;\nmean: acting adds .20"
 
 
 def test_answers_are_listed_beside_their_hypothesis_or_what_the_paper_says():
     table = pd.DataFrame(
-        {"hypothesis": ["H1", ""], "paper": ["not asked", "weaker"], "answer": ["yes", "no"]},
+        {"hypothesis": ["H1", ""], "paper": ["not asked", "weaker"], "answer": ["yes (.1)", "no"]},
         index=["one", "other"],
     )
-    assert alignment.as_list(table) == "- **one** (H1): yes\n- **other** (the paper: weaker): no"
+    assert (
+        alignment.as_list(table) == "- one (H1): **yes** (.1)\n- other (the paper: weaker): **no**"
+    )
 
 
 def test_of_a_maze_one_room_is_shown():

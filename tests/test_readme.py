@@ -45,7 +45,7 @@ STATED = {
     "A codebook has": ("synonyms", "order", "codebook"),
     "read of those rooms (r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
     "does the opposite (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
-    "CKA with our decoders: from": ("geometry", "linear_cka, all", "never_acted", "decoders"),
+    "with our decoders: from": ("geometry", "linear_cka, all", "never_acted", "decoders"),
     ".77 to": ("geometry", "linear_cka, all", "acted", "decoders"),
 }
 
@@ -57,7 +57,7 @@ def test_a_number_of_the_readme_is_a_result(words):
 
 # What the table of the README says, and how the answer to its claim begins.
 TOLD = {
-    "BERT hardly. | Not settled. |": ("action agrees less with CLIP", "not settled"),
+    "BERT is not. | Not settled. |": ("action agrees less with CLIP", "not settled"),
     "BERT, which knows no synonyms.)": (
         "action agrees less with BERT",
         "cannot be told: BERT does not know",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ROOT
+from commands import ROOT, place_of
 from commands import settings as own
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,24 +77,26 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
-def test_ended_before_it_is_done(smallest, tmp_path, how):
+def test_ended_before_it_is_done(smallest, tmp_path):
     """Nothing temporary, and nothing that it started lives on; Ctrl-C: one line and exit 130."""
-    process, store = begin(smallest, tmp_path / "run", tmp_path / "store"), tmp_path / "store"
-    try:
-        # Workers are making products, and one of them executes a notebook.
-        wait_for(lambda: kernels(store) or process.poll() is not None)
-        assert process.poll() is None
-        os.kill(process.pid, how)
-        printed, _ = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    if how == signal.SIGINT:
-        assert process.returncode == 130, printed
-        assert printed.endswith("interrupted; the same command resumes\n")
-    assert not leftovers(tmp_path / "run")
-    wait_for(lambda: not kernels(store), 20)
+    store = tmp_path / "store"
+    # The second run goes on where the first was interrupted.
+    for how in (signal.SIGINT, signal.SIGKILL):
+        process = begin(smallest, tmp_path / "run", store)
+        try:
+            # Workers are making products, and one of them executes a notebook.
+            wait_for(lambda run=process: kernels(store) or run.poll() is not None)
+            assert process.poll() is None
+            os.kill(process.pid, how)
+            printed, _ = process.communicate(timeout=60)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        if how == signal.SIGINT:
+            assert process.returncode == 130, printed
+            assert printed.endswith("interrupted; the same command resumes\n")
+        assert not leftovers(tmp_path / "run")
+        wait_for(lambda: not kernels(store), 20)
 
 
 def published() -> list[Path]:
@@ -113,7 +115,7 @@ def test_every_published_artifact_is_as_its_manifest_says_and_they_are_small():
 def test_what_notebooks_load_is_published():
     """A stage whose code or settings were changed is not what was published."""
     profile, store = Profile.load(PROFILE), Store(PUBLISHED)
-    quick = [p for p in products(profile) if not store.path(p[0], p[1], **p[2]).is_dir()]
+    quick = [p for p in products(profile) if not place_of(store, p[0], p[1], **p[2]).is_dir()]
     late = [(stage.name, given) for stage, known, given in quick if stage.cost(known, **given) > 30]
     assert late == []
 
@@ -133,7 +135,7 @@ def test_a_byte_flipped_in_a_published_artifact_is_named_and_refused(tmp_path):
         assert damage(copy) == f"{path.name} does not match its hash"
         shutil.copy(path, copy / path.name)
     given = {"world": profile.world_numbers[0], "rooms": "babyai"}
-    place = Store(PUBLISHED).path(EPISODES, profile, **given)
+    place = place_of(Store(PUBLISHED), EPISODES, profile, **given)
     flip(tmp_path / place.parent.name / place.name / "episodes.csv.gz")
     reader = Store(tmp_path / "mine", published=tmp_path)
     words = "published artifact episodes.* is damaged: episodes.csv.gz does not match its"
@@ -273,7 +275,7 @@ def test_a_pickle_in_an_artifact_is_not_opened(tmp_path, monkeypatch):
     store, profile = Store(tmp_path / "store"), Profile.load("smoke")
     profile = Profile.load("smoke", TINY)
     store.get(DEMONSTRATIONS, profile, **WHICH)
-    place = store.path(DEMONSTRATIONS, profile, **WHICH)
+    place = place_of(store, DEMONSTRATIONS, profile, **WHICH)
     (file,) = place.glob("*.npz")
     with np.load(file) as arrays:
         names = arrays.files

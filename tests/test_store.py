@@ -9,6 +9,7 @@ import textwrap
 import time
 
 import pytest
+from commands import place_of
 
 from paper_utils import Profile
 from paper_utils import store as stores
@@ -47,7 +48,7 @@ def profile():
 def test_makes_inputs_first_and_only_once(tmp_path, profile):
     store = Store(tmp_path)
     assert store.get(TWO, profile, number=10) == 12
-    path = store.path(TWO, profile, number=10)
+    path = place_of(store, TWO, profile, number=10)
     made = (path / "value.txt").stat().st_mtime_ns
     assert [store.get(TWO, profile, number=number) for number in (10, 20)] == [12, 22]
     assert (path / "value.txt").stat().st_mtime_ns == made
@@ -91,7 +92,7 @@ def test_a_failure_leaves_nothing(tmp_path, profile):
 def test_what_a_system_leaves_in_a_folder_is_no_damage(tmp_path, profile):
     store = Store(tmp_path)
     store.get(ONE, profile, number=5)
-    folder = store.path(ONE, profile, number=5)
+    folder = place_of(store, ONE, profile, number=5)
     (folder / ".DS_Store").write_bytes(b"Bud1")
     assert damage(folder) is None and store.get(ONE, profile, number=5) == 5
 
@@ -102,7 +103,7 @@ def test_damage_is_named_and_rebuilt_here_but_refused_where_published(
 ):
     store = Store(tmp_path / "mine")
     assert store.get(ONE, profile, number=5) == 5
-    path = store.path(ONE, profile, number=5)
+    path = place_of(store, ONE, profile, number=5)
     if how == "flip":
         (path / "value.txt").write_text("6")
     elif how == "truncate":
@@ -157,9 +158,9 @@ def test_killed_while_making_then_made(tmp_path, profile):
     process.wait()
     process.stdout.close()
     store = Store(tmp_path / "store")
-    assert not store.path(ONE, profile, number=1).exists()
+    assert not place_of(store, ONE, profile, number=1).exists()
     assert store.get(ONE, profile, number=1) == 1
-    assert damage(store.path(ONE, profile, number=1)) is None
+    assert damage(place_of(store, ONE, profile, number=1)) is None
 
 
 def test_two_processes_that_want_the_same_make_it_once(tmp_path):
@@ -191,7 +192,7 @@ def test_two_processes_that_want_the_same_make_it_once(tmp_path):
 def test_manifests_hold_every_file(tmp_path, profile):
     store = Store(tmp_path)
     store.get(ONE, profile, number=3)
-    manifest = json.loads((store.path(ONE, profile, number=3) / MANIFEST).read_text())
+    manifest = json.loads((place_of(store, ONE, profile, number=3) / MANIFEST).read_text())
     assert set(manifest["files"]) == {"value.txt"}
     assert manifest["wall_seconds"] >= 0
 
@@ -268,7 +269,7 @@ def test_a_crash_at_every_write_point_of_an_artifact(tmp_path, profile, ends):
         number += 1
         store = Store(tmp_path / str(number))
         reached = attempt(lambda store=store: store.make(MANY, profile, {}), number, ends)
-        path = store.path(MANY, profile)
+        path = place_of(store, MANY, profile)
         assert not path.exists() or damage(path) is None  # whole, or not there
         assert store.get(MANY, profile) == "b" * 10_000
         files = {p.name for p in store.root.rglob("*") if p.is_file()}
@@ -318,7 +319,7 @@ def test_a_store_inside_a_published_one_and_what_is_damaged_there(tmp_path, prof
     """A published artifact is never removed, whatever folders the stores are."""
     published = tmp_path / "release"
     Store(published).get(ONE, profile, number=5)
-    path = Store(published).path(ONE, profile, number=5)
+    path = place_of(Store(published), ONE, profile, number=5)
     (path / "value.txt").write_text("6")
     for root in (published, published / "mine", tmp_path):
         with pytest.raises(ArtifactError, match="published artifact .* is damaged"):

@@ -53,7 +53,7 @@ ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told w
 # Rows of the answer, and the chance of each: what needs a code alone, what needs roles; pairs.
 UNHEARD = {"colour": 1 / 6, "order": 1 / 2}
 # What its rows are called, on two lines each: there is little room.
-MEASURES = {"precision_at_k": "precision\n@k", "colour": "colour\nof six", "order": "order\nof two"}
+MEASURES = {"colour": "colour\nof six", "order": "order\nof two"}
 PAIRS = {
     BLIND: "blind agent,\nLLaMA",
     "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
@@ -78,7 +78,7 @@ def compared(differences, test, model, measures):
         .pivot(index="measure", columns="contrast", values="mean")
         .reindex(index=measures, columns=COLUMNS)
         .rename(index=short, columns=short)
-        .rename_axis(index=None, columns=None)
+        .rename_axis(columns=None)
     )
 
 
@@ -92,14 +92,10 @@ def adds(values):
     return ADDS[verdict(row)].format(number(abs(row["mean"])))
 
 
-def beside_codes(values):
-    """What acting adds and reaches as a mean over models, and which code reaches most."""
-    means = values.query("model == @MEAN").set_index("contrast")["mean"]
-    if means.empty:
-        return f"{adds(values)}\n"
-    codes = means.reindex(CODES)
-    best = f"{short(codes.idxmax())} {number(codes.max())}"
-    return f"{adds(values)}, acted {number(means['acted'])};\n{best}"
+def beside_codebook(values):
+    """What acting adds to a mean over models, and what it and a codebook reach."""
+    means = values.query("model == @MEAN and contrast in ['acted', 'codebook']")
+    return f"{adds(values)};\n{', '.join(means['contrast'] + ' ' + means['mean'].map(number))}"
 
 
 def shared(values, pair, contrast=OWN):
@@ -114,7 +110,9 @@ def as_list(claims):
     """Claims (rows of a study's, by claim) and their answers as a list in Markdown."""
     # Which hypothesis it is, or what the paper says.
     asked = claims["hypothesis"].where(claims["hypothesis"] != "", "the paper: " + claims["paper"])
-    return "\n".join("- **" + claims.index + "** (" + asked + "): " + claims["answer"])
+    # The verdict in bold, then its numbers.
+    said = claims["answer"].str.replace(r"^[^(]*[^( ]", r"**\g<0>**", regex=True)
+    return "\n".join("- " + claims.index + " (" + asked + "): " + said)
 
 
 def rows_of(models):
@@ -133,25 +131,27 @@ def drawn(values, **columns):
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def gained(values):
-    """With how many models acting surely adds, and takes, and what it adds to their mean."""
-    single = values.query("contrast == @NEVER and model not in @GROUPS")
+def gained(values, strangers):
+    """With how many models acting surely adds, and takes, and what it adds to a mean over models;
+    without ``strangers``, models that cannot be asked."""
+    single = values.query("contrast == @NEVER and model not in @GROUPS and model not in @strangers")
     found = list(single.apply(verdict, axis=1))
-    counts = f"more with {found.count('more')} of {len(found)} models, less with"
+    counts = f"adds with {found.count('more')} of {len(found)} models, takes with"
     return f"{counts} {found.count('less')};\nmean: {adds(values)}"
 
 
-def by_model(differences, models, asked, floors=(), strangers=()):
+def by_model(differences, models, asked, label, floors=(), strangers=()):
     """A row per model, in it a point for each of COLUMNS; a panel for each name of ``asked``.
 
-    ``asked``: name -> test, measure, direction, chance.  ``floors``: name -> bands of `rows`, of
-    what knows nothing.  ``strangers``: models that do not know the synonyms, which get a star."""
+    ``asked``: name -> test, measure, direction, chance.  ``label``: of the axis.  ``floors``: name
+    -> bands of `rows`, of what knows nothing.  ``strangers``: models that do not know the synonyms,
+    which get a star."""
     parts = {}
     titles = {}
     for name, (*key, chance) in asked.items():
         parts[name] = drawn(values_of(differences, *key), panel=name)
         by_chance = f" (chance {number(chance)})" if chance else ""
-        titles[name] = f"{name}:\n{gained(parts[name])}{by_chance}"
+        titles[name] = f"{name}:\n{gained(parts[name], strangers)}{by_chance}"
     # Strangers are still drawn, so that nobody looks for them.
     names = NAMES | {label: f"{short(label)} *" for label in strangers}
     if len(strangers):
@@ -159,6 +159,7 @@ def by_model(differences, models, asked, floors=(), strangers=()):
     figure = rows(
         pd.concat(parts),
         titles,
+        label,
         hues=COLUMNS,
         limits=SHARE,
         order=rows_of(models),
@@ -193,8 +194,9 @@ def transfer(differences, models):
     )
 
 
-def answer(differences, chance):
-    """The answer in three panels, one per test: who passes it?  ``chance``: of precision@k."""
+def answer(differences, k, count):
+    """The answer in three panels, one per test: who passes it?  ``k`` of ``count`` sentences count
+    as near."""
     means = differences.query("model == @MEAN")
     # Of means over models a measure is a row, of pairs of learners a pair.
     means = drawn(means, row=means["measure"])
@@ -204,14 +206,19 @@ def answer(differences, chance):
     kinds = drawn(values_of(differences, "structure", "r"))
     # As many lines in each, so that all begin at one height.
     parts = {
-        f"1  Same words:\n{beside_codes(same)}": (same, COLUMNS, {"precision_at_k": chance}),
-        f"2  Unheard synonyms:\norder: {beside_codes(order)}": (synonyms, COLUMNS, UNHEARD),
+        f"1  Same words:\n{beside_codebook(same)}": (same, COLUMNS, {"precision_at_k": k / count}),
+        f"2  Unheard synonyms:\norder: {beside_codebook(order)}": (synonyms, COLUMNS, UNHEARD),
         f"3  Kinds of colours\nblind agent: {shared(kinds, BLIND)}\n"
-        f"seeing agent: {shared(kinds, SEEING)}": (kinds, SEEN, dict.fromkeys(PAIRS, 0)),
+        f"seeing agent: {shared(kinds, SEEING)}": (
+            kinds,
+            [*SEEN, "exchangeable"],
+            dict.fromkeys(PAIRS, 0),
+        ),
     }
     figure, axes = panels(3, 3, PAGE, 3)
     for axis, (title, (values, hues, chances)) in zip(axes, parts.items()):
-        points(axis, values, list(chances), hues, NAMES | MEASURES | PAIRS)
+        named = NAMES | MEASURES | PAIRS | {"precision_at_k": f"precision\n@{k}"}
+        points(axis, values, list(chances), hues, named)
         axis.set(title=title, xlim=SHARE, xlabel="share right")
         # Chance differs by row.
         heights = np.arange(len(chances))
@@ -233,22 +240,20 @@ DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5],
 
 
 def schematic(instructions):
-    """What the three tests ask, with a sentence of the table, and the last one in synonyms."""
-    first = instructions.query("colour == 'red'")["text"].iloc[0]
-    last, unheard = (
-        textwrap.fill(instructions[name].iloc[-1], 21) for name in ("text", "second_text")
-    )
+    """What the three tests ask, with a sentence of the table, in first names and in synonyms."""
+    # Of two things of different colours, so that it matters whose is whose.
+    told = instructions[instructions["colour"] != instructions["second_colour"]].iloc[-1]
+    last, unheard = (textwrap.fill(told[name], 21) for name in ("text", "second_text"))
     under = [
-        f"a model's space:\n● “{first}”",
+        f"a model's space:\n● “{last}”",
         "an agent's space:\n× it, rotated\n● its partner\n○ the 15 nearest",
         f"a model's space:\n● “{unheard}”",
         f"an agent's space:\n× it, rotated\n● “{last}”\n□ “put B next to A”",
         "a model's six colours;\nlines join a kind",
         "an agent's, not\nrotated: are the 15\ndistances alike?",
     ]
-    figure, axes = panels(6, 6, PAGE, 2.2)
+    figure, axes = panels(6, 6, PAGE, 2.2, subplot_kw={"xticks": [], "yticks": []})
     for axis, words in zip(axes, under):
-        axis.set(xticks=[], yticks=[])
         axis.set_xlabel(words, loc="left", fontsize=7)
         axis.margins(0.2)
     # A test has two panels, and its question stands over both.

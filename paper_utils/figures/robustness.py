@@ -64,10 +64,9 @@ def curves(values, hues, across, label):
         # There is no layer between two layers.
         axis.xaxis.get_major_locator().set_params(integer=True)
     name_hues(axes[0], hues, values)
-    above = clearly_above(values)
-    headline(
-        figure, f"Acted lies clearly above never acted at {above.sum()} of {len(above)} layers"
-    )
+    some = clearly_above(values).groupby("panel").any()
+    told = f"Acted lies clearly above never acted with {some.sum()} of {len(some)} models"
+    headline(figure, f"{told}, at some layer")
     return figure
 
 

@@ -43,11 +43,13 @@ def vectors(run, world):
     return found | {short(name): columns.control(name, table, world) for name in CODES}
 
 
-def in_every_world(run, measure):
-    """What ``measure`` says of every space: row (a label), panel (a name), mean, low, high."""
+def in_every_world(spaces, measure):
+    """What ``measure`` says of every space: row (a label), panel (a name), mean, low, high.
+
+    ``spaces``: world -> label -> (N, D), as `vectors`."""
     found = []
-    for world in run.worlds:
-        for label, space in vectors(run, world).items():
+    for here in spaces.values():
+        for label, space in here.items():
             found += [(label, *said) for said in measure(space).items()]
     return over_all_worlds(pd.DataFrame(found, columns=["row", "panel", "value"]))
 
@@ -78,10 +80,10 @@ def budget(values, encoders):
     """What spaces are spent on, a panel per measure of BUDGET.
 
     ``values``: columns row (a label), panel, mean, low and high (`in_every_world`)."""
-    means = values.pivot(index="panel", columns="row", values="mean")
-    told = "{}:\nacted {acted:.2g}, never acted {never acted:.2g}".format
-    titles = {panel: told(name, **means.loc[panel]) for panel, name in BUDGET.items()}
-    return rows(values, titles, limits=(0, None), colours=colours_of(encoders))
+    means = values.query("panel == 'verb'").set_index("row")["mean"]
+    told = "Share spent on verbs: acted {:.0%}, never acted {:.0%}, wrong instructions {:.0%}"
+    message = told.format(*means[["acted", "never acted", "exchanged"]])
+    return rows(values, BUDGET, limits=(0, None), colours=colours_of(encoders), message=message)
 
 
 def maps(spaces, groups, encoders):

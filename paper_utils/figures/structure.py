@@ -68,7 +68,7 @@ def colour_maps(measured, learners, world):
             # Of two colours a line, of three a triangle.
             axis.fill(members[0], members[1], facecolor="none", edgecolor=PALE)
         # Two colours may lie on one place: rings of other sizes show both.
-        for size, (colour, place) in zip(range(11, 5, -1), turned.iterrows()):
+        for size, (colour, place) in zip(range(13, 1, -2), turned.iterrows()):
             axis.plot(*place, "o", mfc="none", mec=THINGS[colour], mew=2, ms=size, label=colour)
         r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
         # Two of five dimensions: how much of the learner does the picture show?
@@ -97,11 +97,13 @@ def agreement(differences):
     """r of pairs of learners that predict from colour, a row each, beside all that should fail."""
     values = values_of(differences, "structure", "r")
     found = [shared(values, pair) for pair in BLIND]
+    counter = shared(values, COUNTER, "own world - codebook")
     return _pairs(
         values,
         [*BLIND, COUNTER],
         CONDITIONS,
-        f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them",
+        f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them;\n"
+        f"by blind agent and a counter of word pairs: {counter}",
     )
 
 

@@ -54,7 +54,14 @@ COLOURS = {
 }
 
 # Codes lie near each other, and are all grey: their shapes tell them apart.
-SHAPES = {"transfer": "v", "codebook": "s", "edit_distance": "D", "best of random tokens": "^"}
+SHAPES = {
+    "transfer": "v",
+    "other world": "v",
+    "exchangeable": "^",
+    "codebook": "s",
+    "edit_distance": "D",
+    "best of random tokens": "^",
+}
 # What readers call rows and columns; a dagger marks what was added after the results were seen.
 NAMES = {
     "never_acted": "never acted",

@@ -239,10 +239,11 @@ def acts(differences, controls):
         able = gaps["model"][gaps.apply(verdict, axis=1) == "more"]
         success = here.query("contrast == 'success'").set_index("model")["mean"].map(number)
         values = success.index.str.replace("_", " ") + " " + success
+        rival = values[controls[level]]
         above = ", ".join(values[able]) or "none"
         ceilings = ", ".join(values[CEILINGS])
-        answer.append(f"{level}: above all controls with {above} ({ceilings})")
-        said.append(f"{level} (best control: {controls[level]}): {', '.join(values)}")
+        answer.append(f"{level}: above {rival}, the best control, with {above} ({ceilings})")
+        said.append(f"{level}: {', '.join(values)}")
     return "; ".join(answer) or ABSENT, "; ".join(said)
 
 
@@ -307,7 +308,7 @@ HYPOTHESES = {
 SIGNED = {
     APPROACHING: (APPROACHES, "same_words", PRECISION, [DECODERS], ["acted - between decoders"]),
     VISION: (RISES, "models", PRECISION, [DECODERS], ["agreement - chance"]),
-    "acting leads away from language models within one verb, too": (
+    "within one verb acting leads away from language models, too": (
         FALLS,
         "geometry",
         "linear_cka, put",

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import place_of
 
 from paper_utils import Profile
 from paper_utils.cloning import agents, training
@@ -116,8 +117,8 @@ def test_an_interrupted_agent_goes_on_where_it_was(
     # What it learns from is there; only the agent itself has to be made.
     fresh = Store(tmp_path)
     for needed, parameters in AGENT.needs(profile, **which):
-        made_before = store.path(needed, profile, **parameters)
-        shutil.copytree(made_before, fresh.path(needed, profile, **parameters))
+        made_before = place_of(store, needed, profile, **parameters)
+        shutil.copytree(made_before, place_of(fresh, needed, profile, **parameters))
     monkeypatch.setattr(training, "loss_of", dies)
     with pytest.raises(KeyboardInterrupt):
         fresh.get(AGENT, profile, **which)

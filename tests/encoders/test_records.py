@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from commands import place_of
 
 from paper_utils import Profile
 from paper_utils.cloning.agents import Condition
@@ -112,8 +113,8 @@ def test_checkpoints_that_can_be_had_are_embedded_and_others_are_named(folders, 
     assert before == parameters(found, 901)
     (mine / "README.txt").write_text("other\n")
     (*_, changed) = records.models(profile)
-    assert store.path(EMBEDDING, profile, **before) != store.path(
-        EMBEDDING, profile, **parameters(changed, 900)
+    assert place_of(store, EMBEDDING, profile, **before) != place_of(
+        store, EMBEDDING, profile, **parameters(changed, 900)
     )
     with pytest.raises(hub.CheckpointError, match="has changed; run again"):
         Store(tmp_path / "again").get(EMBEDDING, profile, **before)
