@@ -193,7 +193,7 @@ for level in names:
 
 # %% [markdown]
 # Wrong instructions can teach to walk, lift and open: everything but *which*. Where a wrong try costs only time,
-# trying everything succeeds, and takes long (see the median steps). So the distance from *acted* is what right
+# trying everything often succeeds, and takes long (see the median steps). So the distance from *acted* is what right
 # sentences add to training. (Who never acted always takes its first choice; random moves wander.)
 #
 # For comparison: BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal, from a million demonstrations

@@ -123,7 +123,7 @@ told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pa
 run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
-# In the published world none does, and CLIP prefers one all the same.
+# In the published world none does, and CLIP slightly prefers one all the same.
 #
 # ## What each puts together
 #
@@ -187,8 +187,8 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 # %% [markdown]
 # Read a row as what a space takes for the same. Where swaps are nearest, order weighs little.
 #
-# In the published worlds neighbours of agents that acted differ mostly in the second type, those of decoders in the
-# second colour. Some word has to differ.
+# In the published worlds neighbours of agents that acted have the second type by luck alone, and those of decoders
+# rarely the second colour. Some word has to differ.
 #
 # ## Did they learn their world?
 #
@@ -231,8 +231,8 @@ for family in decoders[:1]:
 
 # %% [markdown]
 # Large decoders use the first position that they read as a *sink* (arXiv 2309.17453): its state is one huge
-# constant, about 150 times as long as that of a word in SmolLM2's middle block, as we measured when we
-# embedded. A tokenizer that sets no token in front makes the first *word* the sink. Let us plant one in our decoder, and pool it.
+# constant, a hundred times as long as that of a word, or more. A tokenizer that sets no token in front
+# makes the first *word* the sink. Let us plant one in our decoder, and pool it.
 #
 # **Guess first**: what is the cosine of any two sentences then?
 

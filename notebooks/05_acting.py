@@ -9,7 +9,7 @@
 # **What you'll need**: notebook 04 (a held-out map, unheard synonyms); a minute.
 #
 # **Found**: acting on right instructions adds word order with most models, at the price of a verb. An agent
-# can act on models' vectors of heard words, and on random ones.
+# can act on most models' vectors of heard words.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -228,7 +228,7 @@ rows.pivot_table("success", "row", ["level", "said"], sort=False).rename(index=f
 # words that were heard, a code is enough. (A codebook is told the synonyms.)
 #
 # In the published worlds acting in synonyms mostly fails. With LLaMA in one world order fails, too, by this map
-# (above): the ridge loses synonyms that the rotation keeps. Another map might carry them. (First names were added
+# (above): so the ridge itself seems to lose synonyms. Another map might carry them. (First names were added
 # after we had seen the results.)
 
 # %%
@@ -271,8 +271,8 @@ run.figure(figures.answer(differences, run.profile.alignment.k, N), "05_answer",
 run.table(found["claims"], "05_claims")
 of_paper = claims["paper"] != "not asked"
 ours = claims[~of_paper & ~claims["hypothesis"].isin(["H5", "H6", "H7"])]
-display(Markdown("**What the paper claims**\n\n" + figures.as_list(claims[of_paper])))
-Markdown("**What we ask**\n\n" + figures.as_list(ours))
+display(Markdown(figures.as_table(claims[of_paper])))  # what the paper claims
+Markdown(figures.as_table(ours))  # what we ask
 
 # %% [markdown]
 # ## On your own

@@ -85,7 +85,7 @@ counts[design.columns].round(2)
 # - **Blind CLIP** sees pictures in one colour.
 #
 # A colour's vector is its mean over all frames ("pick up the … ball") in which
-# six colours can stand. Cosine distances are compared, and nothing is rotated.
+# six colours can stand. Cosine distances are compared: r needs no rotation.
 
 # %%
 table = columns.instructions(run.kinds.profile, "kinds")
@@ -129,10 +129,12 @@ print(played.groupby(["player", "rooms", "level"])["success"].mean().unstack().r
 print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.2f}")
 print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}; your guess: {sign}")
 shown = ["design", "seeing agent", "exclusive agent"]
-caption = f"World {world} alone; means are printed above. Lines join a kind."
+caption = f"World {world} alone; means are printed above. Ring sizes mean nothing."
 run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]
+# In the published worlds the first is the most extreme for the seeing agent (all: *Over worlds*, below).
+#
 # ## How alike are two maps?
 #
 # *r* correlates the fifteen distances of one learner with those of the other. Were colours mixed up,
@@ -265,7 +267,7 @@ run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 counter = own_r.filter(like="agent ~ bigram counter").rename("r with the bigram counter")
 display(counter.round(2).to_frame())
 asked = answers_found["hypothesis"].isin(["H5", "H6", "H7"])
-Markdown(figures.as_list(answers_found[asked]))  # intervals and p: tables/05_claims.csv
+Markdown(figures.as_table(answers_found[asked]))  # intervals and p: tables/05_claims.csv
 
 # %% [markdown]
 # ## On your own

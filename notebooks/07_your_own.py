@@ -7,8 +7,8 @@
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute.
 #
-# **Found**: in the same words, words are enough for what two public models share. In synonyms the verdict turns,
-# but MiniLM may need no more than words. Order is not found.
+# **Found**: in the same words, words are enough for what two public models share. In synonyms the verdict turns; but
+# in colour a word count in MiniLM's place does as well.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -103,7 +103,7 @@ pd.DataFrame(tested).round(2)
 # %% [markdown]
 # Where a word count scores as high, SmolLM2 has shown that it knows the synonyms, and MiniLM nothing.
 #
-# In the published world that is so for colour and verb; in precision and type MiniLM is ahead.
+# In the published world that is so for colour, verb and place; in precision and type MiniLM is ahead.
 
 # %% [markdown]
 # ## Put in your own

@@ -1,14 +1,12 @@
 # %% [markdown]
 # # 8 · Had we chosen otherwise (an appendix)
 #
-# **What you'll do**: settle four doubts.
+# **What you'll do**: settle four doubts:
 #
-# | doubt | decided by |
-# |---|---|
-# | 1 Another layer, or the best? | a null that chooses |
-# | 2 Other k, components, splits? | gains |
-# | 3 Does a code suffice? A map? | all controls; CKA, RSA |
-# | 4 Do public models know synonyms? | swapped words |
+# 1. Would another layer tell otherwise, or the best one?
+# 2. Another k, other components, splits?
+# 3. Does a code do as well? And without a map?
+# 4. Do public models know the synonyms?
 #
 # **What you'll learn**: what a search costs. **What you'll need**: notebook 05.
 #
@@ -60,7 +58,7 @@ for model, part in above.groupby("panel", sort=False):
     print(f"{model}: acted clearly above never acted at", *part[part].index.get_level_values("at"))
 
 # %%
-hues = ["codebook", "acted", "never_acted", "exchanged", "permuted"]  # the first lies on top
+hues = ["acted", "codebook", "never_acted", "exchanged", "permuted"]  # the first lies on top
 figure = figures.curves(pd.concat([at_layers, null]), hues, "layer", measure)
 told = (
     "Bands: 95 % over worlds. Grey: the middle 95 % of draws with the acted agent's rows permuted."
@@ -185,7 +183,7 @@ ends = ends.query("hue == 'acted' and row != 'as fixed'")
 titles = {}
 for panel, part in ends.groupby("panel", sort=False):
     counts = f"{sum(part['low'] > 0)} above 0, {sum(part['high'] < 0)} below"
-    titles[panel] = f"{asks[panel]}: of {len(part)}\nother choices {counts}"
+    titles[panel] = f"{asks[panel]}:\n{len(part)} other choices: {counts}"
 least = gains.query("panel == 'precision' and hue == 'acted'").set_index("row")["mean"].idxmin()
 figure = figures.rows(gains, titles, "minus never acted", ["acted", "codebook"], line=0)
 told = f"With {decoder}; 95 % over worlds. Counts: acted. Least is added under: {least}."
@@ -275,9 +273,9 @@ run.figure(figure, "08_similarities", told)
 #
 # ## 4 · Words: do public models know synonyms?
 #
-# They can be asked in synonyms, in those of *other* words (swapped: "azure" for red; scored as told or by
-# meaning), in made-up words. Which of six colours do they find? Beside the model: its word vectors (layer 0),
-# its subwords, letters.
+# A *table* is one choice of synonyms. *Swapped*: azure is said for red, and right *as told* if that finds red,
+# *by meaning* if blue. Which of six colours is found, through the map? Beside the model:
+# its word vectors, subwords, letters.
 
 # %%
 asked = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
@@ -290,7 +288,7 @@ if len(asked):
     means = told_so.query("row == 'drawn: model'").set_index("panel")["mean"]
     titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in means.items()}
     figure = figures.rows(told_so, titles, "colour of six", limits=(0, None), line=1 / 6)
-    told = f"Blue: the model, grey: its controls; 95 % over {each['table'].nunique()} tables."
+    told = f"Acted agent. Blue: a model; grey: its controls; 95 % over {each['table'].nunique()} tables."
     run.figure(figure, "08_tables", told)
 
 # %% [markdown]

@@ -81,7 +81,7 @@ def _texts(options):
 
     data = Profile.load(options.profile, overrides(options.set)).data
     table = grammar.instructions(data.levels, synonyms=data.synonyms)
-    table[["id", "text", "second_text"]].to_csv(sys.stdout, index=False)
+    table.to_csv(sys.stdout, columns=["id", "text", "second_text"], index=False)
 
 
 def _verify(options):
@@ -169,9 +169,9 @@ def main(arguments=None):
         bad = isinstance(error, (ValueError, yaml.YAMLError))
         # Errors of our own are made to be read, and so are those of YAML and the system; what is
         # wrong with two arrays is told by plain ones.
-        told = type(error).__module__.startswith(("paper_utils", "yaml"))
-        told = told or isinstance(error, (OSError, ImportError))
-        if not told and not (bad and options.command == "audit"):
+        ours = type(error).__module__.startswith(("paper_utils", "yaml"))
+        plain = bad and options.command == "audit"
+        if not (ours or plain or isinstance(error, (OSError, ImportError))):
             raise
         print("error:", *str(error).split(), file=sys.stderr)
         return 2 if bad else 1

@@ -40,8 +40,7 @@ def sources():
 def parameters_of(profile, arguments):
     """The parameters of each notebook's artifact: its name, and what it is made from."""
     # Any edit of the package may show in a notebook, and executing one takes seconds.
-    package = ROOT / "paper_utils"
-    files = [path for pattern in CODE for path in sorted(package.glob(pattern))]
+    files = [path for pattern in CODE for path in sorted(ROOT.glob(f"paper_utils/{pattern}"))]
     common = {
         "arguments": arguments,
         # As text: levels in their order.

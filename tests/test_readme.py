@@ -58,7 +58,7 @@ def test_a_number_of_the_readme_is_a_result(words):
 # What the table of the README says, and how the answer to its claim begins.
 TOLD = {
     "BERT is not. | Not settled. |": ("action agrees less with CLIP", "not settled"),
-    "BERT, which knows no synonyms.)": (
+    "BERT knows no synonyms.)": (
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
     ),
@@ -68,7 +68,10 @@ TOLD = {
     ),
     "leads *away* from models": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
-    "Order with four of six trained here": ("acting on the right instructions adds order", "yes"),
+    "Order surely with four of six trained here": (
+        "acting on the right instructions adds order",
+        "yes",
+    ),
     '"Go to" and "pick up" become one': ("acting merges verbs of one consequence", "yes"),
     "Blind agents do.": ("blind agents share kinds with language", "yes"),
     "tell colours apart has the opposite sign": (

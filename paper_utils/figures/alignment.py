@@ -106,13 +106,14 @@ def shared(values, pair, contrast=OWN):
     return SHARED[verdict(values.query("contrast == @contrast and model == @pair").iloc[0])]
 
 
-def as_list(claims):
-    """Claims (rows of a study's, by claim) and their answers as a list in Markdown."""
+def as_table(claims):
+    """Claims (rows of a study's, by claim) as a table in Markdown: what is asked, the answer, and
+    its numbers."""
     # Which hypothesis it is, or what the paper says.
-    asked = claims["hypothesis"].where(claims["hypothesis"] != "", "the paper: " + claims["paper"])
-    # The verdict in bold, then its numbers.
-    said = claims["answer"].str.replace(r"^[^(]*[^( ]", r"**\g<0>**", regex=True)
-    return "\n".join("- " + claims.index + " (" + asked + "): " + said)
+    asked = claims["hypothesis"].where(claims["hypothesis"] != "", claims["paper"])
+    said = claims["answer"].str.extract(r"(.*?)(?: \((.*)\))?$").fillna("")
+    lines = "| " + claims.index + " | " + asked + " | **" + said[0] + "** | " + said[1] + " |"
+    return "\n".join(["| claim | asked | answer | numbers |", "|---|---|---|---|", *lines])
 
 
 def rows_of(models):

@@ -65,8 +65,7 @@ def curves(values, hues, across, label):
         axis.xaxis.get_major_locator().set_params(integer=True)
     name_hues(axes[0], hues, values)
     some = clearly_above(values).groupby("panel").any()
-    told = f"Acted lies clearly above never acted with {some.sum()} of {len(some)} models"
-    headline(figure, f"{told}, at some layer")
+    headline(figure, f"At some layer acting clearly adds with {some.sum()} of {len(some)} models")
     return figure
 
 

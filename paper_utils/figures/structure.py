@@ -7,7 +7,7 @@ from sklearn.decomposition import KernelPCA
 from paper_utils.alignment.retrieval import rotation
 from paper_utils.data import kinds, levels
 from paper_utils.figures.alignment import SEEN, WHOLE, drawn, shared, values_of
-from paper_utils.figures.alignment import as_list as as_list
+from paper_utils.figures.alignment import as_table as as_table
 from paper_utils.figures.data import on_white
 from paper_utils.figures.style import (
     COLUMN,
@@ -103,7 +103,7 @@ def agreement(differences):
         [*BLIND, COUNTER],
         CONDITIONS,
         f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them;\n"
-        f"by blind agent and a counter of word pairs: {counter}",
+        f"of blind agent and word-pair counter: {counter}",
     )
 
 

@@ -57,7 +57,6 @@ COLOURS = {
 SHAPES = {
     "transfer": "v",
     "other world": "v",
-    "exchangeable": "^",
     "codebook": "s",
     "edit_distance": "D",
     "best of random tokens": "^",

@@ -239,10 +239,11 @@ def acts(differences, controls):
         able = gaps["model"][gaps.apply(verdict, axis=1) == "more"]
         success = here.query("contrast == 'success'").set_index("model")["mean"].map(number)
         values = success.index.str.replace("_", " ") + " " + success
-        rival = values[controls[level]]
         above = ", ".join(values[able]) or "none"
         ceilings = ", ".join(values[CEILINGS])
-        answer.append(f"{level}: above {rival}, the best control, with {above} ({ceilings})")
+        answer.append(
+            f"{level}: above {values[controls[level]]}, the best control, with {above} ({ceilings})"
+        )
         said.append(f"{level}: {', '.join(values)}")
     return "; ".join(answer) or ABSENT, "; ".join(said)
 
