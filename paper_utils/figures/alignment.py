@@ -109,11 +109,13 @@ def shared(values, pair, contrast=OWN):
 def as_table(claims):
     """Claims (rows of a study's, by claim) as a table in Markdown: what is asked, the answer, and
     its numbers."""
-    # Which hypothesis it is, or what the paper says.
-    asked = claims["hypothesis"].where(claims["hypothesis"] != "", claims["paper"])
+    # Which hypothesis it is, or what the paper says: none is both.
+    asked = claims["hypothesis"] + claims["paper"].replace("not asked", "")
     said = claims["answer"].str.extract(r"(.*?)(?: \((.*)\))?$").fillna("")
     lines = "| " + claims.index + " | " + asked + " | **" + said[0] + "** | " + said[1] + " |"
-    return "\n".join(["| claim | asked | answer | numbers |", "|---|---|---|---|", *lines])
+    return "\n".join(
+        ["| claim | the paper, or hypothesis | answer | numbers |", "|---|---|---|---|", *lines]
+    )
 
 
 def rows_of(models):

@@ -167,7 +167,7 @@ class Evidence(NamedTuple):
             told = f"{called(row['contrast'])} {number(row['mean'])}"
             pair = f"{row['model']}: " if row["test"] in SEVERAL else ""
             said.setdefault(pair, []).append(told)
-        return f"({'; '.join(pair + ', '.join(each) for pair, each in said.items())})"
+        return "; ".join(pair + ", ".join(each) for pair, each in said.items())
 
     def strangers(self, models):
         """Which of some models do not know the synonyms, and how far they are from it."""
@@ -192,7 +192,7 @@ def answered(evidence, words, *asked):
     if "yes" in different and len(different) > 1:
         rest = "not settled" if set(different) == {"yes", "not settled"} else "no"
         answer = f"{rest}: {each.count('yes')} of {len(each)} parts hold"
-    return f"{answer} {evidence.values(*asked)}", evidence.told(*asked)
+    return f"{answer} ({evidence.values(*asked)})", evidence.told(*asked)
 
 
 def agrees(evidence, name, models):
@@ -215,7 +215,8 @@ def agrees(evidence, name, models):
     # Whether there is any agreement comes first; then what it takes.
     answers = {"more": AGREES[never] + CODEBOOK[codebook], "open": "not settled"}
     answer = answers.get(beyond, "does not agree more than chance")
-    return f"{answer} {evidence.values(*asked)}; in the same words {evidence.values(*same)}", said
+    heard = evidence.values(*same)
+    return f"{answer} ({evidence.values(*asked)}; in the same words {heard})", said
 
 
 def less(evidence, model):
@@ -241,8 +242,9 @@ def acts(differences, controls):
         values = success.index.str.replace("_", " ") + " " + success
         above = ", ".join(values[able]) or "none"
         ceilings = ", ".join(values[CEILINGS])
+        rival = values[controls[level]]
         answer.append(
-            f"{level}: above {values[controls[level]]}, the best control, with {above} ({ceilings})"
+            f"{level}: above {rival}, the best control, with {above}; beside them {ceilings}"
         )
         said.append(f"{level}: {', '.join(values)}")
     return "; ".join(answer) or ABSENT, "; ".join(said)

@@ -117,7 +117,7 @@ def test_the_opposite_is_said_to_be_the_opposite(eight):
 def test_who_can_be_acted_on(of_eight):
     claim = of_eight["an agent can act on another model's sentence, in synonyms"]
     assert claim["answer"].startswith("PickupLoc: above word count ")
-    assert ", the best control, with CLIP .60 (own" in claim["answer"]
+    assert ", the best control, with CLIP .60; beside them own" in claim["answer"]
 
 
 def test_two_means_are_compared_for_approaching(of_eight):
