@@ -121,11 +121,11 @@ means[[figures.short(name) for name in shown]].round(2)
 
 # %% [markdown]
 # In the published worlds acting adds order on the mean, if the instructions were right; codebook and edit distance
-# have as much. BLIP and MiniLM lie within the wide band (BLIP above the narrow one). With SmolLM2 nobody has
-# much, and acting adds nothing.
+# have as much. BLIP and MiniLM lie within the wide band (BLIP above the narrow one). With SmolLM2 acting adds
+# nothing.
 #
-# In the published worlds acting adds colour, too, and *takes* verbs, and a little of places (means of models
-# trained here that know the synonyms).
+# In the published worlds acting adds colour, too, a little of type, and *takes* verbs, and a little of places
+# (means of models trained here that know the synonyms).
 #
 # *Verb of two* asks: "go to X" or "pick up X"?
 
@@ -227,8 +227,8 @@ rows.pivot_table("success", "row", ["level", "said"], sort=False).rename(index=f
 # In the published worlds a linear map is enough in first names from public models and *random words* alike: for
 # words that were heard, a code is enough. (A codebook is told the synonyms.)
 #
-# In the published worlds acting in synonyms mostly fails. With LLaMA in one world order fails, too, by this map
-# (above): so the ridge itself seems to lose synonyms. Another map might carry them. (First names were added
+# In the published worlds acting in synonyms mostly fails. With LLaMA in one world order nearly fails, too, by this
+# map (above): so the ridge itself seems to lose synonyms. Another map might carry them. (First names were added
 # after we had seen the results.)
 
 # %%

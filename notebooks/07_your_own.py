@@ -7,8 +7,8 @@
 #
 # **What you'll need**: two arrays and a list of sentences; half a minute.
 #
-# **Found**: in the same words, words are enough for what two public models share. In synonyms the verdict turns; but
-# in colour a word count in MiniLM's place does as well.
+# **Found**: in the same words, words are enough for what two public models share. In synonyms the verdict on
+# precision turns; but in colour a word count in MiniLM's place does as well.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -90,8 +90,8 @@ rows[["measure", "value", "best_control", "control", "codebook", "verdict"]].rou
 #
 # In the published world order is not found; it may still be there.
 #
-# Mind whose place controls take: here SmolLM2's, who is asked in synonyms, so they must fail. Now one takes
-# *MiniLM's*, where it only has to be a code.
+# Mind whose place controls take: here SmolLM2's, who is asked in synonyms, so only length and form can help them.
+# Now one takes *MiniLM's*, where it only has to be a code.
 
 # %%
 tested = {}
@@ -101,9 +101,11 @@ for name, other in {"MiniLM": Y, "word count": alignment.controls.word_count(tex
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# Where a word count scores as high, SmolLM2 has shown that it knows the synonyms, and MiniLM nothing.
+# Where a word count scores as high, and surely above chance, SmolLM2 has shown that it knows the synonyms, and
+# MiniLM nothing.
 #
-# In the published world that is so for colour, verb and place; in precision and type MiniLM is ahead.
+# In the published world that is so for colour; verb and place are not shown above chance; in precision and type
+# MiniLM is ahead.
 
 # %% [markdown]
 # ## Put in your own

@@ -191,7 +191,7 @@ run.figure(figure, "08_choices", told)
 
 # %% [markdown]
 # In the published worlds what acting adds to precision with LLaMA changes its sign with the choice; ours, *as
-# fixed*, is not surely above zero. To order acting adds under all but layer 0, and a codebook adds as much.
+# fixed*, is not surely above zero. To order acting adds under all but layer 0, and a codebook about as much.
 #
 # ## 3 · Measures: does a code suffice?
 #
@@ -269,13 +269,13 @@ run.figure(figure, "08_similarities", told)
 
 # %% [markdown]
 # In the published worlds, by CKA and RSA, acting leads *away* from all eight models. *Wrong instructions* are nearest
-# to LLaMA, Qwen, DeepSeek and BERT: all spend much on the verb.
+# to LLaMA, Qwen, DeepSeek and BERT: all spend much on the verb (notebook 03).
 #
 # ## 4 · Words: do public models know synonyms?
 #
 # A *table* is one choice of synonyms. *Swapped*: azure is said for red, and right *as told* if that finds red,
-# *by meaning* if blue. Which of six colours is found, through the map? Beside the model:
-# its word vectors, subwords, letters.
+# *by meaning* if blue. Which of six colours is found, through the map? Beside it: word
+# vectors, subwords, letters.
 
 # %%
 asked = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])

@@ -68,10 +68,7 @@ TOLD = {
     ),
     "leads *away* from models": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
-    "Order surely with four of six trained here": (
-        "acting on the right instructions adds order",
-        "yes",
-    ),
+    "Order with all five trained here": ("acting on the right instructions adds order", "yes"),
     '"Go to" and "pick up" become one': ("acting merges verbs of one consequence", "yes"),
     "Blind agents do.": ("blind agents share kinds with language", "yes"),
     "tell colours apart has the opposite sign": (
@@ -121,7 +118,7 @@ def test_with_which_models_acting_adds_order():
     trained = ("LLaMA", "Qwen", "DeepSeek", "BERT", "CLIP", "BLIP")
     reached = {one for one in trained if found("synonyms", "order", "acted", one) > luck}
     assert reached == {"LLaMA", "Qwen", "DeepSeek", "CLIP"}
-    for model in reached:
+    for model in reached | {"BLIP"}:
         assert found("synonyms", "order", "acted - never_acted", model) > 0.05
 
 
