@@ -231,8 +231,8 @@ for family in decoders[:1]:
 
 # %% [markdown]
 # Large decoders use the first position that they read as a *sink* (arXiv 2309.17453): its state is one huge
-# constant, a hundred times as long as that of a word, or more. A tokenizer that sets no token in front
-# makes the first *word* the sink. Let us plant one in our decoder, and pool it.
+# constant. A tokenizer that sets no token in front makes the first *word* the sink. Let us plant one in our
+# decoder, and pool it.
 #
 # **Guess first**: what is the cosine of any two sentences then?
 

@@ -149,3 +149,14 @@ def test_whatever_a_reader_may_call_says_what_it_does():
             if not node.name.startswith("_") and not ast.get_docstring(node):
                 silent.append(f"{name_of(path)}: {node.name}")
     assert silent == []
+
+
+def test_who_only_looks_does_not_wait_for_torch():
+    """A plan of work, figures and tables are loaded without it: it takes seconds."""
+    code = (
+        "import sys; from paper_utils import pipeline, report;"
+        "from paper_utils.figures import alignment, robustness, spaces, structure;"
+        "print(*({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

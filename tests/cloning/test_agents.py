@@ -8,7 +8,8 @@ from commands import place_of
 
 from paper_utils import Profile
 from paper_utils.cloning import agents, training
-from paper_utils.cloning.agents import AGENT, CURVES, Condition, agent_parameters
+from paper_utils.cloning.agents import AGENT, CURVES, SIZES, Condition, agent_parameters
+from paper_utils.cloning.policy import Sizes
 from paper_utils.store import Store
 
 TEXTS = ["go to the red ball", "go to the blue box", "open the grey door"]
@@ -150,3 +151,8 @@ def test_predicted_seconds_grow_with_the_work():
     assert 20 < AGENT.cost(laptop, **which) < 120
     assert AGENT.cost(release, **which) > AGENT.cost(laptop, **which)
     assert AGENT.cost(release, **agent_parameters(0, Condition.NEVER_ACTED)) < 5
+
+
+def test_an_agent_depends_on_every_size_of_its_policy():
+    """They are named where torch is not loaded; a size that is left out would give stale agents."""
+    assert tuple(SIZES) == Sizes._fields
