@@ -1,14 +1,15 @@
 # %% [markdown]
 # # 3 · Turn instructions into vectors, and see who puts what together
 #
-# **What you'll do**: put four objectives to a sentence or picture; look at neighbours; pool.
+# **What you'll do**: ask what each model learns (1) and puts together (2), how words become one vector (3), what
+# that is spent on (4, 5).
 #
-# **What you'll learn**: what training makes alike; what a sink does to a mean.
+# **What you'll learn**: what training makes alike.
 #
 # **What you'll need**: notebook 02; cosine; a minute.
 #
-# **Found**: models that read stories spend much of their space on the verb (and so on form and length), an
-# agent that acted hardly any, one told wrong nearly all.
+# **Found**: models that read stories spend much of their space on the verb (so on form and length), an agent that
+# acted hardly any.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -34,7 +35,7 @@ run = Run.start("03_embeddings", profile, seed, overrides, out)
 run.missing = records.missing(run.profile)  # models that cannot be had here
 
 # %% [markdown]
-# ## Four objectives, a line each
+# ## 1 · Four objectives, a line each
 #
 # A model becomes what its objective asks for. LLaMA, Qwen and DeepSeek foresee the next word. BERT
 # restores a hidden one. CLIP chooses a caption's picture. BLIP does, too, and says yes or no to a
@@ -125,11 +126,29 @@ run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 # %% [markdown]
 # In the published world none does, and CLIP slightly prefers one all the same.
 #
-# ## What each puts together
+# **Did they learn their world?**
 #
-# Everyone embeds the same sentences, at a layer fixed beforehand: decoders in the middle, since their last
-# layers serve the next word; others where their own training reads them. *Public* models learned English
-# at large. *Word count* and *codebook* (a random vector per concept and role) are no models.
+# Scores on held-out stories and pictures, beside baselines without training. **Guess
+# first**: R@1 is the share of captions whose own picture is first. Can it be 1?
+
+# %%
+scores = pd.concat([run.get(MODEL_SCORES, world=number) for number in run.worlds])
+better = np.where(scores["better"] == "lower", -1, 1)
+ahead = better * (scores["value"] - scores["baseline value"]) > 0
+print(f"{ahead.sum()} of {len(ahead)} scores are better than their baseline")
+run.table(scores, "03_scores")
+by = ["family", "score", "baseline"]
+scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
+
+# %% [markdown]
+# It cannot where several pictures fit a caption.
+#
+# In the published worlds those that see find one caption's picture in twenty, among hundreds.
+#
+# ## 2 · What each puts together
+#
+# Everyone embeds the same sentences, at a layer fixed beforehand: decoders in the middle, others where
+# their own training reads them. *Public* models learned English at large. *Word count* and *codebook* (a random vector per concept and role) are no models.
 #
 # **Guess first**: whose nearest neighbour has all the same words?
 
@@ -185,32 +204,12 @@ told = "Share of sentences whose nearest neighbour has the same word; means over
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# Read a row as what a space takes for the same. Where swaps are nearest, order weighs little.
+# Where swaps are nearest, order weighs little.
 #
 # In the published worlds neighbours of agents that acted have the second type by luck alone, and those of decoders
 # rarely the second colour. Some word has to differ.
 #
-# ## Did they learn their world?
-#
-# Scores on held-out stories and pictures, beside baselines without training. **Guess
-# first**: R@1 is the share of captions whose own picture is first. Can it be 1?
-
-# %%
-scores = pd.concat([run.get(MODEL_SCORES, world=number) for number in run.worlds])
-better = np.where(scores["better"] == "lower", -1, 1)
-ahead = better * (scores["value"] - scores["baseline value"]) > 0
-print(f"{ahead.sum()} of {len(ahead)} scores are better than their baseline")
-run.table(scores, "03_scores")
-by = ["family", "score", "baseline"]
-scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
-
-# %% [markdown]
-# It cannot where several pictures fit a caption. Nor can a perplexity be 1: two names compete.
-#
-# In the published worlds those that see find one caption's picture in twenty, among hundreds. Read their
-# agreement in notebook 04 beside this.
-#
-# ## Pool by hand, and beware of the sink
+# ## 3 · Pool by hand, and beware of the sink
 #
 # A transformer has a state for every token; a sentence needs one vector. Of decoders we take the mean
 # over words, at the middle block, without the first token. Why without?
@@ -253,7 +252,7 @@ if states:
 # Every pooled vector is mostly the sink, so cosines are near 1. Centring cannot remove it: a mean divides by the
 # number of words, so length stays. So never pool it.
 #
-# ## What a space is spent on
+# ## 4 · What a space is spent on
 #
 # Similarities weigh a direction by its variance. How much of it lies between sentences of different verbs,
 # and how many directions carry it (*effective dimension*)? Only "put" names two things, so *verb* includes
@@ -301,7 +300,7 @@ pd.DataFrame(cka).round(2)
 # In the published world *never acted* is far nearer over all sentences; within "put" both are about equal. It
 # is one world and one model: notebook 05 asks all.
 #
-# ## Look, and say how much is shown
+# ## 5 · Look, and say how much is shown
 #
 # Maps come last, for they persuade too easily. Each shows two directions of many. Its title says what
 # share of the variance both show. What is not shown may be all that matters.

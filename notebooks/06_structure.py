@@ -169,7 +169,7 @@ print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f
 # ## Over worlds, beside everything that should fail
 #
 # By luck an agent that never acted can reach a high r. So learners are compared over worlds, beside models of
-# *another world* (other kinds), *flat rooms* (no kinds), agents that *never acted*, *codebooks*, and *edit
+# *another world* (other kinds), *rooms without kinds*, agents that *never acted*, *codebooks*, and *edit
 # distance*, of the colours' names, by letters.
 #
 # *Withheld*: a rotation fitted without two (three) colours says which is which; chance 1/2 (1/3). *Graded*: of
@@ -202,9 +202,9 @@ pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 
 # %% [markdown]
 # In the published worlds all r of blind agents with LLaMA and blind CLIP are positive, though about half no higher
-# than luck has reached. Blind agents agree in degrees, too (*graded*). Codebooks, other worlds and agents that never
-# acted are near zero. In flat rooms blind agent and blind CLIP agree a little, LLaMA and blind CLIP disagree (why
-# is open).
+# than luck reached. Blind agents agree in degrees, too (*graded*). Codebooks, other worlds and agents that never
+# acted are near zero. From rooms without kinds blind agent and blind CLIP agree a little, LLaMA and blind CLIP
+# disagree (why is open).
 #
 # In the published worlds kinds alone return in exclusive rooms: inside a kind hardly any distance is left.
 
@@ -232,7 +232,7 @@ inside.groupby("learner", sort=False).mean().round(2)
 #
 # Behaviour, too, should show what a blind agent expects. It stands in rooms where all types are
 # equally frequent, sees no colour, and is told "go to the red object". Where does it walk? Beside
-# it: an agent that learned in flat rooms, where there is nothing to expect.
+# it: an agent that learned in rooms without kinds, where there is nothing to expect.
 
 # %%
 parts = []

@@ -202,15 +202,15 @@ run.figure(figure, "08_choices", told)
 values = pd.concat([run.get(scores.SCORES, world=world) for world in run.worlds])
 known = who_knows(pd.concat(run.get(SPACES, world=one)["knows_synonyms"] for one in run.worlds))
 values = values.query("direction == 'both' and model_kind == 'scratch'")
-values = values.query("test == 'same_words' or model in @known")
+values = values.query("test == 'same_words' or model in @known").rename(columns={"encoder": "row"})
 panel = (values["test"] + ": " + values["measure"]).map(figures.CONTROLLED).rename("panel")
-reached = values.rename(columns={"encoder": "row"}).groupby([panel, "row", "world"])["value"]
-reached = figures.over_all_worlds(reached.mean().reset_index())
-reached = run.table(reached.sort_values("mean", ascending=False), "08_controls")
+reached = values.groupby([panel, "row", "world", "chance"])["value"].mean().reset_index()
+reached = figures.over_all_worlds(reached).sort_values("mean", ascending=False)
+run.table(reached, "08_controls")
 means = reached.pivot(index="panel", columns="row", values="mean")[["acted", "codebook"]]
 titles = {one: f"{one}:\nacted {a:.2f}, codebook {b:.2f}" for one, a, b in means.itertuples()}
 figure = figures.rows(reached, titles, "share right", limits=(0, 1))
-run.figure(figure, "08_controls", "Means over models trained here, and draws; 95 % over worlds.")
+run.figure(figure, "08_controls", "Means over models, and draws; 95 % over worlds. Dotted: chance.")
 
 # %% [markdown]
 # A control in the agent's place needs no synonyms: it must keep sentences apart, those that share words near.

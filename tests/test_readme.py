@@ -34,7 +34,7 @@ def said(words: str) -> float:
 
 
 STATED = {
-    "An agent that acted scores": ("same_words", "precision_at_k", "acted"),
+    "The agent that acted scores": ("same_words", "precision_at_k", "acted"),
     "models), one that never acted": ("same_words", "precision_at_k", "never_acted"),
     "a word count": ("same_words", "precision_at_k", "word_count"),
     "edit distance†": ("same_words", "precision_at_k", "edit_distance"),

@@ -17,7 +17,6 @@ from paper_utils.figures.style import (
     PALE,
     SHARE,
     THINGS,
-    ZERO,
     headline,
     panels,
     points,
@@ -46,7 +45,12 @@ ADDS = {
 SHARED = {"more": "shared", "same": "not shared", "less": "opposite", "open": "not settled"}
 GROUPS = [MEAN, DECODERS, OTHERS]  # rows that are no single model
 WHOLE = (-1.05, 1.05)  # of an r
-SEEN = ["own world", "other world", "never_acted", "codebook"]  # flat rooms have no seeing agents
+SEEN = [
+    "own world",
+    "other world",
+    "never_acted",
+    "codebook",
+]  # rooms without kinds have no seeing agents
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
@@ -60,6 +64,8 @@ PAIRS = {
     SEEING: "seeing agent,\nLLaMA",
     "exclusive agent ~ LLaMA": "exclusive\nagent†, LLaMA",
 }
+# What only the third panel has: whom a learner is compared with.
+ONLY_THIRD = {hue: f"3: {short(hue)}" for hue in ("own world", "other world", "exchangeable")}
 
 # --- what is read --------------------------------------------------------------------------------
 
@@ -152,14 +158,14 @@ def by_model(differences, models, asked, label, floors=(), strangers=()):
     parts = {}
     titles = {}
     for name, (*key, chance) in asked.items():
-        parts[name] = drawn(values_of(differences, *key), panel=name)
+        parts[name] = drawn(values_of(differences, *key), panel=name, chance=chance)
         by_chance = f" (chance {number(chance)})" if chance else ""
         titles[name] = f"{name}:\n{gained(parts[name], strangers)}{by_chance}"
     # Strangers are still drawn, so that nobody looks for them.
     names = NAMES | {label: f"{short(label)} *" for label in strangers}
     if len(strangers):
         names[MEAN] = "mean of those without *"
-    figure = rows(
+    return rows(
         pd.concat(parts),
         titles,
         label,
@@ -169,10 +175,6 @@ def by_model(differences, models, asked, label, floors=(), strangers=()):
         bands=floors,
         names=names,
     )
-    # Named in the titles.
-    for axis, (*_, chance) in zip(figure.axes, asked.values()):
-        axis.axvline(chance, **ZERO)
-    return figure
 
 
 def transfer(differences, models):
@@ -220,7 +222,7 @@ def answer(differences, k, count):
     }
     figure, axes = panels(3, 3, PAGE, 3)
     for axis, (title, (values, hues, chances)) in zip(axes, parts.items()):
-        named = NAMES | MEASURES | PAIRS | {"precision_at_k": f"precision\n@{k}"}
+        named = NAMES | MEASURES | PAIRS | ONLY_THIRD | {"precision_at_k": f"precision\n@{k}"}
         points(axis, values, list(chances), hues, named)
         axis.set(title=title, xlim=SHARE, xlabel="share right")
         # Chance differs by row.

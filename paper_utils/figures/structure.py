@@ -152,7 +152,7 @@ def visits(shares):
         SHARE,
         1 / 3,
         message=f"Told a colour, a blind agent walks to its usual type in {kinds_of:.0%}; "
-        f"from flat rooms, {flat:.0%}",
+        f"without kinds, {flat:.0%}",
         width=COLUMN,
-        names=NAMES | {"own world": "colours have kinds"},
+        names=NAMES | {"own world": "colours have kinds", "exchangeable": "no kinds"},
     )

@@ -80,7 +80,7 @@ NAMES = {
     "second_colour": "second colour",
     "second_type": "second type",
     "second_location": "second location",
-    "exchangeable": "flat rooms",
+    "exchangeable": "rooms without kinds",
     "precision_at_k": "precision@k",
     "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
@@ -109,8 +109,8 @@ THINGS = {
 ZERO = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
 CHANCE = ZERO | {"label": "chance"}
 BAND = {"color": GREY, "linewidth": 0, "zorder": 0}
-# A little more than what is possible, so that points at the ends are whole.
-SHARE = (-0.03, 1.03)
+# A little more than what is possible: points at the ends are whole, and so are most intervals.
+SHARE = (-0.03, 1.08)
 
 # From matplotlib's own defaults: nobody's personal settings are part of the style.
 plt.rcdefaults()
@@ -131,7 +131,6 @@ sns.set_theme(
         "legend.frameon": False,
         "legend.handlelength": 1.2,
         "figure.constrained_layout.use": True,
-        "pdf.fonttype": 42,
     },
 )
 
@@ -252,6 +251,7 @@ def rows(
     """A panel of ``points`` for each of ``titles`` (values of column panel).
 
     Arguments:
+        values: as `points` takes them, and perhaps chance, one number a panel: a line.
         label: what the axis says; ``limits``: its ends; ``line``: chance, or no difference.
         order: of the rows; else that of the table.
         bands: by panel and name, values of controls: a band from the worst to the best of them.
@@ -263,8 +263,11 @@ def rows(
     # All panels have the same rows: the first names them.
     figure, axes = panels(len(titles), 4, width, height, sharey=True)
     for axis, panel in zip(axes, titles):
-        points(axis, values.query("panel == @panel"), order, hues, **options)
+        part = values.query("panel == @panel")
+        points(axis, part, order, hues, **options)
         axis.set(title=titles[panel], xlabel=label, xlim=limits)
+        if "chance" in part:
+            axis.axvline(part["chance"].iloc[0], **ZERO)
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
         # The narrower of two bands lies in the wider one, and is darker.

@@ -112,7 +112,7 @@ def _structure(profile, documents, *spaces, world, other):
 
 
 def between_learners(known, factors, kind_of):
-    """Every pair of learners in their own world, and in flat rooms, with all that
+    """Every pair of learners in their own world, and in rooms without kinds, with all that
     `alignment.structure` says of it."""
     rows = []
     for here, there in combinations(known, 2):
