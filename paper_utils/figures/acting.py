@@ -23,7 +23,7 @@ class LiveLoss:
         self.losses.append(loss)
         # Not always: drawing takes longer than a step.
         if len(self.losses) % EVERY == 0:
-            figure, (axis,) = panels(1, 1, COLUMN, 2)
+            figure, (axis,) = panels(1, 2, width=COLUMN)
             axis.plot(self.losses, color=COLOURS["acted"])
             axis.set(xlabel="step of the optimiser", ylabel="loss, nats per action")
             self.shown.update(figure)

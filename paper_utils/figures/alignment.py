@@ -13,7 +13,6 @@ from paper_utils.figures.style import (
     CHANCE,
     COLOURS,
     NAMES,
-    PAGE,
     PALE,
     SHARE,
     THINGS,
@@ -220,7 +219,7 @@ def answer(differences, k, count):
             dict.fromkeys(PAIRS, 0),
         ),
     }
-    figure, axes = panels(3, 3, PAGE, 3)
+    figure, axes = panels(3, 3)
     for axis, (title, (values, hues, chances)) in zip(axes, parts.items()):
         named = NAMES | MEASURES | PAIRS | ONLY_THIRD | {"precision_at_k": f"precision\n@{k}"}
         points(axis, values, list(chances), hues, named)
@@ -257,7 +256,7 @@ def schematic(instructions):
         "a model's six colours;\nlines join a kind",
         "an agent's, not\nrotated: are the 15\ndistances alike?",
     ]
-    figure, axes = panels(6, 6, PAGE, 2.2, subplot_kw={"xticks": [], "yticks": []})
+    figure, axes = panels(6, 2.2, 6, subplot_kw={"xticks": [], "yticks": []})
     for axis, words in zip(axes, under):
         axis.set_xlabel(words, loc="left", fontsize=7)
         axis.margins(0.2)

@@ -50,7 +50,7 @@ def pictures(images, titles, columns, message):
     # Lines of their own stay so: a level, and then its sentence.
     titles = ["\n".join(map(wrapper.fill, title.splitlines())) for title in titles]
     lines = 1 + max(title.count("\n") for title in titles)
-    figure, axes = panels(len(images), columns, PAGE, width + 0.14 * lines + 0.5)
+    figure, axes = panels(len(images), width + 0.14 * lines + 0.5, columns)
     for axis, image, title in zip(axes, images, titles):
         axis.set_axis_off()
         axis.imshow(image)
@@ -85,7 +85,7 @@ def moving(films):
     """Pictures uint8[H, W, 3] of films of one sentence that play side by side, each frame under
     the action that follows it."""
     count = len(films)
-    figure, axes = panels(count, count, 2.3 * count, 2.8)
+    figure, axes = panels(count, 2.8, width=2.3 * count)
     longest = max(films.values(), key=lambda film: len(film.frames))
     headline(figure, f"“{longest.instruction}”")
     screens = []
@@ -112,7 +112,7 @@ def moving(films):
 def seen(env, view):
     """A room in which the agent looks up, and its view uint8[7, 7, 3]: what is in each cell, and
     the three numbers that say so."""
-    figure, (left, right) = panels(2, 2, PAGE, 3.9, width_ratios=[1, 1.3])
+    figure, (left, right) = panels(2, 3.9, width_ratios=[1, 1.3])
     left.imshow(room(env))
     left.set_title("the room (grey: seen)", fontweight="normal")
     # The view as Minigrid draws it: the agent in the middle of the last row.

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 
 # Rows of points, and what they are called, are those of all notebooks.
-from paper_utils.figures.style import COLOURS, PAGE, SHARE, headline, name_hues, panels
+from paper_utils.figures.style import COLOURS, SHARE, headline, name_hues, panels
 from paper_utils.figures.style import QUESTIONS as QUESTIONS
 from paper_utils.figures.style import rows as rows
 from paper_utils.figures.style import short as short
@@ -37,7 +37,7 @@ def curves(values, hues, across, label):
 
     Hue "permuted" is what is reached by chance, from low to high."""
     parts = values.groupby("panel", sort=False)
-    figure, axes = panels(len(parts), 4, PAGE, 1.7, sharey=True)
+    figure, axes = panels(len(parts), 1.7, sharey=True)
     for axis, (panel, part) in zip(axes, parts):
         # As in points: the middle of three numbers is the mean, and all of them are the interval.
         sns.lineplot(

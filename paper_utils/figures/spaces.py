@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from paper_utils.encoders.records import Encoder, Source, agents, models
 from paper_utils.figures.data import pictures
 from paper_utils.figures.robustness import over_all_worlds
-from paper_utils.figures.style import COLOURS, INK, PAGE, headline, panels, rows, short
+from paper_utils.figures.style import COLOURS, INK, headline, panels, rows, short
 from paper_utils.figures.style import matrix as matrix
 from paper_utils.study import columns
 
@@ -90,7 +90,7 @@ def maps(spaces, groups, encoders):
     """Two principal components of each encoder's space, a shape for each group of sentences.
 
     Titles say what share of the variance is shown."""
-    figure, axes = panels(len(encoders), 3, PAGE, 2.1)
+    figure, axes = panels(len(encoders), 2.1, columns=3)
     for axis, (label, colour) in zip(axes, colours_of(encoders).items()):
         components = PCA(2, svd_solver="full")
         places = components.fit_transform(spaces[label])

@@ -9,17 +9,7 @@ from paper_utils.data import kinds, levels
 from paper_utils.figures.alignment import SEEN, WHOLE, drawn, shared, values_of
 from paper_utils.figures.alignment import as_table as as_table
 from paper_utils.figures.data import on_white
-from paper_utils.figures.style import (
-    COLUMN,
-    NAMES,
-    PAGE,
-    PALE,
-    SHARE,
-    THINGS,
-    headline,
-    panels,
-    rows,
-)
+from paper_utils.figures.style import COLUMN, NAMES, PALE, SHARE, THINGS, headline, panels, rows
 from paper_utils.study.claims import number
 from paper_utils.study.kinds import DRAWN, FIFTEEN
 
@@ -34,7 +24,7 @@ CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
 
 def rooms(worlds):
     """A row per world: three of its rooms, and P(type | colour) as the areas of dots."""
-    figure, axes = panels(4 * len(worlds), 4, PAGE, 1.9)
+    figure, axes = panels(4 * len(worlds), 1.9)
     for world, (*places, last) in zip(worlds, np.reshape(axes, (-1, 4))):
         env = levels.make("GoToLocal", rooms="kinds", world=world)
         # Rooms that the stories tell of.
@@ -56,7 +46,7 @@ def rooms(worlds):
 def colour_maps(measured, learners, world):
     """A map of six colours for each of up to four learners, from their distances (6, 6), turned
     onto the map of the design.  Lines join the colours of a kind."""
-    figure, axes = panels(len(learners), 4, PAGE, 2.5)
+    figure, axes = panels(len(learners), 2.5)
     kind_of = kinds.design(world).idxmax(axis=1)
     # What the rooms are made from is what all maps are turned to.
     target, _ = _plane(measured["design"])

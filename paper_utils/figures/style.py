@@ -144,8 +144,9 @@ def short(label, names=NAMES):
     return names.get(label, label).replace("-Instruct", "-I")
 
 
-def panels(count, columns, width, height, **options):
-    """A figure ``width`` inches wide with rows of ``height`` inches, and its first axes."""
+def panels(count, height, columns=4, width=PAGE, **options):
+    """A figure ``width`` inches wide of ``count`` panels, in rows ``height`` inches high, and the
+    axes of these panels."""
     columns = min(columns, count)
     rows = -(-count // columns)
     figure, axes = plt.subplots(
@@ -261,7 +262,7 @@ def rows(
     # Points of one row need room between them.
     height = (0.17 + 0.04 * len(hues)) * len(order) + 1
     # All panels have the same rows: the first names them.
-    figure, axes = panels(len(titles), 4, width, height, sharey=True)
+    figure, axes = panels(len(titles), height, width=width, sharey=True)
     for axis, panel in zip(axes, titles):
         part = values.query("panel == @panel")
         points(axis, part, order, hues, **options)
@@ -285,7 +286,7 @@ def matrix(shares, title):
     """A table of shares, 0 to 1, a row per encoder, the darker the more; NaN stays white."""
     # Names of many columns stand upright, and take their room.
     many = shares.shape[1] > 9
-    figure, (axis,) = panels(1, 1, PAGE, 0.22 * len(shares) + (1.9 if many else 0.8))
+    figure, (axis,) = panels(1, 0.22 * len(shares) + (1.9 if many else 0.8))
     sns.heatmap(
         shares.rename(index=short, columns=short),
         # From 0 to 1, whatever the table holds: figures of two runs compare.
