@@ -89,11 +89,11 @@ def compared(differences, test, model, measures):
 
 def adds(values):
     """What acting adds to a mean over models, and how much."""
-    rows = values[(values["contrast"] == NEVER) & (values["model"] == MEAN)]
+    found = values[values["contrast"] == NEVER].query("model == @MEAN")
     # Where no model knows the synonyms there is no mean over models.
-    if rows.empty:
+    if found.empty:
         return "nobody can tell"
-    row = rows.iloc[0]
+    row = found.iloc[0]
     return ADDS[verdict(row)].format(number(abs(row["mean"])))
 
 
@@ -162,7 +162,7 @@ def by_model(differences, models, asked, label, floors=(), strangers=()):
         titles[name] = f"{name}:\n{gained(parts[name], strangers)}{by_chance}"
     # Strangers are still drawn, so that nobody looks for them.
     names = NAMES | {label: f"{short(label)} *" for label in strangers}
-    if len(strangers):
+    if strangers:
         names[MEAN] = "mean of those without *"
     return rows(
         pd.concat(parts),
@@ -246,7 +246,7 @@ DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5],
 def schematic(instructions):
     """What the three tests ask, with a sentence of the table, in first names and in synonyms."""
     # Of two things of different colours, so that it matters whose is whose.
-    told = instructions[instructions["colour"] != instructions["second_colour"]].iloc[-1]
+    told = instructions.query("colour != second_colour").iloc[-1]
     last, unheard = (textwrap.fill(told[name], 21) for name in ("text", "second_text"))
     under = [
         f"a model's space:\n● “{last}”",
