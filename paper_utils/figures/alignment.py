@@ -114,13 +114,13 @@ def shared(values, pair, contrast=OWN):
 def as_table(claims):
     """Claims (rows of a study's, by claim) as a table in Markdown: what is asked, the answer, and
     its numbers."""
-    # Which hypothesis it is, or what the paper says: none is both.
-    asked = claims["hypothesis"] + claims["paper"].replace("not asked", "")
-    said = claims["answer"].str.extract(r"(.*?)(?: \((.*)\))?$").fillna("")
-    lines = "| " + claims.index + " | " + asked + " | **" + said[0] + "** | " + said[1] + " |"
-    return "\n".join(
-        ["| claim | the paper, or hypothesis | answer | numbers |", "|---|---|---|---|", *lines]
-    )
+    lines = ["| claim | the paper, or hypothesis | answer | numbers |", "|---|---|---|---|"]
+    for row in claims.itertuples():
+        # Which hypothesis it is, or what the paper says: none is both.
+        asked = row.hypothesis + row.paper.replace("not asked", "")
+        answer, _, numbers = row.answer.removesuffix(")").partition(" (")
+        lines.append(f"| {row.Index} | {asked} | **{answer}** | {numbers} |")
+    return "\n".join(lines)
 
 
 def rows_of(models):
