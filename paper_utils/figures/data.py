@@ -118,15 +118,14 @@ def seen(env, view):
     # The view as Minigrid draws it: the agent in the middle of the last row.
     grid, is_seen = Grid.decode(view)
     picture = grid.render(2 * TILE, agent_pos=(3, 6), agent_dir=UP, highlight_mask=is_seen)
-    # In units of cells, so that numbers find theirs.
-    right.imshow(on_white(picture), extent=(0, 7, 7, 0))
+    # In units of cells, whose middles are whole numbers, so that numbers find theirs.
+    right.imshow(on_white(picture), extent=(-0.5, 6.5, 6.5, -0.5))
     right.set_title("the view: object, colour, state (white: 0 0 0, not seen)", fontweight="normal")
     for x, y in np.argwhere(view[..., 0]):
         numbers = " ".join(map(str, view[x, y]))
-        right.text(x + 0.5, y + 0.99, numbers, size=7, ha="center", va="bottom", bbox=LABEL)
+        right.text(x, y + 0.49, numbers, size=7, ha="center", va="bottom", bbox=LABEL)
     left.set_axis_off()
     # Where x and y of the view count from.
-    right.set(xticks=np.arange(7) + 0.5, yticks=np.arange(7) + 0.5, xlabel="x", ylabel="y")
-    right.set(xticklabels=range(7), yticklabels=range(7))
+    right.set(xticks=range(7), yticks=range(7), xlabel="x", ylabel="y")
     headline(figure, "The agent gets no picture: it gets three small numbers for each cell")
     return figure
