@@ -240,7 +240,7 @@ QUESTIONS = (
     "3  Structure: are colours\ngrouped alike?",
 )
 # Three colours of one kind, two of another, one of a third.
-DRAWN = np.array([[-0.7, 1.0], [0.2, 1.5], [0.5, 0.6], [1.2, -0.9], [0.4, -1.5], [-1.3, -0.7]])
+DRAWN = np.array([[0.6, 2.5], [1.5, 3.0], [1.8, 2.1], [2.5, 0.6], [1.7, 0.0], [0.0, 0.8]])
 
 
 def schematic(instructions):
