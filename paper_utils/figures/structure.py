@@ -85,11 +85,10 @@ def _plane(distances):
 
 def agreement(differences):
     """r of pairs of learners that predict from colour, a row each, beside all that should fail."""
-    values = values_of(differences, "structure", "r")
-    found = [shared(values, pair) for pair in BLIND]
-    counter = shared(values, COUNTER, "own world - codebook")
+    found = [shared(differences, pair) for pair in BLIND]
+    counter = shared(differences, COUNTER, "own world - codebook")
     return _pairs(
-        values,
+        differences,
         [*BLIND, COUNTER],
         CONDITIONS,
         f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them;\n"
@@ -99,13 +98,12 @@ def agreement(differences):
 
 def sign(differences):
     """r of pairs with agents that see colours: where they must tell them apart, and need not."""
-    values = values_of(differences, "structure", "r")
     # Of those in exclusive rooms the design alone was named beforehand.
-    design, exclusive = (shared(values, each[0], "own world") for each in (SEEING, EXCLUSIVE))
+    design, exclusive = (shared(differences, each[0], "own world") for each in (SEEING, EXCLUSIVE))
     # A run may lack models of pictures.
-    viewers = [pair for pair in VIEWERS if pair in set(values["model"])]
+    viewers = [pair for pair in VIEWERS if pair in set(differences["model"])]
     return _pairs(
-        values,
+        differences,
         SEEING + EXCLUSIVE + viewers,
         SEEN,
         f"Seeing agent and design: {design};\n"
@@ -113,9 +111,9 @@ def sign(differences):
     )
 
 
-def _pairs(values, pairs, conditions, title):
+def _pairs(differences, pairs, conditions, title):
     return rows(
-        drawn(values, panel=""),
+        drawn(values_of(differences, "structure", "r"), panel=""),
         {"": title},
         "r of the distances between six colours",
         conditions,
