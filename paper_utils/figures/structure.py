@@ -130,10 +130,10 @@ def visits(shares):
     # Where an agent learned has the hue that it has in the other figures.
     walked = shares.assign(hue=shares["rooms"].replace("kinds", "own world"), row=shares["role"])
     # Where points would lie, were visits as frequent as things are.
-    design = walked.assign(hue="design", mean=shares["design"], low=None, high=None)
+    design = walked[["row"]].assign(hue="design", mean=shares["design"]).drop_duplicates()
     kinds_of, flat = walked.groupby("hue")["mean"].mean()[["own world", "exchangeable"]]
     return rows(
-        pd.concat([walked, design.drop_duplicates("role")]).assign(panel=""),
+        pd.concat([walked, design]).assign(panel=""),
         {"": ""},
         "first visits to the usual type",
         ["own world", "exchangeable", "design"],
