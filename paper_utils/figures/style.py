@@ -108,7 +108,6 @@ THINGS = {
 }
 ZERO = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
 CHANCE = ZERO | {"label": "chance"}
-BAND = {"color": GREY, "linewidth": 0, "zorder": 0}
 # A little more than what is possible: points at the ends are whole, and so are most intervals.
 SHARE = (-0.03, 1.08)
 
@@ -222,12 +221,7 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
         legend=False,
         ax=axis,
     )
-    axis.set(
-        xlabel=None,
-        ylabel=None,
-        yticks=range(len(rows)),
-        yticklabels=[short(row, names) for row in rows],
-    )
+    axis.set(ylabel=None, yticks=range(len(rows)), yticklabels=[short(row, names) for row in rows])
     axis.grid(axis="x")
     # Several points of a row are kept apart from those of the next.
     if several:
@@ -273,7 +267,15 @@ def rows(
             axis.axvline(line, **CHANCE if line else ZERO)
         # The narrower of two bands lies in the wider one, and is darker.
         for number, (name, known) in enumerate(dict(bands).get(panel, {}).items(), 1):
-            axis.axvspan(known.min(), known.max(), label=name, **BAND, alpha=0.2 * number)
+            axis.axvspan(
+                known.min(),
+                known.max(),
+                label=name,
+                color=GREY,
+                alpha=0.2 * number,
+                linewidth=0,
+                zorder=0,
+            )
         # What titles speak of.
         if "mean" in order:
             for edge in (-0.5, 0.5):
