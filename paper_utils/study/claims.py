@@ -157,8 +157,9 @@ class Evidence(NamedTuple):
 
     def told(self, *asked):
         """The values that some differences are between, and then the differences themselves."""
-        differences = [row for row in self.found(*asked) if " - " in row["contrast"]]
-        return ", ".join(map(in_words, self.between(*asked) + differences))
+        # An r is asked as a difference is: it is both, and told once.
+        told = map(in_words, self.between(*asked) + self.found(*asked))
+        return ", ".join(dict.fromkeys(told))
 
     def values(self, *asked):
         """Those values alone, for an answer."""
