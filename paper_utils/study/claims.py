@@ -28,8 +28,6 @@ ALPHA = 0.05  # of the tests that the preregistration names; every p is told bes
 BY_LUCK = 0.5  # r of two sets of 15 distances, as about one in twenty relabellings of six has it
 COLUMNS = ["claim", "hypothesis", "paper", "answer", "evidence"]
 ABSENT = "not in this run"
-# What the acting agent's success with a model's vector is held against.
-CEILINGS = ["own", "codebook"]
 # Success that an agent must reach before it is compared; a miss is told.
 BARS = {"GoToLocal": 0.97, "PickupLoc": 0.95, "OpenDoor": 0.97, "PutNextLocal": 0.95}
 TELLING = ("PickupLoc", "PutNextLocal")  # elsewhere a wrong instruction often succeeds
@@ -208,7 +206,7 @@ def agrees(evidence, name, models):
     if unheard := evidence.told(*asked):
         said = f"unheard synonyms: {unheard}; {said}"
     strangers = evidence.strangers(models)
-    if evidence.own.reindex(models, fill_value=0).max() < KNOWS:
+    if evidence.own.reindex(models).max() < KNOWS:
         return f"cannot be told: {strangers}", said
     if strangers:
         said = f"{said}; left out: {strangers}"
@@ -242,7 +240,8 @@ def acts(differences, controls):
         success = here.query("contrast == 'success'").set_index("model")["mean"].map(number)
         values = success.index.str.replace("_", " ") + " " + success
         above = ", ".join(values[able]) or "none"
-        ceilings = ", ".join(values[CEILINGS])
+        # What success with a model's vector is held against.
+        ceilings = ", ".join(values[["own", "codebook"]])
         rival = values[controls[level]]
         answer.append(
             f"{level}: above {rival}, the best control, with {above}; beside them {ceilings}"
@@ -254,7 +253,7 @@ def acts(differences, controls):
 def good_enough(success):
     """Whether the acting agent of every world reaches the bars."""
     acted = success.query("player == 'acted' and level in @BARS")
-    missed = acted[acted["success"] < acted["level"].map(BARS)]
+    missed = acted.query("success < level.map(@BARS)")
     # Three digits: .949 is a miss of .95.
     said = [
         f"{row.level} in world {row.world} {number(row.success, digits=3)}"
@@ -345,8 +344,9 @@ def claims(tables, decoders):
         found[f"action agrees less with {model}"] = less(evidence, model)
     for claim, words_and_asked in (HYPOTHESES | SIGNED).items():
         found[claim] = answered(evidence, *words_and_asked)
-    able = acts(differences, best_controls(tables["transfer"]))
-    found["an agent can act on another model's sentence, in synonyms"] = able
+    found["an agent can act on another model's sentence, in synonyms"] = acts(
+        differences, best_controls(tables["transfer"])
+    )
     found["agents do what they are told before they are compared"] = good_enough(tables["success"])
     # Where no model knows the synonyms there is no mean over those that do.
     for claim in (ORDER, VISION):
