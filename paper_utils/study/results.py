@@ -49,7 +49,6 @@ def results(profile, load):
     scores = found.pop("scores").query("measure in @MEASURES and encoder in @ENCODERS")
     # Each direction stands in the tables of a run.
     found["pairs"] = found["pairs"].query("measure in @MEASURES and direction == 'both'")
-    found["order_null"] = found["order_null"].query("direction == 'both'")
     # Draws of a control are one row: twenty of each would be most of the file.
     for test, part in mean_over(scores, "draw").groupby("test"):
         found[test] = part.drop(columns="test")
@@ -64,5 +63,9 @@ def results(profile, load):
     }
     count = len(columns.instructions(profile))
     k = profile.alignment.k
-    worlds = profile.world_numbers
-    return rows | {"instructions": count, "k": k, "chance": round(k / count, 4), "worlds": worlds}
+    return rows | {
+        "instructions": count,
+        "k": k,
+        "chance": round(k / count, 4),
+        "worlds": profile.world_numbers,
+    }
