@@ -25,7 +25,6 @@ BEST = "best of random tokens"
 SIGHTED = ("CLIP", "BLIP")  # models of pictures and captions
 INDEX = ["test", "measure", "model", "direction", "world"]
 OVER = ["test", "measure", "model", "contrast", "direction"]  # what a row over worlds is about
-TOLD = ["mean", "low", "high", "p", "p_equivalent", "worlds"]  # and what it says
 # What is subtracted from what, in every row that has both.
 CONTRASTS = (
     "acted - never_acted",
@@ -100,12 +99,20 @@ def over_worlds(values, alternative):
     With one world all but the first and the last are NaN.
     """
     count, mean, _ = described(values)
-    tests = np.nan, np.nan
+    low, high = t_interval(values)
+    p = p_equivalent = np.nan
     if alternative:
-        tests = sign_flip(values, alternative), equivalence(values, MARGIN)
-    # One value has no spread, so neither an interval nor a test.
-    tests = [np.where(count > 1, each, np.nan)[()] for each in tests]
-    return dict(zip(TOLD, (mean, *t_interval(values), *tests, count)))
+        # One value has no spread, so neither an interval nor a test.
+        p = np.where(count > 1, sign_flip(values, alternative), np.nan)[()]
+        p_equivalent = equivalence(values, MARGIN)
+    return {
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "p": p,
+        "p_equivalent": p_equivalent,
+        "worlds": count,
+    }
 
 
 def own_agreement(knows):
@@ -139,11 +146,11 @@ def wide(table, **facts):
 
 def of_models(scores, geometry):
     """The tests of agreement, and linear CKA; of random tokens the best draw (BEST)."""
-    drawn = scores["encoder"] == "random_tokens"
-    best = scores[drawn].groupby(INDEX)["value"].max()
+    best = scores.query("encoder == 'random_tokens'").groupby(INDEX)["value"].max()
     chance = scores.groupby(INDEX)["chance"].first()
     # Of all others the mean over draws: a codebook is no floor, so its luck is none either.
-    values = wide(scores[~drawn]).assign(**{BEST: best, "chance": chance})
+    others = wide(scores.query("encoder != 'random_tokens'"))
+    values = others.assign(**{BEST: best, "chance": chance})
     named = geometry.assign(measure="linear_cka, " + geometry["part"])
     return pd.concat([values, wide(named, test="geometry", direction="both")])
 
@@ -168,15 +175,16 @@ def of_pairs(pairs, decoders, known):
 def of_transfer(success):
     """Success of each source, in first names a test of its own; in words that the agent never heard
     beside every model that of the level's best control."""
-    named = success.rename(columns={"level": "measure", "source": "model"})
-    in_first = named["said"] == "first names"
-    named["test"] = np.where(in_first, "transfer_first_names", "transfer")
+    tests = success["said"].map({"first names": "transfer_first_names"}).fillna("transfer")
+    named = success.assign(test=tests, direction="both")
+    named = named.rename(columns={"level": "measure", "source": "model"})
     # One control for all worlds: the best of each would be chosen by its luck there.
-    is_best = named["model"] == named["measure"].map(best_controls(success))
-    rival = named["success"].where(is_best & ~in_first).groupby([named["world"], named["measure"]])
-    named[CONTROL] = rival.transform("max").where(~in_first & (named["kind"] == "model"))
-    values = named.assign(direction="both").set_index(INDEX)
-    return values[["success", CONTROL]]
+    best = named["measure"].map(best_controls(success))
+    rivals = named[named["model"] == best].query("test == 'transfer'")
+    place = ["world", "measure"]
+    rival = rivals.set_index(place)["success"].rename(CONTROL)
+    beside = named.query("test == 'transfer' and kind == 'model'").join(rival, on=place)
+    return pd.concat([named, beside]).set_index(INDEX)[["success", CONTROL]]
 
 
 def of_structure(structure):
@@ -201,7 +209,7 @@ def with_ceiling(values):
 
 
 def differences(tables, decoders):
-    """All values and differences over worlds; columns OVER and TOLD.
+    """All values and differences over worlds; columns OVER, and what `over_worlds` says.
 
     A model's own p and p_equivalent are Holm's over the models of its kind (scratch, public or
     file), for each test, measure, direction and contrast; those of a group of models, and of pairs
