@@ -45,7 +45,7 @@ run = Run.start("04_alignment", profile, seed, overrides, out)
 # A *world* is one seed of everything; means and intervals are over worlds.
 
 # %%
-found = results.tables(run.profile, run.load)  # of all worlds
+found = results.tables(run.profile, run.store.get)  # of all worlds
 differences = found["differences"]
 models, run.missing = records.models(run.profile), records.missing(run.profile)
 table, world = columns.instructions(run.profile), run.worlds[0]

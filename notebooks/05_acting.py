@@ -52,7 +52,7 @@ run = Run.start("05_acting", profile, seed, overrides, out)
 # Codes that know no meaning stand in the agent's place here, too, where order is asked.
 
 # %%
-found = results.tables(run.profile, run.load)  # of all worlds
+found = results.tables(run.profile, run.store.get)  # of all worlds
 differences, claims = found["differences"], found["claims"].set_index("claim")
 models, run.missing = records.models(run.profile), records.missing(run.profile)
 table, world = columns.instructions(run.profile), run.worlds[0]

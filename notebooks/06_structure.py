@@ -46,7 +46,7 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 # degree. No text names the kinds. A world's number says which. Levels and expert stay the same.
 
 # %%
-found = results.tables(run.profile, run.load)  # of all worlds
+found = results.tables(run.profile, run.store.get)  # of all worlds
 answers_found = found["claims"].set_index("claim")
 world = run.worlds[0]
 design = kinds.design(world)  # P(type | colour), six colours by three types

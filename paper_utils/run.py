@@ -73,11 +73,7 @@ class Run:
 
     def get(self, stage, **parameters):
         """Loads a stage's product, or makes it first: the one line of train-or-load."""
-        return self.load(stage, self.profile, **parameters)
-
-    def load(self, stage, profile, **parameters):
-        """Like `get` for a given profile, as that of the world of kinds."""
-        return self.store.get(stage, profile, **parameters)
+        return self.store.get(stage, self.profile, **parameters)
 
     def figure(self, figure, name, caption):
         """Saves a figure as PDF and PNG, the same bytes each time; shows it and its caption."""
