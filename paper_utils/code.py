@@ -15,8 +15,12 @@ from pathlib import Path
 from paper_utils import config
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = tuple(
-    f"paper_utils.{name}" for name in ("alignment", "data", "cloning", "encoders", "study")
+PACKAGES = (
+    "paper_utils.alignment",
+    "paper_utils.data",
+    "paper_utils.cloning",
+    "paper_utils.encoders",
+    "paper_utils.study",
 )
 
 
