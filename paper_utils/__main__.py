@@ -77,11 +77,10 @@ def _batch(options):
 def _texts(options):
     """print every instruction of a profile, as CSV"""
     from paper_utils import Profile
-    from paper_utils.data import grammar
+    from paper_utils.encoders import records
 
-    data = Profile.load(options.profile, overrides(options.set)).data
-    table = grammar.instructions(data.levels, synonyms=data.synonyms)
-    table.to_csv(sys.stdout, columns=["id", "text", "second_text"], index=False)
+    profile = Profile.load(options.profile, overrides(options.set))
+    records.texts(profile).to_csv(sys.stdout, index=False)
 
 
 def _verify(options):
