@@ -4,7 +4,6 @@ A task has one thread (on a busy machine a second makes it slower by far), and r
 on how many workers run."""
 
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import sys
@@ -188,7 +187,7 @@ def _begin():
 
 
 def _end_with_parent():
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    multiprocessing.parent_process().join()
     os._exit(1)
 
 
