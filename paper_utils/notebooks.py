@@ -125,9 +125,9 @@ def execute(source, folder, given=None, shown=None):
                     "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)",
                 ],
             )
-            _keep(folder / f"{source.stem}.ipynb", executed, source, shown)
+            _keep(folder / f"{source.stem}.ipynb", executed, shown)
         except PapermillExecutionError as error:
-            _keep(kept, executed, source, shown)
+            _keep(kept, executed, shown)
             # What went wrong may be said at length, and in many lines.
             said = " ".join(error.evalue.split())[:500]
             raise RunError(
@@ -139,17 +139,11 @@ def execute(source, folder, given=None, shown=None):
 
 
 def read(source):
-    """A notebook, source or built, with cell ids that depend only on its order."""
-    # The source says nothing of kernels and ids, which must be the same for everybody.
+    """A notebook, source or built."""
+    # The source says nothing of kernels, which must be the same for everybody.
     notebook = jupytext.read(source)
     notebook.metadata["kernelspec"] = {"name": KERNEL} | LANGUAGE
-    _number_cells(notebook, source)
     return notebook
-
-
-def _number_cells(notebook, source):
-    for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"{source.stem.replace('_', '-')}-{number:02d}"
 
 
 def _tags(cell):
@@ -157,15 +151,17 @@ def _tags(cell):
 
 
 def _write(path, notebook):
+    """Writes a notebook with cell ids that depend only on its order: others differ each time."""
+    name = path.name.split(".")[0].replace("_", "-")
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"{name}-{number:02d}"
     write_atomically(path, f"{nbformat.writes(notebook)}\n".encode())
 
 
-def _keep(path, executed, source, shown):
+def _keep(path, executed, shown):
     """Writes an executed notebook without times, machine and Papermill's own metadata."""
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata.pop("papermill")
-    # Papermill's cell of parameters has another id each time.
-    _number_cells(notebook, source)
     for cell in notebook.cells:
         tags = _tags(cell)
         if "injected-parameters" in tags:
