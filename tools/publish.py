@@ -9,21 +9,19 @@ from paper_utils.store import MANIFEST, files_of, sync_folder
 from paper_utils.study.appendix import LAYERS
 from paper_utils.study.products import products
 
-LIMIT = 30_000_000  # bytes in all
 FIGURES = run.ROOT / "figures"
 
 
 def make():
-    """Runs the published profile, then publishes; returns the bytes."""
+    """Runs the published profile, then publishes."""
     place = str(run.RUNS / run.DEFAULT)
     job = pipeline.Job.check(run.DEFAULT, overrides={"compute.published": False}, out=place)
     folder = pipeline.run(job)
-    size = gather(products(job.profile), run.store_of(job.profile))
+    gather(products(job.profile), run.store_of(job.profile))
     # Speeds are written there by the benchmarks, not by a run.
     shown = [*(folder / "figures").iterdir(), folder / "results.json", *FIGURES.glob("speed.json")]
     sync_folder({path.name: path.read_bytes() for path in shown}, FIGURES, files_of(FIGURES))
     notebooks.build()
-    return size
 
 
 def closure(wanted):
@@ -39,21 +37,17 @@ def closure(wanted):
 
 
 def gather(wanted, store):
-    """Fills artifacts/published with what notebooks load; returns its size in bytes."""
+    """Fills artifacts/published with what notebooks load."""
     files = {}
     for product in closure(wanted):
         source = store.find(*product)
         for name in [*files_of(source), MANIFEST]:
             path = source / name
             files[path.relative_to(store.root).as_posix()] = path.read_bytes()
-    size = sum(map(len, files.values()))
-    if size > LIMIT:
-        raise run.RunError(f"a release may have {LIMIT / 1e6:.0f} MB, not {size / 1e6:.1f}")
     # The cards are written by hand.
     files |= {path.name: path.read_bytes() for path in run.PUBLISHED.glob("*.md")}
     sync_folder(files, run.PUBLISHED, files_of(run.PUBLISHED))
-    return size
 
 
 if __name__ == "__main__":
-    print(f"{make() / 1e6:.1f} MB in {run.PUBLISHED}")
+    make()
