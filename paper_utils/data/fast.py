@@ -13,13 +13,13 @@ from minigrid.core.world_object import Door, Wall
 from minigrid.envs.babyai.core.roomgrid_level import RejectSampling
 
 SIZE = 7
-AGENT_CELL = 3 * SIZE + 6  # the agent stands at image[3, 6], looking towards image[3, 0]
+AGENT = (SIZE // 2, SIZE - 1)  # where in the image the agent stands, looking towards (3, 0)
 
 # By the agent's direction: one step ahead, in plain integers.
 _AHEAD = np.array(DIR_TO_VEC).tolist()
 # By the agent's direction: where the 49 cells lie from it, int64[49, 2], in the image's order.
 _PLACES = list(np.ndindex(SIZE, SIZE))
-_FROM_AGENT = np.subtract(_PLACES, (SIZE // 2, SIZE - 1))  # to its right, and behind it
+_FROM_AGENT = np.subtract(_PLACES, AGENT)  # to its right, and behind it
 _OFFSETS = [_FROM_AGENT @ [(-dy, dx), (-dx, -dy)] for dx, dy in _AHEAD]
 
 _EMPTY = bytes([OBJECT_TO_IDX["empty"], 0, 0])
@@ -47,7 +47,7 @@ def _visible(opaque):
     """Which of the 49 cells are seen, given those that block the view: a list, and uint8[49, 1].
 
     Light spreads along a row, right and then left, and from each lit cell into the row behind."""
-    lit = {(SIZE // 2, SIZE - 1)}  # where the agent stands
+    lit = {AGENT}
     for row, step in product(reversed(range(SIZE)), (1, -1)):
         # The last column has nowhere to pass its light on to.
         for column in range(SIZE)[::step][:-1]:
@@ -88,10 +88,9 @@ class FastLevel:
         x, y = map(int, self.agent_pos)
         indices, places = _pose(self.width, self.height, x, y, self.agent_dir)
         seen, mask = _visible(self._opaque[indices].tobytes())
-        image = self._encoded[indices] * mask
+        image = (self._encoded[indices] * mask).reshape(SIZE, SIZE, 3)
         # The agent sees what it carries where it stands itself.
-        image[AGENT_CELL] = list(_encode(self.carrying))
-        image.shape = SIZE, SIZE, 3
+        image[AGENT] = list(_encode(self.carrying))
         self.last_seen = places, seen  # for whoever keeps a map
         return {"image": image, "direction": self.agent_dir, "mission": self.mission}
 
