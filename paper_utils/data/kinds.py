@@ -89,20 +89,20 @@ class ColourOnly(ObjDesc):
 class RoomsOfKinds:
     """Mixin for a level of one room whose things are drawn from a world's `design`.
 
-    Its class has ``rooms``, one of ROOMS, and ``assignment``, which one of ASSIGNMENTS."""
+    Its class has ``rooms``, one of ROOMS, and ``world``, which has one of ASSIGNMENTS."""
 
     def __init__(self, **kwargs):
         # To draw a type: where a uniform number falls among the summed probabilities.
         self.thresholds = {
             colour: np.cumsum(row)[:-1].tolist()
-            for colour, row in design(self.assignment, self.rooms).iterrows()
+            for colour, row in design(self.world, self.rooms).iterrows()
         }
         super().__init__(**kwargs)
 
     def add_distractors(self, num_distractors, **_):
         """Puts things into the one room: colours uniform, each type given its colour."""
         # What each of the six equally likely draws of a colour shows in this room.
-        shown = np.array(colours_by_role(self.assignment))
+        shown = np.array(colours_by_role(self.world))
         # One colour stands for all of its kind, so over rooms colours are uniform here, too.
         for kind in np.unique(_KIND_OF_ROLE) if self.rooms == "exclusive" else ():
             members = np.flatnonzero(_KIND_OF_ROLE == kind)

@@ -65,7 +65,7 @@ def check(name, rooms="babyai"):
 
 
 @cache
-def _level_class(name, rooms, assignment):
+def _level_class(name, rooms, world):
     """The class of a level with the fast view, with the arguments that Gymnasium gives it."""
     # Not gymnasium.make, whose wrappers check every step.
     spec = check(name, rooms)
@@ -73,8 +73,8 @@ def _level_class(name, rooms, assignment):
     bases = [FastLevel, load_env_creator(spec.entry_point)]
     if rooms != "babyai":
         bases.insert(0, kinds.RoomsOfKinds)
-    # One class per assignment, which Minigrid's constructors need not know of.
-    made = type("Fast", tuple(bases), {"rooms": rooms, "assignment": assignment})
+    # Attributes of a class, which Minigrid's constructors need not know of.
+    made = type("Fast", tuple(bases), {"rooms": rooms, "world": world})
     return partial(made, **spec.kwargs)
 
 
@@ -87,8 +87,7 @@ def make(level, rooms="babyai", world=0, **kwargs):
     >>> make("GoToLocal").reset(seed=0)[0]["mission"]
     'go to the green ball'
     """
-    # Worlds with the same assignment share a class; only their seeds differ.
-    return _level_class(level, rooms, world % len(kinds.ASSIGNMENTS))(**kwargs)
+    return _level_class(level, rooms, world)(**kwargs)
 
 
 def seeds(use, count, world=0, rooms="babyai"):
