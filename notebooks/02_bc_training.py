@@ -129,7 +129,7 @@ for epoch in range(50):
 fresh = levels.seeds("evaluation", 128, world)
 tiny.eval()
 by_tiny = evaluation.evaluate(tiny, "GoToLocal", fresh)
-by_luck = evaluation.evaluate_random("GoToLocal", fresh)
+by_luck = evaluation.play("GoToLocal", fresh, evaluation.random_player)
 print(f"its loss fell from {live.losses[0]:.2f} to {np.mean(live.losses[-7:]):.2f} nats per action")
 print(
     f"fresh episodes: {by_tiny['success'].mean():.2f}; random moves: {by_luck['success'].mean():.2f}"

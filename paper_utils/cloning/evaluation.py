@@ -82,11 +82,6 @@ def evaluate(policy, level, seeds, vectors=None, hide_colours=False, **options):
     return play(level, seeds, make_act, **options)
 
 
-def evaluate_random(level, seeds, **options):
-    """Episodes of a `random_player`, as `play` gives them."""
-    return play(level, seeds, random_player, **options)
-
-
 def evaluate_expert(level, seeds, **where):
     """Episodes of the expert, as `play` gives them, ``where`` rooms and world are."""
     table = pd.DataFrame(expert.rollouts(level, seeds, **where))
@@ -139,7 +134,7 @@ def _evaluate_player(profile, folder, *agents, player, level, **where):
     if player == EXPERT:
         episodes = evaluate_expert(level, seeds, **where)
     elif player == RANDOM:
-        episodes = evaluate_random(level, seeds, **where)
+        episodes = play(level, seeds, random_player, **where)
     else:
         # Who learned without colours is tested without.
         blind = player == Condition.BLIND

@@ -110,7 +110,7 @@ def _transfer(profile, agent, *spaces, world, source):
             return images[asked].astype(np.float32)
 
         if source == RANDOM:
-            played = evaluation.evaluate_random(level, seeds, limit=limit)
+            played = evaluation.play(level, seeds, evaluation.random_player, limit=limit)
         else:
             played = evaluation.evaluate(agent.policy, level, seeds, sentences, limit=limit)
         parts.append(played.assign(said=said))

@@ -38,11 +38,11 @@ def test_side_by_side_equals_one_at_a_time(taught, rooms):
 def test_results_do_not_depend_on_who_else_plays(taught, monkeypatch):
     seeds = levels.seeds("evaluation", 24)
     together = evaluation.evaluate(taught, "GoToLocal", seeds)
-    by_chance = evaluation.evaluate_random("GoToLocal", seeds)
+    by_chance = evaluation.play("GoToLocal", seeds, evaluation.random_player)
     monkeypatch.setattr(evaluation, "BATCH", 5)
     apart = evaluation.evaluate(taught, "GoToLocal", seeds[::-1])
     pd.testing.assert_frame_equal(apart[::-1].reset_index(drop=True), together)
-    apart = evaluation.evaluate_random("GoToLocal", seeds[::-1])
+    apart = evaluation.play("GoToLocal", seeds[::-1], evaluation.random_player)
     pd.testing.assert_frame_equal(apart[::-1].reset_index(drop=True), by_chance)
 
 
@@ -106,7 +106,7 @@ def test_without_colours_a_policy_does_the_same_whatever_the_colours_are(taught)
 def test_the_expert_always_succeeds_and_chance_does_not():
     seeds = levels.seeds("evaluation", 40)
     best = evaluation.evaluate_expert("PutNextLocal", seeds)
-    worst = evaluation.evaluate_random("PutNextLocal", seeds)
+    worst = evaluation.play("PutNextLocal", seeds, evaluation.random_player)
     assert best["success"].all() and worst["success"].mean() < 0.3
     assert (worst["steps"] <= 128).all()
     assert best["instruction"].equals(worst["instruction"])
@@ -202,7 +202,7 @@ def test_what_the_store_makes_is_what_each_player_plays(store, profile, world, p
     if player == "expert":
         expected = evaluation.evaluate_expert(level, seeds)
     elif player == "random":
-        expected = evaluation.evaluate_random(level, seeds)
+        expected = evaluation.play(level, seeds, evaluation.random_player)
     else:
         agent = store.get(AGENT, profile, **agent_parameters(world, player))
         blind = player == Condition.BLIND
