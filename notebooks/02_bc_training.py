@@ -60,7 +60,7 @@ newborn = policy.Policy(settings).eval()  # random weights
 text = "go to the red ball"
 with torch.no_grad():
     tokens = newborn.tokenize([text])  # (1, L) one number per word
-    states = newborn.instruction.states(tokens)[-1]  # (1, L, C) each word, having seen the others
+    states = newborn.instruction.states(tokens)  # (1, L, C) each word, having seen the others
     sentence = newborn.instruction.norm(states.mean(1))  # (1, C) the mean over words, normalised
 assert np.allclose(sentence, newborn.embed([text]), atol=1e-5)
 print(f"“{text}”: {tokens.shape[1]} words become {sentence.shape[1]} numbers")

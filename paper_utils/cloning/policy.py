@@ -85,19 +85,17 @@ class InstructionEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def states(self, tokens):
-        """Word states (B, L, C) of every layer, a list; layer 0 is the embeddings."""
+        """Word states (B, L, C): each word, having seen the others."""
         x = self.words(tokens) + self.positions.weight[: tokens.shape[1]]  # (B, L, C)
-        states = [x]
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=tokens == PAD)  # (B, L, C)
-            states.append(x)
-        return states
+        return x
 
     def forward(self, tokens):
         """Tokens int64 (B, L) -> sentence embeddings (B, C)."""
         # The mean over the words of each sentence, padding left out.
         mask = (tokens != PAD).unsqueeze(-1)  # (B, L, 1)
-        summed = (self.states(tokens)[-1] * mask).sum(-2)  # (B, C)
+        summed = (self.states(tokens) * mask).sum(-2)  # (B, C)
         return self.norm(summed / mask.sum(-2))
 
 
