@@ -1,10 +1,8 @@
 """Vectors that any model gave elsewhere, from a file (``notebooks/embed_anywhere.py`` writes one).
 
-``.npz``: arrays ``ids`` and ``vectors``, perhaps ``texts`` and a text ``source``, and for synonyms
-``second_vectors`` and ``second_texts``.  ``.csv``: columns ``id``, perhaps ``names`` (first or
-second), ``text`` and ``source``, and numbers, called 0, 1, 2... or d0, d1, d2...  Anything else is
-refused by name, since it would pass for a dimension.  Sentences that are in the file are held to
-the run's."""
+An ``.npz`` with arrays ``ids`` and ``vectors``, perhaps ``texts`` and a text ``source``, and for
+synonyms ``second_vectors`` and ``second_texts``.  Sentences that are in the file are held to the
+run's."""
 
 from functools import lru_cache
 from itertools import chain
@@ -20,7 +18,6 @@ from paper_utils.store import hash_file
 # Names of sentences, and how the arrays of each begin.
 NAMES = {"first": "", "second": "second_"}
 ARRAYS = ("ids", "vectors", "texts", "source", "second_vectors", "second_texts")
-COLUMNS = ("id", "names", "text", "source")
 
 
 class VectorsError(ProfileError):
@@ -43,8 +40,8 @@ def read(path, ids=None, *texts):
     """`Vectors` of a file for exactly ``ids``, in their order (None: for those of its first names).
 
     ``texts``: the sentences of ``ids``, in first names and in synonyms.  Raises VectorsError: no
-    such file, unknown columns, ids that are missing, unknown or there twice, other sentences,
-    or numbers that are not finite."""
+    such file, unknown arrays, ids that are missing, unknown or there twice, other sentences, or
+    numbers that are not finite."""
     file = located(path)
     with one_line(VectorsError, f"vectors {path}"):
         table, revision = _opened(file, file.stat().st_mtime_ns)
@@ -78,25 +75,8 @@ def _opened(file, changed):
     """What is in a file, and its hash: every table asks for them, and the file may be large.
 
     A row per name (first, second) and id: its numbers, and ``text``, if the file has it."""
-    table = _of_arrays(file) if file.suffix == ".npz" else _of_columns(pd.read_csv(file))
-    return table, hash_file(file)
-
-
-def _of_columns(table):
-    dimensions = [column for column in table if column not in COLUMNS]
-    # Counted from 0, without a gap: a number that is none of the vector has another name, as has
-    # an index that was written along.
-    for place, column in enumerate(dimensions):
-        if column.removeprefix("d") != str(place):
-            known = ", ".join(COLUMNS)
-            raise VectorsError(f"column {column!r} is none of {known}, nor dimension {place}")
-    # What the file does not have is missing.
-    table = table.reindex(columns=["names", "id", "text", *dimensions])
-    names = table.pop("names").astype(object).fillna("first")
-    return table.set_index([names, "id"])
-
-
-def _of_arrays(file):
+    if file.suffix != ".npz":
+        raise VectorsError("is no .npz")
     arrays = arrays_of(file)
     # One that is misspelled would be passed over, and its synonyms be missing.
     strange = arrays.keys() - set(ARRAYS)
@@ -107,4 +87,4 @@ def _of_arrays(file):
         if f"{prefix}vectors" in arrays:
             rows = pd.DataFrame(arrays[f"{prefix}vectors"], arrays["ids"])
             frames[name] = rows.assign(text=arrays.get(f"{prefix}texts"))
-    return pd.concat(frames, names=["names", "id"])
+    return pd.concat(frames, names=["names", "id"]), hash_file(file)
