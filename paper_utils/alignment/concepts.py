@@ -27,8 +27,8 @@ class Structure(NamedTuple):
     """Agreement of two learners about the W levels of a factor.
 
     Attributes:
-        r: Pearson correlation of the two distance matrices over pairs of levels, -1 to 1; its p is
-            over all relabellings, exact up to 8 levels.
+        r: Pearson correlation of the two distance matrices over pairs of levels, -1 to 1; ``r.p``
+            is over all relabellings, exact up to 8 levels.
         withheld_pairs, withheld_triples: a rotation is fitted without two (three) levels, which
             are then told apart: share put right, chance 1/2 (1/3), the null refitted under every
             relabelling.  NaN with too few levels, or where only distances are known.
@@ -40,11 +40,6 @@ class Structure(NamedTuple):
     withheld_pairs: Score
     withheld_triples: Score
     graded: Score
-
-    @property
-    def p(self):
-        """Share of all relabellings whose r is as high."""
-        return self.r.p
 
 
 def structure(X, Y, factors, factor="colour", *, kinds=None) -> Structure:

@@ -118,9 +118,8 @@ def between_learners(known, factors, kind_of):
     for here, there in combinations(known, 2):
         if here[0] == there[0] and here[0] in (OWN, FLAT):
             # Inside a kind colours differ by degrees.
-            found = alignment.structure(known[here], known[there], factors, kinds=kind_of)
-            values = [float(getattr(found, name)) for name in MEASURES]
-            rows.append((*here, there[1], 0, *values))
+            r, *others = alignment.structure(known[here], known[there], factors, kinds=kind_of)
+            rows.append((*here, there[1], 0, r, r.p, *others))
     return pd.DataFrame(rows, columns=[*PAIR, *MEASURES])
 
 
