@@ -14,7 +14,7 @@ from numpy.linalg import norm
 from scipy.spatial.distance import pdist, squareform
 
 from paper_utils.alignment.checks import as_matrix, check_paired
-from paper_utils.alignment.contrasts import MISSING, as_texts, factor_table, rows_alike
+from paper_utils.alignment.contrasts import MISSING, factor_table, rows_alike
 from paper_utils.alignment.inference import SLACK, p_value, relabellings
 from paper_utils.alignment.retrieval import RANK_TOLERANCE, TIE
 from paper_utils.alignment.scores import Score
@@ -91,33 +91,34 @@ def concept_distances(X, factors, factor="colour") -> pd.DataFrame:
 
 def _concepts(X, factors, factor):
     """Levels [W], their distances (W, W) and, unless only these are known, vectors (W, d)."""
-    if factor not in factors:
-        raise ValueError(f"factors has no column {factor!r}")
+    table = factor_table(factors)
+    if factor not in table:
+        raise ValueError(f"factors has no column {factor!r} whose levels could be compared")
     # What the levels themselves index is no embedding of the items.
-    if isinstance(X, pd.DataFrame) and X.index.isin(factors[factor].astype(str)).all():
+    if isinstance(X, pd.DataFrame) and X.index.isin(table[factor]).all():
         levels = sorted(X.index)
         if set(X.columns) == set(levels):
             return levels, as_matrix(X.loc[levels, levels]), None
         vectors = as_matrix(X.loc[levels])
     else:
         check_paired(X=X, factors=factors)
-        levels, rows = full_contexts(factors, factor)
+        levels, rows = full_contexts(table, factor)
         vectors = as_matrix(X)[rows].mean(axis=0)
     return levels, vector_distances(vectors), vectors
 
 
-def full_contexts(factors, factor):
+def full_contexts(table, factor):
     """Levels [W], and rows (contexts, W) of the contexts in which all of them stand.
+
+    ``table``: of factors, as `factor_table` gives it.
 
     >>> table = pd.DataFrame({"colour": list("abc") * 2, "type": list("xxxyyy")})
     >>> full_contexts(table, "colour")
     (['a', 'b', 'c'], array([[0, 1, 2],
            [3, 4, 5]]))
     """
-    table = as_texts(factors)
-    others = [column for column in factor_table(factors) if column != factor]
-    said = table[factor] != MISSING
-    sets = rows_alike(table.loc[said, [factor, *others]], factor)
+    said = table[table[factor] != MISSING]
+    sets = rows_alike(said, factor)
     # All levels must stand in a context, or a level's mean would be of other contexts.
     fullest = max(sets, key=lambda levels: (len(levels), len(sets[levels])), default=())
     if len(fullest) < FEWEST_LEVELS:

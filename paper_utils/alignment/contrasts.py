@@ -20,18 +20,8 @@ MOST_KEPT = 400  # spaces, reduced
 # --- tables of factors -------------------------------------------------------------------------
 
 
-def as_texts(factors):
-    """Levels as texts, rows counted from 0; what is missing is ``""``.
-
-    >>> as_texts(pd.DataFrame({"size": [1, None]}))["size"].tolist()
-    ['1.0', '']
-    """
-    filled = factors.astype(object).where(factors.notna(), MISSING)
-    return filled.astype(str).reset_index(drop=True)
-
-
 def factor_table(factors):
-    """The columns that are factors, as texts; what is missing is ``""``.
+    """The columns that are factors, as texts, rows counted from 0; what is missing is ``""``.
 
     Left out: columns with one value throughout, and those with another value in every row (ids,
     sentences), unless nothing else is left.
@@ -39,7 +29,8 @@ def factor_table(factors):
     >>> list(factor_table(pd.DataFrame({"id": [1, 2, 3], "colour": ["red", "red", None]})))
     ['colour']
     """
-    texts = as_texts(factors)
+    filled = factors.astype(object).where(factors.notna(), MISSING)
+    texts = filled.astype(str).reset_index(drop=True)
     counts = texts.nunique()
     varied = counts[counts > 1]
     shared = varied[varied < len(texts)]
