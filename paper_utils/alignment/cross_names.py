@@ -15,7 +15,7 @@ import pandas as pd
 from paper_utils.alignment.checks import check_matrix, check_paired
 from paper_utils.alignment.contrasts import ContrastSets
 from paper_utils.alignment.inference import p_value
-from paper_utils.alignment.retrieval import DIRECTIONS, make_folds, rotation, unit_rows
+from paper_utils.alignment.retrieval import DIRECTIONS, fold_images, make_folds, unit_rows
 
 
 def synonyms(X, X2, A, k=15, factors=None, **options) -> pd.DataFrame:
@@ -113,14 +113,10 @@ def held_out_cosines(fitted, asked, contrasts, folds, n_components):
     """
     cosines = np.empty((2, contrasts.n, contrasts.n))
     # Components come from what is fitted, also for what is asked.
-    sides = zip([*fitted, *fitted], [*fitted, *asked])
-    reduced = [contrasts.reduced(*side, folds, n_components) for side in sides]
-    for (train, test), a, b, asked_a, asked_b in zip(folds.pairs, *reduced):
-        W = rotation(a[train], b[train])
-        asked_a = unit_rows(asked_a)
-        asked_b = unit_rows(asked_b)
-        cosines[0, test] = asked_a[test] @ W @ asked_b.T
-        cosines[1, test] = asked_b[test] @ W.T @ asked_a.T
+    known = [contrasts.reduced(rows, rows, folds, n_components) for rows in fitted]
+    queries = [contrasts.reduced(*side, folds, n_components) for side in zip(fitted, asked)]
+    for test, *ways in fold_images(known, queries, folds):
+        cosines[:, test] = ways
     return cosines
 
 

@@ -180,6 +180,26 @@ def reduce_folds(X, folds, n_components, asked=None):
     return [Components(X[train], n_components).transform(rows) for train, _ in folds.pairs]
 
 
+def fold_images(fitted, asked, folds):
+    """Yields of each fold its test rows (m,), and cosines (m, N) of their images with all rows of
+    the other side: forward, those of the first side with the second, and backward.
+
+    ``fitted``: two sides, per fold (N, c), from `reduce_folds`; training rows say the rotation.
+    ``asked``: two sides, likewise, whose rows are mapped and searched.
+
+    >>> folds = make_folds(6, cv=2)
+    >>> sides = [reduce_folds(np.eye(6), folds, None)] * 2
+    >>> [forward.shape for _, forward, _ in fold_images(sides, sides, folds)]
+    [(3, 6), (3, 6)]
+    """
+    for (train, test), a, b, asked_a, asked_b in zip(folds.pairs, *fitted, *asked):
+        W = rotation(a[train], b[train])
+        asked_a = unit_rows(asked_a)
+        asked_b = unit_rows(asked_b)
+        # The same rotation, transposed, leads back.
+        yield test, asked_a[test] @ W @ asked_b.T, asked_b[test] @ W.T @ asked_a.T
+
+
 def hit_chance(cosines, partners, ks):
     """Chance (K, m) that the partner is among the k nearest of the pool, ties broken at random.
 
@@ -219,16 +239,11 @@ def precision_draws(A, B, folds, pairings, ks):
     """
     draws = []
     for pairing in pairings:
+        # Partners stand in one row, so a row's own place is the right one.
+        sides = A, [b[pairing] for b in B]
         hits = []
-        for (train, test), a, b in zip(folds.pairs, A, B):
-            W = rotation(a[train], b[pairing[train]])
-            a = unit_rows(a)
-            b = unit_rows(b)
-            partners = pairing[test]
-            forward = hit_chance(a[test] @ W @ b.T, partners, ks)  # (K, m)
-            # The same rotation, transposed, leads back.
-            backward = hit_chance(b[partners] @ W.T @ a.T, test, ks)
-            hits.append([forward, backward])
+        for test, *ways in fold_images(sides, sides, folds):
+            hits.append([hit_chance(cosines, test, ks) for cosines in ways])  # (2, K, m)
         draws.append(np.concatenate(hits, axis=2).mean(axis=2).T)  # (K, 2)
     values = np.array(draws).round(12).T  # (2, K, P); so that 1 is 1
     return with_mean(values).swapaxes(0, 1)
