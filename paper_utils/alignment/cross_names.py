@@ -33,7 +33,7 @@ def synonyms(X, X2, A, k=15, factors=None, **options) -> pd.DataFrame:
         n_components=32: principal components kept on either side, clipped to the rank.
         random_state=0: seed of the folds.
 
-    Returns a row per measure and direction; columns measure, direction, value, chance, p, N, k.
+    Returns a row per measure and direction; columns measure, direction, value, chance, p.
     ``forward``: the image of a sentence in synonyms searches all rows of A; ``backward``: the image
     of a row of A searches all rows of X2.  Measures: precision_at_1, precision_at_k; with factors
     a forced choice for each (which of the sentences that differ in its level alone?) and
@@ -149,7 +149,6 @@ def _table(contrasts, cosines):
     rows = []
     for measure, ways in contrasts.scores(cosines).items():
         for direction, (value, *null) in zip(DIRECTIONS, ways):
-            told = value, contrasts.chance[measure], p_value(value, null)
-            rows.append((measure, direction, *told))
-    table = pd.DataFrame(rows, columns=["measure", "direction", "value", "chance", "p"])
-    return table.assign(N=contrasts.n, k=contrasts.k)
+            chance = contrasts.chance[measure]
+            rows.append((measure, direction, value, chance, p_value(value, null)))
+    return pd.DataFrame(rows, columns=["measure", "direction", "value", "chance", "p"])

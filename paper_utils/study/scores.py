@@ -49,8 +49,8 @@ def mean_over(scores, column):
 
 def with_both(found):
     """Rows of `alignment` as one table, with their mean over directions as direction "both"."""
-    # One number for the whole table, or (p) without its null.
-    scores = pd.concat(found).drop(columns=["p", "N", "k"])
+    # Without a null there is no p.
+    scores = pd.concat(found).drop(columns="p")
     return pd.concat([scores, mean_over(scores, "direction").assign(direction="both")])
 
 
