@@ -113,13 +113,12 @@ def described(values):
 def sign_flip(values, alternative="greater"):
     """Exact p that means over the last axis of values (..., n) are above 0, over all 2^n signs.
 
-    ``alternative``: greater, less or two-sided.  NaN values are left out; without values, NaN.
+    ``alternative``: greater, less or two-sided.  NaN values are left out; without values, 1.
     Raises ValueError for more values than can be enumerated.
 
     >>> float(sign_flip([0.1, 0.2, 0.3]))
     0.125
     """
-    count, _, _ = described(values)
     n = np.shape(values)[-1]
     if n > MOST_SIGNS:
         raise ValueError(f"{n} values have too many signs to enumerate: at most {MOST_SIGNS}")
@@ -129,7 +128,7 @@ def sign_flip(values, alternative="greater"):
     sums = np.nan_to_num(np.asarray(values, dtype=float)) @ signs.T  # (..., 2^n)
     sides = {"greater": sums, "less": -sums, "two-sided": np.abs(sums)}[alternative]
     as_large = sides >= sides[..., :1] - SLACK
-    return np.where(count > 0, as_large.mean(axis=-1), np.nan)[()]
+    return as_large.mean(axis=-1)
 
 
 def t_interval(values, confidence=0.95):
