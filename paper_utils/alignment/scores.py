@@ -53,5 +53,3 @@ class Score(float):
         if isfinite(self.chance):
             facts = f"chance {self.chance:.3f}, {facts}"
         return f"{self.measure} = {float(self):.3f} ({facts})"
-
-    __str__ = __repr__  # print() says as much as a notebook does
