@@ -98,11 +98,13 @@ def by_meaning(texts, words):
     >>> by_meaning(texts, {"red": "azure", "blue": "scarlet"})
     [1, 0]
     """
-    # Colours alone: with other verbs and types a sentence may say what no level asks.
-    colours = {name: word for name, word in words.items() if name in grammar.COLOURS}
-    # All other words stay as they are.
-    meanings = dict(zip(grammar.INVENTORY, grammar.INVENTORY)) | grammar.meanings(colours)
-    return [texts.index(grammar.rename(text, meanings)) for text in texts]
+    meanings = grammar.meanings(words)
+    rows = []
+    for text in texts:
+        # Colours alone: with other verbs and types a sentence may say what no level asks.
+        meant = grammar.rename(text, meanings, lambda phrase: phrase in grammar.COLOURS)
+        rows.append(texts.index(meant))
+    return rows
 
 
 def questions(name, table, count):
