@@ -14,7 +14,6 @@ from paper_utils.alignment.retrieval import TIE, hit_chance, reduce_folds
 SECOND = "second_"  # what marks a factor's other role
 MISSING = ""
 TRIES = 10  # random renamings, to find one that is new
-MOST_KEPT = 400  # spaces, reduced
 
 
 # --- tables of factors -------------------------------------------------------------------------
@@ -256,8 +255,5 @@ class ContrastSets:
         It is kept: one space meets many others, and this is most of the work."""
         key = joblib.hash((fitted, asked, folds.pairs, n_components))
         if key not in self._kept:
-            # Far more than a study has; a bound all the same.
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
             self._kept[key] = reduce_folds(fitted, folds, n_components, asked)
         return self._kept[key]
