@@ -270,10 +270,10 @@ class GreedyPolicy:
     ``sentences`` float32[B, width]: the vector to act on in each, the policy's own or another.
     """
 
-    def __init__(self, policy, sentences, blind=False):
+    def __init__(self, policy, sentences, hide_colours=False):
         self.policy = policy
         self.sentences = torch.as_tensor(sentences, dtype=torch.float32)
-        self.blind = blind
+        self.hide_colours = hide_colours
         self.running = np.arange(len(self.sentences))
         self.previous = torch.full((len(self.sentences), 1), START)
         self.kv_cache = []
@@ -287,7 +287,7 @@ class GreedyPolicy:
             self.sentences = self.sentences[keep]
             self.previous = self.previous[keep]
             self.kv_cache = [cache[:, keep] for cache in self.kv_cache]
-        if self.blind:
+        if self.hide_colours:
             observations = hide_colours(observations)
         cells = torch.from_numpy(cell_kinds(observations)).long()  # (B, 49)
         logits, self.kv_cache, _ = self.policy(
