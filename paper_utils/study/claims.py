@@ -92,6 +92,17 @@ def called(contrast):
     return words.replace("exchanged", "wrong instructions")
 
 
+def whose(row):
+    """Of tests of several models, or pairs, the one that a row of the differences is of."""
+    return f"{row['model']}: " if row["test"] in SEVERAL else ""
+
+
+def valued(row):
+    """The contrast of a row and its mean, of a difference with its sign."""
+    contrast = called(row["contrast"])
+    return f"{contrast} {number(row['mean'], '−' in contrast)}"
+
+
 def in_words(row):
     """What a row of the differences says: its contrast, and its numbers as far as there are any.
 
@@ -101,10 +112,7 @@ def in_words(row):
     >>> in_words(row | {"p": None})
     'acted − never acted +.15'
     """
-    contrast = called(row["contrast"])
-    text = f"{contrast} {number(row['mean'], '−' in contrast)}"
-    if row["test"] in SEVERAL:
-        text = f"{row['model']}: {text}"
+    text = whose(row) + valued(row)
     # Values, too, have intervals, but only what is tested is told with them.
     if pd.isna(row["p"]):
         return text
@@ -163,9 +171,7 @@ class Evidence(NamedTuple):
         """Those values alone, for an answer."""
         said = {}
         for row in self.between(*asked):
-            told = f"{called(row['contrast'])} {number(row['mean'])}"
-            pair = f"{row['model']}: " if row["test"] in SEVERAL else ""
-            said.setdefault(pair, []).append(told)
+            said.setdefault(whose(row), []).append(valued(row))
         return "; ".join(pair + ", ".join(each) for pair, each in said.items())
 
     def strangers(self, models):
