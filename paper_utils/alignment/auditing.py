@@ -262,7 +262,9 @@ def audit(
     power = None
     if effect is not None:
         width = min(n_components or n, *(layer.shape[1] for layer in given.first + given.second))
-        power = simulated_power(n, width, effect, ks[-1], cv, n_components, random_state)
+        power = simulated_power(
+            n, width, effect, ks[-1], random_state, cv=cv, n_components=n_components
+        )
     found = doubts.about_size(n, ks[-1], power, effect)
     for layers, name in zip((given.first, given.second), names):
         found += doubts.about_rows(layers, name)

@@ -35,7 +35,7 @@ def about_rows(layers, name):
         where = name if len(layers) == 1 else f"{name}, layer {number}"
         repeated = pd.DataFrame(rows).duplicated().sum()
         centred = rows - rows.mean(axis=0)
-        shares = (centred**2).sum(axis=1) / norm(centred) ** 2
+        shares = (norm(centred, axis=1) / norm(centred)) ** 2
         share = (norm(centred, 2) / norm(centred)) ** 2  # of the largest singular value
         of = f"of the variance of {where}"
         reasons |= {
@@ -81,11 +81,12 @@ def about_size(n, k, power, effect):
     return _told(reasons)
 
 
-def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_state=0):
+def simulated_power(n, width, effect=0.3, k=15, random_state=0, **options):
     """How often precision@k of n rows finds a shared signal (p <= .05), by simulation.
 
     Both sides are standard normal (n, width), every dimension of the one correlated with one of
-    the other by ``effect``; p comes from as few permuted pairings as can reach it.
+    the other by ``effect``; p comes from as few permuted pairings as can reach it.  ``options``:
+    those of `precision_at_k`.
 
     >>> simulated_power(100, 8, effect=0.9) > simulated_power(100, 8, effect=0.1)
     True
@@ -97,6 +98,6 @@ def simulated_power(n, width, effect=0.3, k=15, cv=5, n_components=32, random_st
     found = 0
     for X, noise in random.normal(size=(SIMULATED, 2, n, width)):
         Y = effect * X + rest * noise
-        options = {"cv": cv, "n_components": n_components, "random_state": random_state}
-        found += precision_at_k(X, Y, k, n_permutations=FEWEST, **options).p <= ALPHA
-    return float(found / SIMULATED)
+        score = precision_at_k(X, Y, k, n_permutations=FEWEST, random_state=random_state, **options)
+        found += score.p <= ALPHA
+    return found / SIMULATED

@@ -11,7 +11,6 @@ from paper_utils.alignment.contrasts import factor_table
 from paper_utils.alignment.inference import stream
 
 MOST_ROWS = 5000  # tables of all pairs of rows are held: so many stay within 4 GiB
-NOT_FACTORS = ["id", "text", "second_text"]  # columns of a table of sentences
 
 
 def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=None, random_state=0):
@@ -57,7 +56,8 @@ def read_inputs(X, Y, texts=None, factors=None, X2=None, texts2=None, groups=Non
     rows = np.sort(random.choice(n, min(n, most), replace=False))
     if factors is None:
         factors = pd.DataFrame(index=range(n))
-    factors = factors.drop(columns=NOT_FACTORS, errors="ignore")
+    # A table of sentences has columns that are no factors.
+    factors = factors.drop(columns=["id", "text", "second_text"], errors="ignore")
     return SimpleNamespace(
         first=_some(first, rows),
         second=_some(second, rows),

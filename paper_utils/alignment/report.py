@@ -12,23 +12,17 @@ KEYS = ["test", "measure", "direction"]  # what a row of the table is about
 SAME_WORDS = "same words"
 SYNONYMS = "synonyms"
 STRUCTURE = "structure"
-HIDDEN = ["direction", "n", "layers"]  # columns that are not shown where there is little room
 # Test -> how the clause about it begins.
 OPENINGS = {
     SAME_WORDS: "in the same words,",
     SYNONYMS: "with synonyms,",
     STRUCTURE: "in the structure of factors,",
 }
-# What a summary is made of.
+# How a summary begins.
 SUMMARY = (
     "Between {title}, held-out {measure} is {value:.2f} (chance {chance:.2f}, "
     "pairs at random {null:.2f}, p = {p:.2g}; {n} items"
 )
-SEARCHED = ", the best of {layers} pairs of layers against the same best at random"
-MEANING = "). What it means: {clauses}. "
-DOUBT = "To doubt: {doubts}"
-FINE = "Neither rows nor size give reason to doubt"
-POWER = " (a shared signal of r = {effect} would be found in {power:.0%} of samples)"
 ALPHA = 0.01  # several measures are judged: one in a hundred is chance
 MARGIN = 0.02  # of a value above a control: draws of one control differ by as much
 
@@ -138,17 +132,20 @@ class Audit:
         """Three sentences: how far the two agree, what explains it, and what to doubt."""
         # A clause for every test that was made.
         clauses = [_clause(self.strongest(test)) for test in self.main["test"].unique()]
-        lists = {"clauses": "; ".join(clauses), "doubts": "; ".join(self.doubts)}
         text = SUMMARY
         # A maximum over layers must not be read as a single score.
         if self.settings["layers"] != "1 x 1":
-            text += SEARCHED
+            text += ", the best of {layers} pairs of layers against the same best at random"
         # Doubts are part of what is quoted, not a footnote.
-        text += MEANING + (DOUBT if self.doubts else FINE)
+        fine = "Neither rows nor size give reason to doubt"
+        text += "). What it means: {clauses}. " + ("To doubt: {doubts}" if self.doubts else fine)
         if self.settings["power"] and not self.doubts:
-            text += POWER
-        return (
-            text.format(title=self.title, **self.headline.to_dict() | self.settings | lists) + "."
+            text += " (a shared signal of r = {effect} would be found in {power:.0%} of samples)"
+        return (text + ".").format(
+            title=self.title,
+            clauses="; ".join(clauses),
+            doubts="; ".join(self.doubts),
+            **self.headline.to_dict() | self.settings,
         )
 
     def plot(self):
@@ -168,7 +165,7 @@ class Audit:
                 axes.plot(rows[name], labels, linestyle="none", **style)
         axes.set_xlabel("similarity (1: the same)")
         axes.grid(axis="x", alpha=0.3)
-        verdict = self.strongest(self.main["test"].iloc[0])["verdict"]
+        verdict = self.strongest(SAME_WORDS)["verdict"]
         axes.set_title(f"{self.title}, same words: {verdict}")
         figure.legend(loc="outside lower center", ncols=len(MARKS), frameon=False)
         # Closed, so that a notebook shows the figure once: as what this returns.
@@ -199,7 +196,9 @@ class Audit:
         return self.summary()
 
     def _repr_html_(self):
-        shown = self.main.drop(columns=HIDDEN).rename(columns={"best_control": "best control"})
+        # Columns that say little are not shown: there is little room.
+        shown = self.main.drop(columns=["direction", "n", "layers"])
+        shown = shown.rename(columns={"best_control": "best control"})
         table = shown.to_html(index=False, float_format="{:.2f}".format, na_rep="")
         return f"<p>{html.escape(self.summary())}</p>\n{table}"
 
