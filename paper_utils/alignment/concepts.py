@@ -31,7 +31,7 @@ class Structure(NamedTuple):
             is over all relabellings, exact up to 8 levels.
         withheld_pairs, withheld_triples: a rotation is fitted without two (three) levels, which
             are then told apart: share put right, chance 1/2 (1/3), the null refitted under every
-            relabelling.  NaN with too few levels.
+            relabelling.  NaN with too few levels, or where only distances are known.
         graded: of the relabellings that keep the kind of every level, the share that agrees less
             than the true one, chance 1/2.  NaN without ``kinds``.
     """
@@ -47,7 +47,8 @@ def structure(X, Y, factors, factor="colour", *, kinds=None) -> Structure:
 
     Arguments:
         X, Y: (N, d1) and (N, d2), row i of both is the item of row i of ``factors``.  Either may be
-            what is known of the levels instead, features (W, F) in a table that they index.
+            what is known of the levels instead, as a table that they index: features (W, F), or
+            their distances (W, W).
         factors: a row per item, a column per factor.
         factor: the column whose levels are compared.
         kinds: level -> its kind, for ``graded``.
@@ -61,15 +62,15 @@ def structure(X, Y, factors, factor="colour", *, kinds=None) -> Structure:
     >>> structure(X, 3 * X[:, ::-1], table).r
     structure of colour = 1.000 (chance 0.000, null -0.001, p = 0.0014, n = 6)
     """
-    levels, first = _concepts(X, factors, factor)
-    others, second = _concepts(Y, factors, factor)
+    levels, first, vectors = _concepts(X, factors, factor)
+    others, second, other_vectors = _concepts(Y, factors, factor)
     if levels != others:
         raise ValueError(f"X and Y have other levels of {factor!r}")
-    draws = agreement_draws(vector_distances(first), vector_distances(second))
+    draws = agreement_draws(first, second)
     return Structure(
         r=Score.tested(draws, f"structure of {factor}", 0.0, len(levels)),
-        withheld_pairs=withheld_score(first, second, 2),
-        withheld_triples=withheld_score(first, second, 3),
+        withheld_pairs=withheld_score(vectors, other_vectors, 2),
+        withheld_triples=withheld_score(vectors, other_vectors, 3),
         # Without kinds, each level is one of its own.
         graded=_graded(draws, levels, kinds or dict(zip(levels, levels))),
     )
@@ -84,22 +85,26 @@ def concept_distances(X, factors, factor="colour") -> pd.DataFrame:
     >>> concept_distances(np.tile(np.eye(3), (4, 1)), table).loc["a"].round(6).tolist()
     [0.0, 1.5, 1.5]
     """
-    levels, vectors = _concepts(X, factors, factor)
-    return pd.DataFrame(vector_distances(vectors), index=levels, columns=levels)
+    levels, distances, _ = _concepts(X, factors, factor)
+    return pd.DataFrame(distances, index=levels, columns=levels)
 
 
 def _concepts(X, factors, factor):
-    """Levels [W] and their vectors (W, d)."""
+    """Levels [W], their distances (W, W) and, unless only these are known, vectors (W, d)."""
     table = factor_table(factors)
     if factor not in table:
         raise ValueError(f"factors has no column {factor!r} whose levels could be compared")
     # What the levels themselves index is no embedding of the items.
     if isinstance(X, pd.DataFrame) and X.index.isin(table[factor]).all():
         levels = sorted(X.index)
-        return levels, as_matrix(X.loc[levels])
-    check_paired(X=X, factors=factors)
-    levels, rows = full_contexts(table, factor)
-    return levels, as_matrix(X)[rows].mean(axis=0)
+        if set(X.columns) == set(levels):
+            return levels, as_matrix(X.loc[levels, levels]), None
+        vectors = as_matrix(X.loc[levels])
+    else:
+        check_paired(X=X, factors=factors)
+        levels, rows = full_contexts(table, factor)
+        vectors = as_matrix(X)[rows].mean(axis=0)
+    return levels, vector_distances(vectors), vectors
 
 
 def full_contexts(table, factor):
@@ -166,7 +171,7 @@ def withheld_score(first, second, count):
     0.5
     """
     measure = f"levels put right of {count} withheld"
-    if len(first) - count < FEWEST_LEVELS:
+    if first is None or second is None or len(first) - count < FEWEST_LEVELS:
         return Score(nan, measure)
     # A few points span few dimensions: nothing is lost, and little is left to compute.
     first = np.linalg.qr(first.T, mode="r").T  # (W, c), of which c <= W

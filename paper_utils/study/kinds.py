@@ -90,18 +90,18 @@ def _structure(profile, documents, *spaces, world, other):
     table = columns.instructions(profile, "kinds")
     factors = table[FACTORS]
     design = kinds.design(world)
-    # (condition, name) -> vectors of all sentences, or of six colours.
+    # (condition, name) -> vectors of all sentences, or what is known of six colours.
     known = {key: space.to_numpy() for key, space in zip(everyone(profile, world, other), spaces)}
     # What there is to learn, and who counts neighbours of words.
     known[OWN, "design"] = design
     known[OWN, "bigram counter"] = bigrams(documents.train)
     for draw in range(profile.alignment.draws):
         known["codebook", str(draw)] = columns.control("codebook", table, world, draw)
-    distances = {key: alignment.concept_distances(X, factors) for key, X in known.items()}
     # How many letters turn one colour's word into another's.
     words = design.index
     letters = cdist(words, words, scorer=Levenshtein.distance)
-    distances["edit_distance", "0"] = pd.DataFrame(letters, words, words)
+    known["edit_distance", "0"] = pd.DataFrame(letters, words, words)
+    distances = {key: alignment.concept_distances(X, factors) for key, X in known.items()}
     # A colour's kind is its commonest type.
     kind_of = design.idxmax(axis=1).to_dict()
     structure = pd.concat([between_learners(known, factors, kind_of), under_controls(distances)])
