@@ -75,7 +75,7 @@ run.figure(figure, "08_layers", told)
 # **Guess** by filling in: how much does the null gain by choosing?
 
 # %% tags=["nbval-check-output", "fill-in"]
-guess = 0.01  # fill in
+guess = ...  # fill in
 permuted = layers.query("encoder == 'permuted' and measure == @measure")
 best = run.table(appendix.best_layers(layers), "08_best_layers")
 best = best[best["measure"] == measure].groupby("model", sort=False)
