@@ -109,7 +109,7 @@ for x, y in np.argwhere(view[:, :, 0] > 3):  # 4 to 7: door, key, ball, box
 # ## How many demonstrations
 #
 # The table counts what this world's agent learns from. An episode that the expert fails is *skipped*, and counted.
-# Evaluation draws from other seeds (asserted), so no episode is ever played that was demonstrated. The expert knows
+# Evaluation draws from other seeds (asserted), so no seed of a demonstration is ever played. The expert knows
 # the way: it never shows how to recover from a mistake. An imitator that strays is alone.
 
 # %%
@@ -144,7 +144,7 @@ shown[["text", "verb", "colour", "type", "location", "second_type"]]
 run.table(table["template"].value_counts().reset_index(), "01_templates").head(8)
 
 # %% [markdown]
-# ## In short lists chance alone reaches what was reported
+# ## What is a precision of .70 worth?
 #
 # *Precision@k* asks whether a sentence's partner in another space is among the k nearest of N. Who knows nothing is
 # right in k of N cases. The paper's abstract reports .70 for k = 15, and no N. So a precision without its N cannot

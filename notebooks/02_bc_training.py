@@ -66,7 +66,7 @@ assert np.allclose(sentence, newborn.embed([text]), atol=1e-5)
 print(f"“{text}”: {tokens.shape[1]} words become {sentence.shape[1]} numbers")
 
 # %% [markdown]
-# ## The vector looks around
+# ## The vector looks around (may be skipped)
 #
 # Second: the sentence vector asks the 49 cells. A cell's key and value are sums of four learned rows: its object,
 # its colour, its state, its place. So "red" can be asked for wherever it lies, on whatever it is. The printed line
@@ -270,12 +270,13 @@ shares.reindex(names).round(2)
 # %% [markdown]
 # ## On your own
 #
-# Solutions are in `solutions.md`. Use the first 32 evaluation episodes of this world, of at most 128 steps.
+# Use the first 32 evaluation episodes of this world, of at most 128 steps.
 #
 # 1. Tell the agent, in each episode of the first level, the sentence of the *next* one (`evaluation.evaluate` takes
 #    `vectors`). What is its success? Whose does it resemble?
 # 2. There, tell it the right sentence, words *in reverse order*. Its success?
-# 3. Make it forget: `evaluation.play` a `policy.GreedyPolicy` whose `kv_cache` stays empty. Which level suffers?
+# 3. Make it forget: `evaluation.play` a `policy.GreedyPolicy` whose `kv_cache`, the steps so far, stays empty.
+#    Which level suffers?
 
 # %%
 answers = {1: None, 2: None, 3: None}

@@ -206,8 +206,8 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 # %% [markdown]
 # Where swaps are nearest, order weighs little.
 #
-# In the published worlds neighbours of agents that acted have the second type by luck alone, and those of decoders
-# rarely the second colour. Some word has to differ.
+# In the published worlds neighbours of agents that acted have the second type by luck alone: some word has to
+# differ.
 #
 # ## 3 · Pool by hand, and beware of the sink
 #

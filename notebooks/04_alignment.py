@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebooks 02 and 03; singular values; a minute.
 #
-# **Found**: in precision, the best code agrees with models more than an agent that acted, in the same words and
-# in synonyms. An untrained agent comes near.
+# **Found**: codes without meaning agree with models as much as an agent that acted, or more. In the same words an
+# untrained agent is near; in synonyms acting adds.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -58,10 +58,10 @@ print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 # %% [markdown]
 # ## Procrustes by hand
 #
-# Two spaces share no axes, so any rotation of one is as good. *Procrustes* finds the rotation that
-# brings paired rows closest, from one singular value decomposition. With 32 directions and a few
-# hundred rows it would learn noise by heart. So centring, components and rotation see training rows
-# only, and other rows are asked. "Put A next to B" and "put B next to A" stay in one fold.
+# Two spaces share no axes, so any rotation of one is as good. *Procrustes* finds the rotation W that brings paired
+# rows closest: `X @ W` and `Y` have the largest products. If `X.T @ Y` is U S V, that is W = U V, for S is positive,
+# and any other turn loses. With 32 directions W would learn noise by heart: it sees training rows only, and others
+# are asked. Swaps stay in one fold.
 
 # %%
 asked = scores.options(run.profile, table, world)  # groups keep a sentence and its swap together
@@ -77,9 +77,9 @@ def search(source, target, query, pool, one=world):  # cosines of images of the 
     return cosines
 
 
-def both_ways(label, one, said=0):  # the model's sentences search an agent's, and its theirs
+def both_ways(label, one, said=0):  # `said`: the model in first names (0) or in synonyms (1)
     X, A, other = spaces[one][model.label][0], spaces[one][label][0], spaces[one][model.label][said]
-    return [search(X, A, other, A, one), search(A, X, A, other, one)]
+    return [search(X, A, other, A, one), search(A, X, A, other, one)]  # model asks, agent asks
 
 
 # %% [markdown]
@@ -108,7 +108,7 @@ for name, ways in heard.items():
 
 # %%
 best = by_package["same_words", "precision_at_k"][[*heard, "word_count", "codebook"]].idxmax()
-print("highest:", best, "" if guess is ... else f"(you said {guess})")
+print("highest of these five:", best, "" if guess is ... else f"(you said {guess})")
 which = [model.label, "decoders"]  # one, and the mean of all three
 means = [figures.compared(differences, "same_words", one, ["precision_at_k"]) for one in which]
 pd.concat(means, keys=which).droplevel(1).round(2)
@@ -121,7 +121,7 @@ told = "Held out, means over worlds. The last two models are public."
 run.figure(figures.by_model(differences, models, ways, "share right"), "04_same_words", told)
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
 gains = gains[gains["model"] != "decoders and BLIP"].set_index("model")
-gains[["mean", "low", "high"]].round(2)  # what acting adds, both directions
+gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)  # what acting adds, both directions
 
 # %%
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
@@ -135,9 +135,9 @@ title = f"Precision@{k}: the best code reaches the best agent with {(codes >= ag
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# In the published worlds, both directions pooled (printed), acting adds with Qwen and on the mean of decoders; SmolLM2
-# loses a little, and BERT's loss is not settled after correction. Wrong instructions end lowest: that space varies
-# mostly by verb.
+# In the published worlds, both directions pooled (p corrected within a kind of models, *p_equivalent*: that
+# the gain is below .05), acting adds with Qwen, on the mean of decoders, and a little on the mean of all six. Wrong
+# instructions end lowest: that space varies mostly by verb.
 #
 # In the published worlds decoders agree with each other more than with an agent that acted, but less with CLIP, BLIP
 # and, by little, BERT. So *approaches* depends on the pair.
@@ -171,7 +171,7 @@ for one in (one for one in models if one.label in results.DECODERS):
 # %% [markdown]
 # In the published world a model's sentences find fewer partners, and last layers fewest.
 #
-# ## Unheard synonyms: the model has to know the words
+# ## Unheard synonyms: who has to know them?
 #
 # Each content word has a synonym that no agent ever heard: crimson for red. The map is fitted in first
 # names; then the *model's* sentence is said in synonyms.

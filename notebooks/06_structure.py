@@ -43,7 +43,7 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 # *codebook*, a random vector per concept, passes both tests there.
 #
 # Here colours have kinds: three are mostly keys, two mostly balls, one mostly a box, each to its own
-# degree. No text names the kinds. A world's number says which. Levels and expert stay the same.
+# degree. No text names the kinds. A world's *design* does: below. Levels and expert stay the same.
 
 # %%
 found = results.tables(run.profile, run.store.get)  # of all worlds
@@ -168,11 +168,11 @@ print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f
 # %% [markdown]
 # ## Over worlds, beside everything that should fail
 #
-# By luck an agent that never acted can reach a high r. So learners are compared over worlds, beside models of
+# By luck who never acted can reach a high r. So learners are compared over worlds, beside models of
 # *another world* (other kinds), *rooms without kinds*, agents that *never acted*, *codebooks*, and *edit
 # distance*, of the colours' names, by letters.
 #
-# *Withheld*: a rotation fitted without two (three) colours says which is which; chance 1/2 (1/3). *Graded*: of
+# (Optional.) *Withheld*: a rotation fitted without two (three) colours says which is which; chance 1/2 (1/3). *Graded*: of
 # relabellings that keep the kinds, the share that fits worse; chance 1/2.
 
 # %% tags=["nbval-check-output"]
@@ -214,7 +214,7 @@ pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 # Three keys of three colours can lie in one room. To go to the right one, an agent has to hold their
 # colours apart. In exclusive rooms it need not. (No proof: their rule is made from the kinds, and colours of
 # one kind never stand together, so an agent may merge them for that. Exclusive rooms without kinds would
-# tell.) Below: distances. Six colours equally far from each other would all be 1.20 apart.
+# tell.) Below: distances. Six colours equally far from each other are 1.20 apart (cosine -1/5).
 
 # %%
 rows = []
@@ -267,7 +267,8 @@ run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 counter = own_r.filter(like="agent ~ bigram counter").rename("r with the bigram counter")
 display(counter.round(2).to_frame())
 asked = answers_found["hypothesis"].isin(["H5", "H6", "H7"])
-Markdown(figures.as_table(answers_found[asked]))  # intervals and p: tables/05_claims.csv
+display(Markdown(figures.as_table(answers_found[asked])))
+figures.tested(found["differences"], ["H5", "H6", "H7"])
 
 # %% [markdown]
 # ## On your own

@@ -134,7 +134,8 @@ def order(cosines):  # (2,): is the partner nearer than its swap?
 # then has to carry words that it never met. Points show what acting adds (acted minus never acted), and squares
 # what a codebook would.
 #
-# **Guess first**: under which of them does acting add least to precision?
+# **Guess first**: under which of them does acting add least to precision? (The code until the figure may be
+# skipped.)
 
 
 # %%
@@ -191,7 +192,8 @@ run.figure(figure, "08_choices", told)
 
 # %% [markdown]
 # In the published worlds what acting adds to precision with LLaMA changes its sign with the choice; ours, *as
-# fixed*, is not surely above zero. To order acting adds under all but layer 0, and a codebook about as much.
+# fixed*, is not surely above zero (it is with Qwen, and on the mean of decoders: notebook 04). To order acting adds
+# under all but layer 0, and a codebook about as much.
 #
 # ## 3 · Measures: does a code suffice?
 #
@@ -311,7 +313,7 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# 1. A choice that can reverse a result is fixed beforehand, or the null makes it as well.
+# 1. A choice that can reverse a result is fixed beforehand, or the null has to search, too.
 # 2. A code that keeps sentences apart, and those with shared words near, scores high; if it knows places, in
 #    order, too.
 # 3. A similarity of whole spaces depends on what a space spends its variance on.

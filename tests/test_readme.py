@@ -38,7 +38,7 @@ STATED = {
     "models), one that never acted": ("same_words", "precision_at_k", "never_acted"),
     "a word count": ("same_words", "precision_at_k", "word_count"),
     "edit distance†": ("same_words", "precision_at_k", "edit_distance"),
-    "wrong instructions it is": ("same_words", "precision_at_k", "exchanged"),
+    "So acting adds": ("same_words", "precision_at_k", "acted - never_acted"),
     'to "put B next to A"? In': ("synonyms", "order", "acted"),
     "if the agent acted,": ("synonyms", "order", "never_acted"),
     "if it never acted,": ("synonyms", "order", "exchanged"),

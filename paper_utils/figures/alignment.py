@@ -23,7 +23,7 @@ from paper_utils.figures.style import (
     short,
 )
 from paper_utils.figures.style import matrix as matrix
-from paper_utils.study.claims import NEVER, TELLING, number, verdict
+from paper_utils.study.claims import HYPOTHESES, NEVER, TELLING, number, verdict
 from paper_utils.study.differences import DECODERS, MEAN, OTHERS
 
 # In every figure: agents, and codes that know no meaning.
@@ -123,6 +123,19 @@ def as_table(claims):
     return "\n".join(lines)
 
 
+def tested(differences, names):
+    """Differences that hypotheses, as "H1", are about: hypothesis, of whom, what, mean, low, high
+    (95 %) and p over worlds."""
+    by_name = {f"H{number}": asked for number, asked in enumerate(HYPOTHESES.values(), 1)}
+    found = {}
+    for name in names:
+        _, test, measure, models, contrasts = by_name[name]
+        rows = values_of(differences, test, measure).set_index("model")
+        found[name] = rows.loc[rows.index.intersection(models)].query("contrast in @contrasts")
+    table = pd.concat(found, names=["hypothesis", "model"])
+    return table[["contrast", "mean", "low", "high", "p"]].round(3)
+
+
 def rows_of(models):
     """Models that were trained in each world, their mean, and then all others."""
     labels = [model.label for model in models]
@@ -144,7 +157,7 @@ def gained(values, strangers):
     without ``strangers``, models that cannot be asked."""
     single = values.query("contrast == @NEVER and model not in @GROUPS and model not in @strangers")
     found = list(single.apply(verdict, axis=1))
-    counts = f"adds with {found.count('more')} of {len(found)} models, takes with"
+    counts = f"acting adds with {found.count('more')} of {len(found)}, takes with"
     return f"{counts} {found.count('less')};\nmean: {adds(values)}"
 
 

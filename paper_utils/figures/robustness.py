@@ -65,7 +65,7 @@ def curves(values, hues, across, label):
         axis.xaxis.get_major_locator().set_params(integer=True)
     name_hues(axes[0], hues, values)
     some = clearly_above(values).groupby("panel").any()
-    headline(figure, f"At some layer acting clearly adds with {some.sum()} of {len(some)} models")
+    headline(figure, f"Acted and never acted part at some layer with {some.sum()} of {len(some)}")
     return figure
 
 

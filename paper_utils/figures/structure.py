@@ -8,6 +8,7 @@ from paper_utils.alignment.retrieval import rotation
 from paper_utils.data import kinds, levels
 from paper_utils.figures.alignment import SEEN, WHOLE, drawn, shared, values_of
 from paper_utils.figures.alignment import as_table as as_table
+from paper_utils.figures.alignment import tested as tested
 from paper_utils.figures.data import on_white
 from paper_utils.figures.style import COLUMN, NAMES, PALE, SHARE, THINGS, headline, panels, rows
 from paper_utils.study.claims import number

@@ -53,8 +53,10 @@ COLOURS = {
     "pseudo: model": BLUE,
 }
 
-# Codes lie near each other, and are all grey: their shapes tell them apart.
+# Shapes, too, tell agents apart, and codes, which are all grey: also in print without colours.
 SHAPES = {
+    "never_acted": "v",
+    "exchanged": "X",
     "transfer": "v",
     "other world": "v",
     "codebook": "s",
