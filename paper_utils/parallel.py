@@ -80,64 +80,42 @@ def run(tasks, compute):
     The first error stops everything and is raised; OSError, one line, if a worker is lost."""
     if not tasks:
         return
-    waiting = _longest_chain_first(tasks)
-    running = {}  # future -> its task, and when that began
-    left = {task.key for task in tasks}
-    done = 0.0  # predicted seconds of what has ended
+    clock = _Clock(tasks)
+    running = {}
     # A worker without a task would import everything for nothing.
     most = min(compute.workers or cpu_count(), len(tasks))
-    total = sum(task.seconds for task in tasks)
-    with _bar(compute, total) as bar, _executor(compute.cluster, most) as (executor, slots):
-        while left:
-            # Never more than there are workers, of which a cluster may have lost some: what waits
-            # here can still be reordered.
-            free = max(slots() - len(running), 0)
-            ready = [task for task in waiting if not task.needs & left]
-            for task in ready[:free]:
-                waiting.remove(task)
-                began = time.monotonic()
-                running[executor.submit(call, task.function, task.arguments)] = task, began
+    with _bar(compute) as bar, _executor(compute.cluster, most) as (executor, slots):
+        while clock.left:
+            # Never more than there are workers: what waits here can still be reordered.
+            while len(running) < slots() and (task := clock.begin()):
+                running[executor.submit(call, task.function, task.arguments)] = task
             # The bar moves every second.
             ended, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in ended:
-                task, began = running.pop(future)
+                task = running.pop(future)
                 _raise_error(future)
-                left.remove(task.key)
-                done += task.seconds
+                seconds = clock.end(task)
                 if task.told:
                     # A line of its own, above the bar.
                     bar.clear()
-                    print(f"{task.key} done in {time.monotonic() - began:.0f} s", flush=True)
-            now = time.monotonic()
-            # What has outlived its prediction is nearly done, and no more.
-            begun = sum(min(now - began, 0.9 * task.seconds) for task, began in running.values())
-            bar.update(done + begun - bar.n)
+                    print(f"{task.key} done in {seconds:.0f} s", flush=True)
+            elapsed, remaining = clock.estimate(slots())
+            # The total moves with the estimate; so does the share that is done.
+            bar.total = elapsed + remaining
+            bar.update(elapsed - bar.n)
 
 
-def _longest_chain_first(tasks):
-    """Tasks by the seconds of the longest chain that begins with each."""
-    seconds = {task.key: task.seconds for task in tasks}
-    # What is needed and is no task is there already.
-    needs = {task.key: task.needs & seconds.keys() for task in tasks}
-    chains = dict(seconds)
-    # From the last to the first.
-    for key in reversed([*TopologicalSorter(needs).static_order()]):
-        for needed in needs[key]:
-            chains[needed] = max(chains[needed], seconds[needed] + chains[key])
-    return sorted(tasks, key=lambda task: -chains[task.key])
-
-
-def _bar(compute, total):
-    """A bar of predicted seconds, in a live notebook or on a terminal; nothing in a log."""
+def _bar(compute):
+    """A bar of seconds, in a live notebook or on a terminal; nothing in a log."""
     live = "ipykernel" in sys.modules or sys.stderr.isatty()
     return tqdm(
-        total=total,
+        total=1.0,
         disable=compute.progress == "off" or not live,
         delay=2.0,  # what takes no longer needs no bar
         bar_format=BAR,
         leave=False,
         miniters=0,
-        smoothing=0,  # what is left will go on as all that is done
+        smoothing=0,  # one second of work a second
     )
 
 
@@ -211,3 +189,59 @@ def _begin():
 def _end_with_parent():
     multiprocessing.parent_process().join()
     os._exit(1)
+
+
+class _Clock:
+    """What is to be begun next, and how long all of it should still take.
+
+    Tasks are begun by the length of the chain that waits for them, the longest first.  Predictions
+    of what is left are scaled by how right they were for what has ended."""
+
+    def __init__(self, tasks):
+        seconds = {task.key: task.seconds for task in tasks}
+        # What is needed and is no task is there already.
+        needs = {task.key: task.needs & seconds.keys() for task in tasks}
+        self.after = dict.fromkeys(seconds, 0.0)  # seconds of the longest chain that waits
+        # From the last to the first.
+        for key in reversed([*TopologicalSorter(needs).static_order()]):
+            chain = self.after[key] + seconds[key]
+            for needed in needs[key]:
+                self.after[needed] = max(self.after[needed], chain)
+        tasks = sorted(tasks, key=lambda task: -task.seconds - self.after[task.key])
+        self.left = {task.key: task for task in tasks}
+        self.since = {}  # when what is running has begun
+        self.start = time.monotonic()
+        # Of what has ended, and what had been predicted for it; a few quick tasks say little
+        # about the others.
+        self.taken = self.predicted = 0.05 * sum(seconds.values())
+
+    def begin(self):
+        """The task to begin now, if one can be."""
+        for key, task in self.left.items():
+            if key not in self.since and not task.needs & self.left.keys():
+                self.since[key] = time.monotonic()
+                return task
+        return None
+
+    def end(self, task):
+        """Notes that a task has ended; returns the seconds that it took."""
+        seconds = time.monotonic() - self.since.pop(task.key)
+        self.taken += seconds
+        self.predicted += task.seconds
+        del self.left[task.key]
+        return seconds
+
+    def estimate(self, workers):
+        """Seconds that have passed, and those that should be left: of all work, or of the longest
+        chain, whichever takes longer."""
+        now = time.monotonic()
+        # A pace for all: a machine that is slow is slow for everybody.
+        pace = self.taken / self.predicted
+        work = chain = 0.0
+        for key, task in self.left.items():
+            passed = now - self.since.get(key, now)
+            # What has outlived its prediction is nearly done, or will take as long again.
+            own = max(pace * task.seconds - passed, 0.1 * passed)
+            work += own
+            chain = max(chain, own + pace * self.after[key])
+        return now - self.start, max(chain, work / workers)

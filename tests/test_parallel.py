@@ -1,8 +1,7 @@
-"""Tasks side by side: order, threads, errors, kills, and a bar."""
+"""Tasks side by side: order, threads, errors, kills, and an estimate that can be trusted."""
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT
-from tqdm import tqdm
 
 from paper_utils import parallel
 from paper_utils.config import Compute
@@ -139,16 +137,21 @@ def test_a_pool_that_has_done_its_work_says_nothing():
     assert done.returncode == 0
 
 
-def test_the_bar_ends_at_all_that_was_predicted(monkeypatch):
-    bars = []
-
-    def bar(compute: Compute, total: float) -> tqdm:
-        bars.append(tqdm(total=total, file=io.StringIO()))
-        return bars[0]
-
-    monkeypatch.setattr(parallel, "_bar", bar)
-    parallel.run([Task(f"{n}", _sleep, (0,), 2.0 + n) for n in range(3)], Compute(workers=1))
-    assert bars[0].n == bars[0].total == 9.0
+def test_the_estimate_corrects_itself(monkeypatch):
+    """Predictions that are twice too short: after a fifth of the work the estimate knows."""
+    now = [0.0]
+    monkeypatch.setattr(parallel.time, "monotonic", lambda: now[0])
+    clock = parallel._Clock([Task(f"{n}", _sleep, (), 10.0) for n in range(20)])
+    for _ in range(2):
+        first, second = clock.begin(), clock.begin()
+        now[0] += 20
+        clock.end(first)
+        clock.end(second)
+    elapsed, left = clock.estimate(workers=2)
+    assert elapsed == 40 and left == pytest.approx(160, rel=0.2)
+    clock.begin()
+    now[0] += 5
+    assert clock.estimate(workers=2)[1] == pytest.approx(155, rel=0.2)
 
 
 @pytest.mark.xdist_group("cluster")
