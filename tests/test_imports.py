@@ -126,7 +126,7 @@ def test_the_code_reads_easily_and_stays_small():
     figures = Figures()
     for path in [*PACKAGE.rglob("*.py"), *(ROOT / "tools").glob("*.py")]:
         measure(path.read_text(encoding="utf-8"), figures)
-    assert figures.nodes <= 43_400
+    assert figures.nodes <= 43_600
     assert figures.nodes / figures.lines <= 7.0
     assert 100 * figures.packed / figures.lines <= 1.0
     assert 100 * figures.comments / figures.lines >= 12
