@@ -186,7 +186,14 @@ def test_a_title_counts_single_models_and_tells_of_their_mean():
         contrast="acted - never_acted", test="synonyms", measure="order", worlds=1
     )
     told = alignment.gained(table, ["CLIP"])
-    assert told == "adds with 1 of 2 models, takes with 1;\nmean: acting adds .20"
+    assert told == "acting adds with 1 of 2, takes with 1;\nmean: acting adds .20"
+
+
+def test_differences_of_hypotheses_are_told_with_their_p():
+    told = alignment.tested(differences(8), ["H1", "H4"])
+    assert list(told.columns) == ["contrast", "mean", "low", "high", "p"]
+    assert set(told.loc["H1", "contrast"]) == {"acted - never_acted", "acted - exchanged"}
+    assert told["p"].notna().all() and list(told.index.unique("hypothesis")) == ["H1", "H4"]
 
 
 def test_answers_are_listed_beside_their_hypothesis_or_what_the_paper_says():
