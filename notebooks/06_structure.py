@@ -107,7 +107,7 @@ measured = {name: distances.loc[world, name] for name in own.loc[world].index.un
 three = ["blind agent", "LLaMA", "blind CLIP"]
 for learner in three:
     assert np.allclose(distances_of(learner), measured[learner], atol=1e-5)
-caption = f"World {world}, turned onto the design. Lines join a kind; sizes only keep rings apart."
+caption = f"World {world}, turned onto the design. Lines join a kind. Colours may lie on each other."
 run.figure(figures.colour_maps(measured, ["design", *three], world), "06_maps", caption)
 measured["blind agent"].round(2)
 
@@ -129,7 +129,7 @@ print(played.groupby(["player", "rooms", "level"])["success"].mean().unstack().r
 print(f"seeing agent with the design: mean r = {own_r['seeing agent ~ design']:.2f}")
 print(f"in exclusive rooms: mean r = {own_r['exclusive agent ~ design']:.2f}; your guess: {sign}")
 shown = ["design", "seeing agent", "exclusive agent"]
-caption = f"World {world} alone; means are printed above. Ring sizes mean nothing."
+caption = f"World {world} alone; means are printed above. Colours may lie on each other."
 run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]

@@ -58,9 +58,9 @@ def colour_maps(measured, learners, world):
         for _, members in turned.groupby(kind_of):
             # Of two colours a line, of three a triangle.
             axis.fill(members[0], members[1], facecolor="none", edgecolor=PALE)
-        # Two colours may lie on one place: rings of other sizes show both.
-        for size, (colour, place) in zip(range(13, 1, -2), turned.iterrows()):
-            axis.plot(*place, "o", mfc="none", mec=THINGS[colour], mew=2, ms=size, label=colour)
+        # Two colours may lie on one place: hollow marks of other shapes show both.
+        for marker, (colour, place) in zip("os^vDP", turned.iterrows()):
+            axis.plot(*place, marker, mfc="none", mec=THINGS[colour], mew=1.5, ms=9, label=colour)
         r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
         # Two of five dimensions: how much of the learner does the picture show?
         axis.set(
