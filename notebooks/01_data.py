@@ -146,7 +146,8 @@ run.table(table["template"].value_counts().reset_index(), "01_templates").head(8
 # %% [markdown]
 # ## What is a precision of .70 worth?
 #
-# *Precision@k* asks whether a sentence's partner in another space is among the k nearest of N. Who knows nothing is
+# Each model gives every sentence a vector. *Precision@k* asks whether a sentence's partner in another space is among
+# the k nearest of N. Who knows nothing is
 # right in k of N cases. The paper's abstract reports .70 for k = 15, and no N. So a precision without its N cannot
 # be read. The cell also plays recorded episodes again: the world is the same each time.
 

@@ -255,7 +255,7 @@ if states:
 # ## 4 · What a space is spent on
 #
 # Similarities weigh a direction by its variance. How much of it lies between sentences of different verbs,
-# and how many directions carry it (*effective dimension*)? Only "put" names two things, so *verb* includes
+# and how many directions carry it (*effective dimension*, 1 to D)? Only "put" names two things, so *verb* includes
 # form and length: compare *word count*.
 
 

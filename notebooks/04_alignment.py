@@ -3,12 +3,12 @@
 #
 # **What you'll do**: rotate one space onto another, and search it; ask in unheard words.
 #
-# **What you'll learn**: Procrustes and precision@k; what a score is worth without controls.
+# **What you'll learn**: Procrustes and precision@k; what a score is worth alone.
 #
-# **What you'll need**: notebooks 02 and 03; singular values; a minute.
+# **What you'll need**: notebooks 02, 03; singular values.
 #
-# **Found**: codes without meaning agree with models as much as an agent that acted, or more. In the same words an
-# untrained agent is near; in synonyms acting adds.
+# **Found**: the best codes without meaning agree with models as much as an agent that acted, or more. In the same
+# words who never acted is near; in synonyms acting adds with decoders.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -59,8 +59,8 @@ print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 # ## Procrustes by hand
 #
 # Two spaces share no axes, so any rotation of one is as good. *Procrustes* finds the rotation W that brings paired
-# rows closest: `X @ W` and `Y` have the largest products. If `X.T @ Y` is U S V, that is W = U V, for S is positive,
-# and any other turn loses. With 32 directions W would learn noise by heart: it sees training rows only, and others
+# rows closest: the sum of products of `X @ W` and `Y`, trace(W.T X.T Y), is largest. With `X.T @ Y` = U S V it is
+# trace(S) for W = U V, and else less. With 32 directions W would learn noise by heart: it sees training rows only, and others
 # are asked. Swaps stay in one fold.
 
 # %%
@@ -89,7 +89,7 @@ def both_ways(label, one, said=0):  # `said`: the model in first names (0) or in
 # .73, for its agent with decoders and BLIP.
 #
 # **Guess first**, and fill in: who agrees best with the first model: "acted", "never_acted", "exchanged" (wrong
-# instructions), "word_count", or "codebook" (random vectors)?
+# instructions), "word_count", or "codebook" (random vectors, built below)?
 
 
 # %% tags=["nbval-check-output", "fill-in"]

@@ -107,7 +107,9 @@ measured = {name: distances.loc[world, name] for name in own.loc[world].index.un
 three = ["blind agent", "LLaMA", "blind CLIP"]
 for learner in three:
     assert np.allclose(distances_of(learner), measured[learner], atol=1e-5)
-caption = f"World {world}, turned onto the design. Lines join a kind. Colours may lie on each other."
+caption = (
+    f"World {world}, turned onto the design. Lines join a kind. Colours may lie on each other."
+)
 run.figure(figures.colour_maps(measured, ["design", *three], world), "06_maps", caption)
 measured["blind agent"].round(2)
 
@@ -202,11 +204,10 @@ pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 
 # %% [markdown]
 # In the published worlds all r of blind agents with LLaMA and blind CLIP are positive, though about half no higher
-# than luck reached. Blind agents agree in degrees, too (*graded*). Codebooks, other worlds and agents that never
-# acted are near zero. From rooms without kinds blind agent and blind CLIP agree a little, LLaMA and blind CLIP
-# disagree (why is open).
+# than luck reached. Blind agents seem to agree in degrees (*graded*). Codebooks, other worlds and agents that never
+# acted are near zero. From rooms without kinds blind agent and blind CLIP agree a little (why is open).
 #
-# In the published worlds kinds alone return in exclusive rooms: inside a kind hardly any distance is left.
+# In the published worlds seeing agents are reversed in every one. In exclusive rooms the kinds alone return.
 
 # %% [markdown]
 # ## Why: tell apart, or predict

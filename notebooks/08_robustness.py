@@ -257,27 +257,24 @@ alike = pd.DataFrame(alike, columns=["panel", "row", "hue", "value"])
 alike = run.table(figures.over_all_worlds(alike), "08_similarities")
 
 # %%
-wide = alike.pivot_table("mean", ["panel", "row"], "hue", sort=False)
-closer = (wide["word_count"] > wide["acted"]).groupby("panel", sort=False).sum()
+means = alike.pivot_table("mean", "panel", "hue", sort=False)
 titles = {}
-for measure, count in closer.items():
-    titles[measure] = f"{measure}: word\ncount nearer to {count}"
+for measure, mean in means.iterrows():
+    titles[measure] = f"{measure}: acted {mean['acted']:.2f},\nword count {mean['word_count']:.2f}"
 hues = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
 figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.03))
-told = (
-    "One scale; 95 % over worlds. Titles: with how many models word count lies nearer than acted."
-)
+told = "One scale; 95 % over worlds. Titles: means over all models."
 run.figure(figure, "08_similarities", told)
 
 # %% [markdown]
-# In the published worlds, by CKA and RSA, acting leads *away* from all eight models. *Wrong instructions* are nearest
+# In the published worlds, by CKA and RSA, acting leads *away* from all models. *Wrong instructions* are nearest
 # to LLaMA, Qwen, DeepSeek and BERT: all spend much on the verb (notebook 03).
 #
 # ## 4 · Words: do public models know synonyms?
 #
 # A *table* is one choice of synonyms. *Swapped*: azure is said for red, and right *as told* if that finds red,
-# *by meaning* if blue. Which of six colours is found, through the map? Beside it: word
-# vectors, subwords, letters.
+# *by meaning* if blue. **Guess first**: which is found more often, through the map? Beside it: word vectors,
+# subwords, letters.
 
 # %%
 asked = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])

@@ -191,7 +191,7 @@ def test_a_title_counts_single_models_and_tells_of_their_mean():
 
 def test_differences_of_hypotheses_are_told_with_their_p():
     told = alignment.tested(differences(8), ["H1", "H4"])
-    assert list(told.columns) == ["contrast", "mean", "low", "high", "p"]
+    assert list(told.columns) == ["contrast", "mean", "low", "high", "p", "p_equivalent"]
     assert set(told.loc["H1", "contrast"]) == {"acted - never_acted", "acted - exchanged"}
     assert told["p"].notna().all() and list(told.index.unique("hypothesis")) == ["H1", "H4"]
 

@@ -71,7 +71,7 @@ TOLD = {
     "Order with all five trained here": ("acting on the right instructions adds order", "yes"),
     '"Go to" and "pick up" become one': ("acting merges verbs of one consequence", "yes"),
     "Blind agents do.": ("blind agents share kinds with language", "yes"),
-    "tell colours apart has the opposite sign": (
+    "Seeing agents have the opposite sign": (
         "seeing agents have kinds with the opposite sign",
         "yes",
     ),

@@ -222,8 +222,9 @@ def audit(
         names: what the two are called; n_jobs: threads that the controls are shared among.
 
     Of several layers the best pair counts, against the same maximum under the null.  A control
-    stands in the place of either side, and the better place counts; in the synonym test words
-    stand in the place of X, who has to know the synonyms, and codebooks in that of Y.  Time and
+    stands in the place of either side, and the better place counts.  In the synonym test words
+    stand in the place of X, who has to know the synonyms, and, told apart, in that of Y, who has to
+    be some code.  Time and
     memory grow as N^2: 439 x 576 with 200 permutations takes about ten seconds of one core.  Of
     more than 5,000 rows (2,500 with ``texts2``) a random sample is audited, within 4 GiB, and the
     summary says how many were left out.  Raises ValueError, one line, for what cannot be compared.
@@ -247,14 +248,17 @@ def audit(
     table = pd.DataFrame(_told(firsts, seconds, plan)).set_index(KEYS)
     # Controls are a comparison themselves, and need no nulls.
     alone = Plan(given, ks, plan.folds.pairs, n_components, 0, random_state)
-    # Whose synonyms are asked has to know them, which words do not: in place of the other side
-    # they are not asked.  That side has to be some code, which a codebook is.
+    # Whose synonyms are asked has to know them, which words do not.  The other side has to be some
+    # code, which words are, too: so in the synonym test each place is told by itself.
     silent = [space._replace(synonyms=None) for space in firsts]
     draws = range(random_state, random_state + n_draws)
-    words = _best(_controls(given, draws), silent, seconds, alone, n_jobs)
+    candidates = _controls(given, draws)
+    words = _best(candidates, silent, seconds, alone, n_jobs)
+    in_place_of_Y = _best(candidates, firsts if given.synonyms else [], [], alone, n_jobs)
     codebooks = [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
     codes = _best(codebooks, firsts, seconds, alone, n_jobs)
     table[["best_control", "control"]] = words[["value", "control"]]
+    table["words_for_Y"] = in_place_of_Y["value"].drop(SAME_WORDS, errors="ignore").astype(float)
     table["codebook"] = codes["value"]
     table = table.fillna({"control": ""}).reset_index()
     table["verdict"] = table.apply(report.verdict, axis=1)

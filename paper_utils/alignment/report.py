@@ -32,9 +32,20 @@ WORDS = "words are enough"
 CODE = "a codebook is enough"
 MORE_THAN_WORDS = "more than words"
 MORE_BUT_CODE = "more than words, but a codebook is enough"
+MORE_IN_X = "more than words in X, words are enough for Y"
 MORE_THAN_CODE = "more than words and more than a codebook"
 UNEXPLAINED = "shared, and nothing to compare it with"
-ORDER = [UNTOLD, NOTHING, UNEXPLAINED, WORDS, CODE, MORE_BUT_CODE, MORE_THAN_WORDS, MORE_THAN_CODE]
+ORDER = [
+    UNTOLD,
+    NOTHING,
+    UNEXPLAINED,
+    WORDS,
+    CODE,
+    MORE_IN_X,
+    MORE_BUT_CODE,
+    MORE_THAN_WORDS,
+    MORE_THAN_CODE,
+]
 
 # Column of the table -> how it is drawn.  Colours are the paper's: of
 # random words, of word counts, of the codebook, and of language.
@@ -78,6 +89,8 @@ def verdict(row):
     above = row.value - MARGIN
     if above <= row.best_control:
         return WORDS
+    if row.test == SYNONYMS and above <= row.words_for_Y:
+        return MORE_IN_X
     # Words that were never met cannot help, also where nobody measured it.
     words_tried = row.test == SYNONYMS or row.best_control < above
     if above <= row.codebook:
@@ -94,8 +107,9 @@ class Audit:
     Attributes:
         table: a row per measure and direction; columns test, measure, direction, value, chance,
             null (its mean), p (one-sided), calibrated (0 to 1 above the null's threshold),
-            best_control (the best encoder of words only in the place of either), control (its
-            name), codebook (the best of its draws), n, layers (the best pair), verdict.
+            best_control (the best encoder of words only in the place of either; in the synonym
+            test, of X), control (its name), words_for_Y (there, the best in the place of Y),
+            codebook (the best of its draws), n, layers (the best pair), verdict.
         names: of the two encoders.
         doubts: sentences.
         settings: what was asked, for the record.
@@ -198,7 +212,7 @@ class Audit:
     def _repr_html_(self):
         # Columns that say little are not shown: there is little room.
         shown = self.main.drop(columns=["direction", "n", "layers"])
-        shown = shown.rename(columns={"best_control": "best control"})
+        shown = shown.rename(columns=lambda name: name.replace("_", " "))
         table = shown.to_html(index=False, float_format="{:.2f}".format, na_rep="")
         return f"<p>{html.escape(self.summary())}</p>\n{table}"
 
@@ -206,7 +220,12 @@ class Audit:
 def _clause(row):
     """``in the same words, more than words: linear CKA 0.95 (tf-idf 0.47, chance 0.00)``."""
     # Beside all that could explain it, as far as it was measured.
-    values = {row.control: row.best_control, "codebook": row.codebook, "chance": row.chance}
+    values = {
+        row.control: row.best_control,
+        "words for Y": row.words_for_Y,
+        "codebook": row.codebook,
+        "chance": row.chance,
+    }
     beside = [f"{name} {value:.2f}" for name, value in values.items() if not np.isnan(value)]
     measured = f"{row.measure} {row.value:.2f} ({', '.join(beside)})"
     return f"{OPENINGS[row.test]} {row.verdict}: {measured}"

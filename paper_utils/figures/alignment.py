@@ -125,7 +125,7 @@ def as_table(claims):
 
 def tested(differences, names):
     """Differences that hypotheses, as "H1", are about: hypothesis, of whom, what, mean, low, high
-    (95 %) and p over worlds."""
+    (95 %), p, and p that it is within the margin, over worlds."""
     by_name = {f"H{number}": asked for number, asked in enumerate(HYPOTHESES.values(), 1)}
     found = {}
     for name in names:
@@ -133,7 +133,7 @@ def tested(differences, names):
         rows = values_of(differences, test, measure).set_index("model")
         found[name] = rows.loc[rows.index.intersection(models)].query("contrast in @contrasts")
     table = pd.concat(found, names=["hypothesis", "model"])
-    return table[["contrast", "mean", "low", "high", "p"]].round(3)
+    return table[["contrast", "mean", "low", "high", "p", "p_equivalent"]].round(3)
 
 
 def rows_of(models):

@@ -67,7 +67,7 @@ def gallery(names, world):
         env = levels.make(name, highlight=True)
         env.reset(seed=seed)
         shown.append((room(env), f"{name}\n“{env.mission}”"))
-    return pictures(*zip(*shown), len(names), "Each episode has another room and another sentence")
+    return pictures(*zip(*shown), len(names), "The room does not tell what to do")
 
 
 def worth_showing(level, seeds):

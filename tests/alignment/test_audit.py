@@ -68,6 +68,14 @@ def test_agents_share_more_than_words_in_order(agents):
     assert "with synonyms, more than words" in agents.summary()
 
 
+def test_in_the_synonym_test_words_may_be_enough_for_one_side(agents):
+    order = row(agents, "synonyms", "order")
+    assert order["words_for_Y"] > order["best_control"]  # there they need not know the synonyms
+    as_good, worse = (order.replace(order["words_for_Y"], v) for v in (order["value"], 0.5))
+    assert report.verdict(as_good) == report.MORE_IN_X != report.verdict(worse)
+    assert np.isnan(row(agents, "same words", "precision@1")["words_for_Y"])
+
+
 def test_a_codebook_explains_two_codebooks(texts, factors):
     spaces = [controls.codebook(factors, 1000 + seed) for seed in range(2)]
     found = alignment.audit(*spaces, texts, factors, n_permutations=100, n_draws=5, effect=None)
@@ -209,7 +217,8 @@ def test_power_grows_with_rows_and_with_the_effect():
 
 def test_what_comes_back(agents):
     columns = {"test", "measure", "direction", "value", "chance", "null", "p", "calibrated",
-               "best_control", "control", "codebook", "n", "layers", "verdict"}  # fmt: skip
+               "best_control", "control", "words_for_Y", "codebook", "n", "layers",
+               "verdict"}  # fmt: skip
     assert set(agents.table) == columns
     assert list(agents.table["test"].unique()) == ["same words", "synonyms", "structure"]
     assert not agents.table.duplicated(["test", "measure", "direction"]).any()
