@@ -282,7 +282,7 @@ run.figure(figures.budget(values, everyone), "03_spaces", told)
 # most. Within one verb, the verb cannot matter. **Guess** by filling in: acted or never acted, which does CKA
 # call nearer to a model, over all sentences?
 
-# %% tags=["fill-in"]
+# %%
 guess = ...  # fill in
 reader = spaces[everyone[3].label]  # after three agents, the first model
 commonest = table["verb"].mode()[0]

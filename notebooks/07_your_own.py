@@ -44,7 +44,7 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 # **Guess first**, and fill in: of their precision@15, is *nothing found*, *words are enough*, or is it
 # *more than words*?
 
-# %% tags=["nbval-check-output", "fill-in"]
+# %% tags=["nbval-check-output"]
 guess = ...  # fill in
 options = {"names": ("SmolLM2", "MiniLM"), "n_permutations": 99, "n_draws": 5}
 report = alignment.audit(X, Y, texts=texts, **options)

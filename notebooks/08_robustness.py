@@ -74,7 +74,7 @@ run.figure(figure, "08_layers", told)
 #
 # **Guess** by filling in: how much does the null gain by choosing?
 
-# %% tags=["nbval-check-output", "fill-in"]
+# %% tags=["nbval-check-output"]
 guess = ...  # fill in
 permuted = layers.query("encoder == 'permuted' and measure == @measure")
 best = run.table(appendix.best_layers(layers), "08_best_layers")

@@ -237,7 +237,7 @@ def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, ca
     monkeypatch.setattr(run.Run, "figure", lambda _, figure, *__: pyplot.close(figure))
     monkeypatch.setattr(run.Run, "animation", lambda *_: None)
     # An audit simulates its power, which takes most of its time; no answer depends on it.
-    monkeypatch.setattr("paper_utils.alignment.auditing.simulated_power", lambda *_: 1.0)
+    monkeypatch.setattr("paper_utils.alignment.auditing.simulated_power", lambda *_, **__: 1.0)
     given = {"profile": smoke_profile, "out": str(tmp_path / "run")}
     given["overrides"] = {"compute.store": str(store), "compute.workers": 1}
     code = solution(path)
