@@ -93,8 +93,8 @@ def both_ways(label, one, said=0):  # `said`: the model in first names (0) or in
 
 
 # %% tags=["nbval-check-output", "fill-in"]
-def precision(cosines):
-    return ((cosines > np.diag(cosines)[:, None]).sum(axis=1) < k).mean()  # few lie nearer
+def precision(cosines):  # share of rows: fewer than k lie nearer than the partner, on the diagonal
+    return ((cosines > np.diag(cosines)[:, None]).sum(axis=1) < k).mean()  # fill in
 
 
 guess = ...  # fill in
