@@ -192,7 +192,7 @@ for level in names:
     print(level, "played again, at least 95 % end the same way:", same >= 0.95)
 
 # %% [markdown]
-# Wrong instructions can teach to walk, lift and open: everything but *which*. Where a wrong try costs only time,
+# Wrong instructions can teach to walk, lift and open: much besides *which*. Where a wrong try costs only time,
 # trying everything often succeeds, and takes long (see the median steps). So the distance from *acted* is what right
 # sentences add to training. (Who never acted always takes its first choice; random moves wander.)
 #

@@ -206,8 +206,8 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 # %% [markdown]
 # Where swaps are nearest, order weighs little.
 #
-# In the published worlds neighbours of agents that acted have the second type by luck alone: some word has to
-# differ.
+# In the published worlds the neighbour of an agent that acted usually differs in the second type: the same is
+# as rare as by luck.
 #
 # ## 3 · Pool by hand, and beware of the sink
 #
@@ -254,7 +254,7 @@ if states:
 #
 # ## 4 · What a space is spent on
 #
-# Similarities weigh a direction by its variance. How much of it lies between sentences of different verbs,
+# Similarities weigh a direction by its variance. What share of it does the verb alone explain,
 # and how many directions carry it (*effective dimension*, 1 to D)? Only "put" names two things, so *verb* includes
 # form and length: compare *word count*.
 

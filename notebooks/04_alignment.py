@@ -8,7 +8,7 @@
 # **What you'll need**: notebooks 02, 03; singular values.
 #
 # **Found**: the best codes without meaning agree with models as much as an agent that acted, or more. In the same
-# words who never acted is near; in synonyms acting adds with decoders.
+# words acting adds little on the mean, in synonyms with decoders.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -58,10 +58,10 @@ print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 # %% [markdown]
 # ## Procrustes by hand
 #
-# Two spaces share no axes, so any rotation of one is as good. *Procrustes* finds the rotation W that brings paired
-# rows closest: the sum of products of `X @ W` and `Y`, trace(W.T X.T Y), is largest. With `X.T @ Y` = U S V it is
-# trace(S) for W = U V, and else less. With 32 directions W would learn noise by heart: it sees training rows only, and others
-# are asked. Swaps stay in one fold.
+# Two spaces share no axes, so any rotation of one is as good. *Procrustes* finds the W that brings paired rows
+# closest: trace(W.T X.T Y), the sum of products of `X @ W` and `Y`, is largest. With `X.T @ Y` = U S V that is
+# W = U V. Even of 32 components W could fit noise: it is fitted on four fifths of the sentences, asked on the rest.
+# A sentence and its *swap* share a fifth.
 
 # %%
 asked = scores.options(run.profile, table, world)  # groups keep a sentence and its swap together
@@ -121,7 +121,7 @@ told = "Held out, means over worlds. The last two models are public."
 run.figure(figures.by_model(differences, models, ways, "share right"), "04_same_words", told)
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
 gains = gains[gains["model"] != "decoders and BLIP"].set_index("model")
-gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)  # what acting adds, both directions
+gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)  # Holm; p that it is within .05
 
 # %%
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
@@ -135,9 +135,9 @@ title = f"Precision@{k}: the best code reaches the best agent with {(codes >= ag
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# In the published worlds, both directions pooled (p corrected within a kind of models, *p_equivalent*: that
-# the gain is below .05), acting adds with Qwen, on the mean of decoders, and a little on the mean of all six. Wrong
-# instructions end lowest: that space varies mostly by verb.
+# In the published worlds, both directions pooled (last table), acting adds with Qwen, on the mean of decoders, and a
+# little on the mean of all six; with BERT it is not settled, from public models it takes a little. Wrong
+# instructions end lowest: their space is mostly verb.
 #
 # In the published worlds decoders agree with each other more than with an agent that acted, but less with CLIP, BLIP
 # and, by little, BERT. So *approaches* depends on the pair.
@@ -177,7 +177,7 @@ for one in (one for one in models if one.label in results.DECODERS):
 # names; then the *model's* sentence is said in synonyms.
 #
 # What would a mere code score? **Fill in** a codebook (N, 96), the sum of the random vectors of a
-# sentence's words in their roles.
+# sentence's words in their roles (red first, red second...).
 
 # %% tags=["fill-in"]
 one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)

@@ -9,7 +9,7 @@
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
 # **Found**: acting on right instructions adds word order with most models, and merges two verbs. In heard words an
-# agent can act on most models' vectors (and on random words'); in synonyms hardly.
+# agent acts on most models' vectors, better on random words'; in synonyms hardly.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -98,9 +98,9 @@ for agent in records.agents():
     print(f"{figures.short(agent.name)}, {model.label}: {np.mean(right):.2f} of {len(twins)}")
 
 # %% [markdown]
-# Models that have read nothing get somewhere by luck, too. The wide *band* is of single models with random
-# weights; that comparison was planned. The narrow one, of their means over worlds, was added after the results:
-# it is for models that are trained anew in each world.
+# How high would an *untrained language model* score, in the model's place? Wide band: single ones, from the lowest
+# to the highest (planned). Narrow: their means over worlds (added after the results); it is the one for models
+# that are trained anew in each world.
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")
@@ -180,8 +180,8 @@ for name, these in {"all sentences": slice(None), "put next alone": put}.items()
 # %% [markdown]
 # In the published worlds acting leads away from all models over all sentences; wrong instructions, whose
 # space is nearly all verb, lead nearer to readers trained here. Within one verb acting leads nearer to the
-# decoders trained here, and farther from all others, SmolLM2 among them. So of CKA over all sentences a part is how
-# much a space spends on verbs (exercise 1).
+# decoders trained here, and farther from all others, SmolLM2 among them. So over all sentences CKA may partly ask what a
+# space spends on verbs, their form and length (exercise 1).
 
 # %% [markdown]
 # ## Acting on another model's sentence
@@ -298,7 +298,7 @@ run.check(answers)
 # ## Three things to take away
 #
 # 1. A space that agrees more need not know more of everything: acting adds order, and takes verbs.
-# 2. What can be acted on depends on the map, too: ours carries words that it was fitted in, and loses synonyms.
+# 2. What can be acted on may depend on the map: ours carries words that it was fitted in.
 # 3. A code in the agent's place has order, one in the model's place can be acted on: neither shows meaning.
 #
 # **Further reading**: Kornblith et al. (arXiv 1905.00414); Huh et al. (arXiv 2405.07987).

@@ -212,8 +212,8 @@ pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 # %% [markdown]
 # ## Why: tell apart, or predict
 #
-# Three keys of three colours can lie in one room. To go to the right one, an agent has to hold their
-# colours apart. In exclusive rooms it need not. (No proof: their rule is made from the kinds, and colours of
+# Three keys of three colours can lie in one room. To go to the right one, an agent would have to hold their
+# colours apart (untested); in exclusive rooms not. (No proof: their rule is made from the kinds, and colours of
 # one kind never stand together, so an agent may merge them for that. Exclusive rooms without kinds would
 # tell.) Below: distances. Six colours equally far from each other are 1.20 apart (cosine -1/5).
 

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 7 · Audit two encoders, and then your own
 #
-# **What you'll do**: ask what two models share; change sentences; add a file.
+# **What you'll do**: ask what two models share; change sentences.
 #
-# **What you'll learn**: why a score needs a null and controls.
+# **What you'll learn**: why a score needs controls, and a null (random pairs).
 #
 # **What you'll need**: two arrays and sentences; half a minute.
 #
 # **Found**: in the same words two public models agree almost perfectly (precision@15), and so do word
-# controls. In synonyms less is left, most of it also with a word count in MiniLM's place: *SmolLM2* knows it.
+# controls. In synonyms less is left, most of it also with a word count in MiniLM's place: that part is SmolLM2's alone.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -58,7 +58,7 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # %% [markdown]
 # Each row has the value, what random pairs reach, the best control that only knows words, and a verdict.
 # Where a control reaches the value, *words are enough*, however large the value is. The two may share more, but
-# this score does not show it; near 1 it could not: read precision@1. (Mutual k-NN counts common neighbours; CKA
+# this score does not show it; near 1 there is no room for a difference: read precision@1. (Mutual k-NN counts common neighbours; CKA
 # and RSA compare whole tables of similarities: notebook 08.)
 
 # %% [markdown]
@@ -102,8 +102,8 @@ pd.DataFrame(tested).round(2)
 # What a word count has in MiniLM's place, MiniLM need not know: SmolLM2 translates its synonyms, and the count only
 # keeps sentences apart. What counts for the *pair* is what MiniLM has above it.
 #
-# In the published world that is nothing in colour, little in precision, something in type; verb and place are not
-# shown above chance.
+# In the published world that is nothing in colour and little in precision; in type there are too few words to
+# tell, and verb and place are not shown above chance.
 
 # %% [markdown]
 # ## Put in your own

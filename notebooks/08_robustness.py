@@ -70,7 +70,7 @@ run.figure(figure, "08_layers", told)
 # synonyms. SmolLM2 has no order at layer 15, which the study reads, but some at others.
 #
 # A layer picked afterwards could be good by luck. So the null picks, too: each permutation takes its best.
-# *Calibrated*: 0 where 19 of 20 draws stay below, 1 where all is right.
+# *Calibrated*: (value - t) / (1 - t), or 0; 19 of 20 draws stay below t.
 #
 # **Guess** by filling in: how much does the null gain by choosing?
 
@@ -88,7 +88,7 @@ if guess is not ...:
 shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(3)
 
 # %% [markdown]
-# In the published worlds choosing helps the null little: SmolLM2, too, holds some order, at other layers.
+# In the published worlds choosing helps the null little. SmolLM2 has a little at other layers, BERT half of that.
 #
 # ## 2 · Choices: other k, components, splits?
 #
@@ -268,12 +268,12 @@ run.figure(figure, "08_similarities", told)
 
 # %% [markdown]
 # In the published worlds, by CKA and RSA, acting leads *away* from all models. *Wrong instructions* are nearest
-# to LLaMA, Qwen, DeepSeek and BERT: all spend much on the verb (notebook 03).
+# to LLaMA, Qwen, DeepSeek and BERT: all spend much on the verb.
 #
 # ## 4 · Words: do public models know synonyms?
 #
-# A *table* is one choice of synonyms. *Swapped*: azure is said for red, and right *as told* if that finds red,
-# *by meaning* if blue. **Guess first**: which is found more often, through the map? Beside it: word vectors,
+# A *table* is one choice of synonyms. *Swapped*: "azure" is said where red is meant. Who finds red follows the
+# table (*as told*), who finds blue knows English (*by meaning*). **Guess first**: which is found more often? Beside it: word vectors,
 # subwords, letters.
 
 # %%
