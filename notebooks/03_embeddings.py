@@ -255,8 +255,8 @@ if states:
 # ## 4 · What a space is spent on
 #
 # Similarities weigh a direction by its variance. What share of it does the verb alone explain,
-# and how many directions carry it (*effective dimension*, 1 to D)? Only "put" names two things, so *verb* includes
-# form and length: compare *word count*.
+# and how many directions carry it (*effective dimension*, 1 to D)? "Put" sentences are longer, too; *word
+# count* knows no meaning: read each share beside its.
 
 
 # %%

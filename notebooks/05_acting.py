@@ -98,9 +98,9 @@ for agent in records.agents():
     print(f"{figures.short(agent.name)}, {model.label}: {np.mean(right):.2f} of {len(twins)}")
 
 # %% [markdown]
-# How high would an *untrained language model* score, in the model's place? Wide band: single ones, from the lowest
-# to the highest (planned). Narrow: their means over worlds (added after the results); it is the one for models
-# that are trained anew in each world.
+# How high would an *untrained language model* score, in the model's place? Compare one public model with the wide
+# band (single untrained ones; planned), and a mean over eight worlds with the narrow band (such means; added
+# after the results).
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")

@@ -87,8 +87,8 @@ rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]]
 #
 # In the published world order is not found; it may still be there.
 #
-# Mind whose place a control takes: in SmolLM2's, who is asked in synonyms, only length and form can help (*best
-# control*); in MiniLM's it only has to be a code (*words_for_Y*). **Fill in** one there: count the words of `texts`.
+# Mind whose place a control takes. In that of SmolLM2, who asks, only length and form help (*best_control*). In
+# that of MiniLM, which is searched, any code may do (*words_for_Y*: the best). **Fill in** one there: count the words of `texts`.
 
 # %% tags=["fill-in"]
 tested = {}
