@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebooks 02, 03; singular values.
 #
-# **Found**: the best codes without meaning agree with models as much as an agent that acted, or more. In the same
-# words acting adds little on the mean, in synonyms with decoders.
+# **Found**: the best codes without meaning agree with models as much as an agent that acted, or more. Acting adds
+# little in the same words, and more in synonyms, mostly with decoders.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -140,7 +140,7 @@ run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 # instructions end lowest: their space is mostly verb.
 #
 # In the published worlds decoders agree with each other more than with an agent that acted, but less with CLIP, BLIP
-# and, by little, BERT. So *approaches* depends on the pair.
+# and BERT. So *approaches* depends on the pair.
 
 # %% [markdown]
 # ## Why the direction and the layer matter

@@ -9,7 +9,7 @@
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
 # **Found**: acting on right instructions adds word order with most models, and merges two verbs. In heard words an
-# agent acts on most models' vectors, better on random words'; in synonyms hardly.
+# agent acts on public models' vectors as on random words', less on ours; in synonyms hardly.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).

@@ -8,7 +8,7 @@
 # **What you'll need**: two arrays and sentences; half a minute.
 #
 # **Found**: in the same words two public models agree almost perfectly (precision@15), and so do word
-# controls. In synonyms less is left, most of it also with a word count in MiniLM's place: that part is SmolLM2's alone.
+# controls. In synonyms less is left, most of it also with a word count in MiniLM's place: that part needs nothing of MiniLM.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.

@@ -69,7 +69,7 @@ run.figure(figure, "08_layers", told)
 # In the published worlds the codebook lies close to acted. Layer 0 (word vectors) knows no places, BERT no
 # synonyms. SmolLM2 has no order at layer 15, which the study reads, but some at others.
 #
-# A layer picked afterwards could be good by luck: so each draw of the null picks, too.
+# A layer picked afterwards could be lucky: so the null picks, too.
 # *Calibrated*: if 19 of 20 such draws stay below t, the share of the way from t to 1.
 #
 # **Guess** by filling in: how much does the null gain by choosing?

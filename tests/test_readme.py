@@ -151,6 +151,10 @@ def test_what_the_agent_shares_is_between_what_decoders_share_with_each_other_an
     ]
     acted = [found("same_words", "precision_at_k", "acted", one) for one in decoders]
     assert max(others) < min(acted) <= max(acted) < min(among)
+    smollm = [
+        value for pair, value in means.items() if PUBLIC[1] in pair and set(pair) & set(decoders)
+    ]
+    assert max(acted) < min(smollm)
 
 
 def test_in_which_words_an_agent_acts_on_a_models_sentence():
