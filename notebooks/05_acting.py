@@ -100,7 +100,7 @@ for agent in records.agents():
 # %% [markdown]
 # How high would an *untrained language model* score, in the model's place? Compare one public model with the wide
 # band (single untrained ones; planned), and a mean over eight worlds with the narrow band (such means; added
-# after the results).
+# after the results). *Verb of two* asks: "go to X" or "pick up X"?
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")
@@ -130,8 +130,6 @@ means[[figures.short(name) for name in shown]].join(adds).round(2)
 #
 # In the published worlds acting adds colour, too (hypothesis 2, that it would not, failed), a little of type, and
 # *takes* verbs and a little of places.
-#
-# *Verb of two* asks: "go to X" or "pick up X"?
 
 # %% [markdown]
 # ## Two verbs of one consequence (hypothesis 4)

@@ -87,8 +87,8 @@ rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]]
 #
 # In the published world order is not found; it may still be there.
 #
-# Mind whose place a control takes. In that of SmolLM2, who asks, only length and form help (*best_control*). In
-# that of MiniLM, which is searched, any code may do (*words_for_Y*: the best). **Fill in** one there: count the words of `texts`.
+# Mind whose place a control takes. In that of SmolLM2, who asks, it would have to know synonyms (*best_control*);
+# in that of MiniLM it only has to keep sentences apart (*words_for_Y*: the best). **Fill in** one there: count the words of `texts`.
 
 # %% tags=["fill-in"]
 tested = {}

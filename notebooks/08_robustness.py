@@ -70,9 +70,9 @@ run.figure(figure, "08_layers", told)
 # synonyms. SmolLM2 has no order at layer 15, which the study reads, but some at others.
 #
 # A layer picked afterwards could be lucky: so the null picks, too.
-# *Calibrated*: if 19 of 20 such draws stay below t, the share of the way from t to 1.
+# *Calibrated* = (value - t) / (1 - t); t: the null's 95th percentile.
 #
-# **Guess** by filling in: how much does the null gain by choosing?
+# **Guess** by filling in: does the null gain 0.01, 0.05 or 0.15 by choosing?
 
 # %% tags=["nbval-check-output"]
 guess = ...  # fill in
