@@ -8,8 +8,8 @@
 #
 # **What you'll need**: notebook 02; cosine; a minute.
 #
-# **Found**: models that read stories spend much of their space on the verb (so on form and length), an agent that
-# acted hardly any.
+# **Found**: models that read stories here spend most of their space on the verb (so on form and length), word
+# counts a third, an agent that acted hardly any.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).

@@ -125,7 +125,7 @@ means[[figures.short(name) for name in shown]].join(adds).round(2)
 
 # %% [markdown]
 # In the published worlds acting adds order on the mean, if the instructions were right; codebook and edit distance
-# have about as much. BLIP and MiniLM lie within the wide band (BLIP above the narrow one). With SmolLM2 acting adds
+# have about as much. BLIP and MiniLM lie within the wide band (above the narrow one). With SmolLM2 acting adds
 # nothing.
 #
 # In the published worlds acting adds colour, too (hypothesis 2, that it would not, failed), a little of type, and

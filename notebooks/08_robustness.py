@@ -88,7 +88,7 @@ if guess is not ...:
 shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(3)
 
 # %% [markdown]
-# In the published worlds choosing helps the null little. SmolLM2 has a little at other layers, BERT half of that.
+# In the published worlds choosing helps the null little. SmolLM2 has a little at other layers, BERT clearly none.
 #
 # ## 2 · Choices: other k, components, splits?
 #

@@ -57,7 +57,7 @@ def test_a_number_of_the_readme_is_a_result(words):
 
 # What the table of the README says, and how the answer to its claim begins.
 TOLD = {
-    "BERT is not. | Not settled. |": ("action agrees less with CLIP", "not settled"),
+    "BERT is as our decoders. | Not settled. |": ("action agrees less with CLIP", "not settled"),
     "BERT knows no synonyms, so": (
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
