@@ -6,7 +6,7 @@
 #
 # **What you'll learn**: what training makes alike.
 #
-# **What you'll need**: notebook 02; cosine; a minute.
+# **What you'll need**: notebook 02; cosine.
 #
 # **Found**: models that read stories here spend most of their space on the verb (so on form and length), word
 # counts a third, an agent that acted hardly any.
