@@ -25,8 +25,11 @@ LANGUAGE = {"display_name": "Python 3", "language": "python"}
 CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a-z]*.html")
 # What a student fills in: after the first " =" or "return" of a line that says so.
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
-# Paragraphs that tell what was found.
-FOUND = re.compile(r"^(?:\*\*Found|In the published world).*?(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
+# Paragraphs that tell what was found, and what to take away.
+FOUND = re.compile(
+    r"^(?:\*\*Found|In the published world).*?(?:\n\n|\Z)|^## Three things.*?(?=^## Provenance)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def sources():
