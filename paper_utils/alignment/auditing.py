@@ -155,23 +155,28 @@ def _controls(given, draws):
 
 
 def _stand_in(name, vectors, firsts, seconds, plan):
-    """Rows of a control in the place of either side."""
+    """Rows of a control in the place of either side, as ``place`` says."""
     # None where there are no synonyms.
     halves = np.split(vectors, range(plan.n, len(vectors), plan.n))
     try:
         control = [_space(plan, *halves)]
     except NothingToAlign:
         return []  # it tells nothing apart: a count of words where all have equally many
-    told = _told(control, seconds, plan) + _told(firsts, control, plan)
-    return [row | {"control": name} for row in told]
+    told = {"X": _told(control, seconds, plan), "Y": _told(firsts, control, plan)}
+    return [row | {"control": name, "place": place} for place in told for row in told[place]]
 
 
-def _best(candidates, firsts, seconds, plan, n_jobs):
-    """The best control of each measure: columns control (its name) and value, indexed by KEYS."""
+def _stand_ins(candidates, firsts, seconds, plan, n_jobs):
+    """What each control reaches in either place: columns KEYS, control (a name), place, value."""
     # Threads: the work is in numpy, and spaces need not be sent anywhere.
     run = Parallel(n_jobs=n_jobs, prefer="threads")
     rows = sum(run(delayed(_stand_in)(*each, firsts, seconds, plan) for each in candidates), [])
-    found = pd.DataFrame(rows, columns=[*KEYS, "control", "value"])
+    found = pd.DataFrame(rows, columns=[*KEYS, "control", "place", "value"])
+    return found.astype({"value": float})
+
+
+def _best(found):
+    """The best of each measure, indexed by KEYS."""
     # Of equals the first: what is simpler comes before what is drawn.
     ordered = found.dropna().sort_values("value", ascending=False, kind="stable")
     return ordered.groupby(KEYS).first()
@@ -224,10 +229,10 @@ def audit(
     Of several layers the best pair counts, against the same maximum under the null.  A control
     stands in the place of either side, and the better place counts.  In the synonym test words
     stand in the place of X, who has to know the synonyms, and, told apart, in that of Y, who has to
-    be some code.  Time and
-    memory grow as N^2: 439 x 576 with 200 permutations takes about ten seconds of one core.  Of
-    more than 5,000 rows (2,500 with ``texts2``) a random sample is audited, within 4 GiB, and the
-    summary says how many were left out.  Raises ValueError, one line, for what cannot be compared.
+    be some code.  Time and memory grow as N^2: 439 x 576 with 200 permutations takes about ten
+    seconds of one core.  Of more than 5,000 rows (2,500 with ``texts2``) a random sample is
+    audited, within 4 GiB, and the summary says how many were left out.  Raises ValueError, one
+    line, for what cannot be compared.
 
     >>> X, noise = np.random.default_rng(0).normal(size=(2, 60, 6))
     >>> report = audit(X, X + noise / 9, n_permutations=99)
@@ -250,16 +255,14 @@ def audit(
     alone = Plan(given, ks, plan.folds.pairs, n_components, 0, random_state)
     # Whose synonyms are asked has to know them, which words do not.  The other side has to be some
     # code, which words are, too: so in the synonym test each place is told by itself.
-    silent = [space._replace(synonyms=None) for space in firsts]
     draws = range(random_state, random_state + n_draws)
-    candidates = _controls(given, draws)
-    words = _best(candidates, silent, seconds, alone, n_jobs)
-    in_place_of_Y = _best(candidates, firsts if given.synonyms else [], [], alone, n_jobs)
+    words = _stand_ins(_controls(given, draws), firsts, seconds, alone, n_jobs)
+    for_Y = (words["test"] == SYNONYMS) & (words["place"] == "Y")
     codebooks = [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
-    codes = _best(codebooks, firsts, seconds, alone, n_jobs)
-    table[["best_control", "control"]] = words[["value", "control"]]
-    table["words_for_Y"] = in_place_of_Y["value"].drop(SAME_WORDS, errors="ignore").astype(float)
-    table["codebook"] = codes["value"]
+    codes = _stand_ins(codebooks, firsts, seconds, alone, n_jobs)
+    table[["best_control", "control"]] = _best(words[~for_Y])[["value", "control"]]
+    table["words_for_Y"] = _best(words[for_Y])["value"]
+    table["codebook"] = _best(codes)["value"]
     table = table.fillna({"control": ""}).reset_index()
     table["verdict"] = table.apply(report.verdict, axis=1)
 
