@@ -147,8 +147,9 @@ scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 #
 # ## 2 · What each puts together
 #
-# Everyone embeds the same sentences, at a layer fixed beforehand: decoders in the middle, others where
-# their own training reads them. *Public* models learned English at large. *Word count* and *codebook* (a random vector per concept and role) are no models.
+# Everyone embeds the same sentences, at a layer fixed beforehand: decoders in the middle, others where their own
+# training reads them. *Public* models learned English at large. *Word count* and *codebook* (a random vector per
+# concept and role) are no models.
 #
 # **Guess first**: whose nearest neighbour has all the same words?
 

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: two arrays and sentences; half a minute.
 #
-# **Found**: in the same words two public models agree almost perfectly (precision@15), and so do word
-# controls. In synonyms less is left, most of it also with a word count in MiniLM's place: that part needs nothing of MiniLM.
+# **Found**: in the same words two public models agree almost perfectly (precision@15), and so do word controls. In
+# synonyms less is left, most of it also with a word count in MiniLM's place: that part needs nothing of MiniLM.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -56,10 +56,10 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# Each row has the value, what random pairs reach, the best control that only knows words, and a verdict.
-# Where a control reaches the value, *words are enough*, however large the value is. The two may share more, but
-# this score does not show it; near 1 there is no room for a difference: read precision@1. (Mutual k-NN counts common neighbours; CKA
-# and RSA compare whole tables of similarities: notebook 08.)
+# Each row has the value, what random pairs reach, the best control that only knows words, and a verdict. Where a
+# control reaches the value, *words are enough*, however large the value is. The two may share more, but this score
+# does not show it; near 1 there is no room for a difference: read precision@1. (Mutual k-NN counts common
+# neighbours; CKA and RSA compare whole tables of similarities: notebook 08.)
 
 # %% [markdown]
 # ## Change the sentences
@@ -88,7 +88,8 @@ rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]]
 # In the published world order is not found; it may still be there.
 #
 # Mind whose place a control takes. In that of SmolLM2, who asks, it would have to know synonyms (*best_control*);
-# in that of MiniLM it only has to keep sentences apart (*words_for_Y*: the best). **Fill in** one there: count the words of `texts`.
+# in that of MiniLM it only has to keep sentences apart (*words_for_Y*: the best). **Fill in** one there: count the
+# words of `texts`.
 
 # %% tags=["fill-in"]
 tested = {}

@@ -273,8 +273,8 @@ run.figure(figure, "08_similarities", told)
 # ## 4 · Words: do public models know synonyms?
 #
 # A *table* is one choice of synonyms. *Swapped*: "azure" is said where red is meant. Who finds red follows the
-# table (*as told*), who finds blue knows English (*by meaning*). **Guess first**: which is found more often? Beside it: word vectors,
-# subwords, letters.
+# table (*as told*), who finds blue knows English (*by meaning*). **Guess first**: which is found more often? Beside
+# it: word vectors, subwords, letters.
 
 # %%
 asked = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
