@@ -23,7 +23,7 @@ from paper_utils.figures.style import (
     short,
 )
 from paper_utils.figures.style import matrix as matrix
-from paper_utils.study.claims import HYPOTHESES, NEVER, TELLING, number, verdict
+from paper_utils.study.claims import HYPOTHESES, NEVER, NUMBERS, TELLING, number, verdict
 from paper_utils.study.differences import DECODERS, MEAN, OTHERS
 
 # In every figure: agents, and codes that know no meaning.
@@ -44,12 +44,8 @@ ADDS = {
 SHARED = {"more": "shared", "same": "not shared", "less": "opposite", "open": "not settled"}
 GROUPS = [MEAN, DECODERS, OTHERS]  # rows that are no single model
 WHOLE = (-1.05, 1.05)  # of an r
-SEEN = [
-    "own world",
-    "other world",
-    "never_acted",
-    "codebook",
-]  # rooms without kinds have no seeing agents
+# Of pairs with seeing agents, which rooms without kinds do not have.
+SEEN = ["own world", "other world", "never_acted", "codebook"]
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
@@ -126,12 +122,12 @@ def as_table(claims):
 def tested(differences, names):
     """Differences that hypotheses, as "H1", are about: hypothesis, of whom, what, mean, low, high
     (95 %), p, and p that it is within the margin, over worlds."""
-    by_name = {f"H{number}": asked for number, asked in enumerate(HYPOTHESES.values(), 1)}
     found = {}
-    for name in names:
-        _, test, measure, models, contrasts = by_name[name]
+    for claim, (_, test, measure, models, contrasts) in HYPOTHESES.items():
         rows = values_of(differences, test, measure).set_index("model")
-        found[name] = rows.loc[rows.index.intersection(models)].query("contrast in @contrasts")
+        asked = rows.index.isin(models) & rows["contrast"].isin(contrasts)
+        if NUMBERS[claim] in names:
+            found[NUMBERS[claim]] = rows[asked]
     table = pd.concat(found, names=["hypothesis", "model"])
     return table[["contrast", "mean", "low", "high", "p", "p_equivalent"]].round(3)
 

@@ -313,6 +313,7 @@ HYPOTHESES = {
         [OWN, "own world - seeing agent"],
     ),
 }
+NUMBERS = {claim: f"H{number}" for number, claim in enumerate(HYPOTHESES, 1)}
 # And others.
 SIGNED = {
     APPROACHING: (APPROACHES, "same_words", PRECISION, [DECODERS], ["acted - between decoders"]),
@@ -363,9 +364,8 @@ def claims(tables, decoders):
     luck = number(null["value"].max())
     answer, told = found[ORDER]
     found[ORDER] = answer, f"{told}; untrained models at most {luck}".removeprefix("; ")
-    numbers = {claim: f"H{number}" for number, claim in enumerate(HYPOTHESES, 1)}
     rows = [
-        (claim, numbers.get(claim, ""), PAPER.get(claim, "not asked"), *said)
+        (claim, NUMBERS.get(claim, ""), PAPER.get(claim, "not asked"), *said)
         for claim, said in found.items()
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
