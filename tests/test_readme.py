@@ -167,6 +167,10 @@ def test_in_which_words_an_agent_acts_on_a_models_sentence():
     # Codes without meaning do as well in the words they are made of.
     codes = pd.DataFrame(RESULTS["transfer"]).query("source == 'random_tokens'")
     assert codes.query("said == 'first names'")["success"].mean() > 0.5
+    # Of counts "a sixth is left" where two things are named (docs/teaching.md).
+    counts = pd.DataFrame(RESULTS["transfer"]).query("source == 'word_count'")
+    left = counts.query("level == 'PutNextLocal' and said == 'first names'")["success"].mean()
+    assert left == pytest.approx(1 / 6, abs=0.03)
 
 
 def test_of_the_exclusive_agent_the_kinds_alone_return():
