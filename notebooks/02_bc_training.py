@@ -255,7 +255,7 @@ run.animation(draw.moving(films), "02_film", message)
 # One more agent, in the first world alone, learned without the episodes that say any of the pairs printed below.
 # It heard *red*, and it heard *ball*, but never *red ball*. Intervals are wide where few episodes say such a pair.
 #
-# In the published world it copes where a sentence names one thing; where it names two, about half as often as the
+# **Published world:** it copes where a sentence names one thing; where it names two, about half as often as the
 # other agent.
 
 # %%

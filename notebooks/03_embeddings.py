@@ -104,7 +104,7 @@ if "bert" in folders:
 # in two names each. Told again, two are left: its names. BERT's are chances of words in the hidden place. Did
 # it look back?
 #
-# In the published world it did not: red's two names, red and crimson, do not lead.
+# **Published world:** it did not: red's two names, red and crimson, do not lead.
 #
 # Now pictures from held-out episodes; the caption's own is the first. **Guess first**: does another
 # one fit?
@@ -124,7 +124,7 @@ told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pa
 run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
-# In the published world none does, and CLIP slightly prefers one all the same.
+# **Published world:** no other one fits, and CLIP slightly prefers one all the same.
 #
 # **Did they learn their world?**
 #
@@ -141,9 +141,9 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# It cannot where several pictures fit a caption.
+# Not where several pictures fit a caption.
 #
-# In the published worlds those that see find one caption's picture in twenty, among hundreds.
+# **Published worlds:** CLIP and BLIP find the right picture of one caption in twenty, among hundreds.
 #
 # ## 2 · What each puts together
 #
@@ -207,8 +207,7 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 # %% [markdown]
 # Where swaps are nearest, order weighs little.
 #
-# In the published worlds the neighbour of an agent that acted usually differs in the second type: the same is
-# as rare as by luck.
+# **Published worlds:** the nearest sentence of an agent that acted has the same second type only as often as by luck.
 #
 # ## 3 · Pool by hand, and beware of the sink
 #
@@ -298,7 +297,7 @@ print("nearer:", max(whole, key=whole.get), "" if guess is ... else f"(you said 
 pd.DataFrame(cka).round(2)
 
 # %% [markdown]
-# In the published world *never acted* is far nearer over all sentences; within "put" both are about equal. It
+# **Published world:** *never acted* is far nearer over all sentences; within "put" both are about equal. It
 # is one world and one model: notebook 05 asks all.
 #
 # ## 5 · Look, and say how much is shown

@@ -117,8 +117,9 @@ pd.concat(means, keys=which).droplevel(1).round(2)
 same = ("same_words", "precision_at_k")
 ways = {"a model's sentence asks": "model_to_agent", "an agent's or a code's": "agent_to_model"}
 ways = {f"precision@{k}, {name}": (*same, way, k / N) for name, way in ways.items()}
-told = "Held out, means over worlds. The last two models are public."
-run.figure(figures.by_model(differences, models, ways, "share right"), "04_same_words", told)
+figure = figures.by_model(differences, models, ways, "share right")
+told = "Held out, means over worlds; bars: 95 %. The last two models are public."
+run.figure(figure, "04_same_words", told)
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
 gains = gains[gains["model"] != "decoders and BLIP"].set_index("model")
 gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)  # Holm; p that it is within .05
@@ -132,14 +133,15 @@ names = [one.label for one in models]
 matrix = everybody.mean().unstack().reindex(names, columns=[*figures.ENCODERS, *names])
 agents, codes = matrix[figures.ENCODERS[:3]].max(axis=1), matrix[figures.DRAWN_CODES].max(axis=1)
 title = f"Precision@{k}: the best code reaches the best agent with {(codes >= agents).sum()} of {len(codes)}"
+told = "Held out, means over worlds. The last two models are public."
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# In the published worlds, both directions pooled (last table), acting adds with Qwen, on the mean of decoders, and a
+# **Published worlds:** both directions pooled (last table), acting adds with Qwen, on the mean of decoders, and a
 # little on the mean of all six; with BERT it is not settled, from public models it takes a little. Wrong
 # instructions end lowest: their space is mostly verb.
 #
-# In the published worlds decoders agree with each other more than with an agent that acted, but less with CLIP, BLIP
+# **Published worlds:** decoders agree with each other more than with an agent that acted, but less with CLIP, BLIP
 # and BERT. So *approaches* depends on the pair.
 
 # %% [markdown]
@@ -169,7 +171,7 @@ for one in (one for one in models if one.label in results.DECODERS):
         print(f"{one.label}, {name} layer: {agreement:.2f}; templates {share:.0%}")
 
 # %% [markdown]
-# In the published world a model's sentences find fewer partners, and last layers fewest.
+# **Published world:** a model's sentences find fewer partners, and last layers fewest.
 #
 # ## Unheard synonyms: who has to know them?
 #
@@ -227,7 +229,7 @@ caption = "Fitted in first names, asked in synonyms. Star: does not know them. L
 run.figure(figure, "04_synonyms", caption)
 
 # %% [markdown]
-# In the published worlds agents score above chance with all models that know the synonyms. On the mean acting
+# **Published worlds:** agents score above chance with all models that know the synonyms. On the mean acting
 # adds to both; with the public models it *takes* precision, and colour (with MiniLM by less than .05). On the mean
 # codebook, edit distance and random words have more precision than the agent that acted; in colour it leads
 # the codebook by .02, and not the best random words.

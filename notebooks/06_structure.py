@@ -135,7 +135,7 @@ caption = f"World {world} alone; means are printed above. Colours may lie on eac
 run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]
-# In the published worlds the first is the most extreme for the seeing agent (all: *Over worlds*, below).
+# **Published worlds:** the first is the most extreme for the seeing agent (all: *Over worlds*, below).
 #
 # ## How alike are two maps?
 #
@@ -203,11 +203,11 @@ pairs = pairs[pairs["pair"].isin(shown)].groupby("pair", sort=False)
 pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 
 # %% [markdown]
-# In the published worlds all r of blind agents with LLaMA and blind CLIP are positive, though about half no higher
+# **Published worlds:** all r of blind agents with LLaMA and blind CLIP are positive, though about half no higher
 # than luck reached. Blind agents seem to agree in degrees (*graded*). Codebooks, other worlds and agents that never
 # acted are near zero. From rooms without kinds blind agent and blind CLIP agree a little (why is open).
 #
-# In the published worlds seeing agents are reversed in every one. In exclusive rooms the kinds alone return.
+# **Published worlds:** seeing agents are reversed in every one. In exclusive rooms the kinds alone return.
 
 # %% [markdown]
 # ## Why: tell apart, or predict
@@ -258,10 +258,10 @@ run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 # %% [markdown]
 # ## What this licenses
 #
-# In the published worlds a blind agent walks to the usual type more often than chance. With a mere counter of word
+# **Published worlds:** a blind agent walks to the usual type more often than chance. With a mere counter of word
 # pairs it agrees nearly as with LLaMA: the test shows *structure learned from one's own data*, not depth.
 #
-# In the published worlds the signs fit a reading, that it matters what a concept is *for*: to predict with, or to
+# **Published worlds:** the signs fit a reading, that it matters what a concept is *for*: to predict with, or to
 # tell apart. CLIP and BLIP that see do not support it: CLIP leans above zero.
 
 # %%

@@ -85,7 +85,7 @@ rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]]
 # Chance is 1/2 of two verbs or orders, 1/6 of six colours. *Too few levels*: few words have few relabellings,
 # so p cannot be small.
 #
-# In the published world order is not found; it may still be there.
+# **Published world:** order is not found; it may still be there.
 #
 # Mind whose place a control takes. In that of SmolLM2, who asks, it would have to know synonyms (*best_control*);
 # in that of MiniLM it only has to keep sentences apart (*words_for_Y*: the best). **Fill in** one there: count the
@@ -103,7 +103,7 @@ pd.DataFrame(tested).round(2)
 # What a word count has in MiniLM's place, MiniLM need not know: SmolLM2 translates its synonyms, and the count only
 # keeps sentences apart. What counts for the *pair* is what MiniLM has above it.
 #
-# In the published world that is nothing in colour and little in precision; in type there are too few words to
+# **Published world:** that is nothing in colour and little in precision; in type there are too few words to
 # tell, and verb and place are not shown above chance.
 
 # %% [markdown]

@@ -27,7 +27,7 @@ CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
 # Paragraphs that tell what was found, and what to take away.
 FOUND = re.compile(
-    r"^(?:\*\*Found|In the published world).*?(?:\n\n|\Z)|^## Three things.*?(?=^## Provenance)",
+    r"^\*\*(?:Found|Published world).*?(?:\n\n|\Z)|^## Three things.*?(?=^## Provenance)",
     re.MULTILINE | re.DOTALL,
 )
 

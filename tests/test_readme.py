@@ -37,16 +37,16 @@ STATED = {
     "The agent that acted scores": ("same_words", "precision_at_k", "acted"),
     "models), one that never acted": ("same_words", "precision_at_k", "never_acted"),
     "a word count": ("same_words", "precision_at_k", "word_count"),
-    "edit distance†": ("same_words", "precision_at_k", "edit_distance"),
+    "count .75, a codebook": ("same_words", "precision_at_k", "codebook"),
     "So acting adds": ("same_words", "precision_at_k", "acted - never_acted"),
     'to "put B next to A"? In': ("synonyms", "order", "acted"),
-    "if the agent acted,": ("synonyms", "order", "never_acted"),
+    "of cases if the agent acted,": ("synonyms", "order", "never_acted"),
     "if it never acted,": ("synonyms", "order", "exchanged"),
-    "A codebook has": ("synonyms", "order", "codebook"),
-    "read of those rooms (r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
-    "does the opposite (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
-    "with our decoders: from": ("geometry", "linear_cka, all", "never_acted", "decoders"),
-    ".77 to": ("geometry", "linear_cka, all", "acted", "decoders"),
+    "of meaning: a codebook has": ("synonyms", "order", "codebook"),
+    "distances correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
+    "does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
+    "our decoders falls from": ("geometry", "linear_cka, all", "never_acted", "decoders"),
+    "falls from .77 to": ("geometry", "linear_cka, all", "acted", "decoders"),
 }
 
 
@@ -57,7 +57,7 @@ def test_a_number_of_the_readme_is_a_result(words):
 
 # What the table of the README says, and how the answer to its claim begins.
 TOLD = {
-    "BERT is as our decoders. | Not settled. |": ("action agrees less with CLIP", "not settled"),
+    "BERT scores as decoders do. | Not settled. |": ("action agrees less with CLIP", "not settled"),
     "BERT knows no synonyms, so": (
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
@@ -66,15 +66,16 @@ TOLD = {
         "action with language approaches language with",
         "stays below",
     ),
-    "leads *away* from models": ("acting leads away from language models", "yes"),
+    "Acting leads away from models": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
-    "Order with all five trained here": ("acting on the right instructions adds order", "yes"),
-    '"Go to" and "pick up" become one': ("acting merges verbs of one consequence", "yes"),
-    "Blind agents do.": ("blind agents share kinds with language", "yes"),
-    "Seeing agents have the opposite sign": (
+    "Order, with all five of our models": ("acting on the right instructions adds order", "yes"),
+    '"go to" and "pick up" become nearly one': ("acting merges verbs of one consequence", "yes"),
+    "spaces the six colours as LLaMA does": ("blind agents share kinds with language", "yes"),
+    "has to tell them apart, and does the reverse": (
         "seeing agents have kinds with the opposite sign",
         "yes",
     ),
+    "even a seeing agent groups them": ("in exclusive rooms seeing agents agree again", "yes"),
     "in two of 32 cases": ("agents do what they are told", "all but 2 of 32"),
 }
 
@@ -95,9 +96,6 @@ def test_what_the_table_says_of_the_papers_own_measure():
     assert found("same_words", "precision_at_k", "acted - never_acted", "decoders") > 0.05
     for model in ("BERT", "BLIP", *PUBLIC):
         assert found("same_words", "precision_at_k", "acted - never_acted", model) < 0
-    for model in PUBLIC:
-        assert found("same_words", "precision_at_k", "acted", model) > 0.95  # "near 1"
-    assert found("synonyms", "order", "edit_distance") > 0.85
 
 
 PUBLIC = ("all-MiniLM-L6-v2", "SmolLM2-135M-Instruct, 4-bit")

@@ -16,6 +16,7 @@ from paper_utils.figures.style import (
     PALE,
     SHARE,
     THINGS,
+    ZERO,
     headline,
     panels,
     points,
@@ -49,18 +50,14 @@ SEEN = ["own world", "other world", "never_acted", "codebook"]
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
-# Rows of the answer, and the chance of each: what needs a code alone, what needs roles; pairs.
-UNHEARD = {"colour": 1 / 6, "order": 1 / 2}
-# What its rows are called, on two lines each: there is little room.
-MEASURES = {"colour": "colour\nof six", "order": "order\nof two"}
+# Rows of the answer: who stands in the agent's place, and pairs of learners.
+PLACED = ["acted", "never_acted", "exchanged", "word_count", "edit_distance", "codebook"]
 PAIRS = {
     BLIND: "blind agent,\nLLaMA",
     "blind agent ~ blind CLIP": "blind agent,\nblind CLIP",
     SEEING: "seeing agent,\nLLaMA",
     "exclusive agent ~ LLaMA": "exclusive\nagent†, LLaMA",
 }
-# What only the third panel has: whom a learner is compared with.
-ONLY_THIRD = {hue: f"3: {short(hue)}" for hue in ("own world", "other world", "exchangeable")}
 
 # --- what is read --------------------------------------------------------------------------------
 
@@ -149,16 +146,18 @@ def drawn(values, **columns):
 
 
 def gained(values, strangers):
-    """With how many models acting surely adds, and takes, and what it adds to a mean over models;
-    without ``strangers``, models that cannot be asked."""
+    """With how many models acting surely adds, and takes, without ``strangers``, models that cannot
+    be asked; and what it adds to their mean, if it does not do both."""
     single = values.query("contrast == @NEVER and model not in @GROUPS and model not in @strangers")
     found = list(single.apply(verdict, axis=1))
-    counts = f"acting adds with {found.count('more')} of {len(found)}, takes with"
-    return f"{counts} {found.count('less')};\nmean: {adds(values)}"
+    more, less = found.count("more"), found.count("less")
+    counts = f"acting adds with {more} of {len(found)}, takes with {less}"
+    # A mean of gains and losses is neither; its line stays, so that titles begin at one height.
+    return f"{counts}\n" if more and less else f"{counts};\nmean: {adds(values)}"
 
 
-def by_model(differences, models, asked, label, floors=(), strangers=()):
-    """A row per model, in it a point for each of COLUMNS; a panel for each name of ``asked``.
+def by_model(differences, models, asked, label, floors=(), strangers=(), hues=COLUMNS):
+    """A row per model, in it a point for each of ``hues``; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``label``: of the axis.  ``floors``: name
     -> bands of `rows`, of what knows nothing.  ``strangers``: models that do not know the synonyms,
@@ -177,7 +176,7 @@ def by_model(differences, models, asked, label, floors=(), strangers=()):
         pd.concat(parts),
         titles,
         label,
-        hues=COLUMNS,
+        hues=hues,
         limits=SHARE,
         order=rows_of(models),
         bands=floors,
@@ -210,34 +209,27 @@ def transfer(differences, models):
 def answer(differences, k, count):
     """The answer in three panels, one per test: who passes it?  ``k`` of ``count`` sentences count
     as near."""
-    means = differences.query("model == @MEAN")
-    # Of means over models a measure is a row, of pairs of learners a pair.
-    means = drawn(means, row=means["measure"])
+    # Who stands in the agent's place is a row, and names itself.
+    means = differences.query("model == @MEAN").assign(row=lambda values: values["contrast"])
     same = values_of(means, "same_words", "precision_at_k")
-    synonyms = means.query("test == 'synonyms' and direction == 'both'")
     order = values_of(means, "synonyms", "order")
     kinds = drawn(values_of(differences, "structure", "r"))
-    # As many lines in each, so that all begin at one height.
-    parts = {
-        f"1  Same words:\n{beside_codebook(same)}": (same, COLUMNS, {"precision_at_k": k / count}),
-        f"2  Unheard synonyms:\norder: {beside_codebook(order)}": (synonyms, COLUMNS, UNHEARD),
-        f"3  Kinds of colours\nblind agent: {shared(kinds, BLIND)}\n"
-        f"seeing agent: {shared(kinds, SEEING)}": (
-            kinds,
-            [*SEEN, "exchangeable"],
-            dict.fromkeys(PAIRS, 0),
-        ),
+    figure, axes = panels(3, 2.8)
+    # As many lines in each title, so that all panels begin at one height.
+    tests = {
+        f"1  Same words:\n{beside_codebook(same)}": (same, k / count, f"precision@{k}"),
+        f"2  Unheard synonyms:\n{beside_codebook(order)}": (order, 1 / 2, "order: share right"),
     }
-    figure, axes = panels(3, 3)
-    for axis, (title, (values, hues, chances)) in zip(axes, parts.items()):
-        named = NAMES | MEASURES | PAIRS | ONLY_THIRD | {"precision_at_k": f"precision\n@{k}"}
-        points(axis, values, list(chances), hues, named)
-        axis.set(title=title, xlim=SHARE, xlabel="share right")
-        # Chance differs by row.
-        heights = np.arange(len(chances))
-        axis.vlines(chances.values(), heights - 0.4, heights + 0.4, **CHANCE)
-    axes[2].set(xlim=WHOLE, xlabel="r of distances")
-    headline(figure)
+    for axis, (title, (values, chance, label)) in zip(axes, tests.items()):
+        points(axis, values, PLACED)
+        axis.axvline(chance, **CHANCE)
+        axis.set(title=title, xlim=SHARE, xlabel=label)
+    axes[1].set_yticklabels([])
+    points(axes[2], kinds, list(PAIRS), [*SEEN, "exchangeable"], NAMES | PAIRS)
+    axes[2].axvline(0, **ZERO)
+    learners = f"blind agent: {shared(kinds, BLIND)}\nseeing agent: {shared(kinds, SEEING)}"
+    axes[2].set(title=f"3  Kinds of colours:\n{learners}", xlim=WHOLE, xlabel="r of distances")
+    headline(figure, "Colours of panel 3")
     return figure
 
 
