@@ -147,7 +147,7 @@ run.table(table["template"].value_counts().reset_index(), "01_templates").head(8
 # ## What is a precision of .70 worth?
 #
 # Each model gives every sentence a vector. *Precision@k* asks whether a sentence's partner in another space is among
-# the k nearest of N. Who knows nothing is
+# the k nearest of N. A random guess is
 # right in k of N cases. The paper's abstract reports .70 for k = 15, and no N. So a precision without its N cannot
 # be read. The cell also plays recorded episodes again: the world is the same each time.
 
@@ -185,7 +185,7 @@ print(", ".join(f"{word}: {synonym}" for word, synonym in synonyms.items()))
 # ## The same world in words
 #
 # Language models never see the world. A narrator tells them what happens in other episodes: what is there, what was
-# asked, what is done. What is picked up is carried; who puts A next to B is told so. The story below is in first
+# asked, what is done. Stories tell what is carried, and that A now lies next to B. The story below is in first
 # names. For readers each mention draws one of the two names (the last line): only so can a reader learn that they
 # are one thing.
 

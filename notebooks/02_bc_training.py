@@ -194,7 +194,7 @@ for level in names:
 # %% [markdown]
 # Wrong instructions can teach to walk, lift and open: much besides *which*. Where a wrong try costs only time,
 # trying everything often succeeds, and takes long (see the median steps). So the distance from *acted* is what right
-# sentences add to training. (Who never acted always takes its first choice; random moves wander.)
+# sentences add to training. (An untrained agent repeats its first choice; random moves wander.)
 #
 # For comparison: BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal, from a million demonstrations
 # each (arXiv 2007.12770; quoted, not re-run).
@@ -227,8 +227,8 @@ def without_order(missions):
 
 # %% [markdown]
 # The printed line says how often the agent then does what it is told, where two things matter. Below it, one episode
-# plays twice: with the agent's own vector, and with the counts. It is the first one that tells them apart and in
-# which something is put somewhere, if there is one.
+# plays twice: with the agent's own vector, and with the counts. It is the first one, if any, in which only the
+# agent's own vector succeeds and something is put somewhere.
 
 # %%
 level, trials = names[-1], levels.seeds("evaluation", 64, world)
@@ -253,19 +253,21 @@ run.animation(draw.moving(films), "02_film", message)
 # ## Words it was never told together
 #
 # One more agent, in the first world alone, learned without the episodes that say any of the pairs printed below.
-# It heard *red*, and it heard *ball*, but never *red ball*. Intervals are wide where few episodes say such a pair.
+# It heard *red*, and it heard *ball*, but never *red ball*. (Few episodes say such a pair: intervals, in
+# `tables/02_compositions.csv`, are wide.)
 #
 # **Published world:** it copes where a sentence names one thing; where it names two, about half as often as the
 # other agent.
 
 # %%
 print("never said together:", ", ".join(settings.held_out))
-says_one = played["instruction"].str.contains("|".join(settings.held_out))
-both = played["player"].isin(["acted", "held_out"]) & (played["world"] == world)
-pairs = evaluation.success_rates(played[says_one & both], ["player", "level"])
-run.table(pairs, "02_compositions")  # 95 % intervals: Wilson, over episodes
-shares = pairs.pivot(index="level", columns="player", values=["success", "low", "high"])
-shares.reindex(names).round(2)
+here = played[played["player"].isin(["acted", "held_out"]) & (played["world"] == world)]
+says_one = here["instruction"].str.contains("|".join(settings.held_out))
+here = here.assign(says=np.where(says_one, "such a pair", "none"))
+pairs = evaluation.success_rates(here, ["player", "says", "level"])
+run.table(pairs, "02_compositions")
+pairs = pairs.pivot(index="level", columns=["says", "player"], values="success")
+pairs.reindex(names).round(2)
 
 # %% [markdown]
 # ## On your own

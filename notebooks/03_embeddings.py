@@ -106,8 +106,7 @@ if "bert" in folders:
 #
 # **Published world:** it did not: red's two names, red and crimson, do not lead.
 #
-# Now pictures from held-out episodes; the caption's own is the first. **Guess first**: does another
-# one fit?
+# Now a caption, and six held-out pictures. **Guess first**: how sure will a model be of its own, the first?
 
 # %%
 seeds = levels.seeds("pictures", run.profile.data.pictured_episodes, world)[-6:]
@@ -120,11 +119,11 @@ for family, judge in {"clip": which_picture, "blip": is_pair}.items():
         tokenizer, model = load(family)
         caption = tokenizer([captions[0]] * 6, return_tensors="pt")
         odds[FAMILIES[family].label] = judge(model, caption, pixels)
-told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pair (a coin: 50%)."
+told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pair (a coin: 50%). Models see black floors."
 run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
-# **Published world:** no other one fits, and CLIP slightly prefers one all the same.
+# **Published world:** CLIP slightly prefers another picture, which does not fit.
 #
 # **Did they learn their world?**
 #
@@ -237,7 +236,7 @@ for family in decoders[:1]:
 
 # %%
 if states:
-    sunk = [np.vstack([150 * rows[:1], rows[1:]]) for rows in states]
+    sunk = [np.vstack([150 * rows[:1], rows[1:]]) for rows in states]  # about as in SmolLM2
     spoiled = np.array([rows.mean(axis=0) for rows in sunk])
     for name, space in {"left out": pooled, "pooled": spoiled}.items():
         unit = space / np.linalg.norm(space, axis=1, keepdims=True)
@@ -271,7 +270,7 @@ def measured(space):
 
 
 values = run.table(figures.in_every_world(everywhere, measured), "03_spaces")
-told = "Dark blue: learned from language; green: from pictures, too; rows above: agents. 95 % over worlds."
+told = "Blue: learned from language; green: from pictures, too; above: agents; below: codes. 95 % over worlds."
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
@@ -284,21 +283,21 @@ run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %%
 guess = ...  # fill in
-reader = spaces[everyone[3].label]  # after three agents, the first model
+reader = everyone[3].label  # after three agents, the first model
 commonest = table["verb"].mode()[0]
-here = (table["verb"] == commonest).to_numpy()
-cka = {"all sentences": {}, f"within “{commonest}”": {}}
-for name in ("acted", "never acted"):
-    agent = spaces[name]
-    cka["all sentences"][name] = float(alignment.linear_cka(agent, reader))
-    cka[f"within “{commonest}”"][name] = float(alignment.linear_cka(agent[here], reader[here]))
-whole = cka["all sentences"]
-print("nearer:", max(whole, key=whole.get), "" if guess is ... else f"(you said {guess})")
-pd.DataFrame(cka).round(2)
+where = {"all sentences": table["verb"] != "", f"within “{commonest}”": table["verb"] == commonest}
+cka = {}
+for which, rows in where.items():
+    for name in ("acted", "never acted"):
+        pairs = [(here[name][rows], here[reader][rows]) for here in everywhere.values()]
+        cka[which, name] = np.mean([float(alignment.linear_cka(*pair)) for pair in pairs])
+cka = pd.Series(cka).unstack(level=0)
+print("nearer:", cka["all sentences"].idxmax(), "" if guess is ... else f"(you said {guess})")
+cka.round(2)
 
 # %% [markdown]
-# **Published world:** *never acted* is far nearer over all sentences; within "put" both are about equal. It
-# is one world and one model: notebook 05 asks all.
+# **Published worlds:** *never acted* is far nearer over all sentences; within "put" it is *acted*. This is one
+# model, LLaMA: notebook 05 asks all.
 #
 # ## 5 · Look, and say how much is shown
 #

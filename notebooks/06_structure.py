@@ -43,7 +43,7 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 # *codebook*, a random vector per concept, passes both tests there.
 #
 # Here colours have kinds: three are mostly keys, two mostly balls, one mostly a box, each to its own
-# degree. No text names the kinds. A world's *design* does: below. Levels and expert stay the same.
+# degree. No text names the kinds. A world's *design* does: below. The expert is the same, and so are two levels.
 
 # %%
 found = results.tables(run.profile, run.store.get)  # of all worlds
@@ -51,7 +51,9 @@ answers_found = found["claims"].set_index("claim")
 world = run.worlds[0]
 design = kinds.design(world)  # P(type | colour), six colours by three types
 assert np.allclose(design.sum(axis=1), 1)
-caption = "Rooms of two worlds, and how often a colour is of each type (area of a dot)."
+caption = (
+    "Dots: how often a colour is of each type. A room has few things: it need not look like that."
+)
 run.figure(figures.rooms([world, world + 1]), "06_rooms", caption)
 design
 
@@ -170,12 +172,12 @@ print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f
 # %% [markdown]
 # ## Over worlds, beside everything that should fail
 #
-# By luck who never acted can reach a high r. So learners are compared over worlds, beside models of
+# Untrained agents can reach a high r by luck. So learners are compared over worlds, beside models of
 # *another world* (other kinds), *rooms without kinds*, agents that *never acted*, *codebooks*, and *edit
 # distance*, of the colours' names, by letters.
 #
-# (Optional.) *Withheld*: a rotation fitted without two (three) colours says which is which; chance 1/2 (1/3). *Graded*: of
-# relabellings that keep the kinds, the share that fits worse; chance 1/2.
+# (Optional.) *Withheld*: a rotation fitted without two (three) colours says which is which; chance 1/2 (1/3). *Graded*: the
+# share of relabellings within kinds that fit worse; chance 1/2.
 
 # %% tags=["nbval-check-output"]
 asked = ("blind agent", "LLaMA"), ("blind agent", "blind CLIP"), ("seeing agent", "design")
@@ -190,12 +192,10 @@ for (second, condition), mean in controls.mean().dropna().items():
     )
 
 # %%
-caption = (
-    "r, 95 % over worlds. Controls: means over agents or draws, in the place of either learner."
-)
-run.figure(figures.agreement(found["differences"]), "06_agreement", caption)
-figure = figures.sign(found["differences"])
-run.figure(figure, "06_sign", "r, 95 % over worlds. Controls were added after the study.")
+caption = "r, 95 % over worlds; strokes: single worlds. Controls: means over agents or draws."
+run.figure(figures.agreement(found["differences"], structure), "06_agreement", caption)
+figure = figures.sign(found["differences"], structure)
+run.figure(figure, "06_sign", "As above. Controls were added after the study.")
 pairs = run.table(structure, "06_structure").query("condition == 'own world'").copy()
 pairs["pair"] = pairs["first"] + " ~ " + pairs["second"]
 shown = [*figures.BLIND, *figures.SEEING[:1], *figures.EXCLUSIVE]
@@ -203,8 +203,8 @@ pairs = pairs[pairs["pair"].isin(shown)].groupby("pair", sort=False)
 pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 
 # %% [markdown]
-# **Published worlds:** all r of blind agents with LLaMA and blind CLIP are positive, though about half no higher
-# than luck reached. Blind agents seem to agree in degrees (*graded*). Codebooks, other worlds and agents that never
+# **Published worlds:** all r of blind agents with LLaMA and blind CLIP are positive, though about half lie below
+# luck's highest (.73). Blind agents seem to agree in degrees (*graded*). Codebooks, other worlds and agents that never
 # acted are near zero. From rooms without kinds blind agent and blind CLIP agree a little (why is open).
 #
 # **Published worlds:** seeing agents are reversed in every one. In exclusive rooms the kinds alone return.

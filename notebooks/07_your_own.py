@@ -56,10 +56,10 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# Each row has the value, what random pairs reach, the best control that only knows words, and a verdict. Where a
-# control reaches the value, *words are enough*, however large the value is. The two may share more, but this score
-# does not show it; near 1 there is no room for a difference: read precision@1. (Mutual k-NN counts common
-# neighbours; CKA and RSA compare whole tables of similarities: notebook 08.)
+# Each row has the value, what random pairs reach, the best control that only knows words, and a verdict. *Nothing
+# found*: p above .01. *More than words*: more than .02 above the best control; else *words are enough*, however
+# large the value is. The two may share more, but this score does not show it; near 1 there is no room: read
+# precision@1. (Mutual k-NN counts common neighbours; CKA, RSA: notebook 08.)
 
 # %% [markdown]
 # ## Change the sentences
@@ -82,14 +82,14 @@ rows = told.main[told.main["test"] == "synonyms"]
 rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]].round(2)
 
 # %% [markdown]
-# Chance is 1/2 of two verbs or orders, 1/6 of six colours. *Too few levels*: few words have few relabellings,
-# so p cannot be small.
+# Chance is 1/2 of two verbs or orders, 1/3 of three types, 1/6 of six colours. *Too few levels*: few words have few
+# relabellings, so p cannot be small.
 #
 # **Published world:** order is not found; it may still be there.
 #
-# Mind whose place a control takes. In that of SmolLM2, who asks, it would have to know synonyms (*best_control*);
-# in that of MiniLM it only has to keep sentences apart (*words_for_Y*: the best). **Fill in** one there: count the
-# words of `texts`.
+# Mind whose place a control takes. In SmolLM2's (*best_control*) it must know synonyms; in MiniLM's
+# (*words_for_Y*) it only has to keep sentences apart. **Fill in** one there: count the words of `texts`
+# (`alignment.controls`).
 
 # %% tags=["fill-in"]
 tested = {}

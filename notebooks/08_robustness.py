@@ -1,16 +1,13 @@
 # %% [markdown]
 # # 8 · Had we chosen otherwise (an appendix)
 #
-# **What you'll do**: settle four doubts:
-#
-# 1. Would another layer tell otherwise, or the best one?
-# 2. Another k, other components, splits?
-# 3. Does a code do as well? And without a map?
-# 4. Do public models know the synonyms?
+# **What you'll do**: settle four doubts: about layers, choices, measures and words.
 #
 # **What you'll learn**: what a search costs. **What you'll need**: notebook 05.
 #
-# **Found**: with decoders, acting adds order under all choices but layer 0; to precision its sign changes.
+# **Found**: (1) acting adds order with decoders at all layers but that of word vectors; (2) under every other
+# choice, too, while its effect on precision changes sign; (3) codes do as well, and without a map acting leads away
+# from models; (4) public models know synonyms a little.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -27,7 +24,6 @@ from sklearn.model_selection import LeaveOneGroupOut
 from paper_utils import alignment
 from paper_utils.alignment import cross_names, retrieval, similarities
 from paper_utils.encoders import records
-from paper_utils.encoders.families import FAMILIES
 from paper_utils.figures import robustness as figures
 from paper_utils.figures.spaces import of_world
 from paper_utils.run import Run
@@ -89,7 +85,7 @@ if guess is not ...:
 shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(3)
 
 # %% [markdown]
-# **Published worlds:** choosing helps the null little. SmolLM2 has a little at other layers, BERT clearly none.
+# **Published worlds:** choosing helps the null little. SmolLM2 has a little at other layers, BERT at none clearly.
 #
 # ## 2 · Choices: other k, components, splits?
 #
@@ -168,35 +164,30 @@ by_hand = shares.loc[(world, "precision", "as fixed"), "acted"]
 assert np.isclose(by_hand, known["value"].mean(), atol=1e-5)
 
 # %%
-of_layers = layers.query("model in @decoders and measure == 'order'")
-fixed = FAMILIES[models[0].name].fixed_layer(of_layers["layer"].max())
-others = of_layers[of_layers["layer"] != fixed].rename(columns={"encoder": "hue"})
-others = others.assign(panel="order", row="layer " + others["layer"].astype(str))
-others = others.groupby(["world", "panel", "row", "hue"])["value"].mean().unstack()
-shares = pd.concat([shares, others])
-gains = shares[["acted", "codebook"]].sub(shares["never_acted"], axis=0).dropna()
+gains = shares[["acted", "codebook"]].sub(shares["never_acted"], axis=0)
 gains = gains.rename_axis(columns="hue").stack().rename("value").reset_index()
 gains = run.table(figures.over_all_worlds(gains), "08_choices")
-choices = [*each[0].index.get_level_values(1).unique(), *others.index.unique("row")]
+choices = list(each[0].index.get_level_values(1).unique())  # in the order of the text
+least = gains.query("panel == 'precision' and hue == 'acted'").set_index("row")["mean"].idxmin()
 
 # %%
 asks = {"precision": "precision, same words", "order": "order, unheard synonyms"}
 ends = gains.fillna({"low": gains["mean"], "high": gains["mean"]})  # one world has no interval
-ends = ends.query("hue == 'acted' and row != 'as fixed'").set_index("panel")
+ends = ends.set_index("panel")
 titles = {}
+limits = ends["low"].min() - 0.03, ends["high"].max() + 0.03
 for panel in asks:
-    part = ends.loc[panel]
+    part = ends.loc[panel].query("hue == 'acted' and row != 'as fixed'")
     counts = f"{sum(part['low'] > 0)} above 0, {sum(part['high'] < 0)} below"
     titles[panel] = f"{asks[panel]}:\n{len(part)} other choices: {counts}"
-least = gains.query("panel == 'precision' and hue == 'acted'").set_index("row")["mean"].idxmin()
-told = f"Means of decoders; 95 % over worlds. Counts: acted. Least is added under: {least}."
-figure = figures.rows(gains, titles, "minus never acted", hues[:2], line=0, order=choices)
+told = f"Means of decoders; 95 % over worlds. Order has no k. Least is added under: {least}."
+figure = figures.rows(gains, titles, "minus never acted", hues[:2], limits, 0, order=choices)
 run.figure(figure, "08_choices", told)
 
 # %% [markdown]
 # **Published worlds:** what acting adds to precision depends on the choice. As fixed it is above zero; with eight
 # components, or k = 50, below. Where a colour, type or verb is left out, it is not settled. To order acting adds
-# under all but layer 0, and a codebook adds about as much.
+# under every choice, and a codebook adds about as much.
 #
 # ## 3 · Measures: does a code suffice?
 #
@@ -218,7 +209,7 @@ figure = figures.rows(reached, titles, "share right", limits=(0, 1))
 run.figure(figure, "08_controls", "Means over models, and draws; 95 % over worlds. Dotted: chance.")
 
 # %% [markdown]
-# A control in the agent's place needs no synonyms: it must keep sentences apart, those that share words near.
+# A control in the agent's place needs no synonyms: it must separate sentences, and keep similar ones near.
 #
 # **Published worlds:** codebook and edit distance lie above acted in precision, and within .03 of it in order;
 # random words (mean draw) fall short in order.
@@ -289,13 +280,15 @@ if len(asked):
     told_so = run.table(figures.over_all_worlds(each.drop(columns="table")), "08_tables")
     means = told_so.query("row == 'drawn: model'").set_index("panel")["mean"]
     titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in means.items()}
-    figure = figures.rows(told_so, titles, "colour of six", limits=(0, None), line=1 / 6)
+    figure = figures.rows(told_so, titles, "colour of six", limits=(0, 1), line=1 / 6)
     told = f"Acted agent. Blue: a model; grey: its controls; 95 % over {each['table'].nunique()} tables."
     run.figure(figure, "08_tables", told)
 
 # %% [markdown]
-# Only what a model has above its own word vectors can come from context: in the published tables a little. Swapped
-# words are found *by meaning*, not *as told*. Made-up words, letters and random weights stay near chance.
+# Only what a model has above its own word vectors can come from context.
+#
+# **Published worlds:** that is little. Swapped words are found *by meaning*, not *as told*. Made-up words, letters and
+# random weights stay near chance.
 
 # %% [markdown]
 # ## On your own

@@ -43,8 +43,8 @@ STATED = {
     "of cases if the agent acted,": ("synonyms", "order", "never_acted"),
     "if it never acted,": ("synonyms", "order", "exchanged"),
     "of meaning: a codebook has": ("synonyms", "order", "codebook"),
-    "distances correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
-    "does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
+    "their distances correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
+    "sees them does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
     "our decoders falls from": ("geometry", "linear_cka, all", "never_acted", "decoders"),
     "falls from .77 to": ("geometry", "linear_cka, all", "acted", "decoders"),
 }
@@ -71,7 +71,7 @@ TOLD = {
     "Order, with all five of our models": ("acting on the right instructions adds order", "yes"),
     '"go to" and "pick up" become nearly one': ("acting merges verbs of one consequence", "yes"),
     "spaces the six colours as LLaMA does": ("blind agents share kinds with language", "yes"),
-    "has to tell them apart, and does the reverse": (
+    "One that sees them does the reverse": (
         "seeing agents have kinds with the opposite sign",
         "yes",
     ),

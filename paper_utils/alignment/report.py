@@ -53,7 +53,8 @@ MARKS = {
     "null": {"label": "at random", "marker": "|", "color": "#B0B0B0"},
     "best_control": {"label": "best control of words", "marker": "s", "color": "#7F7F7F"},
     "codebook": {"label": "codebook", "marker": "x", "color": "#000000"},
-    "value": {"label": "the two", "marker": "o", "color": "#0072B2"},
+    # Hollow, so that what lies behind it can be seen.
+    "value": {"label": "the two", "marker": "o", "color": "#0072B2", "mfc": "none", "ms": 9},
 }
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -180,8 +181,8 @@ class Audit:
         axes.set_xlabel("similarity (1: the same)")
         axes.grid(axis="x", alpha=0.3)
         verdict = self.strongest(SAME_WORDS)["verdict"]
-        axes.set_title(f"{self.title}, same words: {verdict}")
-        figure.legend(loc="outside lower center", ncols=len(MARKS), frameon=False)
+        axes.set_title(f"{self.title}, same words: {verdict}", loc="left")
+        figure.legend(loc="outside upper left", ncols=len(MARKS), frameon=False)
         # Closed, so that a notebook shows the figure once: as what this returns.
         plt.close(figure)
         return figure

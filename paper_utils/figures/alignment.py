@@ -38,7 +38,7 @@ OWN = "own world - other world"
 # What a title says of a difference, by its verdict over worlds: so it is true in every run.
 ADDS = {
     "more": "acting adds {}",
-    "same": "acting adds nothing",
+    "same": "no difference",
     "less": "acting takes away {}",
     "open": "not settled",
 }
@@ -47,9 +47,12 @@ GROUPS = [MEAN, DECODERS, OTHERS]  # rows that are no single model
 WHOLE = (-1.05, 1.05)  # of an r
 # Of pairs with seeing agents, which rooms without kinds do not have.
 SEEN = ["own world", "other world", "never_acted", "codebook"]
+LEARNED = COLOURS["own world"]
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
+# What acting on a model's sentence is held against; the last two are not told what to do.
+BESIDE = ["codebook", "random_tokens", "word_count", "random moves", "wrong instruction"]
 # Rows of the answer: who stands in the agent's place, and pairs of learners.
 PLACED = ["acted", "never_acted", "exchanged", "word_count", "edit_distance", "codebook"]
 PAIRS = {
@@ -146,14 +149,13 @@ def drawn(values, **columns):
 
 
 def gained(values, strangers):
-    """With how many models acting surely adds, and takes, without ``strangers``, models that cannot
-    be asked; and what it adds to their mean, if it does not do both."""
+    """With how many models acting surely adds, and takes, and what it adds to a mean over models;
+    without ``strangers``, models that cannot be asked."""
     single = values.query("contrast == @NEVER and model not in @GROUPS and model not in @strangers")
     found = list(single.apply(verdict, axis=1))
     more, less = found.count("more"), found.count("less")
     counts = f"acting adds with {more} of {len(found)}, takes with {less}"
-    # A mean of gains and losses is neither; its line stays, so that titles begin at one height.
-    return f"{counts}\n" if more and less else f"{counts};\nmean: {adds(values)}"
+    return f"{counts};\nmean: {adds(values)}"
 
 
 def by_model(differences, models, asked, label, floors=(), strangers=(), hues=COLUMNS):
@@ -196,14 +198,7 @@ def transfer(differences, models):
     for level in TELLING:
         first, synonyms = map(number, of_models[level][ASKED])
         titles[level] = f"{level}: models {first} in first names,\n{synonyms} in synonyms"
-    return rows(
-        values,
-        titles,
-        "success",
-        ASKED,
-        SHARE,
-        order=["own", *labels, "codebook", "random_tokens", "word_count"],
-    )
+    return rows(values, titles, "success", ASKED, SHARE, order=["own", *labels, *BESIDE])
 
 
 def answer(differences, k, count):
@@ -225,12 +220,24 @@ def answer(differences, k, count):
         axis.axvline(chance, **CHANCE)
         axis.set(title=title, xlim=SHARE, xlabel=label)
     axes[1].set_yticklabels([])
-    points(axes[2], kinds, list(PAIRS), [*SEEN, "exchangeable"], NAMES | PAIRS)
-    axes[2].axvline(0, **ZERO)
+    _beside_controls(axes[2], kinds)
     learners = f"blind agent: {shared(kinds, BLIND)}\nseeing agent: {shared(kinds, SEEING)}"
     axes[2].set(title=f"3  Kinds of colours:\n{learners}", xlim=WHOLE, xlabel="r of distances")
-    headline(figure, "Colours of panel 3")
+    headline(figure)
     return figure
+
+
+def _beside_controls(axis, kinds):
+    """r of PAIRS of learners of one world, each before a band of all that should be at zero."""
+    learned = kinds.query("hue == 'own world'")
+    points(axis, learned, list(PAIRS), names=PAIRS, colours=dict.fromkeys(PAIRS, LEARNED))
+    # From the lowest end of an interval to the highest; one world has none.
+    controls = kinds.query("hue in @SEEN and hue != 'own world'")
+    ends = controls.fillna({"low": controls["mean"], "high": controls["mean"]}).groupby("row")
+    low, high = (end.reindex(PAIRS) for end in (ends["low"].min(), ends["high"].max()))
+    told = "3: controls (another world, never acted, codebook)"
+    axis.barh(range(len(PAIRS)), high - low, left=low, height=0.5, color="#DDDDDD", label=told)
+    axis.axvline(0, **ZERO)
 
 
 # --- the three tests, drawn ----------------------------------------------------------------------

@@ -13,7 +13,6 @@ from paper_utils.data import levels
 from paper_utils.figures.style import PAGE, headline, panels, plt
 
 TILE = 32  # pixels of a cell
-LABEL = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.2}
 UP = 3  # the direction of an agent that looks up
 # The greys of a picture (floor, lit floor, wall, lit wall, white), and what they become.
 GREYS = [0, 76, 100, 146, 255]
@@ -119,11 +118,11 @@ def seen(env, view):
     grid, is_seen = Grid.decode(view)
     picture = grid.render(2 * TILE, agent_pos=(3, 6), agent_dir=UP, highlight_mask=is_seen)
     # In units of cells, whose middles are whole numbers, so that numbers find theirs.
-    right.imshow(on_white(picture), extent=(-0.5, 6.5, 6.5, -0.5))
+    # Pale, since what the agent gets is the numbers.
+    right.imshow(on_white(picture), extent=(-0.5, 6.5, 6.5, -0.5), alpha=0.5)
     right.set_title("the view: object, colour, state (white: 0 0 0, not seen)", fontweight="normal")
     for x, y in np.argwhere(view[..., 0]):
-        numbers = " ".join(map(str, view[x, y]))
-        right.text(x, y + 0.49, numbers, size=7, ha="center", va="bottom", bbox=LABEL)
+        right.text(x, y, " ".join(map(str, view[x, y])), size=7.5, ha="center", va="center")
     left.set_axis_off()
     # Where x and y of the view count from.
     right.set(xticks=range(7), yticks=range(7), xlabel="x", ylabel="y")

@@ -5,7 +5,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from paper_utils.encoders.records import Encoder, Source, agents, models
-from paper_utils.figures.data import pictures
+from paper_utils.figures.data import on_white, pictures
 from paper_utils.figures.robustness import over_all_worlds
 from paper_utils.figures.style import COLOURS, INK, headline, panels, rows, short
 from paper_utils.figures.style import matrix as matrix
@@ -71,9 +71,8 @@ def odds(images, shares, caption):
         for each in zip(*shares.values())
     ]
     titles[0] = f"its own:\n{titles[0]}"
-    # Black floors print badly.
-    brighter = (np.array(images) / 255) ** 0.5
-    return pictures(brighter, titles, len(images), f"“{caption.replace(' .', '.')}”")
+    shown = [on_white(image) for image in images]
+    return pictures(shown, titles, len(images), f"“{caption.replace(' .', '.')}”")
 
 
 def budget(values, encoders):
@@ -108,7 +107,7 @@ def maps(spaces, groups, encoders):
         # A map that shows little of its space has to say so.
         share = components.explained_variance_ratio_.sum()
         axis.set(xticks=[], yticks=[], title=f"{short(label)}: {share:.0%}")
-    headline(figure)
+    headline(figure, "Two directions of each space, and what share of its variance they show")
     # Shapes mean the same in every hue, so their names have none.
     for handle in figure.legends[0].legend_handles:
         handle.set_color(INK)

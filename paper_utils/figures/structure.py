@@ -10,7 +10,17 @@ from paper_utils.figures.alignment import SEEN, WHOLE, drawn, shared, values_of
 from paper_utils.figures.alignment import as_table as as_table
 from paper_utils.figures.alignment import tested as tested
 from paper_utils.figures.data import on_white
-from paper_utils.figures.style import COLUMN, NAMES, PALE, SHARE, THINGS, headline, panels, rows
+from paper_utils.figures.style import (
+    COLOURS,
+    COLUMN,
+    NAMES,
+    PALE,
+    SHARE,
+    THINGS,
+    headline,
+    panels,
+    rows,
+)
 from paper_utils.study.claims import number
 from paper_utils.study.kinds import DRAWN, FIFTEEN
 
@@ -84,27 +94,31 @@ def _plane(distances):
     return places[:, :2], strengths[:2].sum() / strengths.sum()
 
 
-def agreement(differences):
-    """r of pairs of learners that predict from colour, a row each, beside all that should fail."""
+def agreement(differences, structure):
+    """r of pairs of learners that predict from colour, a row each, beside all that should fail;
+    dots are single worlds (rows of ``structure``)."""
     found = [shared(differences, pair) for pair in BLIND]
     counter = shared(differences, COUNTER, "own world - codebook")
     return _pairs(
         differences,
+        structure,
         [*BLIND, COUNTER],
         CONDITIONS,
         f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them;\n"
-        f"of blind agent and word-pair counter: {counter}",
+        f"blind agent and a counter of word pairs: {counter}",
     )
 
 
-def sign(differences):
-    """r of pairs with agents that see colours: where they must tell them apart, and need not."""
+def sign(differences, structure):
+    """r of pairs with agents that see colours: where they must tell them apart, and need not; dots
+    are single worlds (rows of ``structure``)."""
     # Of those in exclusive rooms the design alone was named beforehand.
     design, exclusive = (shared(differences, each[0], "own world") for each in (SEEING, EXCLUSIVE))
     # A run may lack models of pictures.
     viewers = [pair for pair in VIEWERS if pair in set(differences["model"])]
     return _pairs(
         differences,
+        structure,
         SEEING + EXCLUSIVE + viewers,
         SEEN,
         f"Seeing agent and design: {design};\n"
@@ -112,8 +126,8 @@ def sign(differences):
     )
 
 
-def _pairs(differences, pairs, conditions, title):
-    return rows(
+def _pairs(differences, structure, pairs, conditions, title):
+    figure = rows(
         drawn(values_of(differences, "structure", "r"), panel=""),
         {"": title},
         "r of the distances between six colours",
@@ -122,6 +136,13 @@ def _pairs(differences, pairs, conditions, title):
         0,
         order=pairs,
     )
+    learned = structure.query("condition == 'own world'")
+    learned = learned.set_index(learned["first"] + " ~ " + learned["second"])["r"]
+    for height, pair in enumerate(pairs):
+        # Where the points of their means lie.
+        each = learned[learned.index == pair]
+        figure.axes[0].plot(each, np.full(len(each), height - 0.3), "|", color=COLOURS["own world"])
+    return figure
 
 
 def visits(shares):
@@ -143,5 +164,5 @@ def visits(shares):
         message=f"Told a colour, a blind agent walks to its usual type in {kinds_of:.0%}; "
         f"without kinds, {flat:.0%}",
         width=COLUMN,
-        names=NAMES | {"own world": "colours have kinds", "exchangeable": "no kinds"},
+        names=NAMES | {"own world": "rooms of kinds"},
     )

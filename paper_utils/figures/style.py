@@ -56,6 +56,7 @@ COLOURS = {
 # Shapes, too, tell agents apart, and codes, which are all grey: also in print without colours.
 SHAPES = {
     "never_acted": "v",
+    "never acted": "v",  # as agents are called in tables of spaces
     "exchanged": "X",
     "transfer": "v",
     "other world": "v",
@@ -293,14 +294,14 @@ def matrix(shares, title):
     figure, (axis,) = panels(1, 0.22 * len(shares) + (1.9 if many else 0.8))
     sns.heatmap(
         shares.rename(index=short, columns=short),
-        # From 0 to 1, whatever the table holds: figures of two runs compare.
+        # The same for all tables: figures of two runs compare; so pale that numbers can be read.
         vmin=0,
-        vmax=1,
+        vmax=1.8,
+        annot_kws={"size": 7, "color": INK},
         # No hue of it stands for anything.
         cmap="Greys",
         annot=True,
         fmt=".2f",
-        annot_kws={"size": 7},
         linewidths=0.5,
         cbar=False,
         ax=axis,
