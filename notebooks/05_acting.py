@@ -263,8 +263,8 @@ run.animation(draw.moving(films), "05_film", caption)
 # Code makes each answer from differences and intervals, by rules that were written down before the published
 # worlds were run (`docs/preregistration.md`, which lists changes). *Agrees*: more than chance, in synonyms
 # that the agent never heard. With one world a margin of .05 decides. First what the paper claims, then what we
-# ask; H1 to H4 are hypotheses (H5 to H7: notebook 06); last, their differences. All answers:
-# `tables/05_claims.csv`. The line within one verb was added later.
+# ask; H1 to H4 are hypotheses (H5 to H7: notebook 06); last, their differences (p one-sided, but for H2). The line
+# within one verb was added later.
 
 # %%
 caption = "Means over worlds (1, 2: over models, too), 95 % intervals; 3: the test of notebook 06."

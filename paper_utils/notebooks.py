@@ -3,6 +3,7 @@
 An executed notebook is an artifact of the store, made anew where its source, the code or a
 parameter has changed."""
 
+import os
 import re
 import sys
 import tempfile
@@ -118,7 +119,14 @@ def execute(source, folder, given=None, shown=None):
                 cwd=str(folder),
                 coalesce_streams=True,  # one text per cell: else it depends on the moment
                 kernel_manager_class="paper_utils.notebooks.ThisInterpreter",
-                config=Config(KernelManager={"shutdown_wait_time": 60.0}),
+                config=Config(
+                    KernelManager={
+                        "shutdown_wait_time": 60.0,
+                        # Of two kernels that begin at once both may be told the same free port.
+                        "transport": "tcp" if os.name == "nt" else "ipc",
+                        "connection_file": str(Path(place) / "kernel.json"),
+                    }
+                ),
                 # What goes to the terminal stays out of the cells, and a kernel that ends while it
                 # still listens does not complain.
                 extra_arguments=[

@@ -221,7 +221,9 @@ def agrees(evidence, name, models):
     answers = {"more": AGREES[never] + CODEBOOK[codebook], "open": "not settled"}
     answer = answers.get(beyond, "does not agree more than chance")
     heard = evidence.values(*same)
-    return f"{answer} ({evidence.values(*asked)}; in the same words {heard})", said
+    # What the paper measured comes first.
+    values = f"in the same words {heard}; in synonyms {evidence.values(*asked)}"
+    return f"{answer} ({values})", said
 
 
 def less(evidence, model):
