@@ -108,6 +108,9 @@ def execute(source, folder, given=None, shown=None):
     with tempfile.TemporaryDirectory() as place:
         # Papermill reads braces in a path as names of parameters: it is given none of ours.
         executed = Path(place) / "executed.ipynb"
+        # Of two kernels that begin at once both may be told the same free port. Sockets in files
+        # have no ports, but short paths.
+        in_files = os.name == "posix" and len(place) < 80
         try:
             papermill.execute_notebook(
                 read(source),
@@ -122,8 +125,7 @@ def execute(source, folder, given=None, shown=None):
                 config=Config(
                     KernelManager={
                         "shutdown_wait_time": 60.0,
-                        # Of two kernels that begin at once both may be told the same free port.
-                        "transport": "tcp" if os.name == "nt" else "ipc",
+                        "transport": "ipc" if in_files else "tcp",
                         "connection_file": str(Path(place) / "kernel.json"),
                     }
                 ),

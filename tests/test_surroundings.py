@@ -64,9 +64,10 @@ def test_what_executes_a_notebook_anew_is_an_edit_of_what_is_committed():
 SMALL = """# %%
 import sys
 import matplotlib
+from ipykernel.connect import get_connection_info
 from paper_utils.figures import style
 settings = matplotlib.rcParams["text.usetex"], matplotlib.rcParams["axes.facecolor"]
-print("é", *settings, sys.executable)
+print("é", *settings, get_connection_info(unpack=True)["transport"], sys.executable)
 """
 EXECUTE = """
 import sys
@@ -79,7 +80,7 @@ notebooks.execute(source, source.parent)
 
 def test_a_notebook_is_executed_the_same_whatever_surrounds_it(tmp_path):
     """Braces in a path, another kernel of the same name, an ASCII locale, a style of one's own, no
-    place for matplotlib's settings."""
+    place for matplotlib's settings; and without a port, which another kernel could get, too."""
     place = tmp_path / "a {b} é"
     place.mkdir()
     source = place / "01_small.py"
@@ -101,7 +102,7 @@ def test_a_notebook_is_executed_the_same_whatever_surrounds_it(tmp_path):
     executed = nbformat.read(place / "01_small.ipynb", as_version=4)
     (output,) = executed.cells[-1].outputs
     assert output["name"] == "stdout"
-    assert output["text"] == f"é False white {sys.executable}\n"
+    assert output["text"] == f"é False white ipc {sys.executable}\n"
 
 
 def test_a_terminal_that_cannot_show_a_path_shows_one_line(tmp_path):
