@@ -157,7 +157,8 @@ reported = 0.70  # precision@15 with decoders and BLIP, the lower end (arXiv 260
 for which in [*[[name] for name in names], names]:
     N = len(grammar.instructions(which))
     by_chance = min(1, k / N)
-    print(f"{' + '.join(which)}: N = {N}, chance {by_chance:.2f}", by_chance >= reported)
+    told = "reaches .70" if by_chance >= reported else ""
+    print(f"{' + '.join(which)}: N = {N}, chance {by_chance:.2f}", told)
 for name in names:
     known = train[train["level"] == name].head(10)
     again = expert.rollouts(name, known["seed"])
@@ -186,7 +187,7 @@ print(", ".join(f"{word}: {synonym}" for word, synonym in synonyms.items()))
 #
 # Language models never see the world. A narrator tells them what happens in other episodes: what is there, what was
 # asked, what is done. Stories tell what is carried, and that A now lies next to B. The story below is in first
-# names. For readers each mention draws one of the two names (the last line): only so can a reader learn that they
+# names. For readers each mention draws one of the two names (the last line), so that a reader can learn that they
 # are one thing.
 
 # %%
@@ -206,7 +207,7 @@ print("\nthe last one begins:", stories[-1][:120], "...")
 #
 # Vision-language models see pictures of 64 × 64 pixels with captions: what is being done, what is carried, where
 # things are. The room is turned so that the agent looks up. All captions of an episode speak *one* set of names, so
-# words alone cannot tie them: only what is seen can. Below, the episode from above (brightened for print).
+# only what is seen ties them. Below, the episode from above (brightened for print).
 
 # %%
 photographer = corpus.Photographer(scene)
@@ -239,7 +240,7 @@ run.check(answers)
 #
 # 1. Only the sentence says what to do, so an agent that does it has to keep something of the sentence.
 # 2. Most sentences have a twin with the same words. Counting words cannot tell them apart; order can.
-# 3. A precision@k without its N says nothing, and shared words can pass it. In synonyms only *the* is shared.
+# 3. A precision@k without its N says nothing. In the same words all words are shared, in synonyms only *the*.
 #
 # ## Provenance
 #

@@ -194,7 +194,7 @@ for level in names:
 # %% [markdown]
 # Wrong instructions can teach to walk, lift and open: much besides *which*. Where a wrong try costs only time,
 # trying everything often succeeds, and takes long (see the median steps). So the distance from *acted* is what right
-# sentences add to training. (An untrained agent repeats its first choice; random moves wander.)
+# sentences add to training. (An untrained agent always takes its likeliest action; random moves wander.)
 #
 # For comparison: BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal, from a million demonstrations
 # each (arXiv 2007.12770; quoted, not re-run).
@@ -227,8 +227,8 @@ def without_order(missions):
 
 # %% [markdown]
 # The printed line says how often the agent then does what it is told, where two things matter. Below it, one episode
-# plays twice: with the agent's own vector, and with the counts. It is the first one, if any, in which only the
-# agent's own vector succeeds and something is put somewhere.
+# plays twice: with the agent's own vector, and with the counts. It is the first of 7 to 14 steps, if any, in which
+# only the agent's own vector succeeds and counts put something somewhere.
 
 # %%
 level, trials = names[-1], levels.seeds("evaluation", 64, world)

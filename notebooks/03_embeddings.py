@@ -119,7 +119,7 @@ for family, judge in {"clip": which_picture, "blip": is_pair}.items():
         tokenizer, model = load(family)
         caption = tokenizer([captions[0]] * 6, return_tensors="pt")
         odds[FAMILIES[family].label] = judge(model, caption, pixels)
-told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pair (a coin: 50%). Models see black floors."
+told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pair (a coin: 50%). An open door is a gap."
 run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
@@ -140,7 +140,7 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# Not where several pictures fit a caption.
+# It cannot be 1 if several pictures fit.
 #
 # **Published worlds:** CLIP and BLIP find the right picture of one caption in twenty, among hundreds.
 #
@@ -198,6 +198,7 @@ swaps = wide["the swap"]
 found = "Nearest is the swap: word count {word count:.0%}, never acted {never acted:.0%}, acted {acted:.0%}"
 found = found.format(**swaps)
 words = {name: table.loc[table[name] != "", name].value_counts() for name in columns.ROLES}
+# Chance that another row, drawn at random, has the same word.
 luck = {name: sum(n * (n - 1)) / sum(n) / (len(table) - 1) for name, n in words.items() if len(n)}
 wide.loc["by luck"] = pd.Series(luck)  # of the swap: one in all others, so nearly never
 told = "Share of sentences whose nearest neighbour has the same word; means over worlds."
@@ -254,8 +255,8 @@ if states:
 # ## 4 · What a space is spent on
 #
 # Similarities weigh a direction by its variance. What share of it does the verb alone explain,
-# and how many directions carry it (*effective dimension*, 1 to D)? "Put" sentences are longer, too; *word
-# count* knows no meaning: read each share beside its.
+# and how many directions carry it (*effective dimension*, 1 to D)? "Put" sentences are longer, too; compare
+# each share with that of *word count*.
 
 
 # %%
@@ -302,7 +303,8 @@ cka.round(2)
 # ## 5 · Look, and say how much is shown
 #
 # Maps come last, for they persuade too easily. Each shows two directions of many. Its title says what
-# share of the variance both show. What is not shown may be all that matters.
+# share of the variance both show. What is not shown may be all that matters. Verbs fall apart where much is spent on
+# them.
 
 # %%
 told = "Two components of each space, a shape per verb. Titles: share of variance that is shown."

@@ -20,6 +20,7 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 # %%
 import numpy as np
 import pandas as pd
+from IPython.display import SVG
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
@@ -28,7 +29,7 @@ from paper_utils.encoders import records
 from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.figures import alignment as figures
 from paper_utils.figures.spaces import of_world
-from paper_utils.run import Run
+from paper_utils.run import ROOT, Run
 from paper_utils.study import columns, results, scores
 from paper_utils.study.differences import who_knows
 
@@ -51,8 +52,7 @@ models, run.missing = records.models(run.profile), records.missing(run.profile)
 table, world = columns.instructions(run.profile), run.worlds[0]
 model, N, k = models[0], len(table), run.profile.alignment.k  # the first model, by hand
 spaces = {one: of_world(run, one) for one in run.worlds}  # label -> in first names, in synonyms
-caption = "Blue: a model's; orange: an agent's. Here: test 1, then in synonyms. Test 2: notebook 05; 3: 06."
-run.figure(figures.schematic(table), "04_tests", caption)
+display(SVG(filename=ROOT / "docs" / "three_tests.svg"))  # 1: here; 2: notebook 05; 3: 06
 print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 
 # %% [markdown]
@@ -61,7 +61,7 @@ print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 # Two spaces share no axes, so any rotation of one is as good. *Procrustes* finds the W that brings paired rows
 # closest: it maximises trace(W.T X.T Y), the sum of products of `X @ W` and `Y`. If the SVD of `X.T @ Y` is U S V,
 # W = U V. Even with 32 components W can overfit: it is fitted on four fifths of the sentences, asked on the rest.
-# A sentence and its *swap* share a fifth.
+# A sentence and its *swap* stay together.
 
 # %%
 asked = scores.options(run.profile, table, world)  # groups keep a sentence and its swap together
@@ -119,9 +119,13 @@ asks = {
     f"Among the {k} nearest": (*same, "both", k / N),
     "The nearest": ("same_words", "precision_at_1", "both", 1 / N),
 }
-figure = figures.by_model(differences, models, asks, "precision")
-told = "Held out, both directions, means over worlds; bars: 95 %. The last two models are public."
+figure = figures.by_model(differences, models, asks, "precision", hues=figures.PLACED)
+told = (
+    "Held out, both directions, 95 % over worlds. Adds, takes: surely, and not surely within ± .05."
+)
 run.figure(figure, "04_same_words", told)
+
+# %%
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
 gains = gains[gains["model"] != "decoders and BLIP"].set_index("model")
 gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
@@ -139,7 +143,7 @@ told = "Held out, means over worlds. The last two models are public."
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# (p: corrected for the number of models. Small *p_equivalent*: within ± .05.)
+# (p: corrected, for eight models. Small *p_equivalent*: within ± .05.)
 #
 # **Published worlds:** acting adds with Qwen, on the mean of decoders, and a little on that of all six; with BERT it
 # is not settled, from public models it takes a little. If only the nearest counts, it adds more. Wrong
@@ -150,8 +154,8 @@ run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 # %% [markdown]
 # ## Why the direction and the layer matter
 #
-# A model can spend its space on few directions (notebook 03). Then images may crowd around fewer
-# neighbours, and some sentences be nobody's.
+# A model can spend its space on few directions (notebook 03). Then some
+# sentences are among nobody's nearest.
 #
 # A decoder's last layer serves the next word, its middle more of the sentence (arXiv 2502.02013;
 # another view: 2606.02750). The middle was fixed beforehand. Below, one world. *Templates*: the variance
@@ -218,24 +222,25 @@ for name in (*heard, "codebook"):
     close = 0.05 if name == "codebook" else 1e-5
     assert np.isclose(by_hand, by_package["synonyms", "precision_at_k", name], atol=close)
     print(f"{figures.short(name)} with {model.label}: {by_hand:.2f}")
-figures.compared(differences, "synonyms", model.label, ["precision_at_k"]).round(2)
 
 # %%
 known = who_knows(found["knows_synonyms"])  # a third of the colours right, by its own two names
 strangers = [one.label for one in models if one.label not in known]
 print("do not know the synonyms, and cannot tell:", *strangers)
-measures = {"precision": "precision_at_k", "colour": "colour"}
-chances = {"precision": k / N, "colour": 1 / 6}
-two = {name: ("synonyms", one, "both", chances[name]) for name, one in measures.items()}
-figure = figures.by_model(differences, models, two, "share right", strangers=strangers)
+measures = ["precision_at_k", "colour"]
+chances = dict(zip(measures, (k / N, 1 / 6)))
+two = {figures.short(one): ("synonyms", one, "both", chance) for one, chance in chances.items()}
+figure = figures.by_model(differences, models, two, "share right", (), strangers, figures.PLACED)
 caption = "Fitted in first names, asked in synonyms. Star: does not know them. Last two: public."
 run.figure(figure, "04_synonyms", caption)
+means = [figures.compared(differences, "synonyms", one, measures) for one in (model.label, "mean")]
+pd.concat(means, keys=[model.label, "mean"]).round(2)
 
 # %% [markdown]
 # **Published worlds:** agents score above chance with all models that know the synonyms. On the mean acting
 # adds to both; with the public models it *takes* precision, and colour (with MiniLM by less than .05). On average
-# codebook, edit distance and random words beat the agent that acted in precision; in colour it beats the codebook (by
-# .02), not the best random words.
+# codebook, edit distance and random words beat acted in precision; in colour acted beats the codebook (by .02), not
+# the best random words.
 
 # %% [markdown]
 # ## On your own

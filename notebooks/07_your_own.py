@@ -65,8 +65,10 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # ## Change the sentences
 #
 # Now tell the audit what each sentence says (`factors`), and give SmolLM2's sentences in synonyms. Then
-# shared words cannot help. (The summary will also speak of *structure*: are the same colours alike? Nobody gave
-# these colours kinds, and a codebook of six may score high by luck: notebook 06 takes means.)
+# shared words cannot help. (*Structure*: are the same colours alike? Nobody gave these colours kinds: notebook 06.)
+#
+# Mind whose place a control takes. In SmolLM2's (*best_control*) it must know synonyms; in MiniLM's
+# (*words_for_Y*) it only has to keep sentences apart. *Words are enough for Y*: a control does as well there.
 #
 # **Guess first**: which verdict changes?
 
@@ -87,9 +89,7 @@ rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]]
 #
 # **Published world:** order is not found; it may still be there.
 #
-# Mind whose place a control takes. In SmolLM2's (*best_control*) it must know synonyms; in MiniLM's
-# (*words_for_Y*) it only has to keep sentences apart. **Fill in** one there: count the words of `texts`
-# (`alignment.controls`).
+# **Fill in** a control in MiniLM's place: count the words of `texts` (`alignment.controls`).
 
 # %% tags=["fill-in"]
 tested = {}
@@ -100,8 +100,8 @@ for name, other in {"MiniLM": Y, "word count": counts}.items():
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# What a word count has in MiniLM's place, MiniLM need not know: SmolLM2 translates its synonyms, and the count only
-# keeps sentences apart. What counts for the *pair* is what MiniLM has above it.
+# What a word count also reaches needs no MiniLM: SmolLM2 translates its synonyms, and the count only keeps sentences
+# apart. What counts for the *pair* is what MiniLM has above it.
 #
 # **Published world:** that is nothing in colour and little in precision; in type there are too few words to
 # tell, and verb and place are not shown above chance.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 8 · Had we chosen otherwise (an appendix)
 #
-# **What you'll do**: settle four doubts: about layers, choices, measures and words.
+# **What you'll do**: settle four doubts.
 #
 # **What you'll learn**: what a search costs. **What you'll need**: notebook 05.
 #
-# **Found**: (1) acting adds order with decoders at all layers but that of word vectors; (2) under every other
-# choice, too, while its effect on precision changes sign; (3) codes do as well, and without a map acting leads away
+# **Found**: (1) acting adds order with our decoders at all layers but that of word vectors; (2) under every other
+# choice, too, while its effect on precision changes sign; (3) codes do as well, and by CKA and RSA acting leads away
 # from models; (4) public models know synonyms a little.
 
 # %% tags=["parameters"]
@@ -266,8 +266,8 @@ run.figure(figure, "08_similarities", told)
 #
 # ## 4 · Words: do public models know synonyms?
 #
-# A *table* is one choice of synonyms. *Swapped*: "azure" is said where red is meant. Who finds red follows the
-# table (*as told*), who finds blue knows English (*by meaning*). **Guess first**: which is found more often? Beside
+# A *table* is one choice of synonyms. *Swapped*: "azure" is said where red is meant. To find red is to obey the
+# table (*as told*), to find blue is English (*by meaning*). **Guess first**: which is found more often? Beside
 # it: word vectors, subwords, letters.
 
 # %%
@@ -285,7 +285,7 @@ if len(asked):
     run.figure(figure, "08_tables", told)
 
 # %% [markdown]
-# Only what a model has above its own word vectors can come from context.
+# Context explains at most what a model has above its own word vectors.
 #
 # **Published worlds:** that is little. Swapped words are found *by meaning*, not *as told*. Made-up words, letters and
 # random weights stay near chance.

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.text import Text
 
 from paper_utils.config import Profile
-from paper_utils.data import expert, grammar, kinds, levels
+from paper_utils.data import expert, kinds, levels
 from paper_utils.encoders import records
 from paper_utils.figures import acting, alignment, data, robustness, structure
 from paper_utils.figures.style import COLUMN, PAGE
@@ -117,7 +117,6 @@ FIGURES = {
     "gallery": lambda worlds: data.gallery(NAMES, 0),
     "seen": seen,
     "success": lambda worlds: acting.success(episodes(worlds), NAMES),
-    "tests": lambda worlds: alignment.schematic(grammar.instructions(NAMES)),
     "by_model": by_model,
     "transfer": lambda worlds: alignment.transfer(differences(worlds), models()),
     "answer": lambda worlds: alignment.answer(differences(worlds), 15, 439),

@@ -35,7 +35,7 @@ def said(words: str) -> float:
 
 STATED = {
     "The agent that acted scores": ("same_words", "precision_at_k", "acted"),
-    "models), one that never acted": ("same_words", "precision_at_k", "never_acted"),
+    "439), one that never acted": ("same_words", "precision_at_k", "never_acted"),
     "a word count": ("same_words", "precision_at_k", "word_count"),
     "count .75, a codebook": ("same_words", "precision_at_k", "codebook"),
     "So acting adds": ("same_words", "precision_at_k", "acted - never_acted"),
@@ -62,15 +62,12 @@ TOLD = {
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
     ),
-    "Below what our decoders share": (
-        "action with language approaches language with",
-        "stays below",
-    ),
+    "it is below other decoders": ("action with language approaches language with", "stays below"),
     "Acting leads away from models": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
     "Order, with all five of our models": ("acting on the right instructions adds order", "yes"),
     '"go to" and "pick up" become nearly one': ("acting merges verbs of one consequence", "yes"),
-    "spaces the six colours as LLaMA does": ("blind agents share kinds with language", "yes"),
+    "spaces the six colours much as LLaMA does": ("blind agents share kinds with language", "yes"),
     "One that sees them does the reverse": (
         "seeing agents have kinds with the opposite sign",
         "yes",

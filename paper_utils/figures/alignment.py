@@ -3,19 +3,13 @@
 Values are rows of the differences of a study, whose ``contrast`` is a column, or one column minus
 another.  What a title says of them is chosen by the rule that answers the claims."""
 
-import textwrap
-
-import numpy as np
 import pandas as pd
 
-from paper_utils.data.kinds import colours_by_role
 from paper_utils.figures.style import (
     CHANCE,
     COLOURS,
     NAMES,
-    PALE,
     SHARE,
-    THINGS,
     ZERO,
     headline,
     panels,
@@ -51,8 +45,7 @@ LEARNED = COLOURS["own world"]
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
-# What acting on a model's sentence is held against; the last two are not told what to do.
-BESIDE = ["codebook", "random_tokens", "word_count", "random moves", "wrong instruction"]
+UNTOLD = ["random moves", "wrong instruction"]  # who is not told what to do
 # Rows of the answer: who stands in the agent's place, and pairs of learners.
 PLACED = ["acted", "never_acted", "exchanged", "word_count", "edit_distance", "codebook"]
 PAIRS = {
@@ -193,12 +186,20 @@ def transfer(differences, models):
     values = drawn(values, panel=values["measure"], hue=values["test"])
     # Its own vectors are of first names.
     values.loc[values["row"] == "own", "hue"] = ASKED[0]
+    values.loc[values["row"].isin(UNTOLD), "hue"] = "untold"
     of_models = values.query("row in @labels").groupby(["panel", "hue"])["mean"].mean()
     titles = {}
     for level in TELLING:
         first, synonyms = map(number, of_models[level][ASKED])
         titles[level] = f"{level}: models {first} in first names,\n{synonyms} in synonyms"
-    return rows(values, titles, "success", ASKED, SHARE, order=["own", *labels, *BESIDE])
+    return rows(
+        values,
+        titles,
+        "success",
+        [*ASKED, "untold"],
+        SHARE,
+        order=["own", *labels, "codebook", "random_tokens", "word_count", *UNTOLD],
+    )
 
 
 def answer(differences, k, count):
@@ -210,6 +211,8 @@ def answer(differences, k, count):
     order = values_of(means, "synonyms", "order")
     kinds = drawn(values_of(differences, "structure", "r"))
     figure, axes = panels(3, 2.8)
+    # The names of the third panel need room.
+    figure.get_layout_engine().set(wspace=0.06)
     # As many lines in each title, so that all panels begin at one height.
     tests = {
         f"1  Same words:\n{beside_codebook(same)}": (same, k / count, f"precision@{k}"),
@@ -235,61 +238,6 @@ def _beside_controls(axis, kinds):
     controls = kinds.query("hue in @SEEN and hue != 'own world'")
     ends = controls.fillna({"low": controls["mean"], "high": controls["mean"]}).groupby("row")
     low, high = (end.reindex(PAIRS) for end in (ends["low"].min(), ends["high"].max()))
-    told = "3: controls (another world, never acted, codebook)"
+    told = "3: intervals of all controls (another world, never acted, codebook)"
     axis.barh(range(len(PAIRS)), high - low, left=low, height=0.5, color="#DDDDDD", label=told)
     axis.axvline(0, **ZERO)
-
-
-# --- the three tests, drawn ----------------------------------------------------------------------
-
-QUESTIONS = (
-    "1  Same words: is the partner\namong the nearest?",
-    "2  In synonyms: is the partner\nnearer than its swap?",
-    "3  Structure: are colours\ngrouped alike?",
-)
-# Three colours of one kind, two of another, one of a third.
-DRAWN = np.array([[0.6, 2.5], [1.5, 3.0], [1.8, 2.1], [2.5, 0.6], [1.7, 0.0], [0.0, 0.8]])
-
-
-def schematic(instructions):
-    """What the three tests ask, with a sentence of the table, in first names and in synonyms."""
-    # Of two things of different colours, so that it matters whose is whose.
-    told = instructions.query("colour != second_colour").iloc[-1]
-    last, unheard = (textwrap.fill(told[name], 21) for name in ("text", "second_text"))
-    under = [
-        f"a model's space:\n● “{last}”",
-        "an agent's space:\n× it, rotated\n● its partner\n○ the 15 nearest",
-        f"a model's space:\n● “{unheard}”",
-        f"an agent's space:\n× it, rotated\n● “{last}”\n□ “put B next to A”",
-        "a model's six colours;\nlines join a kind",
-        "an agent's, not\nrotated: are the 15\ndistances alike?",
-    ]
-    figure, axes = panels(6, 2.2, 6, subplot_kw={"xticks": [], "yticks": []})
-    for axis, words in zip(axes, under):
-        axis.set_xlabel(words, loc="left", fontsize=7)
-        axis.margins(0.2)
-    # A test has two panels, and its question stands over both.
-    for axis, question in zip(axes[::2], QUESTIONS):
-        axis.set_title(question)
-    # Any cloud will do; this one has its first point at the edge, where it can be seen.
-    cloud = np.random.default_rng(4).normal(size=(30, 2)).T
-    sizes = [70] + 29 * [3]
-    model = COLOURS["language"]
-    agent = COLOURS["acted"]
-    # An agent's space is turned, because tests do not mind.
-    turned = cloud[::-1]
-    # Where the model's sentence comes to lie: not quite on its partner.
-    image = turned[:, 0] + 0.4
-    for left, right in (axes[:2], axes[2:4]):
-        left.scatter(*cloud, sizes, model)
-        right.scatter(*turned, sizes, agent)
-        right.plot(*image, "x", color=model)
-    axes[1].plot(*image, "o", color=model, fillstyle="none", markersize=32)
-    axes[3].plot(*(image + 0.7), "s", color=agent, fillstyle="none", markersize=8)
-    hues = [THINGS[colour] for colour in colours_by_role(0)]
-    for axis, places in ((axes[4], DRAWN), (axes[5], DRAWN[:, ::-1])):
-        axis.scatter(*places.T, 40, hues)
-        for kind in (places[:3], places[3:5]):
-            axis.fill(*kind.T, facecolor="none", edgecolor=PALE, zorder=0)
-    headline(figure, "Three tests of two spaces (a drawing)")
-    return figure

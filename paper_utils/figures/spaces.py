@@ -5,7 +5,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from paper_utils.encoders.records import Encoder, Source, agents, models
-from paper_utils.figures.data import on_white, pictures
+from paper_utils.figures.data import pictures
 from paper_utils.figures.robustness import over_all_worlds
 from paper_utils.figures.style import COLOURS, INK, headline, panels, rows, short
 from paper_utils.figures.style import matrix as matrix
@@ -71,8 +71,9 @@ def odds(images, shares, caption):
         for each in zip(*shares.values())
     ]
     titles[0] = f"its own:\n{titles[0]}"
-    shown = [on_white(image) for image in images]
-    return pictures(shown, titles, len(images), f"“{caption.replace(' .', '.')}”")
+    # Black floors print badly.
+    brighter = (np.array(images) / 255) ** 0.5
+    return pictures(brighter, titles, len(images), f"“{caption.replace(' .', '.')}”")
 
 
 def budget(values, encoders):

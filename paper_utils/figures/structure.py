@@ -34,16 +34,19 @@ CONDITIONS = ["own world", "other world", "exchangeable", *DRAWN]
 
 
 def rooms(worlds):
-    """A row per world: three of its rooms, and P(type | colour) as the areas of dots."""
+    """A row per world: three of its rooms, the most typical of twenty, and P(type | colour) as the
+    areas of dots."""
     figure, axes = panels(4 * len(worlds), 1.9)
     for world, (*places, last) in zip(worlds, np.reshape(axes, (-1, 4))):
         env = levels.make("GoToLocal", rooms="kinds", world=world)
+        design = kinds.design(world)
         # Rooms that the stories tell of.
-        for axis, episode in zip(places, levels.seeds("text", 3, world, "kinds")):
+        episodes = levels.seeds("text", 20, world, "kinds")
+        usual = sorted(episodes, key=lambda episode: -_typical(env, episode, design))
+        for axis, episode in zip(places, usual):
             env.reset(seed=episode)
             axis.imshow(on_white(env.get_frame(highlight=False, tile_size=16)))
             axis.set_axis_off()
-        design = kinds.design(world)
         # Sorted by its columns, so that colours of one kind are neighbours.
         shares = design.sort_values(list(design)).stack()
         colours, types = zip(*shares.index)
@@ -52,6 +55,13 @@ def rooms(worlds):
         last.margins(0.15)
     headline(figure, "Which colours are of which type differs from world to world")
     return figure
+
+
+def _typical(env, episode, design):
+    """How usual the types of a room's things are for their colours, on average."""
+    env.reset(seed=episode)
+    things = [thing for thing in env.unwrapped.grid.grid if thing and thing.type in design]
+    return np.mean([design.loc[thing.color, thing.type] for thing in things])
 
 
 def colour_maps(measured, learners, world):

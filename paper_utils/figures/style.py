@@ -46,6 +46,7 @@ COLOURS = {
     # The acting agent, asked in other words.
     "transfer_first_names": ORANGE,
     "transfer": "#F0B183",
+    "untold": PALE,
     # Public models that are asked, and not a control in their place.
     "drawn: model": BLUE,
     "swapped: model": BLUE,
@@ -59,6 +60,7 @@ SHAPES = {
     "never acted": "v",  # as agents are called in tables of spaces
     "exchanged": "X",
     "transfer": "v",
+    "untold": "s",
     "other world": "v",
     "codebook": "s",
     "edit_distance": "D",
@@ -87,6 +89,7 @@ NAMES = {
     "precision_at_k": "precision@k",
     "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
+    "untold": "not told what to do",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
 QUESTIONS = {
@@ -296,7 +299,7 @@ def matrix(shares, title):
         shares.rename(index=short, columns=short),
         # The same for all tables: figures of two runs compare; so pale that numbers can be read.
         vmin=0,
-        vmax=1.8,
+        vmax=2.5,
         annot_kws={"size": 7, "color": INK},
         # No hue of it stands for anything.
         cmap="Greys",
