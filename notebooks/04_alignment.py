@@ -31,7 +31,7 @@ from paper_utils.figures import alignment as figures
 from paper_utils.figures.spaces import of_world
 from paper_utils.run import ROOT, Run
 from paper_utils.study import columns, results, scores
-from paper_utils.study.differences import who_knows
+from paper_utils.study.differences import own_agreement, who_knows
 
 run = Run.start("04_alignment", profile, seed, overrides, out)
 
@@ -130,6 +130,15 @@ gains = figures.values_of(differences, *same).query("contrast == 'acted - never_
 gains = gains[gains["model"] != "decoders and BLIP"].set_index("model")
 gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 
+# %% [markdown]
+# (p: corrected, for eight models. Small *p_equivalent*: within ± .05.)
+#
+# **Published worlds:** acting adds with Qwen, on the mean of decoders, and a little on that of all six; with BERT it
+# is not settled, from public models it takes a little. If only the nearest counts, it adds more. Wrong
+# instructions end lowest: their space is mostly verb.
+#
+# The paper compares all with all. Do models agree with each other more than with an agent?
+
 # %%
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
 everybody = pd.concat([found["scores"], found["pairs"], pairs])
@@ -143,12 +152,6 @@ told = "Held out, means over worlds. The last two models are public."
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# (p: corrected, for eight models. Small *p_equivalent*: within ± .05.)
-#
-# **Published worlds:** acting adds with Qwen, on the mean of decoders, and a little on that of all six; with BERT it
-# is not settled, from public models it takes a little. If only the nearest counts, it adds more. Wrong
-# instructions end lowest: their space is mostly verb.
-#
 # **Published worlds:** decoders agree more with each other than with acted, and less with CLIP, BLIP and BERT.
 
 # %% [markdown]
@@ -224,7 +227,8 @@ for name in (*heard, "codebook"):
     print(f"{figures.short(name)} with {model.label}: {by_hand:.2f}")
 
 # %%
-known = who_knows(found["knows_synonyms"])  # a third of the colours right, by its own two names
+print(own_agreement(found["knows_synonyms"]).round(2).to_dict())  # colour, by its own two names
+known = who_knows(found["knows_synonyms"])  # of these a third
 strangers = [one.label for one in models if one.label not in known]
 print("do not know the synonyms, and cannot tell:", *strangers)
 measures = ["precision_at_k", "colour"]

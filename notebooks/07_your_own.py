@@ -46,7 +46,7 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 
 # %% tags=["nbval-check-output"]
 guess = ...  # fill in
-options = {"names": ("SmolLM2", "MiniLM"), "n_permutations": 99, "n_draws": 5}
+options = {"names": ("SmolLM2", "MiniLM"), "n_permutations": 199, "n_draws": 5}
 report = alignment.audit(X, Y, texts=texts, **options)
 run.table(report.table, "07_audit")
 run.figure(report.plot(), "07_audit", "Beside random pairs, and the best control made of words.")

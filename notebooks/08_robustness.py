@@ -66,8 +66,8 @@ run.figure(figure, "08_layers", told)
 # **Published worlds:** the codebook lies close to acted. Layer 0 (word vectors) knows no places, BERT no
 # synonyms. SmolLM2 has no order at layer 15, which the study reads, but some at others.
 #
-# A layer picked afterwards could be lucky: so the null picks, too.
-# *Calibrated* = (value - t) / (1 - t); t: the null's 95th percentile.
+# A layer picked afterwards could be lucky: so the null (sentences permuted) picks, too. *Calibrated*: 0 is
+# what the null rarely exceeds, 1 the most: (value - t) / (1 - t), t its 95th percentile.
 #
 # **Guess** by filling in: does the null gain 0.01, 0.05 or 0.15 by choosing?
 

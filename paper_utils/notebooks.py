@@ -75,7 +75,7 @@ def _make(profile, folder, name, made_from):
     execute(NOTEBOOKS / f"{name}.py", folder, given, shown)
 
 
-NOTEBOOK = Stage("notebook", _make, Path, resumable=True, cost=lambda profile, **parameters: 25.0)
+NOTEBOOK = Stage("notebook", _make, Path, resumable=True, cost=lambda profile, **parameters: 16.0)
 """The folder of an executed notebook, with its figures, tables and captions; what failed is kept.
 """
 

@@ -213,7 +213,7 @@ class _Clock:
         self.start = time.monotonic()
         # Of what has ended, and what had been predicted for it; a few quick tasks say little
         # about the others.
-        self.taken = self.predicted = 0.05 * sum(seconds.values())
+        self.taken = self.predicted = 0.02 * sum(seconds.values())
 
     def begin(self):
         """The task to begin now, if one can be."""
