@@ -228,7 +228,7 @@ def without_order(missions):
 # %% [markdown]
 # The printed line says how often the agent then does what it is told, where two things matter. Below it, one episode
 # plays twice: with the agent's own vector, and with the counts. It is the first of 7 to 14 steps, if any, in which
-# only the agent's own vector succeeds and counts put something somewhere.
+# only the agent's own vector succeeds, and counts misplace something.
 
 # %%
 level, trials = names[-1], levels.seeds("evaluation", 64, world)
@@ -253,8 +253,8 @@ run.animation(draw.moving(films), "02_film", message)
 # ## Words it was never told together
 #
 # One more agent, in the first world alone, learned without the episodes that say any of the pairs printed below.
-# It heard *red*, and it heard *ball*, but never *red ball*. (Few episodes say such a pair: intervals, in
-# `tables/02_compositions.csv`, are wide.)
+# It heard *red*, and it heard *ball*, but never *red ball*. (Few episodes say such a pair, so intervals
+# are wide.)
 #
 # **Published world:** it copes where a sentence names one thing; where it names two, about half as often as the
 # other agent.
@@ -266,8 +266,11 @@ says_one = here["instruction"].str.contains("|".join(settings.held_out))
 here = here.assign(says=np.where(says_one, "such a pair", "none"))
 pairs = evaluation.success_rates(here, ["player", "says", "level"])
 run.table(pairs, "02_compositions")
-pairs = pairs.pivot(index="level", columns=["says", "player"], values="success")
-pairs.reindex(names).round(2)
+others = pairs.query("says == 'none'").pivot(index="level", columns="player", values="success")
+print(others.reindex(names).round(2).rename_axis("without such a pair"))
+such = pairs.query("says == 'such a pair'")
+such = such.pivot(index="level", columns="player", values=["success", "low", "high"])
+such.reindex(names).round(2)
 
 # %% [markdown]
 # ## On your own

@@ -284,7 +284,7 @@ run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %%
 guess = ...  # fill in
-reader = everyone[3].label  # after three agents, the first model
+reader = records.models(run.profile)[0].label
 commonest = table["verb"].mode()[0]
 where = {"all sentences": table["verb"] != "", f"within “{commonest}”": table["verb"] == commonest}
 cka = {}

@@ -121,7 +121,7 @@ asks = {
 }
 figure = figures.by_model(differences, models, asks, "precision", hues=figures.PLACED)
 told = (
-    "Held out, both directions, 95 % over worlds. Adds, takes: surely, and not surely within ± .05."
+    "Held out, both directions, 95 % over worlds. Adds, takes: p at most .05, and not within ± .05."
 )
 run.figure(figure, "04_same_words", told)
 
@@ -131,10 +131,10 @@ gains = gains[gains["model"] != "decoders and BLIP"].set_index("model")
 gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 
 # %% [markdown]
-# (p: corrected, for eight models. Small *p_equivalent*: within ± .05.)
+# (p: Holm, over six models and over two. Small *p_equivalent*: within ± .05.)
 #
 # **Published worlds:** acting adds with Qwen, on the mean of decoders, and a little on that of all six; with BERT it
-# is not settled, from public models it takes a little. If only the nearest counts, it adds more. Wrong
+# is not settled, with public models the loss is within .05. If only the nearest counts, acting adds more. Wrong
 # instructions end lowest: their space is mostly verb.
 #
 # The paper compares all with all. Do models agree with each other more than with an agent?
@@ -243,7 +243,7 @@ pd.concat(means, keys=[model.label, "mean"]).round(2)
 # %% [markdown]
 # **Published worlds:** agents score above chance with all models that know the synonyms. On the mean acting
 # adds to both; with the public models it *takes* precision, and colour (with MiniLM by less than .05). On average
-# codebook, edit distance and random words beat acted in precision; in colour acted beats the codebook (by .02), not
+# codebook, edit distance and the best random words beat acted in precision; in colour acted beats the codebook (by .02), not
 # the best random words.
 
 # %% [markdown]

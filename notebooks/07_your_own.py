@@ -8,7 +8,7 @@
 # **What you'll need**: two arrays and sentences; half a minute.
 #
 # **Found**: in the same words two public models agree almost perfectly (precision@15), and so do word controls. In
-# synonyms less is left, most of it also with a word count in MiniLM's place: that part needs nothing of MiniLM.
+# synonyms less is left, and a word count in MiniLM's place reaches most of it: that part needs no MiniLM.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -65,7 +65,7 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # ## Change the sentences
 #
 # Now tell the audit what each sentence says (`factors`), and give SmolLM2's sentences in synonyms. Then
-# shared words cannot help. (*Structure*: are the same colours alike? Nobody gave these colours kinds: notebook 06.)
+# shared words cannot help. (*Structure*: are the same colours alike? One code may score .5 by luck: notebook 06.)
 #
 # Mind whose place a control takes. In SmolLM2's (*best_control*) it must know synonyms; in MiniLM's
 # (*words_for_Y*) it only has to keep sentences apart. *Words are enough for Y*: a control does as well there.
@@ -84,8 +84,8 @@ rows = told.main[told.main["test"] == "synonyms"]
 rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]].round(2)
 
 # %% [markdown]
-# Chance is 1/2 of two verbs or orders, 1/3 of three types, 1/6 of six colours. *Too few levels*: few words have few
-# relabellings, so p cannot be small.
+# Chance is 1/2 of two verbs or orders, 1/3 of types, 1/4 of places, 1/6 of colours. *Too few levels*: few words have
+# few relabellings, so p cannot be small. *Codebook*: what knowing every concept would reach.
 #
 # **Published world:** order is not found; it may still be there.
 #
@@ -100,8 +100,7 @@ for name, other in {"MiniLM": Y, "word count": counts}.items():
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# What a word count also reaches needs no MiniLM: SmolLM2 translates its synonyms, and the count only keeps sentences
-# apart. What counts for the *pair* is what MiniLM has above it.
+# What a word count also reaches needs no MiniLM: SmolLM2 translates its synonyms, and the count knows none. What counts for the *pair* is what MiniLM has above it.
 #
 # **Published world:** that is nothing in colour and little in precision; in type there are too few words to
 # tell, and verb and place are not shown above chance.

@@ -89,7 +89,7 @@ shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(
 #
 # ## 2 · Choices: other k, components, splits?
 #
-# We fixed 32 components, five folds, k = 15 and the mean of both directions; the abstract names only k. What if
+# We fixed 32 components, five folds, k = 15 and the mean of both directions; of these the abstract names only k. What if
 # we had chosen otherwise? Two measures by hand, means over the decoders trained here: precision@k in the same
 # words, as in the paper, and order in synonyms that no agent heard.
 
@@ -209,7 +209,7 @@ figure = figures.rows(reached, titles, "share right", limits=(0, 1))
 run.figure(figure, "08_controls", "Means over models, and draws; 95 % over worlds. Dotted: chance.")
 
 # %% [markdown]
-# A control in the agent's place needs no synonyms: it must separate sentences, and keep similar ones near.
+# A control in the agent's place needs no synonyms: it must keep similar sentences near, others apart.
 #
 # **Published worlds:** codebook and edit distance lie above acted in precision, and within .03 of it in order;
 # random words (mean draw) fall short in order.

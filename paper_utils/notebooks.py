@@ -21,6 +21,12 @@ from paper_utils.run import NOTEBOOKS, RunError, store_of
 from paper_utils.store import Stage, hash_file, write_atomically
 
 KERNEL = "python3"
+# A kernel that ends while it still listens does not complain, nor does one that has to wait for a
+# busy machine.
+QUIETLY = (
+    "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL); "
+    "from ipykernel.iostream import OutStream; OutStream.flush_timeout = 300"
+)
 LANGUAGE = {"display_name": "Python 3", "language": "python"}
 # The package's own files, and not what editors and systems leave beside them.
 CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a-z]*.html")
@@ -129,13 +135,11 @@ def execute(source, folder, given=None, shown=None):
                         "connection_file": str(Path(place) / "kernel.json"),
                     }
                 ),
-                # What goes to the terminal stays out of the cells, and a kernel that ends while it
-                # still listens does not complain.
+                # What goes to the terminal stays out of the cells.
                 extra_arguments=[
                     "--log-level=CRITICAL",
                     "--IPKernelApp.capture_fd_output=False",
-                    "--IPKernelApp.exec_lines="
-                    "import logging; logging.getLogger('asyncio').setLevel(logging.CRITICAL)",
+                    f"--IPKernelApp.exec_lines={QUIETLY}",
                 ],
             )
             _keep(folder / f"{source.stem}.ipynb", executed, shown)

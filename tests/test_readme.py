@@ -62,7 +62,10 @@ TOLD = {
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
     ),
-    "it is below other decoders": ("action with language approaches language with", "stays below"),
+    "agree with it less than among themselves": (
+        "action with language approaches language with",
+        "stays below",
+    ),
     "Acting leads away from models": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
     "Order, with all five of our models": ("acting on the right instructions adds order", "yes"),

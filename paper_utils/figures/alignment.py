@@ -235,9 +235,9 @@ def _beside_controls(axis, kinds):
     learned = kinds.query("hue == 'own world'")
     points(axis, learned, list(PAIRS), names=PAIRS, colours=dict.fromkeys(PAIRS, LEARNED))
     # From the lowest end of an interval to the highest; one world has none.
-    controls = kinds.query("hue in @SEEN and hue != 'own world'")
+    controls = kinds[kinds["hue"].isin([*SEEN[1:], "exchangeable"])]
     ends = controls.fillna({"low": controls["mean"], "high": controls["mean"]}).groupby("row")
     low, high = (end.reindex(PAIRS) for end in (ends["low"].min(), ends["high"].max()))
-    told = "3: intervals of all controls (another world, never acted, codebook)"
+    told = "3: controls' intervals (another world, rooms without kinds, never acted, codebook)"
     axis.barh(range(len(PAIRS)), high - low, left=low, height=0.5, color="#DDDDDD", label=told)
     axis.axvline(0, **ZERO)

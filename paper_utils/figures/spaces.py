@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from sklearn.decomposition import PCA
 
 from paper_utils.encoders.records import Encoder, Source, agents, models
@@ -87,24 +88,20 @@ def budget(values, encoders):
 
 
 def maps(spaces, groups, encoders):
-    """Two principal components of each encoder's space, a shape for each group of sentences.
+    """Two principal components of each encoder's space, a shape and a shade for each group of
+    sentences.
 
     Titles say what share of the variance is shown."""
     figure, axes = panels(len(encoders), 2.1, columns=3)
     for axis, (label, colour) in zip(axes, colours_of(encoders).items()):
         components = PCA(2, svd_solver="full")
         places = components.fit_transform(spaces[label])
-        for kind, marker in zip(groups.unique(), MARKERS):
-            axis.plot(
-                *places[groups == kind].T,
-                marker,
-                color=colour,
-                label=kind,
-                # Hollow, so that those that lie on each other can be told apart.
-                markerfacecolor="none",
-                markeredgewidth=0.5,
-                markersize=3.2,
-            )
+        # The rarer, the darker, and on top: else a crowd hides it.
+        kinds = groups.value_counts().index
+        shades = sns.light_palette(colour, len(kinds) + 1)[1:]
+        for kind, marker, shade in zip(kinds, MARKERS, shades):
+            style = {"color": shade, "mec": "white", "mew": 0.3, "ms": 4, "label": kind}
+            axis.plot(*places[groups == kind].T, marker, **style)
         # A map that shows little of its space has to say so.
         share = components.explained_variance_ratio_.sum()
         axis.set(xticks=[], yticks=[], title=f"{short(label)}: {share:.0%}")
