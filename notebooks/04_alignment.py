@@ -119,7 +119,7 @@ asks = {
     f"Among the {k} nearest": (*same, "both", k / N),
     "The nearest": ("same_words", "precision_at_1", "both", 1 / N),
 }
-figure = figures.by_model(differences, models, asks, "precision", hues=figures.PLACED)
+figure = figures.by_model(differences, models, asks, "precision")
 told = (
     "Held out, both directions, 95 % over worlds. Adds, takes: p at most .05, and not within ± .05."
 )
@@ -228,13 +228,13 @@ for name in (*heard, "codebook"):
 
 # %%
 print(own_agreement(found["knows_synonyms"]).round(2).to_dict())  # colour, by its own two names
-known = who_knows(found["knows_synonyms"])  # of these a third
+known = who_knows(found["knows_synonyms"])  # a third at least
 strangers = [one.label for one in models if one.label not in known]
 print("do not know the synonyms, and cannot tell:", *strangers)
 measures = ["precision_at_k", "colour"]
 chances = dict(zip(measures, (k / N, 1 / 6)))
 two = {figures.short(one): ("synonyms", one, "both", chance) for one, chance in chances.items()}
-figure = figures.by_model(differences, models, two, "share right", (), strangers, figures.PLACED)
+figure = figures.by_model(differences, models, two, "share right", strangers=strangers)
 caption = "Fitted in first names, asked in synonyms. Star: does not know them. Last two: public."
 run.figure(figure, "04_synonyms", caption)
 means = [figures.compared(differences, "synonyms", one, measures) for one in (model.label, "mean")]

@@ -140,12 +140,12 @@ def every_choice(X, X2, A, world):  # (measure, choice) -> share right, a model 
     found = {}
     for choice, how in maps.items():
         same, other = images(X, X, A, world, **how), images(X, X2, A, world, **how)
-        found |= {("precision", choice): precision(same).mean()}
-        found |= {("order", choice): order(other).mean()}
+        ways = {"precision": precision(same), "order": order(other)}
+        found |= {(measure, choice): both.mean() for measure, both in ways.items()}
         if choice == "as fixed":
             found |= {("precision", f"k = {k}"): precision(same, k).mean() for k in (1, 5, 50)}
-            for measure, ways in {"precision": precision(same), "order": order(other)}.items():
-                found[measure, "the model asks"], found[measure, "the agent asks"] = ways
+            for measure, both in ways.items():
+                found[measure, "the model asks"], found[measure, "the agent asks"] = both
     return pd.Series(found)
 
 

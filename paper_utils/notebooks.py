@@ -28,6 +28,7 @@ QUIETLY = (
     "from ipykernel.iostream import OutStream; OutStream.flush_timeout = 300"
 )
 LANGUAGE = {"display_name": "Python 3", "language": "python"}
+SHOWN = (NOTEBOOKS / "exercises.py", ROOT / "docs" / "three_tests.svg")  # that notebooks use, too
 # The package's own files, and not what editors and systems leave beside them.
 CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a-z]*.html")
 # What a student fills in: after the first " =" or "return" of a line that says so.
@@ -55,7 +56,7 @@ def parameters_of(profile, arguments):
         "arguments": arguments,
         # As text: levels in their order.
         "profile": [profile.fingerprint],
-        "code": [hash_file(path) for path in [*files, NOTEBOOKS / "exercises.py"]],
+        "code": [hash_file(path) for path in [*files, *SHOWN]],
         "versions": store.versions(),
         "present": [encoder.revision for encoder in records.models(profile)],
         "missing": records.missing(profile),

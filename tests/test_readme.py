@@ -11,6 +11,7 @@ from commands import ROOT
 
 from paper_utils import Profile, run
 from paper_utils.encoders.scratch import MODEL_SCORES
+from paper_utils.study import results
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = README + (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
@@ -96,6 +97,16 @@ def test_what_the_table_says_of_the_papers_own_measure():
     assert found("same_words", "precision_at_k", "acted - never_acted", "decoders") > 0.05
     for model in ("BERT", "BLIP", *PUBLIC):
         assert found("same_words", "precision_at_k", "acted - never_acted", model) < 0
+    for model in PUBLIC:  # "hardly anything"
+        assert found("same_words", "precision_at_k", "acted - never_acted", model) > -0.05
+    gains = [
+        found("same_words", measure, "acted - never_acted")
+        for measure in ("precision_at_1", "precision_at_k")
+    ]
+    assert gains[0] > gains[1] + 0.05  # more, if only the nearest counts
+    who = ("exchanged", "never_acted", "word_count", "acted", "codebook", "edit_distance")
+    scores = [found("same_words", "precision_at_k", one) for one in who]
+    assert scores == sorted(scores)  # wrong instructions least, mere codes above both agents
 
 
 PUBLIC = ("all-MiniLM-L6-v2", "SmolLM2-135M-Instruct, 4-bit")
@@ -155,6 +166,9 @@ def test_what_the_agent_shares_is_between_what_decoders_share_with_each_other_an
         value for pair, value in means.items() if PUBLIC[1] in pair and set(pair) & set(decoders)
     ]
     assert max(acted) < min(smollm)
+    # And with BERT either public model shares more than the agent does (docs/limits.md).
+    berts = [value for pair, value in means.items() if "BERT" in pair and set(pair) & set(PUBLIC)]
+    assert len(berts) == 2 and min(berts) > found("same_words", "precision_at_k", "acted", "BERT")
 
 
 def test_in_which_words_an_agent_acts_on_a_models_sentence():
@@ -169,6 +183,20 @@ def test_in_which_words_an_agent_acts_on_a_models_sentence():
     counts = pd.DataFrame(RESULTS["transfer"]).query("source == 'word_count'")
     left = counts.query("level == 'PutNextLocal' and said == 'first names'")["success"].mean()
     assert left == pytest.approx(1 / 6, abs=0.03)
+
+
+def test_what_notebook_06_says_of_luck():
+    """Its ends, and how many learners lie within them: typed there by hand."""
+    profile = Profile.load(run.DEFAULT)
+    # Every single draw: the file of results has their means.
+    structure = results.tables(profile, run.store_of(profile).get)["structure"]
+    luck = structure.query("condition == 'never_acted'")["r"]
+    assert (luck.min(), luck.max()) == pytest.approx((-0.74, 0.73), abs=0.005)
+    own = structure.query("condition == 'own world'").set_index(["first", "second"])["r"]
+    seeing = own["seeing agent", "design"]
+    assert seeing.max() < 0 and (seeing > luck.min()).sum() == 5 and len(seeing) == 8
+    blind = pd.concat([own["blind agent", one] for one in ("LLaMA", "blind CLIP")])
+    assert blind.min() > 0 and (blind < luck.max()).mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_of_the_exclusive_agent_the_kinds_alone_return():

@@ -41,7 +41,6 @@ GROUPS = [MEAN, DECODERS, OTHERS]  # rows that are no single model
 WHOLE = (-1.05, 1.05)  # of an r
 # Of pairs with seeing agents, which rooms without kinds do not have.
 SEEN = ["own world", "other world", "never_acted", "codebook"]
-LEARNED = COLOURS["own world"]
 BLIND = "blind agent ~ LLaMA"
 SEEING = "seeing agent ~ LLaMA"
 ASKED = ["transfer_first_names", "transfer"]  # in what words an agent is told what to do
@@ -151,7 +150,7 @@ def gained(values, strangers):
     return f"{counts};\nmean: {adds(values)}"
 
 
-def by_model(differences, models, asked, label, floors=(), strangers=(), hues=COLUMNS):
+def by_model(differences, models, asked, label, floors=(), strangers=(), hues=PLACED):
     """A row per model, in it a point for each of ``hues``; a panel for each name of ``asked``.
 
     ``asked``: name -> test, measure, direction, chance.  ``label``: of the axis.  ``floors``: name
@@ -233,7 +232,9 @@ def answer(differences, k, count):
 def _beside_controls(axis, kinds):
     """r of PAIRS of learners of one world, each before a band of all that should be at zero."""
     learned = kinds.query("hue == 'own world'")
-    points(axis, learned, list(PAIRS), names=PAIRS, colours=dict.fromkeys(PAIRS, LEARNED))
+    points(
+        axis, learned, list(PAIRS), names=PAIRS, colours=dict.fromkeys(PAIRS, COLOURS["own world"])
+    )
     # From the lowest end of an interval to the highest; one world has none.
     controls = kinds[kinds["hue"].isin([*SEEN[1:], "exchangeable"])]
     ends = controls.fillna({"low": controls["mean"], "high": controls["mean"]}).groupby("row")

@@ -13,6 +13,7 @@ from paper_utils.figures.data import on_white
 from paper_utils.figures.style import (
     COLOURS,
     COLUMN,
+    DODGE,
     NAMES,
     PALE,
     SHARE,
@@ -106,7 +107,7 @@ def _plane(distances):
 
 def agreement(differences, structure):
     """r of pairs of learners that predict from colour, a row each, beside all that should fail;
-    dots are single worlds (rows of ``structure``)."""
+    strokes are single worlds (rows of ``structure``)."""
     found = [shared(differences, pair) for pair in BLIND]
     counter = shared(differences, COUNTER, "own world - codebook")
     return _pairs(
@@ -120,8 +121,8 @@ def agreement(differences, structure):
 
 
 def sign(differences, structure):
-    """r of pairs with agents that see colours: where they must tell them apart, and need not; dots
-    are single worlds (rows of ``structure``)."""
+    """r of pairs with agents that see colours: where they must tell them apart, and need not;
+    strokes are single worlds (rows of ``structure``)."""
     # Of those in exclusive rooms the design alone was named beforehand.
     design, exclusive = (shared(differences, each[0], "own world") for each in (SEEING, EXCLUSIVE))
     # A run may lack models of pictures.
@@ -151,7 +152,9 @@ def _pairs(differences, structure, pairs, conditions, title):
     for height, pair in enumerate(pairs):
         # Where the points of their means lie.
         each = learned[learned.index == pair]
-        figure.axes[0].plot(each, np.full(len(each), height - 0.3), "|", color=COLOURS["own world"])
+        figure.axes[0].plot(
+            each, np.full(len(each), height - DODGE / 2), "|", color=COLOURS["own world"]
+        )
     return figure
 
 

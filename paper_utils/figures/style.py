@@ -114,6 +114,7 @@ THINGS = {
 }
 ZERO = {"color": "#444444", "linestyle": ":", "linewidth": 0.9, "zorder": 0}
 CHANCE = ZERO | {"label": "chance"}
+DODGE = 0.6  # of a row's height, from its first point to its last
 # A little more than what is possible: points at the ends are whole, and so are most intervals.
 SHARE = (-0.03, 1.08)
 
@@ -219,7 +220,7 @@ def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
         palette={hue: colours.get(hue, GREY) for hue in hues},
         estimator="median",
         errorbar=("pi", 100),
-        dodge=0.6 if several else False,
+        dodge=DODGE if several else False,
         linestyle="none",
         markers=[SHAPES.get(hue, "o") for hue in hues],
         markersize=4,
