@@ -59,9 +59,9 @@ print(*twins[:3], sep="\n")
 # ## One demonstration, frame by frame
 #
 # The expert is Minigrid's planning bot: it reads the sentence, looks until it has seen the things, and walks the
-# shortest way that it knows. Below, each frame stands under the action that follows it. Here what is carried is not drawn: it is gone
-# from the floor. A sentence with its pairs of *view* and *action* is one **demonstration**. That is all that the
-# agent of notebook 02 learns from.
+# shortest way that it knows. Below, each frame stands under the action that follows it. Here what is carried is not
+# drawn: it is gone from the floor. A sentence with its pairs of *view* and *action* is one **demonstration**. That
+# is all that the agent of notebook 02 learns from.
 
 # %%
 level = names[-1]  # the one that names two things

@@ -202,10 +202,10 @@ for level in names:
 # %% [markdown]
 # ## Act on a count of words
 #
-# The vector is all that the agent hears, so we can swap it. We count a sentence's words, map the counts linearly into
-# the agent's space (fitted on other sentences), and let the same agent act on the result. Counts lose who goes to whom
-# (asserted), and which colour is whose: *red ball, blue key* counts as *red key, blue ball*. So a failure is not of
-# order alone (notebook 05).
+# The vector is all that the agent hears, so we can swap it. We count a sentence's words, map the counts linearly
+# into the agent's space (fitted on other sentences), and let the same agent act on the result. Counts lose who goes
+# to whom (asserted), and which colour is whose: *red ball, blue key* counts as *red key, blue ball*. So a failure
+# is not of order alone (notebook 05).
 
 # %%
 from sklearn.linear_model import Ridge

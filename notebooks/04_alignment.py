@@ -241,9 +241,9 @@ means = [figures.compared(differences, "synonyms", one, measures) for one in (mo
 pd.concat(means, keys=[model.label, "mean"]).round(2)
 
 # %% [markdown]
-# **Published worlds:** agents score above chance with all models that know the synonyms. On the mean acting
-# adds to both; with the public models it *takes* precision, and colour (with MiniLM by less than .05). On average
-# codebook, edit distance and the best random words beat acted in precision; in colour acted beats the codebook (by .02), not
+# **Published worlds:** agents score above chance with all models that know the synonyms. On the mean acting adds to
+# both; with the public models it *takes* precision, and colour (with MiniLM by less than .05). On average codebook,
+# edit distance and the best random words beat acted in precision; in colour acted beats the codebook (by .02), not
 # the best random words.
 
 # %% [markdown]

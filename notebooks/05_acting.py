@@ -98,7 +98,8 @@ for agent in records.agents():
 
 # %% [markdown]
 # What would an *untrained language model* score, in the model's place? Wide band (planned): single ones, to judge
-# public models by. Narrow band (added after the results): means over eight worlds, to judge ours by. *Verb of two* asks: "go to X" or "pick up X"?
+# public models by. Narrow band (added after the results): means over eight worlds, to judge ours by. *Verb of two*
+# asks: "go to X" or "pick up X"?
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")
@@ -175,10 +176,10 @@ for name, these in {"all sentences": slice(None), "put next alone": put}.items()
     print(f"acted with {model.label}, {name}: {float(cka):.2f}")
 
 # %% [markdown]
-# **Published worlds:** acting leads away from all models over all sentences; wrong instructions, whose
-# space is nearly all verb, lead nearer to readers trained here. Within one verb acting leads nearer to the
-# decoders trained here, and farther from all others, SmolLM2 among them. So over all sentences CKA may partly ask what a
-# space spends on verbs, their form and length (exercise 1).
+# **Published worlds:** acting leads away from all models over all sentences; wrong instructions, whose space is
+# nearly all verb, lead nearer to readers trained here. Within one verb acting leads nearer to the decoders trained
+# here, and farther from all others, SmolLM2 among them. So over all sentences CKA may partly ask what a space
+# spends on verbs, their form and length (exercise 1).
 
 # %% [markdown]
 # ## Acting on another model's sentence
@@ -231,9 +232,9 @@ rows.pivot_table("success", "row", ["level", "said"], sort=False).rename(index=f
 # **Published worlds:** a linear map is enough in first names from public models and *random words* alike: for
 # words that were heard, a vector per word is enough. (A codebook is told the synonyms.)
 #
-# **Published worlds:** acting in synonyms mostly fails, least with CLIP and BLIP; readers trained here are no better than
-# random moves. In synonyms LLaMA's order, too, is lower by the ridge than by the rotation (first section): the ridge
-# seems to lose them.
+# **Published worlds:** acting in synonyms mostly fails. On PickupLoc CLIP and BLIP do best, and readers trained
+# here are no better than random moves. In synonyms LLaMA's order, too, is lower by the ridge than by the rotation (first
+# section): the ridge seems to lose them.
 
 # %%
 # A film: the first episode in which the best model's vector succeeds, and counts fail.

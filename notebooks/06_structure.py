@@ -174,8 +174,8 @@ print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f
 # *another world* (other kinds), *rooms without kinds*, agents that *never acted*, *codebooks*, and *edit
 # distance*, of the colours' names, by letters.
 #
-# (Optional.) *Withheld*: two (three) colours, left out of a rotation, are told apart by it; chance 1/2 (1/3). *Graded*:
-# share of within-kind relabellings that fit worse; chance 1/2.
+# (Optional.) *Withheld*: two (three) colours, left out of a rotation, are told apart by it; chance 1/2 (1/3).
+# *Graded*: share of within-kind relabellings that fit worse; chance 1/2.
 
 # %% tags=["nbval-check-output"]
 asked = ("blind agent", "LLaMA"), ("blind agent", "blind CLIP"), ("seeing agent", "design")
@@ -202,8 +202,8 @@ pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 
 # %% [markdown]
 # **Published worlds:** all r of blind agents with LLaMA and blind CLIP are positive, though about half lie below
-# luck's highest (.73). Blind agents seem to agree in degrees (*graded*). Codebooks, other worlds and agents that never
-# acted are near zero. From rooms without kinds blind agent and blind CLIP agree a little (why is open).
+# luck's highest (.73). Blind agents seem to agree in degrees (*graded*). Codebooks, other worlds and agents that
+# never acted are near zero. From rooms without kinds blind agent and blind CLIP agree a little (why is open).
 #
 # **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive
 # rooms bring kinds back, not degrees.

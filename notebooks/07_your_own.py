@@ -100,7 +100,8 @@ for name, other in {"MiniLM": Y, "word count": counts}.items():
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# What a word count also reaches needs no MiniLM: SmolLM2 translates its synonyms, and the count knows none. What counts for the *pair* is what MiniLM has above it.
+# What a word count also reaches needs no MiniLM: SmolLM2 translates its synonyms, and the count knows none. What
+# counts for the *pair* is what MiniLM has above it.
 #
 # **Published world:** that is nothing in colour and little in precision; in type there are too few words to
 # tell, and verb and place are not shown above chance.

@@ -89,9 +89,9 @@ shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(
 #
 # ## 2 · Choices: other k, components, splits?
 #
-# We fixed 32 components, five folds, k = 15 and the mean of both directions; of these the abstract names only k. What if
-# we had chosen otherwise? Two measures by hand, means over the decoders trained here: precision@k in the same
-# words, as in the paper, and order in synonyms that no agent heard.
+# We fixed 32 components, five folds, k = 15 and the mean of both directions; of these the abstract names only k.
+# What if we had chosen otherwise? Two measures by hand, means over the decoders trained here: precision@k in the
+# same words, as in the paper, and order in synonyms that no agent heard.
 
 # %%
 table, settings = columns.instructions(run.profile), run.profile.alignment
@@ -287,8 +287,8 @@ if len(asked):
 # %% [markdown]
 # Context explains at most what a model has above its own word vectors.
 #
-# **Published worlds:** that is little. Swapped words are found *by meaning*, not *as told*. Made-up words, letters and
-# random weights stay near chance.
+# **Published worlds:** that is little. Swapped words are found *by meaning*, not *as told*. Made-up words, letters
+# and random weights stay near chance.
 
 # %% [markdown]
 # ## On your own

@@ -176,6 +176,12 @@ def test_in_which_words_an_agent_acts_on_a_models_sentence():
     models = pd.DataFrame(RESULTS["transfer"]).query("kind == 'model' and level == 'PutNextLocal'")
     means = models.groupby(["source", "said"])["success"].mean().unstack()
     assert (means["first names"] > 0.5).mean() > 0.5 and means["synonyms"].max() < 0.1
+    # On PickupLoc the best are CLIP and BLIP, and readers trained here no better than chance (05).
+    there = pd.DataFrame(RESULTS["transfer"]).query("level == 'PickupLoc'")
+    asked = there.query("said != 'first names'").groupby("source")["success"].mean()
+    readers = ["LLaMA", "Qwen", "DeepSeek", "BERT"]
+    assert asked[["CLIP", "BLIP"]].min() > asked[[*readers, *PUBLIC]].max()
+    assert asked[readers].max() < asked["random moves"]
     # Codes without meaning do as well in the words they are made of.
     codes = pd.DataFrame(RESULTS["transfer"]).query("source == 'random_tokens'")
     assert codes.query("said == 'first names'")["success"].mean() > 0.5
