@@ -38,6 +38,8 @@ def curves(values, hues, across, label):
     Hue "permuted" is what is reached by chance, from low to high."""
     parts = values.groupby("panel", sort=False)
     figure, axes = panels(len(parts), 1.7, sharey=True)
+    # One for all, so that panels can be compared; of one world only means are known.
+    scale = values[["low", "mean"]].min().min() - 0.03, SHARE[1]
     for axis, (panel, part) in zip(axes, parts):
         # As in points: the middle of three numbers is the mean, and all of them are the interval.
         sns.lineplot(
@@ -59,9 +61,7 @@ def curves(values, hues, across, label):
             legend=False,
             ax=axis,
         )
-        # One scale for all, so that panels can be compared.
-        lowest = values["low"].min() - 0.03
-        axis.set(title=short(panel), xlabel=across, ylabel=label, ylim=(lowest, SHARE[1]))
+        axis.set(title=short(panel), xlabel=across, ylabel=label, ylim=scale)
         # There is no layer between two layers.
         axis.xaxis.get_major_locator().set_params(integer=True)
     name_hues(axes[0], hues, values)
