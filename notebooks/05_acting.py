@@ -220,7 +220,7 @@ for n, said in enumerate(("first names", "synonyms")):
 caption = "Success within 128 steps, 95 % over worlds; the last two are not told. Titles: means of models."
 run.figure(figures.transfer(differences, models), "05_transfer", caption)
 in_synonyms = "an agent can act on another model's sentence, in synonyms"
-print(in_synonyms, claims.loc[in_synonyms, "answer"], sep=": ")
+display(Markdown(f"{in_synonyms}: {claims.loc[in_synonyms, 'answer']}"))
 success = run.table(found["transfer"], "05_transfer")
 rows = success.assign(row=success["source"].where(success["kind"] != "model", "models: mean"))
 rows = rows[rows["level"].isin(figures.TELLING) & (rows["said"] != "unmapped")]
