@@ -239,6 +239,6 @@ def _beside_controls(axis, kinds):
     controls = kinds[kinds["hue"].isin([*SEEN[1:], "exchangeable"])]
     ends = controls.fillna({"low": controls["mean"], "high": controls["mean"]}).groupby("row")
     low, high = (end.reindex(PAIRS) for end in (ends["low"].min(), ends["high"].max()))
-    told = "3: controls' intervals (another world, rooms without kinds, never acted, codebook)"
+    told = "3: range of controls (another world, no kinds, never acted, codebook)"
     axis.barh(range(len(PAIRS)), high - low, left=low, height=0.5, color="#DDDDDD", label=told)
     axis.axvline(0, **ZERO)
