@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 1 · Watch a small world: what is seen, said and done
 #
-# **Found here** — most sentences have a twin with the same words and another meaning; in short lists, chance
-# alone reaches the precision that the paper reports.
+# **What you'll do**: watch an expert, decode what an agent sees, count what can be said.
 #
-# **What you'll do** — watch an expert, decode what an agent sees, count what can be said.
+# **What you'll learn**: observations, factors, synonyms, chance.
 #
-# **What you'll learn** — observations, factors, synonyms, chance.
+# **What you'll need**: a minute; with `laptop`, from nothing, three. Nothing is downloaded.
 #
-# **What you'll need** — a minute; with `laptop`, from nothing, three. Nothing is downloaded.
+# **Found**: most sentences have a twin with the same words and another meaning; in short lists, chance alone
+# reaches the precision that the paper reports.
 
 # %% tags=["parameters"]
 # "release" is what we publish, and loads in seconds; "laptop" is made here in minutes.
@@ -31,11 +31,11 @@ world = run.worlds[0]  # one seed of everything
 names = run.profile.data.levels
 
 # %% [markdown]
-# ## The room does not tell what to do
+# ## The room does not say what to do
 #
-# BabyAI (Chevalier-Boisvert et al., 2019) is a family of *levels*. Each episode draws a room, things in it, and a
-# sentence. The agent is the red triangle; grey cells are what it sees. Two levels can draw *the very same room* and
-# ask for different things. The next cell shows rooms, the one after it counts such twins.
+# BabyAI (Chevalier-Boisvert et al., 2019) is a family of *levels*. Each episode draws a room, the things in it,
+# and a sentence. The agent is the red triangle; shaded cells are what it sees. Two levels can draw *the very same
+# room* and ask for different things. The next cell shows rooms, the one after it counts such twins.
 
 # %%
 run.figure(
@@ -58,10 +58,10 @@ print(*twins[:3], sep="\n")
 # %% [markdown]
 # ## One demonstration, frame by frame
 #
-# The expert is Minigrid's planning bot: it reads the sentence, looks until it has seen the things, and walks the
-# shortest way that it knows. Below, each frame stands under the action that follows it. Here what is carried is not
-# drawn: it is gone from the floor. A sentence with its pairs of *view* and *action* is one **demonstration**. That
-# is all that the agent of notebook 02 learns from.
+# The expert is Minigrid's planning bot: it reads the sentence, looks around until it has seen the things, and
+# takes the shortest way it knows. Each frame below stands above the action that follows it. (A thing that is
+# carried is not drawn: it is gone from the floor.) A sentence with its pairs of *view* and *action* is one
+# **demonstration**, and all that the agent of notebook 02 learns from.
 
 # %%
 level = names[-1]  # the one that names two things
@@ -74,12 +74,12 @@ run.animation(draw.moving({"expert": film}), "01_expert_film", message)
 # %% [markdown]
 # ## What the agent sees
 #
-# Not the picture: 7 × 7 × 3 small integers, drawn below as the room is. The first number is the kind of thing
-# (0: not seen, 1: empty, 2: wall), the second its colour, the third a door's state. Names, not quantities:
-# colour 0 is red. (The agent's cell: 1 0 0.)
+# Not the picture, but 7 × 7 × 3 integers, drawn below as the room is. The first is the kind of thing (0: not seen,
+# 1: empty, 2: wall), the second its colour, the third a door's state. Names, not quantities: colour 0 is red. (The
+# agent: 1 0 0.)
 #
-# **Before you run on:** the agent is at `view[3, 6]` and looks towards `y = 0`. How far ahead, and to the
-# right, is `view[x, y]`?
+# **Guess first**: the agent is at `view[3, 6]` and looks towards `y = 0`. How far ahead, and how far to the right,
+# is `view[x, y]`?
 
 # %%
 env = levels.make(level, highlight=True)
@@ -108,9 +108,9 @@ for x, y in np.argwhere(view[:, :, 0] > 3):  # 4 to 7: door, key, ball, box
 # %% [markdown]
 # ## How many demonstrations
 #
-# The table counts what this world's agent learns from. An episode that the expert fails is *skipped*, and counted.
-# Evaluation draws from other seeds (asserted), so no seed of a demonstration is ever played. The expert knows
-# the way: it never shows how to recover from a mistake. An imitator that strays is alone.
+# The table counts what this world's agent learns from. An episode at which the expert fails is *skipped*, and
+# counted. Evaluation uses other seeds (asserted), so no demonstrated episode is ever tested. The expert never
+# errs, so it never shows how to recover: an imitator that strays is on its own.
 
 # %%
 recorded = run.get(EPISODES, world=world, rooms="babyai")
@@ -126,9 +126,9 @@ display(run.table(overview.reset_index().round(1), "01_demonstrations"))
 #
 # The levels build sentences from a small grammar, so we can list *all* of them, each with its **factors**: verb,
 # colour, type, place, and the second thing. These rows are what every encoder will embed. (BabyAI says "a" where
-# several things match. That tells of the room, not of the goal, so we embed "the".)
+# several things match. That describes the room, not the goal, so we embed "the".)
 #
-# **Guess before you run:** of all sentences, how many share *all* their words with another one?
+# **Guess first**: of all sentences, how many share *all* their words with another one?
 
 # %%
 table = grammar.instructions(names)
@@ -146,10 +146,10 @@ run.table(table["template"].value_counts().reset_index(), "01_templates").head(8
 # %% [markdown]
 # ## What is a precision of .70 worth?
 #
-# Each model gives every sentence a vector. *Precision@k* asks whether a sentence's partner in another space is among
-# the k nearest of N. A random guess is
-# right in k of N cases. The paper's abstract reports .70 for k = 15, and no N. So a precision without its N cannot
-# be read. The cell also plays recorded episodes again: the world is the same each time.
+# Each model gives every sentence a vector. *Precision@k* asks whether a sentence's partner in another space is
+# among the k nearest of N. A random guess is right in k of N cases. The paper's abstract reports .70 for k = 15,
+# but no N, and without N a precision cannot be read. (The cell also plays recorded episodes again: a world is the
+# same each time.)
 
 # %% tags=["nbval-check-output"]
 k = run.profile.alignment.k
@@ -168,9 +168,9 @@ for name in names:
 # %% [markdown]
 # ## Synonyms: a test without shared words
 #
-# Every encoder sees the same words, so agreement may come from the words alone. So each content word has a
-# **synonym**, real English that stands nowhere else. The same sentence in synonyms shares only *the* with it
-# (asserted). Models read both names. The agent only ever hears the first. Notebook 04 asks a *model* in
+# Every encoder sees the same words, so agreement may come from the words alone. Therefore each content word has a
+# **synonym**, real English that occurs nowhere else. Said in synonyms, a sentence shares only *the* with the
+# original (asserted). Models read both names; the agent only ever hears the first. Notebook 04 gives a *model* the
 # synonyms, and searches the agent's sentences.
 
 # %%
@@ -185,10 +185,9 @@ print(", ".join(f"{word}: {synonym}" for word, synonym in synonyms.items()))
 # %% [markdown]
 # ## The same world in words
 #
-# Language models never see the world. A narrator tells them what happens in other episodes: what is there, what was
-# asked, what is done. Stories tell what is carried, and that A now lies next to B. The story below is in first
-# names. For readers each mention draws one of the two names (the last line), so that a reader can learn that they
-# are one thing.
+# Language models never see the world. A narrator tells them what happens in other episodes: what is there, what
+# was asked, what is done, what is carried, and that A now lies next to B. The story below is in first names. For
+# the models each mention draws one of the two names (last line), so a reader can learn that both mean one thing.
 
 # %%
 print(corpus.tell(levels.make(level), level, scene).replace(" . ", ".\n"))
@@ -205,9 +204,9 @@ print("\nthe last one begins:", stories[-1][:120], "...")
 # %% [markdown]
 # ## The same world in pictures
 #
-# Vision-language models see pictures of 64 × 64 pixels with captions: what is being done, what is carried, where
-# things are. The room is turned so that the agent looks up. All captions of an episode speak *one* set of names, so
-# only what is seen ties them. Below, the episode from above (brightened for print).
+# Vision-language models see images of 64 × 64 pixels with captions: what is being done, what is carried, where
+# things are. The room is turned so that the agent faces up. All captions of one episode use *one* set of names, so
+# only what is seen ties the two sets together. Below is the episode from above (brightened for print).
 
 # %%
 photographer = corpus.Photographer(scene)
@@ -226,8 +225,8 @@ run.figure(
 #
 # Solutions are in `solutions.md`, beside this notebook.
 #
-# 1. The agent turns *right*. Where in the new view is what was at `view[x, y]`? Answer with a function of
-#    `(x, y)` that returns the new pair. Draw it first.
+# 1. The agent turns *right*. Where in the new view is what was at `view[x, y]`? Answer with a function of `(x, y)`
+#    that returns the new pair. Draw it first.
 # 2. How often is the rarest of all sentences demonstrated in this world? Guess first, and mind the articles.
 # 3. Find an episode that takes the expert more than 25 steps, film it, and say why. Answer: `("level", seed)`.
 

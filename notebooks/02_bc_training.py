@@ -3,13 +3,12 @@
 #
 # **What you'll do**: build the policy by hand, clone a tiny agent, play with a big one.
 #
-# **What you'll learn**: cloning, controls, what a sentence vector must hold.
+# **What you'll learn**: behavioural cloning, controls, and what a sentence vector must hold.
 #
-# **What you'll need**: notebook 01 (an expert plays; all it sees, hears and does is recorded); a
-# minute.
+# **What you'll need**: notebook 01 (an expert plays; what it sees, hears and does is recorded); a minute.
 #
-# **Found**: an agent cloned from an expert does what it is told. One cloned from *wrong*
-# instructions succeeds mostly where trying everything helps.
+# **Found**: an agent cloned from an expert does what it is told. One cloned from *wrong* instructions succeeds
+# mostly where trying everything helps.
 
 # %% tags=["parameters"]
 # "release" is what we publish, and loads in seconds; "laptop" is made here in minutes.
@@ -48,8 +47,8 @@ run = Run.start("02_bc_training", profile, seed, overrides, out)
 # causal transformer over the steps so far ──► next action
 # ```
 #
-# The bottleneck is our choice; the paper's abstract does not describe its agent. Two steps by hand, equal to the
-# package's (asserted). First: words become a vector.
+# The bottleneck is our choice; the paper's abstract does not describe its agent. We build two steps by hand, equal
+# to the package's (asserted). First, words become a vector.
 
 # %%
 settings = run.profile.cloning
@@ -68,9 +67,9 @@ print(f"“{text}”: {tokens.shape[1]} words become {sentence.shape[1]} numbers
 # %% [markdown]
 # ## The vector looks around (may be skipped)
 #
-# Second: the sentence vector asks the 49 cells. A cell's key and value are sums of four learned rows: its object,
-# its colour, its state, its place. So "red" can be asked for wherever it lies, on whatever it is. The printed line
-# says how even the look is before any training.
+# Second, the sentence vector attends to the 49 cells. A cell's key and value are sums of four learned rows: its
+# object, its colour, its state, its place. So "red" can be asked for wherever it is, whatever it is. The printed
+# line shows how even the attention is before any training.
 
 # %%
 view = levels.make("GoToLocal").reset(seed=1)[0]["image"]
@@ -89,9 +88,9 @@ print(f"most attended cell: {attention.max():.3f}; if all were equal: {1 / 49:.3
 # %% [markdown]
 # ## Clone one yourself
 #
-# Behavioural cloning is classification: of what was told, seen and done so far, which action did the expert take
-# next? First, 200 episodes of one level, and a tiny agent. Who guesses blindly among six actions pays log 6 nats for
-# each.
+# Behavioural cloning is classification: given what was said, seen and done so far, which action did the expert
+# take next? We start with 200 episodes of one level and a tiny agent. Guessing blindly among six actions costs log
+# 6 nats per action.
 
 # %%
 torch.manual_seed(0)
@@ -106,10 +105,10 @@ print(
 )
 
 # %% [markdown]
-# Now the loop, which is all of it: read the sentence, predict every action, compare, step. It takes about ten
+# Now the loop, and this is all of it: read the sentence, predict every action, compare, step. It takes about ten
 # seconds. Watch the loss fall.
 #
-# **Guess before you run:** in how many of ten *fresh* episodes will it do what it is told?
+# **Guess first**: in how many of ten *fresh* episodes will the agent do what it is told?
 
 # %% tags=["fill-in"]
 live = acting.LiveLoss()
@@ -138,11 +137,11 @@ print(
 # %% [markdown]
 # ## Three agents in every world
 #
-# The same loop, longer, makes the agents to be compared; the table shows their loss in held-out episodes:
+# The same loop, run longer, makes the agents we compare. The table shows their loss in held-out episodes.
 #
 # - **acted**: cloned from the demonstrations as they are;
-# - **wrong instructions**: cloned from the same episodes, but episodes of a level exchanged their sentences. It hears
-#   the same words, sees the same rooms, and trains equally long (asserted);
+# - **wrong instructions**: cloned from the same episodes, but with the sentences exchanged within a level. It
+#   hears the same words, sees the same rooms, and trains equally long (asserted);
 # - **never acted**: other random weights, no training.
 
 # %%
@@ -158,10 +157,11 @@ losses.rename(columns=short).round(2)
 # %% [markdown]
 # ## Does it do what it is told?
 #
-# Single actions are not the goal. So every agent plays *fresh* episodes, and we count those in which it does what
-# was said. The expert and random moves are references. Intervals are over worlds; where there is one, over episodes.
+# Predicting single actions is not the goal. So every agent plays *fresh* episodes, and we count those in which it
+# does what was said. The expert and random moves are references. Intervals are over worlds, or over episodes where
+# there is one world.
 #
-# **Guess before you run:** where would an agent succeed that does not know what it is told?
+# **Guess first**: on which level can an agent succeed without knowing what it is told?
 
 # %%
 each = products.evaluations(run.profile)
@@ -192,20 +192,21 @@ for level in names:
     print(level, "played again, at least 95 % end the same way:", same >= 0.95)
 
 # %% [markdown]
-# Wrong instructions can teach to walk, lift and open: much besides *which*. Where a wrong try costs only time,
-# trying everything often succeeds, and takes long (see the median steps). So the distance from *acted* is what right
-# sentences add to training. (An untrained agent always takes its likeliest action; random moves wander.)
+# Wrong instructions can still teach an agent to walk, lift and open; only *which* is missing. Where a wrong try
+# costs nothing but time, trying everything often succeeds, slowly (see the median steps). So what right sentences
+# add to training is the distance up to *acted*. (An untrained agent always takes its likeliest action; random
+# moves wander.)
 #
-# For comparison: BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal, from a million demonstrations
-# each (arXiv 2007.12770; quoted, not re-run).
+# For comparison, BabyAI 1.1's agents reach .998 to 1.00 on GoToLocal and PutNextLocal with a million
+# demonstrations each (arXiv 2007.12770; quoted, not re-run).
 
 # %% [markdown]
 # ## Act on a count of words
 #
-# The vector is all that the agent hears, so we can swap it. We count a sentence's words, map the counts linearly
-# into the agent's space (fitted on other sentences), and let the same agent act on the result. Counts lose who goes
-# to whom (asserted), and which colour is whose: *red ball, blue key* counts as *red key, blue ball*. So a failure
-# is not of order alone (notebook 05).
+# The vector is all the agent hears, so we can replace it. We map a sentence's word counts linearly into the
+# agent's space (fitted on other sentences), and let the same agent act on the result. Counts lose what goes next
+# to what (asserted), and also which colour belongs to which thing: *red ball, blue key* has the counts of *red
+# key, blue ball*. So failing is not about order alone (notebook 05).
 
 # %%
 from sklearn.linear_model import Ridge
@@ -226,9 +227,9 @@ def without_order(missions):
 
 
 # %% [markdown]
-# The printed line says how often the agent then does what it is told, where two things matter. Below it, one episode
-# plays twice: with the agent's own vector, and with the counts. It is the first of 7 to 14 steps, if any, in which
-# only the agent's own vector succeeds, and counts misplace something.
+# The printed line says how often the agent then does what it is told, on the level that names two things. Below,
+# one episode plays twice, with the agent's own vector and with the counts: the first of 7 to 14 steps, if any, in
+# which only the agent's own vector succeeds and the counts misplace something.
 
 # %%
 level, trials = names[-1], levels.seeds("evaluation", 64, world)
@@ -252,12 +253,11 @@ run.animation(draw.moving(films), "02_film", message)
 # %% [markdown]
 # ## Words it was never told together
 #
-# One more agent, in the first world alone, learned without the episodes that say any of the pairs printed below.
-# It heard *red*, and it heard *ball*, but never *red ball*. (Few episodes say such a pair, so intervals
-# are wide.)
+# One more agent, in the first world only, learned without the episodes that say any of the pairs printed below. It
+# heard *red* and it heard *ball*, but never *red ball*. (Few episodes say such a pair, so intervals are wide.)
 #
-# **Published world:** it copes where a sentence names one thing; where it names two, about half as often as the
-# other agent.
+# **Published world:** it copes with sentences that name one thing; with those that name two it succeeds about half
+# as often as the other agent.
 
 # %%
 print("never said together:", ", ".join(settings.held_out))
@@ -275,11 +275,11 @@ such.reindex(names).round(2)
 # %% [markdown]
 # ## On your own
 #
-# Use the first 32 evaluation episodes of this world, of at most 128 steps.
+# Use the first 32 evaluation episodes of this world, of at most 128 steps. (`solutions.md`)
 #
-# 1. Tell the agent, in each episode of the first level, the sentence of the *next* one (`evaluation.evaluate` takes
-#    `vectors`). What is its success? Whose does it resemble?
-# 2. There, tell it the right sentence, words *in reverse order*. Its success?
+# 1. In each episode of the first level, tell the agent the sentence of the *next* one (`evaluation.evaluate` takes
+#    `vectors`). Whose success does it resemble?
+# 2. On the same level, tell it the right sentence with its words *in reverse order*. Its success?
 # 3. Make it forget: `evaluation.play` a `policy.GreedyPolicy` whose `kv_cache`, the steps so far, stays empty.
 #    Which level suffers?
 
@@ -290,9 +290,9 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# 1. All that the agent hears is one vector. What the vector lacks, it can only find by trying.
+# 1. All the agent hears is one vector. What the vector lacks, the agent can only find by trying.
 # 2. *Wrong instructions* are a control for training: same words, rooms, actions and steps.
-# 3. Success alone does not show understanding: where trying is free, wrong instructions can go far.
+# 3. Success alone does not prove understanding: where trying is free, wrong instructions go far.
 #
 # ## Provenance
 #

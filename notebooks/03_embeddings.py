@@ -1,15 +1,15 @@
 # %% [markdown]
-# # 3 · Turn instructions into vectors, and see who puts what together
+# # 3 · Turn instructions into vectors, and see what each model puts together
 #
-# **What you'll do**: ask what each model learns (1) and puts together (2), how words become one vector (3), what
-# that is spent on (4, 5).
+# **What you'll do**: ask what each model is trained for, which sentences it puts together, and what its vectors
+# are spent on.
 #
 # **What you'll learn**: what training makes alike.
 #
-# **What you'll need**: notebook 02; cosine.
+# **What you'll need**: notebook 02; cosine similarity.
 #
-# **Found**: models that read stories here spend most of their space on the verb (so on form and length), word
-# counts a third, an agent that acted hardly any.
+# **Found**: models that read stories spend most of their variance on the verb (so on form and length); word counts
+# spend a third, an agent that acted hardly any.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -37,12 +37,12 @@ run.missing = records.missing(run.profile)  # models that cannot be had here
 # %% [markdown]
 # ## 1 · Four objectives, a line each
 #
-# A model becomes what its objective asks for. LLaMA, Qwen and DeepSeek foresee the next word. BERT
-# restores a hidden one. CLIP chooses a caption's picture. BLIP does, too, and says yes or no to a
-# pair. (The agent foresaw the expert's action.)
+# LLaMA, Qwen and DeepSeek predict the next word. BERT predicts a masked word. CLIP picks the image that belongs to
+# a caption. BLIP does that too, and also answers "do these two match?". (The agent predicted the expert's next
+# action.)
 #
-# **Guess first**: "you see a red ball on your left . the red ball is on your left ." Where must a
-# reader waver, among how many words?
+# **Guess first**: "you see a red ball on your left . the red ball is on your left ." At which words must a reader
+# hesitate, and between how many?
 
 # %%
 import torch
@@ -52,19 +52,19 @@ from torch.nn import functional as F
 torch.set_grad_enabled(False)  # nothing is trained here
 
 
-def next_word(model, ids):  # how little each word was foreseen
+def next_word(model, ids):  # how surprising each word was, in nats
     return F.cross_entropy(model(ids).logits[0, :-1], ids[0, 1:], reduction="none")
 
 
-def hidden_word(model, ids, place):  # the chances of all words to stand there
+def masked_word(model, ids, place):  # the probability of each word there
     return model(ids).logits[0, place].softmax(-1)
 
 
-def which_picture(model, caption, pixels):  # the chances of all pictures
+def which_picture(model, caption, pixels):  # the probability of each picture
     return model(**caption, pixel_values=pixels).logits_per_text[0].softmax(-1)
 
 
-def is_pair(model, caption, pixels):  # the chance of each pair to be one
+def is_pair(model, caption, pixels):  # the probability that each pair matches
     return model(**caption, pixel_values=pixels).itm_score.softmax(-1)[:, 1]
 
 
@@ -90,23 +90,23 @@ for family in decoders[:1]:
     tokenizer, model = load(family)
     ids = tokenizer(said, return_tensors="pt")["input_ids"]  # (1, T); the first is [BOS]
     words = zip(tokenizer.convert_ids_to_tokens(ids[0])[1:], next_word(model, ids).exp())
-    print(family, *(f"{word} {choices:.1f} |" for word, choices in words))
+    print(family, *(f"{word} {perplexity:.1f} |" for word, perplexity in words))
 if "bert" in folders:
     tokenizer, model = load("bert")
     ids = tokenizer(said, return_tensors="pt")["input_ids"]
-    ids[0, 11] = tokenizer.mask_token_id  # hides "red" where it is said again
-    best = hidden_word(model, ids, 11).topk(12)
+    ids[0, 11] = tokenizer.mask_token_id  # masks "red" where it comes again
+    best = masked_word(model, ids, 11).topk(12)
     words = zip(tokenizer.convert_ids_to_tokens(best.indices), best.values)
     print("bert", *(f"{word} {chance:.2f} |" for word, chance in words))
 
 # %% [markdown]
-# A decoder's numbers are one over each word's chance: 1 is foreseen. A colour told first can be any of six,
-# in two names each. Told again, two are left: its names. BERT's are chances of words in the hidden place. Did
-# it look back?
+# LLaMA's numbers are perplexities, one over the probability of each word: 1 means certain. The first colour may be
+# any of six, under two names each. Said again, only its two names are left. BERT's are probabilities for the
+# masked word. Did it look back?
 #
 # **Published world:** it did not: red's two names, red and crimson, do not lead.
 #
-# Now a caption, and six held-out pictures. **Guess first**: how sure will a model be of its own, the first?
+# Next, one caption and six held-out images. **Guess first**: how sure is each model of the right image, the first?
 
 # %%
 seeds = levels.seeds("pictures", run.profile.data.pictured_episodes, world)[-6:]
@@ -119,16 +119,16 @@ for family, judge in {"clip": which_picture, "blip": is_pair}.items():
         tokenizer, model = load(family)
         caption = tokenizer([captions[0]] * 6, return_tensors="pt")
         odds[FAMILIES[family].label] = judge(model, caption, pixels)
-told = "CLIP: shares among six pictures (chance 17%). BLIP: yes or no to each pair (a coin: 50%). An open door is a gap."
+told = "The first is its own. CLIP chooses one (chance 17%), BLIP judges each pair (50%). An open door is a gap."
 run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
-# **Published world:** CLIP slightly prefers another picture, which does not fit.
+# **Published world:** CLIP slightly prefers another image, which does not fit.
 #
 # **Did they learn their world?**
 #
-# Scores on held-out stories and pictures, beside baselines without training. **Guess
-# first**: R@1 is the share of captions whose own picture is first. Can it be 1?
+# Scores on held-out stories and images, beside baselines that need no training. **Guess first**: R@1 is the share
+# of captions for which the right image ranks first. Can it reach 1?
 
 # %%
 scores = pd.concat([run.get(MODEL_SCORES, world=number) for number in run.worlds])
@@ -140,17 +140,16 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# It cannot be 1 if several pictures fit.
+# It cannot reach 1 where several images fit the caption.
 #
-# **Published worlds:** CLIP and BLIP find the right picture of one caption in twenty, among hundreds.
+# **Published worlds:** CLIP and BLIP rank the right image first for one caption in twenty, among hundreds.
 #
-# ## 2 · What each puts together
+# ## 2 · What each model puts together
 #
-# Everyone embeds the same sentences, at a layer fixed beforehand: decoders in the middle, others where their own
-# training reads them. *Public* models learned English at large. *Word count* and *codebook* (a random vector per
-# concept and role) are no models.
+# All encoders embed the same sentences, at a layer fixed in advance (the middle one for decoders). *Word count*
+# and *codebook* (a random vector per concept and role) are not models.
 #
-# **Guess first**: whose nearest neighbour has all the same words?
+# **Guess first**: whose nearest neighbours contain the same words?
 
 
 # %% tags=["fill-in"]
@@ -161,8 +160,8 @@ def cosines(space):  # (N, D) -> (N, N), after centring; none is its own neighbo
 
 
 everyone = figures.everyone(run.profile)
-everywhere = {one: figures.vectors(run, one) for one in run.worlds}
-spaces = everywhere[world]  # label -> (N, D)
+everywhere = {one: figures.of_world(run, one) for one in run.worlds}
+spaces = {label: both[0] for label, both in everywhere[world].items()}  # label -> (N, D)
 asked = len(table) - 4  # any row will do: change it
 print("nearest to:", table["text"][asked])
 some = [encoder for encoder in everyone if encoder.name in figures.SOME]
@@ -170,16 +169,15 @@ ranked = {one.label: np.argsort(-cosines(spaces[one.label])[asked]) for one in s
 pd.DataFrame({name: table["text"][rows[:2]].tolist() for name, rows in ranked.items()}).T
 
 # %% [markdown]
-# Now all sentences, in all worlds. In how many cases has the nearest sentence the same verb, the same
-# colour? And in how many is it the *swap*, "put B next to A" for "put A next to B"? To word counts a
-# swap is the same sentence, so it ties for the first place with all others of the same words. *By luck*:
-# a neighbour drawn at random.
+# Now all sentences, in all worlds. How often does the nearest sentence have the same verb, or the same colour? And
+# how often is it the *swap*: "put B next to A" for "put A next to B"? Word counts cannot tell a swap from the
+# original; it ties for first place with every sentence of the same words. *By luck*: a neighbour drawn at random.
 
 # %%
 twin = alignment.ContrastSets(table[columns.ROLES]).swaps.twin  # the swap's row; -1: has none
 
 
-def kept(space):  # of how many sentences has the nearest one the same word?
+def kept(space):  # how often does the nearest sentence have the same word?
     near = cosines(space)
     first = near > near.max(axis=1, keepdims=True) - 1e-9
     first = first / first.sum(axis=1, keepdims=True)  # who ties for the first place shares it
@@ -205,14 +203,14 @@ told = "Share of sentences whose nearest neighbour has the same word; means over
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# Where swaps are nearest, order weighs little.
+# Where the nearest sentence is the swap, word order counts for little.
 #
-# **Published worlds:** the nearest sentence of an agent that acted has the same second type only as often as by luck.
+# **Published worlds:** after acting, the nearest sentence shares the second type no more often than a random one.
 #
-# ## 3 · Pool by hand, and beware of the sink
+# ## 3 · Pooling by hand, and the attention sink
 #
-# A transformer has a state for every token; a sentence needs one vector. Of decoders we take the mean
-# over words, at the middle block, without the first token. Why without?
+# A transformer has a state for every token, but we need one vector per sentence. For decoders we average the
+# states of the words at the middle block and leave out the first token. Why leave it out?
 
 # %% tags=["nbval-check-output"]
 states = []
@@ -229,11 +227,11 @@ for family in decoders[:1]:
     print(f"{family}, block {layer} of {depth}: {len(pooled)} sentences, as by the package")
 
 # %% [markdown]
-# Large decoders use the first position that they read as a *sink* (arXiv 2309.17453): its state is one huge
-# constant. A tokenizer that sets no token in front makes the first *word* the sink. Let us plant one in our
-# decoder, and pool it.
+# Large decoders use the first position they read as an *attention sink* (arXiv 2309.17453): its state is one huge
+# constant. If a tokenizer puts no special token in front, the first *word* becomes the sink. Let us plant a sink
+# in our decoder and pool it along with the rest.
 #
-# **Guess first**: what is the cosine of any two sentences then?
+# **Guess first**: what will the cosine of any two sentences be then?
 
 # %%
 if states:
@@ -249,14 +247,14 @@ if states:
         print(f"    agreement with the agent (notebook 04): {score}")
 
 # %% [markdown]
-# Every pooled vector is mostly the sink, so cosines are near 1. Centring cannot remove it: a mean divides by the
-# number of words, so length stays. So never pool it.
+# Every pooled vector is now mostly sink, so all cosines are near 1. Centring does not remove it: a mean divides by
+# the number of words, so sentence length remains.
 #
 # ## 4 · What a space is spent on
 #
-# Similarities weigh a direction by its variance. What share of it does the verb alone explain,
-# and how many directions carry it (*effective dimension*, 1 to D)? "Put" sentences are longer, too; compare
-# each share with that of *word count*.
+# Similarities weigh each direction by its variance. How much of it does the verb alone explain, and over how many
+# directions is it spread (*effective dimension*, 1 to D)? "Put" sentences are longer, too: compare with *word
+# count*.
 
 
 # %%
@@ -275,12 +273,12 @@ told = "Blue: learned from language; green: from pictures, too; above: agents; b
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# This may explain the geometry in notebook 05: spaces that are spent on different words look unlike, whatever
-# both know.
+# Remember this for notebook 05: two spaces that spend their variance on different words look different, whatever
+# they know.
 #
-# *Linear CKA* says how well two spaces' tables of inner products agree, 1 for the same; large variances count
-# most. Within one verb, the verb cannot matter. **Guess** by filling in: acted or never acted, which does CKA
-# call nearer to a model, over all sentences?
+# *Linear CKA* compares two spaces by their tables of inner products; 1 means identical, and directions of large
+# variance count most. Among sentences of one verb, the verb cannot matter. **Guess** by filling in: over all
+# sentences, which does CKA place nearer to a language model, "acted" or "never acted"?
 
 # %%
 guess = ...  # fill in
@@ -290,20 +288,20 @@ where = {"all sentences": table["verb"] != "", f"within “{commonest}”": tabl
 cka = {}
 for which, rows in where.items():
     for name in ("acted", "never acted"):
-        pairs = [(here[name][rows], here[reader][rows]) for here in everywhere.values()]
+        pairs = [(here[name][0][rows], here[reader][0][rows]) for here in everywhere.values()]
         cka[which, name] = np.mean([float(alignment.linear_cka(*pair)) for pair in pairs])
 cka = pd.Series(cka).unstack(level=0)
 print("nearer:", cka["all sentences"].idxmax(), "" if guess is ... else f"(you said {guess})")
 cka.round(2)
 
 # %% [markdown]
-# **Published worlds:** *never acted* is far nearer over all sentences; within "put" it is *acted*. This is one
-# model, LLaMA: notebook 05 asks all.
+# **Published worlds:** over all sentences *never acted* is far nearer; within "put" it is *acted*. This is one
+# model, LLaMA; notebook 05 asks them all.
 #
 # ## 5 · Look, and say how much is shown
 #
-# Maps come last, for they persuade too easily. Each shows two directions of many. Its title says what
-# share of the variance both show. What is not shown may be all that matters. Verbs fall apart where much is spent on
+# Maps come last because they persuade too easily. Each shows two directions out of many; its title says how much
+# of the variance these two hold. What matters may be in the rest. Verbs fall apart where much variance is spent on
 # them.
 
 # %%
@@ -313,11 +311,11 @@ run.figure(figures.maps(spaces, table["verb"], some), "03_maps", told)
 # %% [markdown]
 # ## On your own
 #
-# Guess first; then put your answer below. Worked solutions are in `solutions.md`.
+# Guess first, then put your answer below. Worked solutions are in `solutions.md`.
 #
 # 1. An encoder keeps only the last word of a sentence. How many different vectors does it give?
-# 2. Which of verb, colour, type and location takes most of the acted agent's variance? (`measured`
-#    can group by another column.)
+# 2. Which of verb, colour, type and location explains most of the acted agent's variance? (`measured` can group by
+#    another column.)
 # 3. Write `pool(states)`, from (T, D) to (D,), that no sink can spoil, wherever it stands.
 
 # %%
@@ -328,9 +326,9 @@ run.check(answers)
 # ## Three things to take away
 #
 # - Spaces differ in how much variance they spend on the verb and its form; exercise 2 asks about the rest.
-# - A mean is as good as what goes into it: never pool a sink.
-# - Two spaces that spend their variance on different words look unlike; whether they *know* different
-#   things takes tests with codes beside them (notebooks 04 to 06).
+# - A mean is only as good as what goes into it: never pool a sink.
+# - Two spaces that spend their variance on different words look different. Whether they *know* different things
+#   needs tests with codes beside them (notebooks 04 to 06).
 #
 # ## Provenance
 

@@ -1,14 +1,14 @@
 # %% [markdown]
-# # 4 · Compare the spaces, and take away what shared words can do
+# # 4 · Compare the spaces, and subtract what shared words can do
 #
-# **What you'll do**: rotate one space onto another, and search it; ask in unheard words.
+# **What you'll do**: rotate one space onto another, and search it.
 #
-# **What you'll learn**: Procrustes and precision@k; what a score is worth alone.
+# **What you'll learn**: Procrustes, precision@k, and what a score is worth on its own.
 #
-# **What you'll need**: notebooks 02, 03; singular values.
+# **What you'll need**: notebooks 02 and 03; singular values.
 #
-# **Found**: the best codes without meaning agree with models as much as an agent that acted, or more. Acting adds
-# little in the same words, and more in synonyms, mostly with decoders.
+# **Found**: the best meaningless codes agree with models at least as well as an agent that acted. Acting adds
+# little in the same words, more in synonyms, mostly with decoders.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -36,12 +36,12 @@ from paper_utils.study.differences import own_agreement, who_knows
 run = Run.start("04_alignment", profile, seed, overrides, out)
 
 # %% [markdown]
-# ## Three tests, three agents and four codes
+# ## Three tests, three agents, four codes
 #
-# Recap: one agent *acted* (notebook 02), one *never acted*, one acted on *wrong instructions*.
-# Models read stories or saw pictures (03). Four codes have learned nothing: *word count*; *random words*, a
-# vector per word and place (mean or best of 20 draws); *edit distance* (added later), by words to change; the
-# *codebook*, a random vector per concept and role.
+# Recap: one agent *acted* (notebook 02), one *never acted*, one was trained on *wrong instructions*; the models
+# read stories or saw images (03). Four codes learned nothing. *Word count*. *Random words*: a vector per word and
+# place (mean or best of 20 draws). *Edit distance* (added later): how many words must change. *Codebook*: a random
+# vector per concept and role.
 #
 # A *world* is one seed of everything; means and intervals are over worlds.
 
@@ -58,10 +58,12 @@ print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 # %% [markdown]
 # ## Procrustes by hand
 #
-# Two spaces share no axes, so any rotation of one is as good. *Procrustes* finds the W that brings paired rows
-# closest: it maximises trace(W.T X.T Y), the sum of products of `X @ W` and `Y`. If the SVD of `X.T @ Y` is U S V,
-# W = U V. Even with 32 components W can overfit: it is fitted on four fifths of the sentences, asked on the rest.
-# A sentence and its *swap* stay together.
+# Two spaces share no axes, so we may rotate one freely. *Procrustes* finds the rotation W that brings `X @ W`
+# closest to `Y`; it maximises trace(W.T X.T Y), the sum of their products. If the SVD of `X.T @ Y` is U S V, then
+# W = U V.
+#
+# Even in 32 dimensions W can overfit. So we fit it on four fifths of the sentences and test it on the rest,
+# keeping each sentence and its *swap* together.
 
 # %%
 asked = scores.options(run.profile, table, world)  # groups keep a sentence and its swap together
@@ -85,11 +87,11 @@ def both_ways(label, one, said=0):  # `said`: the model in first names (0) or in
 # %% [markdown]
 # ## Same words: the paper's measure, as we read its abstract
 #
-# *Precision@k*: is a sentence's own partner among the k nearest of all N? The paper reports .70 to
-# .73, for its agent with decoders and BLIP.
+# *Precision@k* is the share of sentences whose own partner is among the k nearest of all N. The paper reports .70
+# to .73 for its agent with decoders and BLIP.
 #
-# **Guess first**, and fill in: who agrees best with the first model: "acted", "never_acted", "exchanged" (wrong
-# instructions), "word_count", or "codebook" (random vectors, built below)?
+# **Guess first**, and fill in: which agrees best with the first model, "acted", "never_acted", "exchanged" (wrong
+# instructions), "word_count", or "codebook" (built below)?
 
 
 # %% tags=["nbval-check-output", "fill-in"]
@@ -120,9 +122,7 @@ asks = {
     "The nearest": ("same_words", "precision_at_1", "both", 1 / N),
 }
 figure = figures.by_model(differences, models, asks, "precision")
-told = (
-    "Held out, both directions, 95 % over worlds. Adds, takes: p at most .05, and not within ± .05."
-)
+told = "Held out, both directions, 95 % over worlds. Higher: p at most .05, and not within ± .05."
 run.figure(figure, "04_same_words", told)
 
 # %%
@@ -131,13 +131,13 @@ gains = gains[gains["model"] != "decoders and BLIP"].set_index("model")
 gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 
 # %% [markdown]
-# (p: Holm, over six models and over two. Small *p_equivalent*: within ± .05.)
+# (p: corrected after Holm, over our six models and over the two public ones. Small *p_equivalent*: the effect lies
+# within ± .05.)
 #
-# **Published worlds:** acting adds with Qwen, on the mean of decoders, and a little on that of all six; with BERT it
-# is not settled, with public models the loss is within .05. If only the nearest counts, acting adds more. Wrong
-# instructions end lowest: their space is mostly verb.
+# **Published worlds:** acting adds with Qwen and on the mean of decoders, a little on that of all six. BERT is not
+# settled; with public models the loss is within .05. Wrong instructions score lowest: their space is mostly verb.
 #
-# The paper compares all with all. Do models agree with each other more than with an agent?
+# The paper compares everyone with everyone. Do models agree more with each other than with an agent?
 
 # %%
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
@@ -152,19 +152,20 @@ told = "Held out, means over worlds. The last two models are public."
 run.figure(figures.matrix(matrix, title), "04_all_pairs", told)
 
 # %% [markdown]
-# **Published worlds:** decoders agree more with each other than with acted, and less with CLIP, BLIP and BERT.
+# **Published worlds:** decoders agree more with each other than with the acted agent, and less with CLIP, BLIP and
+# BERT.
 
 # %% [markdown]
-# ## Why the direction and the layer matter
+# ## Why direction and layer matter
 #
-# A model can spend its space on few directions (notebook 03). Then some
-# sentences are among nobody's nearest.
+# If a model spends its space on few directions (notebook 03), some sentences are among nobody's nearest
+# neighbours.
 #
-# A decoder's last layer serves the next word, its middle more of the sentence (arXiv 2502.02013;
-# another view: 2606.02750). The middle was fixed beforehand. Below, one world. *Templates*: the variance
-# between sentence patterns.
+# A decoder's last layer serves the next word; its middle holds more of the sentence (arXiv 2502.02013; but
+# 2606.02750), so we fixed the middle. *Templates*: the share of variance between sentence patterns.
 #
-# **Guess first**: who asks with less success, a model or an agent? Which layer?
+# **Guess first**: which is harder, from the model's sentence to the agent's (*a model asks*), or back? And which
+# layer agrees less?
 
 # %%
 agents = {agent.name: spaces[world][agent.label][0] for agent in records.agents()}
@@ -185,11 +186,11 @@ for one in (one for one in models if one.label in results.DECODERS):
 #
 # ## Unheard synonyms: who has to know them?
 #
-# Each content word has a synonym that no agent ever heard: crimson for red. The map is fitted in first
-# names; then the *model's* sentence is said in synonyms.
+# Each content word has a synonym that no agent heard: crimson for red. The map is fitted on the original words
+# (*first names*). Then the *model's* sentence is given in synonyms.
 #
-# What would a mere code score? **Fill in** a codebook (N, 96), the sum of the random vectors of a
-# sentence's words in their roles (red first, red second...).
+# What would a meaningless code score? **Fill in** a codebook (N, 96): each sentence is the sum of the random
+# vectors of its words in their roles.
 
 # %% tags=["fill-in"]
 one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)
@@ -206,13 +207,13 @@ explained = one_hot @ np.linalg.lstsq(one_hot, of_package)[0]
 assert np.allclose(explained, of_package)
 
 # %% [markdown]
-# The test by hand is the last one with one change: the model's sentences are said in synonyms.
+# The test is the previous one with one change: the model's sentences are given in synonyms.
 #
-# **Question**: the agent that never acted has random weights. Can it pass all the same? Write down
-# why before you run the cell. (What does it need to tell apart?)
+# **Question**: the agent that never acted has random weights. Can it pass this test all the same? Write down why
+# before you run the cell. (What does it need to tell apart?)
 #
-# *Colour*, in the figure: of the sentences that differ from the partner in one colour alone, is the partner
-# nearest? Chance: one in six.
+# *Colour*, in the figure: among the sentences that differ from the partner only in one colour, is the partner
+# nearest? Chance is one in six.
 
 # %% tags=["nbval-check-output"]
 reason = "?"
@@ -241,21 +242,21 @@ means = [figures.compared(differences, "synonyms", one, measures) for one in (mo
 pd.concat(means, keys=[model.label, "mean"]).round(2)
 
 # %% [markdown]
-# **Published worlds:** agents score above chance with all models that know the synonyms. On the mean acting adds to
-# both; with the public models it *takes* precision, and colour (with MiniLM by less than .05). On average codebook,
-# edit distance and the best random words beat acted in precision; in colour acted beats the codebook (by .02), not
-# the best random words.
+# **Published worlds:** agents score above chance with every model that knows the synonyms. On the mean acting adds
+# to both measures; with the public models it *takes away* precision, and colour (with MiniLM by less than .05). On
+# average codebook, edit distance and the best random words beat acted in precision; in colour acted beats the
+# codebook (by .02) but not the best random words.
 
 # %% [markdown]
 # ## On your own
 #
-# Ways: `solutions.md`.
+# Solutions are in `solutions.md`.
 #
-# 1. The acting agent with the first model, same words, the model asks: what is left at k = 1?
-# 2. A function from sentences to vectors that knows no meaning and beats the agent there (k = 15), also
-#    with made-up words. Without looking into `controls`.
-# 3. A function that learned nothing: from both sets of names, it finds the right colour of six more than half
-#    of the time. What did you tell it?
+# 1. The acted agent with the first model, same words, a model asks: what is precision at k = 1?
+# 2. Write a function from sentences to vectors that knows no meaning and beats the agent there (k = 15), with
+#    made-up words, too.
+# 3. Write one that learned nothing and still, given both names, finds the right one of six colours more often than
+#    not. What did you tell it?
 
 # %%
 answers = {1: None, 2: None, 3: None}
@@ -264,10 +265,10 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# 1. A score says little until codes and an agent that never acted stand beside it.
-# 2. In synonyms the *model* has to know the words; the agent has only to keep sentences apart, and
-#    like ones near each other.
-# 3. A score of the whole space does not say what of a sentence is there: notebook 05 asks.
+# 1. A score says little until meaningless codes and an agent that never acted stand beside it.
+# 2. In the synonym test the *model* has to know the words. The agent only has to keep sentences apart, and similar
+#    ones close.
+# 3. A score of the whole space does not say which part of a sentence is in it: notebook 05 asks.
 #
 # **Further reading**: Schönemann (1966); Huh et al. (arXiv 2405.07987).
 #

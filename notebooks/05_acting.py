@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 5 · What acting teaches
 #
-# **What you'll do**: ask who is put next to whom; compare verbs; act on a model's sentence.
+# **What you'll do**: ask what is put next to what; compare verbs; act on a model's sentence.
 #
 # **What you'll learn**: to ask a space for one thing at a time.
 #
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
-# **Found**: acting on the right instructions adds word order, with most models, and merges two verbs. In heard
-# words public models' vectors guide an agent like random words, ours less; in synonyms hardly any.
+# **Found**: acting on the right instructions adds word order, with most models, and merges two verbs. In words it
+# has heard, an agent can act on public models' vectors, but also on random ones; in synonyms hardly.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -44,11 +44,11 @@ run = Run.start("05_acting", profile, seed, overrides, out)
 # %% [markdown]
 # ## One question at a time
 #
-# Recap of notebook 04: a map is fitted in first names, without the sentences that are asked; then the
-# *model's* sentence is said in synonyms. Precision@k asks whether a sentence is roughly in its place.
-# It does not say what of the sentence is there.
+# Recap of notebook 04: a map is fitted on the original words (*first names*), without the sentences that are
+# tested; then the *model's* sentence is given in synonyms. Precision@k says whether a sentence lands roughly in
+# its place. It does not say which part of the sentence put it there.
 #
-# For order, too, codes stand in the agent's place as controls.
+# As before, codes stand in the agent's place as controls.
 
 # %%
 found = results.tables(run.profile, run.store.get)  # of all worlds
@@ -63,13 +63,13 @@ known = who_knows(found["knows_synonyms"])
 strangers = [one.label for one in models if one.label not in known]
 
 # %% [markdown]
-# ## Who is put next to whom (hypothesis 1)
+# ## What is put next to what? (hypothesis 1)
 #
-# "Put A next to B" and "put B next to A" have the same words. *Order* asks which of the two the image
-# of the first lies nearer to. We expected: acted above never acted, and above wrong instructions.
+# "Put A next to B" and "put B next to A" consist of the same words. *Order* asks: is the image of the first nearer
+# to its own partner, or to the partner of the second? We expected the acted agent above the one that never acted,
+# and above the one with wrong instructions.
 #
-# **Guess first**: acted, never acted, acted on wrong instructions: who tells the two apart, and who
-# tosses a coin?
+# **Guess first**: which of these three tell the two sentences apart, and which toss a coin?
 
 # %% tags=["fill-in"]
 row = pd.Series(table.index, index=table["text"])
@@ -97,9 +97,9 @@ for agent in records.agents():
     print(f"{who}: {both:.2f}; if the model asks: {asking:.2f}")
 
 # %% [markdown]
-# What would an *untrained language model* score, in the model's place? Wide band (planned): single ones, to judge
-# public models by. Narrow band (added after the results): means over eight worlds, to judge ours by. *Verb of two*
-# asks: "go to X" or "pick up X"?
+# How well would an *untrained language model* do in the model's place? Wide band (planned): single untrained
+# models, the yardstick for public models. Narrow band (added after the results): their means over eight worlds,
+# the yardstick for ours. *Verb of two* asks: "go to X" or "pick up X"?
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")
@@ -123,20 +123,20 @@ adds = adds.rename(columns={"low": "acting adds at least", "high": "at most"})
 means[[figures.short(name) for name in shown]].join(adds).round(2)
 
 # %% [markdown]
-# **Published worlds:** acting adds order on the mean, if the instructions were right; codebook and edit distance
-# have about as much. BLIP and MiniLM lie within the wide band (above the narrow one). With SmolLM2 acting adds
+# **Published worlds:** on the mean acting adds order, if the instructions were right; codebook and edit distance
+# reach about as much. BLIP and MiniLM lie within the wide band, above the narrow one. With SmolLM2 acting adds
 # nothing.
 #
-# **Published worlds:** acting adds colour, too (hypothesis 2, that it would not, failed), a little of type, and
-# *takes* verbs and a little of places.
+# **Published worlds:** acting also adds colour (hypothesis 2, that it would not, failed) and a little of type, and
+# *takes away* verbs and a little of places.
 
 # %% [markdown]
-# ## Two verbs of one consequence (hypothesis 4)
+# ## Two verbs with one consequence (hypothesis 4)
 #
-# **Guess first**: why could an agent confuse *go to* and *pick up*, and still succeed?
+# **Guess first**: how could an agent confuse *go to* with *pick up*, and still succeed?
 #
-# The cosine of such a pair of sentences is held against that of two which differ in one colour. We expected acting to
-# bring the verbs together.
+# We compare the cosine between "go to X" and "pick up X" with the cosine between two sentences that differ in one
+# colour. We expected acting to bring the two verbs together.
 
 # %% tags=["nbval-check-output"]
 goes_to = table["text"].str.replace("pick up ", "go to ")
@@ -152,15 +152,15 @@ for agent in records.agents():
     print(f"{figures.short(agent.name)}: two verbs {verb:.2f}, two colours {colour:.2f}")
 
 # %% [markdown]
-# **Published worlds:** right instructions make the two verbs nearly one. Going ends on arrival: who then always
-# picks it up is right in both cases. (A reason, not a test.)
+# **Published worlds:** after right instructions the two verbs are nearly one. "Go to" ends on arrival, so who then
+# always picks up succeeds at both. (A reason, not tested.)
 #
 # ## Nearer to models, or farther? (hypothesis 3)
 #
-# Linear CKA compares two spaces without a map. We expected acting to lead away from our decoders. These spend much on
-# verbs (notebook 03), an agent may not. Within one verb, this cannot matter.
+# Linear CKA compares two spaces without a map. We expected acting to lead away from our decoders: they spend much
+# variance on verbs (notebook 03), an agent need not.
 #
-# **Guess first**: will acting bring an agent nearer then?
+# **Guess first**: within one verb, where this cannot matter, will acting lead nearer?
 
 # %%
 asks = {
@@ -168,7 +168,7 @@ asks = {
     "“Put … next to …” alone": ("geometry", "linear_cka, put", "both", 0),
 }
 figure = figures.by_model(differences, models, asks, "linear CKA", hues=shown)
-run.figure(figure, "05_geometry", "Adds: acting leads nearer to a model; takes: farther from it.")
+run.figure(figure, "05_geometry", "Higher: acting leads nearer to a model; lower: farther from it.")
 (acted,), X = spaces[world]["acted"], spaces[world][model.label][0]
 put = (table["verb"] == "put").to_numpy()
 for name, these in {"all sentences": slice(None), "put next alone": put}.items():
@@ -176,16 +176,16 @@ for name, these in {"all sentences": slice(None), "put next alone": put}.items()
     print(f"acted with {model.label}, {name}: {float(cka):.2f}")
 
 # %% [markdown]
-# **Published worlds:** acting leads away from all models over all sentences; wrong instructions, whose space is
-# nearly all verb, lead nearer to readers trained here. Within one verb acting leads nearer to the decoders trained
-# here, and farther from all others, SmolLM2 among them. So over all sentences CKA may partly ask what a space
-# spends on verbs, their form and length (exercise 1).
+# **Published worlds:** over all sentences, acting leads away from every model; wrong instructions, whose space is
+# nearly all verb, lead nearer to the readers trained here. Within one verb, acting leads nearer to the decoders
+# trained here and farther from all others, SmolLM2 included. So over all sentences CKA may partly measure what a
+# space spends on verbs, their form and length (exercise 1).
 
 # %% [markdown]
 # ## Acting on another model's sentence
 #
-# Do not compare spaces: *use* one. A ridge regression maps a model's vectors into the agent's space,
-# fitted in first names on other sentences (the swap may be among them). The agent then acts on the image.
+# Instead of comparing spaces, *use* one. Ridge regression maps a model's vectors into the agent's space, fitted in
+# first names on other sentences (the swap may be among them). Then the agent acts on the mapped vector.
 #
 # **Guess first**: on whose vectors can it act: a public model's, random words, word counts?
 
@@ -229,12 +229,12 @@ rows.pivot_table("success", "row", ["level", "said"], sort=False).rename(index=f
 )
 
 # %% [markdown]
-# **Published worlds:** a linear map is enough in first names from public models and *random words* alike: for
-# words that were heard, a vector per word is enough. (A codebook is told the synonyms.)
+# **Published worlds:** in first names the agent can act on public models' vectors, and just as well on *random
+# words*: for words it has heard, any vector per word is enough. (A codebook is told the synonyms.)
 #
-# **Published worlds:** acting in synonyms mostly fails. On PickupLoc CLIP and BLIP do best, and readers trained
-# here are no better than random moves. In synonyms LLaMA's order, too, is lower by the ridge than by the rotation (first
-# section): the ridge seems to lose them.
+# **Published worlds:** in synonyms acting mostly fails. On PickupLoc, CLIP and BLIP do best; readers trained here
+# are no better than random moves. LLaMA's order, too, is lower by ridge than by rotation (first section): the
+# ridge seems to lose the synonyms.
 
 # %%
 # A film: the first episode in which the best model's vector succeeds, and counts fail.
@@ -263,31 +263,31 @@ run.animation(draw.moving(films), "05_film", caption)
 # %% [markdown]
 # ## Answers
 #
-# Code makes each answer from differences and intervals, by rules that were written down before the published
-# worlds were run (`docs/preregistration.md`, which lists changes). *Agrees*: more than chance, in synonyms
-# that the agent never heard. With one world a margin of .05 decides. First what the paper claims, then what we
-# ask; H1 to H4 are hypotheses (H5 to H7: notebook 06); last, their differences (p one-sided, but for H2). The line
-# within one verb was added later.
+# Code derives each answer from differences and intervals, by rules written down before the published worlds were
+# run (`docs/preregistration.md`, which lists all changes). *Agrees* means: above chance in synonyms that the agent
+# never heard. With a single world, a margin of .05 decides.
+#
+# First the paper's claims, with public models added; then our hypotheses H1 to H4 (H5 to H7: notebook 06) and the
+# differences behind them (p is one-sided, except for H2). All answers: `tables/05_claims.csv`.
 
 # %%
 caption = "Means over worlds (1, 2: over models, too), 95 % intervals; 3: the test of notebook 06."
 run.figure(figures.answer(differences, run.profile.alignment.k, N), "05_answer", caption)
 run.table(found["claims"], "05_claims")
 asked = ["H1", "H2", "H3", "H4"]
-display(Markdown(figures.as_table(claims[claims["paper"] != "not asked"])))
-ours = claims[(claims["paper"] == "not asked") & claims["hypothesis"].isin([*asked, ""])]
-display(Markdown(figures.as_table(ours.drop(in_synonyms))))
+display(Markdown(figures.as_table(claims[claims.index.str.startswith("action ")])))
+display(Markdown(figures.as_table(claims[claims["hypothesis"].isin(asked)])))
 figures.tested(differences, asked)
 
 # %% [markdown]
 # ## On your own
 #
-# Ways: `solutions.md`.
+# Solutions are in `solutions.md`.
 #
-# 1. A function that takes verbs out of a space (N, D), and nothing else. What does it do to the CKA of
+# 1. Write a function that removes the verb from a space (N, D), and nothing else. What does it do to the CKA of
 #    `X` with `acted`?
-# 2. Of how many sentences (a share) is the image in first names nearest to the agent's own vector of
-#    that sentence, among all N? The first model, first world.
+# 2. For what share of sentences is the mapped vector, in first names, nearest to the agent's own, among all N?
+#    (First model, first world.)
 # 3. On which level do first names and synonyms differ most in success, on average over models?
 
 # %%
@@ -297,9 +297,9 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# 1. A space that agrees more need not know more of everything: acting adds order, and takes verbs.
-# 2. What can be acted on may depend on the map: ours carries words that it was fitted in.
-# 3. Codes that know places pass the test of order, and can be acted on: neither shows meaning.
+# 1. A space that agrees more need not know more of everything: acting adds order and takes away verbs.
+# 2. Whether an agent can act on a vector may depend on the map: ours carries only the words it was fitted on.
+# 3. Codes that know places pass the order test, and can be acted on. Neither shows meaning.
 #
 # **Further reading**: Kornblith et al. (arXiv 1905.00414); Huh et al. (arXiv 2405.07987).
 #

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 6 · Look for a structure that no dictionary holds
 #
-# **What you'll do**: visit rooms in which colours have kinds; compare learners' maps of colours.
+# **What you'll do**: visit rooms in which colours have kinds; compare maps of the colours.
 #
-# **What you'll learn**: to compare two spaces without a rotation; what use has to do with it.
+# **What you'll learn**: to compare two spaces without a rotation, and why use may matter.
 #
 # **What you'll need**: notebook 04; correlation.
 #
-# **Found**: learners can share kinds that nobody names: agents that hardly see colours, LLaMA, and CLIP that sees one
-# colour do, on average. Who sees colours may not: guess before *The sign*.
+# **Found**: learners can come to share kinds that nobody names. On average agents that hardly see colours, LLaMA,
+# and a CLIP that sees one colour do. Who sees colours may not: guess at *The sign*.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -39,11 +39,11 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 # %% [markdown]
 # ## A world in which colours have kinds
 #
-# In BabyAI red is no more like purple than like green, so nobody can know. Recap of notebook 04: a
-# *codebook*, a random vector per concept, passes both tests there.
+# In BabyAI red is no more like purple than like green, so there is nothing to discover, and a *codebook*, a random
+# vector per concept, passed both tests (notebook 04).
 #
-# Here colours have kinds: three are mostly keys, two mostly balls, one mostly a box, each to its own
-# degree. No text names the kinds. A world's *design* does: below. The expert is the same, and so are two levels.
+# Here colours have kinds: three are mostly keys, two mostly balls, one mostly a box, each to its own degree. No
+# text names the kinds; a world's *design*, below, sets them. The expert is the same, as are two of the levels.
 
 # %%
 found = results.tables(run.profile, run.store.get)  # of all worlds
@@ -58,11 +58,11 @@ design
 # %% [markdown]
 # ## What a reader can find out
 #
-# A story of such a room says "the red key" and, half the time, "the red object". Nowhere does it
-# say that colours have kinds. Still, whoever counts which type follows which colour has found them.
+# A story from such a room says "the red key" and, half of the time, "the red object". It never says that colours
+# have kinds. But whoever counts which type follows which colour has found them.
 #
-# **Guess first**, from the picture: which two colours will the counter call most alike? Then **fill
-# in** the counter.
+# **Guess first**, from the picture: which two colours will the counter find most alike? Then **fill in** the
+# counter.
 
 # %% tags=["fill-in"]
 # counts: a row per colour, a column per type (alphabetical): how often the type follows, as a share.
@@ -77,15 +77,15 @@ print(f"{len(stories)} stories; most alike:", *design.index[list(most_alike)])
 counts[design.columns].round(2)
 
 # %% [markdown]
-# ## Three learners, each from its own data
+# ## Three learners, each with its own data
 #
-# - A **blind agent** sees no colours in nine of ten episodes: "the red object" is what red things
+# - A **blind agent** sees no colours in nine of ten episodes. There, "the red object" is whatever red things
 #   usually are.
 # - **LLaMA** reads stories and sees nothing.
-# - **Blind CLIP** sees pictures in one colour.
+# - **Blind CLIP** sees images in a single colour.
 #
-# A colour's vector is its mean over all frames ("pick up the … ball") in which
-# six colours can stand. Cosine distances are compared: r needs no rotation.
+# A colour's vector is its mean over all frames, such as "pick up the … ball", in which all six colours can stand.
+# We compare cosine distances between colours, so no rotation is needed.
 
 # %%
 table = columns.instructions(run.kinds.profile, "kinds")
@@ -116,10 +116,10 @@ measured["blind agent"].round(2)
 # %% [markdown]
 # ## The sign
 #
-# A **seeing agent** learns in the same rooms and is shown every colour. **Question**: will its map
-# agree with the design, too? It needs colour to tell one thing from another. In *exclusive* rooms,
-# with one colour of each kind, colours of a kind never compete. Decide before you run. (Printed first:
-# success in their own rooms. *Acted, kinds*: the seeing agent.)
+# A **seeing agent** learns in the same rooms and sees every colour. **Question**: will its map agree with the
+# design, too? It needs colour to tell things apart. In *exclusive* rooms, which hold one colour of each kind,
+# colours of a kind never compete. Decide before you run. (Printed first: success in the agents' own rooms. *Acted,
+# kinds* is the seeing agent.)
 
 # %%
 sign = "?"  # of r, the correlation of a learner's distances with the design's: "+", "0" or "-"
@@ -135,14 +135,15 @@ caption = f"World {world} alone; means are printed above. Colours may lie on eac
 run.figure(figures.colour_maps(measured, shown, world), "06_seeing", caption)
 
 # %% [markdown]
-# **Published worlds:** the first is the most extreme for the seeing agent (all: *Over worlds*, below).
+# **Published worlds:** this first world is the most extreme for the seeing agent (all eight: *Over worlds*,
+# below).
 #
 # ## How alike are two maps?
 #
-# *r* correlates the fifteen distances of one learner with those of the other. Were colours mixed up,
-# would r be as high? There are only 720 ways to relabel six colours, so p is exact.
+# *r* correlates the fifteen distances of one learner with those of another. Would r be as high if the colours were
+# mixed up? Six colours can be relabelled in only 720 ways, so p is exact.
 #
-# **Question**: how small can p be at best, and what would it be if two colours were exactly alike?
+# **Question**: what is the smallest possible p? And if two colours were exactly alike?
 
 # %%
 smallest = None  # your p
@@ -170,12 +171,12 @@ print(f"with agents that never acted: r from {luck.min():.2f} to {luck.max():.2f
 # %% [markdown]
 # ## Over worlds, beside everything that should fail
 #
-# Untrained agents can reach a high r by luck. So learners are compared over worlds, beside models of
-# *another world* (other kinds), *rooms without kinds*, agents that *never acted*, *codebooks*, and *edit
-# distance*, of the colours' names, by letters.
+# An untrained agent can reach a high r by luck. So we compare over worlds, beside learners of *another world*
+# (other kinds), *rooms without kinds*, agents that *never acted*, *codebooks*, and the *edit distance* between
+# colour names.
 #
-# (Optional.) *Withheld*: two (three) colours, left out of a rotation, are told apart by it; chance 1/2 (1/3).
-# *Graded*: share of within-kind relabellings that fit worse; chance 1/2.
+# (Optional. *Withheld*: two or three colours, left out of a rotation, are told apart by it; chance 1/2, 1/3.
+# *Graded*: the share of within-kind relabellings that fit worse; chance 1/2.)
 
 # %% tags=["nbval-check-output"]
 asked = ("blind agent", "LLaMA"), ("blind agent", "blind CLIP"), ("seeing agent", "design")
@@ -201,20 +202,21 @@ pairs = pairs[pairs["pair"].isin(shown)].groupby("pair", sort=False)
 pairs[["r", "withheld_pairs", "withheld_triples", "graded"]].mean().round(2)
 
 # %% [markdown]
-# **Published worlds:** all r of blind agents with LLaMA and blind CLIP are positive, though about half lie below
-# luck's highest (.73). Blind agents seem to agree in degrees (*graded*). Codebooks, other worlds and agents that
-# never acted are near zero. From rooms without kinds blind agent and blind CLIP agree a little (why is open).
+# **Published worlds:** every r of a blind agent with LLaMA or blind CLIP is positive, though about half lie below
+# luck's highest (.73). Blind agents also seem to agree in degree (*graded*). Codebooks, other worlds and untrained
+# agents average near zero. In rooms without kinds, blind agent and blind CLIP agree a little; why is open.
 #
-# **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive
-# rooms bring kinds back, not degrees.
+# **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive rooms
+# bring the kinds back, not the degrees.
 
 # %% [markdown]
 # ## Why: tell apart, or predict
 #
-# Three keys of three colours can lie in one room. To go to the right one, an agent would have to hold their
-# colours apart (untested); in exclusive rooms not. (No proof: their rule is made from the kinds, and colours of
-# one kind never stand together, so an agent may merge them for that. Exclusive rooms without kinds would
-# tell.) Below: distances. Six colours equally far from each other are 1.20 apart (cosine -1/5).
+# Three keys of three colours can lie in one room. To reach the right one, a seeing agent has to keep their colours
+# apart (our reading, untested); in exclusive rooms it need not. That is no proof: there, colours of one kind never
+# meet, which alone might merge them. Exclusive rooms without kinds would tell.
+#
+# Below are mean distances. Six colours equally far from each other would be 1.20 apart (cosine −1/5).
 
 # %%
 rows = []
@@ -230,9 +232,9 @@ inside.groupby("learner", sort=False).mean().round(2)
 # %% [markdown]
 # ## What it does: which type is visited first
 #
-# Behaviour, too, should show what a blind agent expects. It stands in rooms where all types are
-# equally frequent, sees no colour, and is told "go to the red object". Where does it walk? Beside
-# it: an agent that learned in rooms without kinds, where there is nothing to expect.
+# Behaviour should show, too, what a blind agent expects. Put it in rooms where all types are equally frequent,
+# hide all colours, and say "go to the red object". Where does it walk first? Beside it: an agent from rooms
+# without kinds, which has nothing to expect.
 
 # %%
 parts = []
@@ -255,12 +257,12 @@ caption = "Share of first visits to the type that a colour usually has; 95 % int
 run.figure(figures.visits(pd.DataFrame(shares)), "06_visits", caption)
 
 # %% [markdown]
-# ## What this licenses
+# ## What we may conclude
 #
-# **Published worlds:** a blind agent walks to the usual type more often than chance. With a mere counter of word
-# pairs it agrees nearly as with LLaMA: the test shows *structure learned from one's own data*, not depth.
+# **Published worlds:** a blind agent walks to the usual type more often than chance. It agrees with a mere counter
+# of word pairs almost as well as with LLaMA: so the test shows *structure learned from one's own data*, not depth.
 #
-# **Published worlds:** the signs fit a reading, that it matters what a concept is *for*: to predict with, or to
+# **Published worlds:** the signs fit one reading, that it matters what a concept is *for*: to predict with, or to
 # tell apart. CLIP and BLIP that see do not support it: CLIP leans above zero.
 
 # %%
@@ -273,14 +275,14 @@ figures.tested(found["differences"], ["H5", "H6", "H7"])
 # %% [markdown]
 # ## On your own
 #
-# Ways there are in `solutions.md`.
+# Solutions are in `solutions.md`.
 #
-# 1. In the first world: how many of 720 relabellings fit blind agent and blind CLIP as well as the
-#    true one (counted, too)?
-# 2. Which two colours could change places in the blind agent's map with least loss of its r with
-#    the design? A set.
-# 3. A function from stories to stories that keeps all words as frequent, and hides the kinds from
-#    the counter.
+# 1. In the first world, how many of 720 relabellings fit blind agent and blind CLIP as well as the true one
+#    (counted, too)?
+# 2. Which two colours could swap places in the blind agent's map with the least loss of its r with the design?
+#    Answer with a set.
+# 3. Write a function from stories to stories that keeps the frequency of every word, but hides the kinds from the
+#    counter.
 
 # %%
 answers = {1: None, 2: None, 3: None}
@@ -289,10 +291,10 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
-# 1. Learners that share a world and its words, and no data, can come to hold its concepts alike, though
-#    nobody names the kinds.
-# 2. On average over worlds no code drawn without the kinds fakes that. A counter can, for it has learned.
-# 3. The same concepts can lie near or far, perhaps by what they are for.
+# 1. Learners that share a world and its words, but no data, can come to group its concepts alike, though nobody
+#    names the groups.
+# 2. Over worlds, no code drawn without the kinds imitates that. A counter does, because it has learned.
+# 3. The same concepts can end up near or far, perhaps depending on what they are for.
 #
 # **Further reading**: Kriegeskorte et al. (2008); Huh et al. (arXiv 2405.07987).
 #

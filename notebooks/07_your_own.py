@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 7 · Audit two encoders, and then your own
 #
-# **What you'll do**: ask what two models share; change sentences.
+# **What you'll do**: ask what two public models share; change the sentences.
 #
-# **What you'll learn**: why a score needs controls, and a null (random pairs).
+# **What you'll learn**: why a score needs controls and a null (random pairs).
 #
-# **What you'll need**: two arrays and sentences; half a minute.
+# **What you'll need**: two arrays, sentences; half a minute.
 #
 # **Found**: in the same words two public models agree almost perfectly (precision@15), and so do word controls. In
 # synonyms less is left, and a word count in MiniLM's place reaches most of it: that part needs no MiniLM.
@@ -37,12 +37,12 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 # %% [markdown]
 # ## What do a decoder and a sentence encoder share?
 #
-# SmolLM2 was trained to predict words, MiniLM to tell sentences apart. `audit` takes vectors of any two encoders.
-# It sets them beside random pairs, and controls made from the texts, in the place of one of them: word counts,
-# letters, edit distance, random words (*ordered*: a vector per word and place).
+# SmolLM2 was trained to predict words, MiniLM to tell sentences apart. `audit` takes the vectors of any two
+# encoders. It compares them with random pairs, and with controls made from the texts, in the place of either: word
+# counts, letters, edit distance, random words (*ordered*: a vector per word and place).
 #
-# **Guess first**, and fill in: of their precision@15, is *nothing found*, *words are enough*, or is it
-# *more than words*?
+# **Guess first**, and fill in: what is the verdict on precision@15, *nothing found*, *words are enough*, or *more
+# than words*?
 
 # %% tags=["nbval-check-output"]
 guess = ...  # fill in
@@ -56,19 +56,21 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# Each row has the value, what random pairs reach, the best control that only knows words, and a verdict. *Nothing
-# found*: p above .01. *More than words*: more than .02 above the best control; else *words are enough*, however
-# large the value is. The two may share more, but this score does not show it; near 1 there is no room: read
-# precision@1. (Mutual k-NN counts common neighbours; CKA, RSA: notebook 08.)
+# A row per measure: its value, what random pairs reach (*null*), the best control that only knows words, and a
+# verdict. *Nothing found*: p is above .01. *More than words*: more than .02 above the best control. Otherwise
+# *words are enough*, however large the value. The two may share more than that, but this score cannot show it;
+# near 1 there is no room left, so read precision@1. (Mutual k-NN counts common neighbours; CKA and RSA: notebook
+# 08.)
 
 # %% [markdown]
 # ## Change the sentences
 #
-# Now tell the audit what each sentence says (`factors`), and give SmolLM2's sentences in synonyms. Then
-# shared words cannot help. (*Structure*: are the same colours alike? One code may score .5 by luck: notebook 06.)
+# Now give SmolLM2's sentences in synonyms, so that shared words cannot help, and say what each sentence is about
+# (`factors`).
 #
-# Mind whose place a control takes. In SmolLM2's (*best_control*) it must know synonyms; in MiniLM's
-# (*words_for_Y*) it only has to keep sentences apart. *Words are enough for Y*: a control does as well there.
+# It matters whose place a control takes. In SmolLM2's place (*best_control*) it would have to know the synonyms.
+# In MiniLM's place (*words_for_Y*) it only has to keep sentences apart; if it does as well as MiniLM there, the
+# verdict ends with *words are enough for Y*.
 #
 # **Guess first**: which verdict changes?
 
@@ -81,15 +83,19 @@ told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
 print(told.summary())
 rows = told.main[told.main["test"] == "synonyms"]
+colour = rows.set_index("measure").loc["choice of colour"]
+print(f"colour: SmolLM2 with MiniLM {colour['value']:.2f}; the best control", end=" ")
+print(f"for SmolLM2 {colour['best_control']:.2f}, for MiniLM {colour['words_for_Y']:.2f}")
 rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]].round(2)
 
 # %% [markdown]
-# Chance is 1/2 of two verbs or orders, 1/3 of types, 1/4 of places, 1/6 of colours. *Too few levels*: few words have
-# few relabellings, so p cannot be small. *Codebook*: what knowing every concept would reach.
+# The printed line shows how to read a row. Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6
+# for colours. *Too few levels*: with few words there are few relabellings, so p cannot be small. *Codebook*: what
+# knowing every concept would reach.
 #
-# **Published world:** order is not found; it may still be there.
+# **Published world:** no order is found, which does not prove that there is none.
 #
-# **Fill in** a control in MiniLM's place: count the words of `texts` (`alignment.controls`).
+# **Fill in** the control in MiniLM's place yourself: the word counts of `texts` (`alignment.controls`).
 
 # %% tags=["fill-in"]
 tested = {}
@@ -100,24 +106,26 @@ for name, other in {"MiniLM": Y, "word count": counts}.items():
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# What a word count also reaches needs no MiniLM: SmolLM2 translates its synonyms, and the count knows none. What
-# counts for the *pair* is what MiniLM has above it.
+# What a word count reaches, too, needs no MiniLM: SmolLM2 translates its synonyms, and the count knows none. What
+# counts for the *pair* is what MiniLM has beyond that.
 #
-# **Published world:** that is nothing in colour and little in precision; in type there are too few words to
-# tell, and verb and place are not shown above chance.
+# **Published world:** that is nothing in colour and little in precision. For type there are too few words to tell;
+# verb and place are not shown to be above chance.
 
 # %% [markdown]
 # ## Put in your own
 #
-# Any model: `python embed_anywhere.py sentences.csv Qwen/Qwen2.5-0.5B mine.npz`, beside this notebook. Or save
-# arrays, a row per sentence of `texts`: `np.savez("mine.npz", vectors=Z, texts=texts)`.
+# Any model: run `python embed_anywhere.py sentences.csv Qwen/Qwen2.5-0.5B mine.npz`, beside this notebook. Or save
+# your vectors, a row per sentence of `texts`: `np.savez("mine.npz", vectors=Z, texts=texts)`.
 #
 # ## On your own
 #
-# 1. How many means of the first audit (`report.main`) carry the verdict *words are enough*?
-# 2. Write `control(texts)`, vectors without any meaning that agree with SmolLM2 (precision@1) more than
-#    MiniLM does.
-# 3. The path of a file of yours.
+# Solutions are in `solutions.md`.
+#
+# 1. How many of the means in the first audit (`report.main`) carry the verdict *words are enough*?
+# 2. Write `control(texts)`: vectors without any meaning that agree with SmolLM2 (precision@1) more than MiniLM
+#    does.
+# 3. Give the path of a file of your own.
 
 # %%
 answers = {1: None, 2: None, 3: None}  # a whole number, a function, a path
@@ -131,8 +139,8 @@ run.check(answers)
 # ## Three things to take away
 #
 # - A score means nothing until its controls are known, and in whose place they stand.
-# - Without shared words a sentence still has a length and a form: controls can find verbs by them.
-# - Ask what either knows alone before you say what two share. (And two models are two models.)
+# - Even without shared words a sentence has a length and a form, by which controls can find its verb.
+# - Before you say what two encoders share, ask what either knows alone. (And two models are only two.)
 #
 # ## Provenance
 

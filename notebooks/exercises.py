@@ -630,7 +630,7 @@ ROBUSTNESS = (
         read=float,
         right=lambda run, answer: answer == smallest_k(run),
         form="a whole number",
-        hint="images(X, X, A, world) once, then precision(cosines, k).mean() for k = 1, 2, 3...",
+        hint="tried(X, X2, A, world, k) for k = 1, 2, 3..., and the mean of both directions",
     ),
     Exercise(
         read=float,

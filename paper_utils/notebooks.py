@@ -197,15 +197,12 @@ def build():
 
 def write_for_students(folder):
     """Writes every notebook into ``folder`` without outputs and without what was found, so that
-    guessing is possible; of cells tagged "solution" only the comments stay, and lines that end in
-    "# fill in" end in an ellipsis where the cell is tagged "fill-in"."""
+    guessing is possible; lines that end in "# fill in" end in an ellipsis where the cell is tagged
+    "fill-in"."""
     for source in sources():
         notebook = read(source)
         for cell in notebook.cells:
-            if "solution" in _tags(cell):
-                lines = [line for line in cell.source.splitlines() if line.startswith("#")]
-                cell.source = "\n".join([*lines, "..."])
-            elif "fill-in" in _tags(cell):
+            if "fill-in" in _tags(cell):
                 cell.source = BLANK.sub(r"\1 ...  # fill in", cell.source)
             elif cell.cell_type == "markdown":
                 cell.source = FOUND.sub("", cell.source)

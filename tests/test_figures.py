@@ -186,7 +186,7 @@ def test_a_title_counts_single_models_and_tells_of_their_mean():
         contrast="acted - never_acted", test="synonyms", measure="order", worlds=1
     )
     told = alignment.gained(table, ["CLIP"])
-    assert told == "acting adds with 1 of 2, takes with 1;\nmean: acting adds .20"
+    assert told == "higher with acting: 1 of 2; lower: 1;\nmean: acting adds .20"
 
 
 def test_differences_of_hypotheses_are_told_with_their_p():

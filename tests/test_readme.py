@@ -41,11 +41,11 @@ STATED = {
     "count .75, a codebook": ("same_words", "precision_at_k", "codebook"),
     "So acting adds": ("same_words", "precision_at_k", "acted - never_acted"),
     'to "put B next to A"? In': ("synonyms", "order", "acted"),
-    "of cases if the agent acted,": ("synonyms", "order", "never_acted"),
-    "if it never acted,": ("synonyms", "order", "exchanged"),
+    "of cases after acting,": ("synonyms", "order", "never_acted"),
+    "without,": ("synonyms", "order", "exchanged"),
     "of meaning: a codebook has": ("synonyms", "order", "codebook"),
     "their distances correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
-    "sees them does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
+    "sees colours does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
     "our decoders falls from": ("geometry", "linear_cka, all", "never_acted", "decoders"),
     "falls from .77 to": ("geometry", "linear_cka, all", "acted", "decoders"),
 }
@@ -72,7 +72,7 @@ TOLD = {
     "Order, with all five of our models": ("acting on the right instructions adds order", "yes"),
     '"go to" and "pick up" become nearly one': ("acting merges verbs of one consequence", "yes"),
     "spaces the six colours much as LLaMA does": ("blind agents share kinds with language", "yes"),
-    "One that sees them does the reverse": (
+    "One that sees colours does the reverse": (
         "seeing agents have kinds with the opposite sign",
         "yes",
     ),

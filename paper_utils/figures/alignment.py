@@ -16,6 +16,7 @@ from paper_utils.figures.style import (
     points,
     rows,
     short,
+    with_ends,
 )
 from paper_utils.figures.style import matrix as matrix
 from paper_utils.study.claims import HYPOTHESES, NEVER, NUMBERS, TELLING, number, verdict
@@ -141,13 +142,12 @@ def drawn(values, **columns):
 
 
 def gained(values, strangers):
-    """With how many models acting surely adds, and takes, and what it adds to a mean over models;
+    """With how many models acting surely raises, or lowers, and what it adds to a mean of models;
     without ``strangers``, models that cannot be asked."""
     single = values.query("contrast == @NEVER and model not in @GROUPS and model not in @strangers")
     found = list(single.apply(verdict, axis=1))
     more, less = found.count("more"), found.count("less")
-    counts = f"acting adds with {more} of {len(found)}, takes with {less}"
-    return f"{counts};\nmean: {adds(values)}"
+    return f"higher with acting: {more} of {len(found)}; lower: {less};\nmean: {adds(values)}"
 
 
 def by_model(differences, models, asked, label, floors=(), strangers=(), hues=PLACED):
@@ -235,9 +235,8 @@ def _beside_controls(axis, kinds):
     points(
         axis, learned, list(PAIRS), names=PAIRS, colours=dict.fromkeys(PAIRS, COLOURS["own world"])
     )
-    # From the lowest end of an interval to the highest; one world has none.
-    controls = kinds[kinds["hue"].isin([*SEEN[1:], "exchangeable"])]
-    ends = controls.fillna({"low": controls["mean"], "high": controls["mean"]}).groupby("row")
+    # From the lowest end of an interval to the highest.
+    ends = with_ends(kinds[kinds["hue"].isin([*SEEN[1:], "exchangeable"])]).groupby("row")
     low, high = (end.reindex(PAIRS) for end in (ends["low"].min(), ends["high"].max()))
     told = "3: range of controls (another world, no kinds, never acted, codebook)"
     axis.barh(range(len(PAIRS)), high - low, left=low, height=0.5, color="#DDDDDD", label=told)

@@ -66,7 +66,7 @@ def gallery(names, world):
         env = levels.make(name, highlight=True)
         env.reset(seed=seed)
         shown.append((room(env), f"{name}\n“{env.mission}”"))
-    return pictures(*zip(*shown), len(names), "The room does not tell what to do")
+    return pictures(*zip(*shown), len(names), "The room does not say what to do")
 
 
 def worth_showing(level, seeds):

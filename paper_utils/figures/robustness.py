@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 
 # Rows of points, and what they are called, are those of all notebooks.
-from paper_utils.figures.style import COLOURS, SHAPES, SHARE, headline, name_hues, panels
+from paper_utils.figures.style import COLOURS, SHAPES, SHARE, headline, name_hues, panels, with_ends
 from paper_utils.figures.style import QUESTIONS as QUESTIONS
 from paper_utils.figures.style import rows as rows
 from paper_utils.figures.style import short as short
@@ -30,6 +30,23 @@ def over_all_worlds(values):
         .apply(pd.Series)[["mean", "low", "high"]]
         .reset_index()
     )
+
+
+def choices(gains):
+    """What is added (acted, codebook) under each choice (row), beside none: panels of measures.
+
+    Titles count the choices, other than the fixed one, under which acting surely adds."""
+    ends = with_ends(gains)
+    titles = {}
+    other = ends.query("hue == 'acted' and row != 'as fixed'")
+    for panel, part in other.groupby("panel", sort=False):
+        titles[panel] = (
+            f"{short(panel)}: acting adds under\n"
+            f"{sum(part['low'] > 0)} of {len(part)} other choices"
+        )
+    # One scale, so that panels can be compared.
+    limits = ends["low"].min() - 0.03, ends["high"].max() + 0.03
+    return rows(gains, titles, "minus never acted", ["acted", "codebook"], limits, 0)
 
 
 def curves(values, hues, across, label):
@@ -75,7 +92,5 @@ def curves(values, hues, across, label):
 
 def clearly_above(values):
     """Where the whole interval of acted lies above that of never acted: bool, by panel and at."""
-    # One world has no intervals.
-    ends = values.fillna({"low": values["mean"], "high": values["mean"]})
-    wide = ends.pivot(index=["panel", "at"], columns="hue", values=["low", "high"])
+    wide = with_ends(values).pivot(index=["panel", "at"], columns="hue", values=["low", "high"])
     return wide["low", "acted"] > wide["high", "never_acted"]

@@ -26,31 +26,25 @@ def everyone(profile):
 
 
 def of_world(run, world):
-    """Label -> vectors of a world's agents and models, in first names and, but for agents, in
+    """Label -> vectors of everyone in a world, in first names and, of models that have them, in
     synonyms: float64 (N, D) each."""
     found = {}
     needed = columns.needs_everyone(run.profile, world)
     for one, (stage, chosen) in zip(everyone(run.profile), needed):
         both = columns.both_names(run.get(stage, **chosen))
         found[one.label] = [np.array(each, float, order="C") for each in both if each is not None]
-    return found
-
-
-def vectors(run, world):
-    """Vectors (N, D) of everyone in a world, in first names, by label."""
-    found = {label: both[0] for label, both in of_world(run, world).items()}
     # These need no product: they are made from the table alone.
     table = columns.instructions(run.profile)
-    return found | {short(name): columns.control(name, table, world) for name in CODES}
+    return found | {short(name): [columns.control(name, table, world)] for name in CODES}
 
 
 def in_every_world(spaces, measure):
     """What ``measure`` says of every space: row (a label), panel (a name), mean, low, high.
 
-    ``spaces``: world -> label -> (N, D), as `vectors`."""
+    ``spaces``: world -> label -> vectors in first names (N, D), and others (`of_world`)."""
     found = []
     for here in spaces.values():
-        for label, space in here.items():
+        for label, (space, *_) in here.items():
             found += [(label, *said) for said in measure(space).items()]
     return over_all_worlds(pd.DataFrame(found, columns=["row", "panel", "value"]))
 
@@ -71,7 +65,6 @@ def odds(images, shares, caption):
         "\n".join(f"{model} {share:.0%}" for model, share in zip(shares, each))
         for each in zip(*shares.values())
     ]
-    titles[0] = f"its own:\n{titles[0]}"
     # Black floors print badly.
     brighter = (np.array(images) / 255) ** 0.5
     return pictures(brighter, titles, len(images), f"“{caption.replace(' .', '.')}”")

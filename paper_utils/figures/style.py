@@ -193,6 +193,11 @@ def name_hues(axis, hues, values, names=NAMES):
         axis.plot([], [], " ", label="one world, so no intervals")
 
 
+def with_ends(values):
+    """Values whose intervals begin and end in the mean where there is none: one world has none."""
+    return values.fillna({"low": values["mean"], "high": values["mean"]})
+
+
 def points(axis, values, rows, hues=(), names=NAMES, colours=COLOURS):
     """A row for each of ``rows``, in it a point with its interval for each of ``hues``.
 
