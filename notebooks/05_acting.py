@@ -219,14 +219,11 @@ for n, said in enumerate(("first names", "synonyms")):
 # %%
 caption = "Success within 128 steps, 95 % over worlds; the last two are not told. Titles: means of models."
 run.figure(figures.transfer(differences, models), "05_transfer", caption)
-in_synonyms = "an agent can act on another model's sentence, in synonyms"
-display(Markdown(f"{in_synonyms}: {claims.loc[in_synonyms, 'answer']}"))
 success = run.table(found["transfer"], "05_transfer")
 rows = success.assign(row=success["source"].where(success["kind"] != "model", "models: mean"))
 rows = rows[rows["level"].isin(figures.TELLING) & (rows["said"] != "unmapped")]
-rows.pivot_table("success", "row", ["level", "said"], sort=False).rename(index=figures.short).round(
-    2
-)
+rows = rows.pivot_table("success", "row", ["level", "said"], sort=False)
+rows.rename(index=figures.short).round(2)
 
 # %% [markdown]
 # **Published worlds:** in first names the agent can act on public models' vectors, and just as well on *random
