@@ -34,14 +34,16 @@ names = run.profile.data.levels
 # ## The room does not say what to do
 #
 # BabyAI (Chevalier-Boisvert et al., 2019) is a family of *levels*. Each episode draws a room, the things in it,
-# and a sentence. The agent is the red triangle; shaded cells are what it sees. Two levels can draw *the very same
-# room* and ask for different things. The next cell shows rooms, the one after it counts such twins.
+# and a sentence. The red triangle is the agent; shaded cells are seen. Two levels can draw *the very same room*
+# and ask for different things. Below are rooms, and then a count of such twins.
+#
+# **Published world:** the first and the last room of the upper row are one room.
 
 # %%
 run.figure(
     draw.gallery(names, world),
     "01_gallery",
-    "Two episodes of each level, with what is asked there. Of OpenDoor's nine rooms, the agent's.",
+    "Two episodes of each level, and what is asked. Of OpenDoor's nine rooms, the agent's.",
 )
 
 # %%
@@ -108,12 +110,13 @@ for x, y in np.argwhere(view[:, :, 0] > 3):  # 4 to 7: door, key, ball, box
 # %% [markdown]
 # ## How many demonstrations
 #
-# The table counts what this world's agent learns from. An episode at which the expert fails is *skipped*, and
-# counted. Evaluation uses other seeds (asserted), so no demonstrated episode is ever tested. The expert never
-# errs, so it never shows how to recover: an imitator that strays is on its own.
+# A *world* is one seed of everything; this is the first. The table counts what its agent learns from. An episode
+# at which the expert fails is *skipped*, and counted. Evaluation uses other seeds (asserted), so no demonstrated
+# episode is ever tested. The expert never errs, so it never shows how to recover: an imitator that strays is on
+# its own.
 
 # %%
-recorded = run.get(EPISODES, world=world, rooms="babyai")
+recorded = run.get(EPISODES, world=world, rooms="babyai")  # loads a stored product, or makes it
 train = recorded.episodes.query("split == 'train'")
 assert set(train["seed"]).isdisjoint(levels.seeds("evaluation", 10**6, world))
 steps = train.groupby("level")["steps"]
@@ -126,9 +129,10 @@ display(run.table(overview.reset_index().round(1), "01_demonstrations"))
 #
 # The levels build sentences from a small grammar, so we can list *all* of them, each with its **factors**: verb,
 # colour, type, place, and the second thing. These rows are what every encoder will embed. (BabyAI says "a" where
-# several things match. That describes the room, not the goal, so we embed "the".)
+# several things match; we embed "the".)
 #
-# **Guess first**: of all sentences, how many share *all* their words with another one?
+# **Guess first**: there are 6 colours and 3 types, so 18 things. How many sentences name two of them? And how many
+# share *all* their words with another sentence?
 
 # %%
 table = grammar.instructions(names)
@@ -138,7 +142,7 @@ has_twin = bags.duplicated(keep=False)
 print(f"{has_twin.sum()} of {len(table)} sentences share all their words with another, say:")
 print(*table.loc[bags == bags[has_twin].min(), "text"], sep="\n")
 shown = table.sample(6, random_state=1)
-shown[["text", "verb", "colour", "type", "location", "second_type"]]
+shown[["text", "colour", "type", "location", "second_colour", "second_type"]]
 
 # %%
 run.table(table["template"].value_counts().reset_index(), "01_templates").head(8)
@@ -148,17 +152,19 @@ run.table(table["template"].value_counts().reset_index(), "01_templates").head(8
 #
 # Each model gives every sentence a vector. *Precision@k* asks whether a sentence's partner in another space is
 # among the k nearest of N. A random guess is right in k of N cases. The paper's abstract reports .70 for k = 15,
-# but no N, and without N a precision cannot be read. (The cell also plays recorded episodes again: a world is the
-# same each time.)
+# but no N, and without N a precision cannot be read. (The second cell below plays recorded episodes again: a world
+# is the same each time.)
 
 # %% tags=["nbval-check-output"]
 k = run.profile.alignment.k
 reported = 0.70  # precision@15 with decoders and BLIP, the lower end (arXiv 2601.22948, abstract)
-for which in [*[[name] for name in names], names]:
+for which in [[name] for name in names] + [names]:
     N = len(grammar.instructions(which))
     by_chance = min(1, k / N)
     told = "reaches .70" if by_chance >= reported else ""
     print(f"{' + '.join(which)}: N = {N}, chance {by_chance:.2f}", told)
+
+# %% tags=["nbval-check-output"]
 for name in names:
     known = train[train["level"] == name].head(10)
     again = expert.rollouts(name, known["seed"])
@@ -170,8 +176,8 @@ for name in names:
 #
 # Every encoder sees the same words, so agreement may come from the words alone. Therefore each content word has a
 # **synonym**, real English that occurs nowhere else. Said in synonyms, a sentence shares only *the* with the
-# original (asserted). Models read both names; the agent only ever hears the first. Notebook 04 gives a *model* the
-# synonyms, and searches the agent's sentences.
+# original (asserted). Models read both names of a thing; agents only ever hear the *first names*. Notebook 04
+# gives a *model* the synonyms, and searches the agent's sentences.
 
 # %%
 synonyms = grammar.synonyms(run.profile.data.synonyms)
@@ -217,18 +223,20 @@ said = [caption.replace(" .", ".") for caption in captions]
 run.figure(
     draw.pictures(brighter, said, len(images), "One episode as a vision-language model sees it"),
     "01_captions",
-    "Pictures of one episode, each with the caption that a vision-language model learns from.",
+    "Each with its caption. The last is a moment between; what is carried lies under the agent.",
 )
 
 # %% [markdown]
 # ## On your own
 #
-# Solutions are in `solutions.md`, beside this notebook.
+# Solutions are in `solutions.md`.
 #
 # 1. The agent turns *right*. Where in the new view is what was at `view[x, y]`? Answer with a function of `(x, y)`
 #    that returns the new pair. Draw it first.
-# 2. How often is the rarest of all sentences demonstrated in this world? Guess first, and mind the articles.
-# 3. Find an episode that takes the expert more than 25 steps, film it, and say why. Answer: `("level", seed)`.
+# 2. How often is the rarest of all sentences demonstrated in this world? Guess first. (`grammar.canonical` turns
+#    "a" into "the".)
+# 3. Find an episode that takes the expert more than 25 steps, film it as above, and say why. Answer: `("level",
+#    seed)`.
 
 # %%
 answers = {1: None, 2: None, 3: None}
@@ -237,13 +245,14 @@ run.check(answers)
 # %% [markdown]
 # ## Three things to take away
 #
+# Write three of your own first.
+#
 # 1. Only the sentence says what to do, so an agent that does it has to keep something of the sentence.
 # 2. Most sentences have a twin with the same words. Counting words cannot tell them apart; order can.
-# 3. A precision@k without its N says nothing. In the same words all words are shared, in synonyms only *the*.
+# 3. A precision@k without its N says nothing. In the first test both sides use the same words; in synonyms they
+#    share only *the*.
 #
-# ## Provenance
-#
-# What this notebook used, with hashes.
+# ## Provenance 
 
 # %%
 run.finish()

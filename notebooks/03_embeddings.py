@@ -8,8 +8,8 @@
 #
 # **What you'll need**: notebook 02; cosine similarity.
 #
-# **Found**: models that read stories spend most of their variance on the verb (so on form and length); word counts
-# spend a third, an agent that acted hardly any.
+# **Found**: models that read stories spend most of their variance on the verb, and with it on form and length;
+# word counts a third, an agent that acted hardly any.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -100,9 +100,10 @@ if "bert" in folders:
     print("bert", *(f"{word} {chance:.2f} |" for word, chance in words))
 
 # %% [markdown]
-# LLaMA's numbers are perplexities, one over the probability of each word: 1 means certain. The first colour may be
-# any of six, under two names each. Said again, only its two names are left. BERT's are probabilities for the
-# masked word. Did it look back?
+# LLaMA's numbers are perplexities, one over the probability of each word: 1 means certain. BERT's are
+# probabilities for the masked word. Did it look back?
+#
+# **Answer**: a first colour may be any of six, under two names each; said again, two names are left.
 #
 # **Published world:** it did not: red's two names, red and crimson, do not lead.
 #
@@ -119,7 +120,7 @@ for family, judge in {"clip": which_picture, "blip": is_pair}.items():
         tokenizer, model = load(family)
         caption = tokenizer([captions[0]] * 6, return_tensors="pt")
         odds[FAMILIES[family].label] = judge(model, caption, pixels)
-told = "The first is its own. CLIP chooses one (chance 17%), BLIP judges each pair (50%). An open door is a gap."
+told = "The first is its own. CLIP chooses one (chance 17%), BLIP judges each pair (50%). Open doors are gaps."
 run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
@@ -170,23 +171,23 @@ pd.DataFrame({name: table["text"][rows[:2]].tolist() for name, rows in ranked.it
 
 # %% [markdown]
 # Now all sentences, in all worlds. How often does the nearest sentence have the same verb, or the same colour? And
-# how often is it the *swap*: "put B next to A" for "put A next to B"? Word counts cannot tell a swap from the
-# original; it ties for first place with every sentence of the same words. *By luck*: a neighbour drawn at random.
+# how often is it the *swap*: "put B next to A" for "put A next to B"? To word counts a swap is the same sentence.
+# *By luck*: a neighbour drawn at random.
 
 # %%
-twin = alignment.ContrastSets(table[columns.ROLES]).swaps.twin  # the swap's row; -1: has none
+sets = alignment.ContrastSets(table[columns.ROLES])
+twin = sets.swaps.twin  # of each sentence, the row of its swap; -1: it has none
+roles = [role for role in columns.ROLES if (table[role] != "").any()]  # verb, colour, type...
 
 
 def kept(space):  # how often does the nearest sentence have the same word?
-    near = cosines(space)
-    first = near > near.max(axis=1, keepdims=True) - 1e-9
-    first = first / first.sum(axis=1, keepdims=True)  # who ties for the first place shares it
+    ties = 1e-9 * np.random.default_rng(0).random((len(space), len(space)))  # broken at random
+    nearest = (cosines(space) + ties).argmax(axis=1)
     found = {}
-    for role in [name for name in columns.ROLES if (table[name] != "").any()]:
+    for role in roles:
         words = table[role].to_numpy()
-        same = (words[:, None] == words) & (words != "")
-        found[role] = (first * same).sum() / (words != "").sum()
-    return found | {"the swap": first[twin >= 0, twin[twin >= 0]].sum() / max(1, sum(twin >= 0))}
+        found[role] = (words[nearest] == words)[words != ""].mean()
+    return found | {"the swap": sum(nearest == twin) / max(1, sum(twin >= 0))}
 
 
 # %%
@@ -195,22 +196,22 @@ wide = neighbours.pivot_table("mean", "row", "panel", sort=False)
 swaps = wide["the swap"]
 found = "Nearest is the swap: word count {word count:.0%}, never acted {never acted:.0%}, acted {acted:.0%}"
 found = found.format(**swaps)
-words = {name: table.loc[table[name] != "", name].value_counts() for name in columns.ROLES}
+words = {role: table.loc[table[role] != "", role].value_counts() for role in roles}
 # Chance that another row, drawn at random, has the same word.
-luck = {name: sum(n * (n - 1)) / sum(n) / (len(table) - 1) for name, n in words.items() if len(n)}
+luck = {role: sum(n * (n - 1)) / sum(n) / (len(table) - 1) for role, n in words.items()}
 wide.loc["by luck"] = pd.Series(luck)  # of the swap: one in all others, so nearly never
 told = "Share of sentences whose nearest neighbour has the same word; means over worlds."
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# Where the nearest sentence is the swap, word order counts for little.
-#
 # **Published worlds:** after acting, the nearest sentence shares the second type no more often than a random one.
+# Yet the agent uses that type (02). A nearest neighbour differs in what is cheapest to change: it shows what
+# weighs little, not what is unknown.
 #
 # ## 3 · Pooling by hand, and the attention sink
 #
-# A transformer has a state for every token, but we need one vector per sentence. For decoders we average the
-# states of the words at the middle block and leave out the first token. Why leave it out?
+# For one vector per sentence we average a decoder's states over the words, at the middle block, without the first
+# token. Why without?
 
 # %% tags=["nbval-check-output"]
 states = []
@@ -243,27 +244,29 @@ if states:
         r = np.corrcoef(U[:, 0], [1 / len(rows) for rows in states])[0, 1]
         print(f"sink {name}: mean cosine {np.mean(unit @ unit.T):.2f};", end=" ")
         print(f"after centring, main direction with 1 / length: r = {abs(r):.2f}")
-        score = alignment.precision_at_k(space, spaces["acted"], run.profile.alignment.k)
+        how = {"groups": sets.groups, "random_state": world}  # as in notebook 04
+        score = alignment.precision_at_k(space, spaces["acted"], run.profile.alignment.k, **how)
         print(f"    agreement with the agent (notebook 04): {score}")
 
 # %% [markdown]
-# Every pooled vector is now mostly sink, so all cosines are near 1. Centring does not remove it: a mean divides by
-# the number of words, so sentence length remains.
+# **Answer**: every pooled vector is now mostly sink, so all cosines are near 1. Centring does not help: a mean
+# divides by the number of words, so length remains.
 #
 # ## 4 · What a space is spent on
 #
-# Similarities weigh each direction by its variance. How much of it does the verb alone explain, and over how many
-# directions is it spread (*effective dimension*, 1 to D)? "Put" sentences are longer, too: compare with *word
-# count*.
+# Similarities weigh each direction by its variance. How much of it does the verb explain, and over how many
+# directions is it spread (*effective dimension*)? "Put" sentences are longer, too: see *word count*.
+#
+# **Guess first**: what fills that of *wrong instructions*?
 
 
 # %%
-def measured(space):
+def measured(space, by="verb"):
     rows = pd.DataFrame(space - space.mean(axis=0))
-    between = rows.groupby(table["verb"].to_numpy()).transform("mean")  # every verb's mean
+    between = rows.groupby(table[by].to_numpy()).transform("mean")  # every verb's mean
     variance = np.linalg.svd(rows, compute_uv=False) ** 2  # along each direction
     return {
-        "verb": (between**2).to_numpy().sum() / (rows**2).to_numpy().sum(),
+        by: (between**2).to_numpy().sum() / (rows**2).to_numpy().sum(),
         "dimension": variance.sum() ** 2 / (variance**2).sum(),
     }
 
@@ -273,26 +276,28 @@ told = "Blue: learned from language; green: from pictures, too; above: agents; b
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# Remember this for notebook 05: two spaces that spend their variance on different words look different, whatever
-# they know.
+# **Answer**: *wrong instructions* were exchanged within a level, so only the verb was still right: nearly all that
+# is left.
 #
-# *Linear CKA* compares two spaces by their tables of inner products; 1 means identical, and directions of large
-# variance count most. Among sentences of one verb, the verb cannot matter. **Guess** by filling in: over all
-# sentences, which does CKA place nearer to a language model, "acted" or "never acted"?
+# Spaces that spend their variance on different words look different, whatever they know. *Linear CKA* compares
+# their tables of inner products (1: alike); large variances count most. **Guess first**: over all sentences, which
+# is nearer to a language model, *acted* or *never acted*? And within one verb?
 
-# %%
-guess = ...  # fill in
-reader = records.models(run.profile)[0].label
-commonest = table["verb"].mode()[0]
-where = {"all sentences": table["verb"] != "", f"within “{commonest}”": table["verb"] == commonest}
-cka = {}
-for which, rows in where.items():
-    for name in ("acted", "never acted"):
-        pairs = [(here[name][0][rows], here[reader][0][rows]) for here in everywhere.values()]
-        cka[which, name] = np.mean([float(alignment.linear_cka(*pair)) for pair in pairs])
-cka = pd.Series(cka).unstack(level=0)
-print("nearer:", cka["all sentences"].idxmax(), "" if guess is ... else f"(you said {guess})")
-cka.round(2)
+
+# %% tags=["fill-in"]
+def linear_cka(X, Y):  # the package's also takes out a bias of small samples
+    X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
+    K, L = X @ X.T, Y @ Y.T  # (N, N) inner products
+    return (K * L).sum() / np.sqrt((K * K).sum() * (L * L).sum())  # fill in
+
+
+reader, commonest = records.models(run.profile)[0].label, table["verb"].mode()[0]
+some_rows = (table["verb"] == commonest).to_numpy()
+for name in ("acted", "never acted"):
+    pairs = [(here[name][0], here[reader][0]) for here in everywhere.values()]
+    whole = np.mean([linear_cka(X, Y) for X, Y in pairs])
+    within = np.mean([linear_cka(X[some_rows], Y[some_rows]) for X, Y in pairs])
+    print(f"{name} with {reader}: {whole:.2f}; within “{commonest}”: {within:.2f}")
 
 # %% [markdown]
 # **Published worlds:** over all sentences *never acted* is far nearer; within "put" it is *acted*. This is one
@@ -301,7 +306,7 @@ cka.round(2)
 # ## 5 · Look, and say how much is shown
 #
 # Maps come last because they persuade too easily. Each shows two directions out of many; its title says how much
-# of the variance these two hold. What matters may be in the rest. Verbs fall apart where much variance is spent on
+# of the variance these two hold. What matters may be in the rest. Verbs separate where much variance is spent on
 # them.
 
 # %%
@@ -314,8 +319,8 @@ run.figure(figures.maps(spaces, table["verb"], some), "03_maps", told)
 # Guess first, then put your answer below. Worked solutions are in `solutions.md`.
 #
 # 1. An encoder keeps only the last word of a sentence. How many different vectors does it give?
-# 2. Which of verb, colour, type and location explains most of the acted agent's variance? (`measured` can group by
-#    another column.)
+# 2. Which of verb, colour, type and location explains most of the acted agent's variance? (`measured(space,
+#    by=...)`)
 # 3. Write `pool(states)`, from (T, D) to (D,), that no sink can spoil, wherever it stands.
 
 # %%
@@ -324,6 +329,8 @@ run.check(answers)
 
 # %% [markdown]
 # ## Three things to take away
+#
+# Write three of your own first.
 #
 # - Spaces differ in how much variance they spend on the verb and its form; exercise 2 asks about the rest.
 # - A mean is only as good as what goes into it: never pool a sink.

@@ -56,29 +56,27 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# A row per measure: its value, what random pairs reach (*null*), the best control that only knows words, and a
-# verdict. *Nothing found*: p is above .01. *More than words*: more than .02 above the best control. Otherwise
-# *words are enough*, however large the value. The two may share more than that, but this score cannot show it;
-# near 1 there is no room left, so read precision@1. (Mutual k-NN counts common neighbours; CKA and RSA: notebook
-# 08.)
+# A row per measure: its value, what random pairs reach (*null*), the best control made of words, and a verdict.
+# *Nothing found*: p is above .01. *More than words*: more than .02 above the best control. Otherwise *words are
+# enough*, however large the value. The two may share more than that, but this score cannot show it; near 1 there
+# is no room left, so read precision@1. (Mutual k-NN counts common neighbours; CKA and RSA: notebook 08.)
 
 # %% [markdown]
 # ## Change the sentences
 #
-# Now give SmolLM2's sentences in synonyms, so that shared words cannot help, and say what each sentence is about
-# (`factors`).
+# Now give SmolLM2's sentences in synonyms, and say what each sentence is about (`factors`).
 #
-# It matters whose place a control takes. In SmolLM2's place (*best_control*) it would have to know the synonyms.
-# In MiniLM's place (*words_for_Y*) it only has to keep sentences apart; if it does as well as MiniLM there, the
-# verdict ends with *words are enough for Y*.
+# It matters whose place a control takes. In SmolLM2's (*best_control*) it would have to know the synonyms. In
+# MiniLM's (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well as MiniLM,
+# the verdict ends with *words are enough for Y*.
 #
-# **Guess first**: which verdict changes?
+# **Guess first**: what is the verdict on precision@15 now? And on *order*?
 
 # %%
 factors = table[columns.ROLES]  # verb, colour, type... of each sentence
 synonyms = table["second_text"].tolist()
 X2 = smollm.embed(synonyms)
-options["effect"] = None  # how little would be found was told above
+options["effect"] = None  # what size of signal would be found was printed above
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
 print(told.summary())
@@ -89,13 +87,13 @@ print(f"for SmolLM2 {colour['best_control']:.2f}, for MiniLM {colour['words_for_
 rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]].round(2)
 
 # %% [markdown]
-# The printed line shows how to read a row. Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6
-# for colours. *Too few levels*: with few words there are few relabellings, so p cannot be small. *Codebook*: what
-# knowing every concept would reach.
+# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. *Too few levels*: few words
+# have few relabellings, so p cannot be small. *Codebook*: what knowing every concept would reach.
 #
-# **Published world:** no order is found, which does not prove that there is none.
+# **As published**: no order is found, which does not prove that there is none. (*How levels are spaced*: are the
+# same colours close in both? By luck even codes are high.)
 #
-# **Fill in** the control in MiniLM's place yourself: the word counts of `texts` (`alignment.controls`).
+# **Fill in** a control in MiniLM's place: word counts of `texts` (`alignment.controls`).
 
 # %% tags=["fill-in"]
 tested = {}
@@ -106,11 +104,11 @@ for name, other in {"MiniLM": Y, "word count": counts}.items():
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# What a word count reaches, too, needs no MiniLM: SmolLM2 translates its synonyms, and the count knows none. What
-# counts for the *pair* is what MiniLM has beyond that.
+# **Answer**: what a word count reaches, too, needs no MiniLM: SmolLM2 translates its synonyms, and the count knows
+# none. What counts for the *pair* is what MiniLM has beyond that.
 #
-# **Published world:** that is nothing in colour and little in precision. For type there are too few words to tell;
-# verb and place are not shown to be above chance.
+# **As published**: nothing in colour. In precision .02 is enough for *more than words*, by the rule; here it is
+# not much more. For type there are too few words to tell; verb and place are not shown above chance.
 
 # %% [markdown]
 # ## Put in your own
@@ -122,7 +120,7 @@ pd.DataFrame(tested).round(2)
 #
 # Solutions are in `solutions.md`.
 #
-# 1. How many of the means in the first audit (`report.main`) carry the verdict *words are enough*?
+# 1. How many rows of the first table (`report.main`) carry the verdict *words are enough*?
 # 2. Write `control(texts)`: vectors without any meaning that agree with SmolLM2 (precision@1) more than MiniLM
 #    does.
 # 3. Give the path of a file of your own.
@@ -137,6 +135,8 @@ run.check(answers)
 
 # %% [markdown]
 # ## Three things to take away
+#
+# Write three of your own first.
 #
 # - A score means nothing until its controls are known, and in whose place they stand.
 # - Even without shared words a sentence has a length and a form, by which controls can find its verb.

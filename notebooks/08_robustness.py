@@ -5,8 +5,8 @@
 # notebook 05.
 #
 # **Found**: (1) with our decoders acting adds order at every layer except word embeddings, (2) and under every
-# other choice we tried, while its effect on precision changes sign. (3) Codes do as well; by CKA and RSA acting
-# leads away from models. (4) Public models know a few of the synonyms.
+# other choice we tried; its effect on precision can be lost or turned. (3) Codes do as well; by CKA and RSA acting
+# leads away from models. (4) Public models know the synonyms a little.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -19,7 +19,6 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 from functools import cache
 from itertools import product
 
-import numpy as np
 import pandas as pd
 from sklearn.model_selection import LeaveOneGroupOut
 
@@ -28,9 +27,7 @@ from paper_utils.encoders import records
 from paper_utils.figures import robustness as figures
 from paper_utils.figures.spaces import of_world
 from paper_utils.run import Run
-from paper_utils.study import appendix, columns, results, scores
-from paper_utils.study.differences import who_knows
-from paper_utils.study.spaces import SPACES
+from paper_utils.study import appendix, columns, results
 
 run = Run.start("08_robustness", profile, seed, overrides, out)
 run.missing = records.missing(run.profile)  # models that cannot be had here
@@ -43,25 +40,15 @@ run.missing = records.missing(run.profile)  # models that cannot be had here
 
 # %%
 layers = pd.concat([run.get(appendix.LAYERS, world=world) for world in run.worlds])
-new = {"model": "panel", "layer": "at", "encoder": "hue"}
-measure = "order" if (layers["measure"] == "order").any() else "precision_at_k"
-lines = layers.query("measure == @measure").rename(columns=new)[[*new.values(), "world", "value"]]
-null = lines[lines["hue"] == "permuted"].groupby(["panel", "hue", "at"])["value"]
-null = null.quantile([0.025, 0.975]).unstack().set_axis(["low", "high"], axis=1).reset_index()
-at_layers = figures.over_all_worlds(lines[lines["hue"] != "permuted"])
-at_layers = run.table(at_layers, "08_layers")
-above = figures.clearly_above(at_layers)  # bands that do not touch
-for model, part in above.groupby("panel", sort=False):
-    where = list(part[part].index.get_level_values("at"))
-    print(f"{model}: acted clearly above never acted at", *where or ["no layer"])
-
-# %%
-hues = ["acted", "codebook", "never_acted", "exchanged", "permuted"]  # the first lies on top
-figure = figures.curves(pd.concat([at_layers, null]), hues, "layer", measure)
-told = (
-    "Bands: 95 % over worlds. Grey: the middle 95 % of draws with the acted agent's rows permuted."
+measure = "order" if "order" in set(layers["measure"]) else "precision_at_k"
+asked = layers.query("measure == @measure and encoder != 'permuted'")
+at_layers = figures.over_all_worlds(asked[["world", "model", "layer", "encoder", "value"]])
+run.table(at_layers, "08_layers")
+shown = ["acted", "codebook", "never_acted", "exchanged"]  # the first lies on top
+caption = (
+    "Bands: 95 % over worlds; clearly: bands do not touch. The codebook often lies under acted."
 )
-run.figure(figure, "08_layers", told)
+run.figure(figures.curves(at_layers, shown, measure), "08_layers", caption)
 
 # %% [markdown]
 # **Published worlds:** the codebook lies close to acted. Layer 0 (word embeddings) knows no positions, BERT no
@@ -86,14 +73,14 @@ if guess is not ...:
 shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(3)
 
 # %% [markdown]
-# **Published worlds:** choosing helps the null little. SmolLM2 has a little order at other layers, BERT clearly
-# none.
+# **Published worlds:** choosing helps the null little. SmolLM2 has a little order elsewhere, BERT hardly any (a
+# mean of values cut at 0).
 #
 # ## 2 · Another k, other components, other splits?
 #
-# We fixed 32 components, five folds, k = 15 and the mean of both directions. Of these the abstract names only k.
-# What if we had chosen otherwise? Two measures, averaged over the decoders trained here: precision@k in the same
-# words, as in the paper, and order in unheard synonyms.
+# We fixed 32 components, five folds, k = 15 and the mean of both directions. The abstract names only k. What if we
+# had chosen otherwise? Two measures, averaged over the decoders trained here: precision@k in the same words, and
+# order in unheard synonyms.
 
 # %% tags=["fill-in"]
 table, settings = columns.instructions(run.profile), run.profile.alignment
@@ -143,59 +130,53 @@ fixed = shares[shares["row"] == "as fixed"]
 shares = pd.concat([shares, fixed.assign(row=fixed["direction"].map(ways))])
 
 # %%
-known = run.get(scores.SCORES, world=world).query("model in @decoders and encoder == 'acted'")
-known = known.query("test == 'same_words' and measure == 'precision_at_k' and direction == 'both'")
 means = shares.pivot_table("value", ["world", "panel", "row"], "hue", sort=False)
-by_hand = means.loc[(world, "precision_at_k", "as fixed"), "acted"]
-assert np.isclose(by_hand, known["value"].mean(), atol=1e-5)
 gains = means[["acted", "codebook"]].sub(means["never_acted"], axis=0)
 gains = gains.stack().rename("value").reset_index()
 # Order asks which of two is nearer: it has no k.
 gains = gains[(gains["panel"] != "order") | ~gains["row"].str.startswith("k =")]
 gains = run.table(figures.over_all_worlds(gains), "08_choices")
-told = "What acting adds (acted minus never acted), and what a codebook would. 95 % over worlds."
-run.figure(figures.choices(gains), "08_choices", told)
+caption = "What acting adds (acted minus never acted), and what a codebook would. 95 % over worlds."
+run.figure(figures.choices(gains), "08_choices", caption)
+gains.query("hue == 'acted' and panel != 'order'").set_index("row")[["mean", "low", "high"]].round(
+    3
+)
 
 # %% [markdown]
-# **Published worlds:** what acting adds to precision depends on the choice. As fixed it is above zero; with eight
-# components or with k = 50 it is below; with a colour, type or verb left out it is not settled. To order, acting
-# adds under every choice, and a codebook adds about as much.
+# **Published worlds:** what acting adds to precision depends on the choice: as fixed it is above zero, with eight
+# components below; with k = 50, or a word left out, about zero. To order acting adds under every choice, a
+# codebook about as much.
 #
 # ## 3 · Is a code enough?
 #
-# Here is every control that knows no meaning. **Guess first**: where will the acted agent stand in precision, and
-# where in order?
+# Here are all controls that learned nothing. New are *letters in a row* (counts of one to four) and *length*.
+# **Guess first**: what will these two reach?
 
 # %%
-values = pd.concat([run.get(scores.SCORES, world=world) for world in run.worlds])
-known = who_knows(pd.concat(run.get(SPACES, world=one)["knows_synonyms"] for one in run.worlds))
-values = values.query("direction == 'both' and model_kind == 'scratch'")
-values = values.query("test == 'same_words' or model in @known").rename(columns={"encoder": "row"})
-panel = (values["test"] + ": " + values["measure"]).map(figures.CONTROLLED).rename("panel")
-reached = values.groupby([panel, "row", "world", "chance"])["value"].mean().reset_index()
-reached = figures.over_all_worlds(reached).sort_values("mean", ascending=False)
+who = ["best of random tokens", "edit_distance", "codebook", "acted", "word_count", "never_acted"]
+who += ["character_ngrams", "exchanged", "length", "chance"]
+differences = results.tables(run.profile, run.store.get)["differences"]
+reached = differences.query("model == 'mean' and direction == 'both' and contrast in @who")
+panel = (reached["test"] + ": " + reached["measure"]).map(figures.CONTROLLED)
+reached = reached.assign(panel=panel, row=reached["contrast"]).dropna(subset="panel")
 run.table(reached, "08_controls")
 means = reached.pivot(index="panel", columns="row", values="mean")[["acted", "codebook"]]
 titles = {one: f"{one}:\nacted {a:.2f}, codebook {b:.2f}" for one, a, b in means.itertuples()}
-figure = figures.rows(reached, titles, "share right", limits=(0, 1))
-run.figure(figure, "08_controls", "Means over models, and draws; 95 % over worlds. Dotted: chance.")
+figure = figures.rows(reached, titles, "share right", limits=(0, 1), order=who)
+caption = "Means over models trained here, 95 % over worlds. Best: of 20 draws, afterwards."
+run.figure(figure, "08_controls", caption)
 
 # %% [markdown]
 # A control in the agent's place needs no synonyms. It must only keep similar sentences close and others apart.
 #
-# **Published worlds:** codebook and edit distance lie above acted in precision, and within .03 of it in order;
-# random words (mean draw) fall short in order.
+# **Published worlds:** codebook, edit distance and the best random words lie above acted in precision. In order
+# codebook and edit distance lie within .03 of it, the best random words below.
 
 # %% [markdown]
-# ## And without a map?
+# **And without a map?** Three similarities fit none. They compare who is whose neighbour (mutual k-NN), inner
+# products (CKA), or the ranks of distances (RSA).
 #
-# Three similarities fit no map. They compare who is whose neighbour (mutual k-NN), inner products (CKA), or the
-# ranks of distances (RSA).
-#
-# Beside the agents stand two codes nobody trained: word counts, and the codebook, which knows which words mean the
-# same and who plays which role.
-#
-# **Guess first**: who is nearest to a language model by CKA?
+# **Guess first**: by mutual k-NN, is the acted agent nearer to a model than word counts are?
 
 # %%
 hues = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
@@ -209,37 +190,35 @@ for world in run.worlds:
 # %%
 alike = pd.DataFrame(alike, columns=["panel", "row", "hue", "value"])
 alike = run.table(figures.over_all_worlds(alike), "08_similarities")
-means = alike.pivot_table("mean", "panel", "hue", sort=False)
-titles = {}
-for measure, mean in means.iterrows():
-    titles[measure] = f"{measure}: acted {mean['acted']:.2f},\nword count {mean['word_count']:.2f}"
+means = alike.pivot_table("mean", "panel", "hue", sort=False)[["acted", "word_count"]]
+titles = {one: f"{one}:\nacted {a:.2f}, words {b:.2f}" for one, a, b in means.itertuples()}
 figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.03))
-told = "One scale; 95 % over worlds. Titles: means over all models."
-run.figure(figure, "08_similarities", told)
+caption = "One scale; 95 % over worlds. Titles: means over all models; words: word count."
+run.figure(figure, "08_similarities", caption)
 
 # %% [markdown]
-# **Published worlds:** by CKA and RSA, acting leads *away* from every model. *Wrong instructions* come nearest to
-# LLaMA, Qwen, DeepSeek and BERT: all spend much on the verb.
+# **Published worlds:** on average word counts are nearer, by all three. By CKA and RSA, acting leads *away* from
+# every model; *wrong instructions* are nearest our readers.
 #
 # ## 4 · Do public models know the synonyms?
 #
-# A *table* is one choice of synonyms. *Swapped*: a table that says "azure" for red. Finding red follows the table
-# (*as told*), finding blue follows English (*by meaning*). **Guess first**: which will be found more often? Beside
-# the models: their word vectors, subwords, letters.
+# Here are twenty *tables* of synonyms. In a *swapped* one we lie: "azure" stands for red. Asked for "the azure
+# ball", does a model find red (*as told*) or blue, as azure means (*by meaning*)? **Guess first.** Beside it: word
+# vectors, subwords, letters, made-up words.
 
 # %%
-asked = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
-asked = asked.query("encoder == 'acted' and measure == 'colour'")
-asked = asked.assign(row=asked["kind"] + ": " + asked["source"], panel=asked["model"])
-asked = asked[asked["row"].isin(figures.QUESTIONS)]
-if len(asked):
-    each = asked.groupby(["panel", "row", "table"], sort=False)["value"].mean().reset_index()
-    told_so = run.table(figures.over_all_worlds(each.drop(columns="table")), "08_tables")
-    means = told_so.query("row == 'drawn: model'").set_index("panel")["mean"]
+tables = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
+tables = tables.query("encoder == 'acted' and measure == 'colour'")
+tables = tables.assign(row=tables["kind"] + ": " + tables["source"], panel=tables["model"])
+tables = tables[tables["row"].isin(figures.QUESTIONS)]
+if len(tables):
+    each = tables.groupby(["panel", "row", "table"], sort=False)["value"].mean().reset_index()
+    found = run.table(figures.over_all_worlds(each.drop(columns="table")), "08_tables")
+    means = found.query("row == 'drawn: model'").set_index("panel")["mean"]
     titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in means.items()}
-    figure = figures.rows(told_so, titles, "colour of six", limits=(0, 1), line=1 / 6)
-    told = f"Acted agent. Blue: a model; grey: its controls; 95 % over {each['table'].nunique()} tables."
-    run.figure(figure, "08_tables", told)
+    figure = figures.rows(found, titles, "colour of six", limits=(0, 1), line=1 / 6)
+    caption = f"Acted agent. Blue: the model. 95 % over {each['table'].nunique()} tables."
+    run.figure(figure, "08_tables", caption)
 
 # %% [markdown]
 # What a model has above its own word vectors is the most that context can explain.
@@ -264,6 +243,8 @@ run.check(answers)
 
 # %% [markdown]
 # ## Three things to take away
+#
+# Write three of your own first.
 #
 # 1. A choice that can reverse a result must be fixed in advance, or the null must search, too.
 # 2. A code that keeps sentences apart, and those with shared words close, scores high; if it knows positions, in

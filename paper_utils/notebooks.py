@@ -33,9 +33,10 @@ SHOWN = (NOTEBOOKS / "exercises.py", ROOT / "docs" / "three_tests.svg")  # that 
 CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a-z]*.html")
 # What a student fills in: after the first " =" or "return" of a line that says so.
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
-# Paragraphs that tell what was found, and what to take away.
+# Paragraphs that tell what was found, or what to answer, and what to take away.
 FOUND = re.compile(
-    r"^\*\*(?:Found|Published world).*?(?:\n\n|\Z)|^## Three things.*?(?=^## Provenance)",
+    r"^\*\*(?:Found|As published|Published world|Answer).*?(?:\n\n|\Z)"
+    r"|(?<=^Write three of your own first\.\n\n).*?(?=^## Provenance)",
     re.MULTILINE | re.DOTALL,
 )
 

@@ -101,16 +101,19 @@ def layers(worlds: int):
     for panel in ("LLaMA", "CLIP"):
         for at in (0, 1, 2):
             for hue in ("acted", "never_acted"):
-                rows.append({"panel": panel, "at": at, "hue": hue, "mean": 0.5})
+                rows.append({"model": panel, "layer": at, "encoder": hue, "mean": 0.5})
     means = with_intervals(pd.DataFrame(rows), worlds)
-    null = means[["panel", "at"]].drop_duplicates().assign(hue="permuted", low=0.4, high=0.6)
-    hues = ["acted", "never_acted", "permuted"]
-    return robustness.curves(pd.concat([means, null]), hues, "layer", "order")
+    return robustness.curves(means, ["acted", "never_acted"], "order")
 
 
 def choices(worlds: int):
-    rows = [{"panel": "one", "row": row, "mean": 0.2} for row in ("as fixed", "word_count")]
-    return robustness.rows(with_intervals(pd.DataFrame(rows), worlds), {"one": "10 of 12"}, line=0)
+    rows = [
+        {"panel": panel, "row": row, "hue": hue, "mean": 0.2}
+        for panel in ("precision_at_k", "order")
+        for row in ("as fixed", "8 components")
+        for hue in ("acted", "codebook")
+    ]
+    return robustness.choices(with_intervals(pd.DataFrame(rows), worlds))
 
 
 FIGURES = {
@@ -154,7 +157,7 @@ def test_can_be_read_in_print(name, worlds):
 
 def test_over_worlds_intervals_are_drawn():
     """A line from the lower end of an interval to the upper one, at every point."""
-    for worlds, many in ((1, 0), (8, 2)):
+    for worlds, many in ((1, 0), (8, 4)):
         axis = choices(worlds).axes[0]
         ends = [line.get_xdata() for line in axis.lines if len(line.get_xdata()) == 2]
         assert sum(np.allclose(x, [0.15, 0.25]) for x in ends) == many
@@ -258,7 +261,7 @@ def test_a_model_that_a_run_lacks_has_no_row():
 
 
 def test_of_layers_those_count_whose_intervals_lie_apart():
-    rows = {"panel": "LLaMA", "at": [0, 0, 1, 1], "hue": ["acted", "never_acted"] * 2}
+    rows = {"model": "LLaMA", "layer": [0, 0, 1, 1], "encoder": ["acted", "never_acted"] * 2}
     ends = {"mean": [0.6, 0.5, 0.9, 0.5], "low": [0.5, 0.4, 0.8, 0.4], "high": [0.7, 0.6, 1, 0.6]}
     several = pd.DataFrame(rows | ends)
     assert robustness.clearly_above(several).tolist() == [False, True]

@@ -1,4 +1,4 @@
-"""What an audit comes back with: a table, three sentences, a figure, a page."""
+"""What an audit comes back with: a table, a few sentences, a figure, a page."""
 
 import html
 import json
@@ -14,9 +14,9 @@ SYNONYMS = "synonyms"
 STRUCTURE = "structure"
 # Test -> how the clause about it begins.
 OPENINGS = {
-    SAME_WORDS: "in the same words,",
-    SYNONYMS: "with synonyms,",
-    STRUCTURE: "in the structure of factors,",
+    SAME_WORDS: "In the same words,",
+    SYNONYMS: "In synonyms,",
+    STRUCTURE: "In how levels of a factor are spaced,",
 }
 # How a summary begins.
 SUMMARY = (
@@ -54,7 +54,13 @@ MARKS = {
     "best_control": {"label": "best control of words", "marker": "s", "color": "#7F7F7F"},
     "codebook": {"label": "codebook", "marker": "x", "color": "#000000"},
     # Hollow, so that what lies behind it can be seen.
-    "value": {"label": "the two", "marker": "o", "color": "#0072B2", "mfc": "none", "ms": 9},
+    "value": {
+        "label": "the two encoders",
+        "marker": "o",
+        "color": "#0072B2",
+        "mfc": "none",
+        "ms": 9,
+    },
 }
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -103,7 +109,7 @@ def verdict(row):
 
 @dataclass(frozen=True)
 class Audit:
-    """What two encoders share.  Printed, it is three sentences.
+    """What two encoders share.  Printed, it is its summary.
 
     Attributes:
         table: a row per measure and direction; columns test, measure, direction, value, chance,
@@ -144,8 +150,7 @@ class Audit:
         return rows.loc[(rows["verdict"].map(ORDER.index) + is_headline / 2).idxmax()]
 
     def summary(self):
-        """Three sentences: how far the two agree, what explains it, and what to doubt."""
-        # A clause for every test that was made.
+        """Sentences, a line each: how far the two agree, what each test says, what to doubt."""
         clauses = [_clause(self.strongest(test)) for test in self.main["test"].unique()]
         text = SUMMARY
         # A maximum over layers must not be read as a single score.
@@ -153,12 +158,12 @@ class Audit:
             text += ", the best of {layers} pairs of layers against the same best at random"
         # Doubts are part of what is quoted, not a footnote.
         fine = "Neither rows nor size give reason to doubt"
-        text += "). What it means: {clauses}. " + ("To doubt: {doubts}" if self.doubts else fine)
+        text += ").\n{clauses}\n" + ("To doubt: {doubts}" if self.doubts else fine)
         if self.settings["power"] and not self.doubts:
             text += " (a shared signal of r = {effect} would be found in {power:.0%} of samples)"
         return (text + ".").format(
             title=self.title,
-            clauses="; ".join(clauses),
+            clauses="\n".join(clauses),
             doubts="; ".join(self.doubts),
             **self.headline.to_dict() | self.settings,
         )
@@ -215,18 +220,19 @@ class Audit:
         shown = self.main.drop(columns=["direction", "n", "layers"])
         shown = shown.rename(columns=lambda name: name.replace("_", " "))
         table = shown.to_html(index=False, float_format="{:.2f}".format, na_rep="")
-        return f"<p>{html.escape(self.summary())}</p>\n{table}"
+        said = html.escape(self.summary())
+        return f'<p style="white-space: pre-line">{said}</p>\n{table}'
 
 
 def _clause(row):
-    """``in the same words, more than words: linear CKA 0.95 (tf-idf 0.47, chance 0.00)``."""
+    """``In the same words, more than words: linear CKA 0.95 (tf-idf 0.47, chance 0.00).``"""
     # Beside all that could explain it, as far as it was measured.
     values = {
         row.control: row.best_control,
-        "words for Y": row.words_for_Y,
+        "words in the place of Y": row.words_for_Y,
         "codebook": row.codebook,
         "chance": row.chance,
     }
     beside = [f"{name} {value:.2f}" for name, value in values.items() if not np.isnan(value)]
     measured = f"{row.measure} {row.value:.2f} ({', '.join(beside)})"
-    return f"{OPENINGS[row.test]} {row.verdict}: {measured}"
+    return f"{OPENINGS[row.test]} {row.verdict}: {measured}."

@@ -49,26 +49,24 @@ def choices(gains):
     return rows(gains, titles, "minus never acted", ["acted", "codebook"], limits, 0)
 
 
-def curves(values, hues, across, label):
-    """A panel for each value of column panel, and in it a line over column at for each of ``hues``.
-
-    Hue "permuted" is what is reached by chance, from low to high."""
-    parts = values.groupby("panel", sort=False)
+def curves(values, hues, label):
+    """A panel for each model, and in it a line over its layers for each of ``hues``, encoders."""
+    parts = values.groupby("model", sort=False)
     figure, axes = panels(len(parts), 1.7, sharey=True)
     # One for all, so that panels can be compared; of one world only means are known.
     scale = values[["low", "mean"]].min().min() - 0.03, SHARE[1]
-    for axis, (panel, part) in zip(axes, parts):
+    for axis, (model, part) in zip(axes, parts):
         # As in points: the middle of three numbers is the mean, and all of them are the interval.
         sns.lineplot(
-            part.melt(["at", "hue"], ["low", "mean", "high"]),
-            x="at",
+            part.melt(["layer", "encoder"], ["low", "mean", "high"]),
+            x="layer",
             y="value",
-            hue="hue",
-            # What is reached by chance lies below all else.
+            hue="encoder",
+            # The first lies on top.
             hue_order=hues[::-1],
             palette=COLOURS,
             # A line of dashes hides none that it coincides with.
-            style="hue",
+            style="encoder",
             dashes={hue: (2, 2) if hue == "codebook" else "" for hue in hues},
             estimator="median",
             errorbar=("pi", 100),
@@ -78,7 +76,7 @@ def curves(values, hues, across, label):
             legend=False,
             ax=axis,
         )
-        axis.set(title=short(panel), xlabel=across, ylabel=label, ylim=scale)
+        axis.set(title=short(model), ylabel=label, ylim=scale)
         # There is no layer between two layers.
         axis.xaxis.get_major_locator().set_params(integer=True)
     name_hues(axes[0], hues, values)
@@ -91,6 +89,8 @@ def curves(values, hues, across, label):
 
 
 def clearly_above(values):
-    """Where the whole interval of acted lies above that of never acted: bool, by panel and at."""
-    wide = with_ends(values).pivot(index=["panel", "at"], columns="hue", values=["low", "high"])
+    """Where the interval of acted lies above that of never acted: bool, by model and layer."""
+    wide = with_ends(values).pivot(
+        index=["model", "layer"], columns="encoder", values=["low", "high"]
+    )
     return wide["low", "acted"] > wide["high", "never_acted"]

@@ -116,14 +116,13 @@ def agreement(differences, structure):
         [*BLIND, COUNTER],
         CONDITIONS,
         f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them;\n"
-        f"blind agent and a counter of word pairs: {counter}",
+        f"blind agent and bigram counter: {counter}",
     )
 
 
 def sign(differences, structure):
     """r of pairs with agents that see colours: where they must tell them apart, and need not;
     strokes are single worlds (rows of ``structure``)."""
-    # Of those in exclusive rooms the design alone was named beforehand.
     design, exclusive = (shared(differences, each[0], "own world") for each in (SEEING, EXCLUSIVE))
     # A run may lack models of pictures.
     viewers = [pair for pair in VIEWERS if pair in set(differences["model"])]
@@ -132,8 +131,7 @@ def sign(differences, structure):
         structure,
         SEEING + EXCLUSIVE + viewers,
         SEEN,
-        f"Seeing agent and design: {design};\n"
-        f"in exclusive rooms: {exclusive} (there, with LLaMA and CLIP: added later)",
+        f"Seeing agent and design: {design};\nin exclusive rooms: {exclusive}",
     )
 
 

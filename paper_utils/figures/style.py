@@ -79,8 +79,6 @@ NAMES = {
     "permuted": "sentences permuted",
     "mean": "mean of those above",
     "own": "its own",
-    "own world": "same world",
-    "other world": "another world",
     "design": "how often in rooms",
     "second_colour": "second colour",
     "second_type": "second type",
@@ -90,6 +88,7 @@ NAMES = {
     "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
     "untold": "not told what to do",
+    "wrong instruction": "another sentence",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
 QUESTIONS = {

@@ -1,6 +1,7 @@
 """The committed notebooks: in step with their sources, executed, and still true."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -228,18 +229,49 @@ def cells_for(path, code: str) -> list[str]:
     return chosen
 
 
+def published_answers(path) -> dict[int, str]:
+    """What notebooks/solutions.md says that the answers of the published worlds are."""
+    text = " ".join((run.NOTEBOOKS / "solutions.md").read_text(encoding="utf-8").split())
+    (part,) = [part for part in text.split(" ## ")[1:] if part.startswith(stem(path)[:2])]
+    exercises = re.split(r"\*\*(\d)\.\*\*", part)
+    told = dict(zip(map(int, exercises[1::2]), exercises[2::2], strict=True))
+    found = {number: re.search(r"Published: (.+?)\.(?: |$)", text) for number, text in told.items()}
+    return {number: match[1] for number, match in found.items() if match}
+
+
+def is_told(answer, told: str) -> bool:
+    """Whether solutions.md tells an answer: shares to .05, since agents play on any machine."""
+    if isinstance(answer, float):
+        return abs(answer - float(told)) < 0.05
+    return told == (" and ".join(sorted(answer)) if isinstance(answer, set) else str(answer))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", WITH_CHECKS, ids=stem)
+def test_the_published_answers_are_told(tmp_path, monkeypatch, capsys, path):
+    given = {"profile": run.DEFAULT, "out": str(tmp_path / "run")}
+    answers = solved(path, given, tmp_path, monkeypatch, capsys)
+    told = published_answers(path)
+    assert told and all(is_told(answers[number], text) for number, text in told.items())
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", WITH_CHECKS, ids=stem)
 def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, capsys, path):
-    """What a solution needs of its notebook, then the solution, then the checks."""
     _, store, _ = smoke
+    given = {"profile": smoke_profile, "out": str(tmp_path / "run")}
+    given["overrides"] = {"compute.store": str(store), "compute.workers": 1}
+    solved(path, given, tmp_path, monkeypatch, capsys)
+
+
+def solved(path, given, tmp_path, monkeypatch, capsys) -> dict:
+    """Answers to a notebook's exercises: what a solution needs of its notebook, then the solution,
+    then the checks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run.Run, "figure", lambda _, figure, *__: pyplot.close(figure))
     monkeypatch.setattr(run.Run, "animation", lambda *_: None)
     # An audit simulates its power, which takes most of its time; no answer depends on it.
     monkeypatch.setattr("paper_utils.alignment.auditing.simulated_power", lambda *_, **__: 1.0)
-    given = {"profile": smoke_profile, "out": str(tmp_path / "run")}
-    given["overrides"] = {"compute.store": str(store), "compute.workers": 1}
     code = solution(path)
     names = {"display": lambda *_: None, "answers": {}}
     for text in cells_for(path, code):
@@ -250,6 +282,7 @@ def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, ca
     capsys.readouterr()
     names["run"].check(names["answers"])
     assert capsys.readouterr().out == "1: right\n2: right\n3: right\n"
+    return names["answers"]
 
 
 def test_students_get_no_outputs_and_something_to_fill_in(tmp_path):
@@ -259,8 +292,10 @@ def test_students_get_no_outputs_and_something_to_fill_in(tmp_path):
     blanks = 0
     for path, source in zip(written, SOURCES, strict=True):
         text = path.read_text()
-        for told in ("**Found", "**Published world", "Three things to take away"):
+        for told in ("**Found", "**Published world", "**As published", "**Answer"):
             assert told not in text
+        # A student's own are to stand there.
+        assert r"own first.\n\n## Provenance" in "".join(text.split('",\n    "'))
         assert "**Found" in source.read_text()
         cells = code_cells(nbformat.read(path, as_version=4))
         for cell, whole in zip(cells, code_cells(notebooks.read(source)), strict=True):
