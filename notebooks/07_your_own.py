@@ -39,7 +39,7 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 #
 # SmolLM2 was trained to predict words, MiniLM to tell sentences apart. `audit` takes the vectors of any two
 # encoders. It compares them with random pairs, and with controls made from the texts, in the place of either: word
-# counts, letters, edit distance, random words (*ordered*: a vector per word and place).
+# counts, letters, edit distance, random words (*ordered*: weighted by their places).
 #
 # **Guess first**, and fill in: what is the verdict on precision@15, *nothing found*, *words are enough*, or *more
 # than words*?

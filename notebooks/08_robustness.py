@@ -138,9 +138,8 @@ gains = gains[(gains["panel"] != "order") | ~gains["row"].str.startswith("k =")]
 gains = run.table(figures.over_all_worlds(gains), "08_choices")
 caption = "What acting adds (acted minus never acted), and what a codebook would. 95 % over worlds."
 run.figure(figures.choices(gains), "08_choices", caption)
-gains.query("hue == 'acted' and panel != 'order'").set_index("row")[["mean", "low", "high"]].round(
-    3
-)
+shown = gains.query("hue == 'acted' and panel != 'order'").set_index("row")
+shown[["mean", "low", "high"]].round(3)
 
 # %% [markdown]
 # **Published worlds:** what acting adds to precision depends on the choice: as fixed it is above zero, with eight
