@@ -8,8 +8,8 @@
 #
 # **What you'll need**: notebook 02; cosine similarity.
 #
-# **Found**: models that read stories spend most of their variance on the verb, and with it on form and length;
-# word counts a third, an agent that acted hardly any.
+# **Found**: models that read stories spend over half of their variance on the verb, and with it on form and
+# length. Word counts spend a third, an agent that acted hardly any.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -42,7 +42,7 @@ run.missing = records.missing(run.profile)  # models that cannot be had here
 # action.)
 #
 # **Guess first**: "you see a red ball on your left . the red ball is on your left ." At which words must a reader
-# hesitate, and between how many?
+# hesitate? And how many choices are there for a colour?
 
 # %%
 import torch
@@ -103,11 +103,12 @@ if "bert" in folders:
 # LLaMA's numbers are perplexities, one over the probability of each word: 1 means certain. BERT's are
 # probabilities for the masked word. Did it look back?
 #
-# **Answer**: a first colour may be any of six, under two names each; said again, two names are left.
+# **Answer**: where something new is told. A first colour may be any of six, under two names each; said again, two
+# names are left.
 #
-# **Published world:** it did not: red's two names, red and crimson, do not lead.
+# **Published world:** BERT did not look back: red's two names, red and crimson, do not lead.
 #
-# Next, one caption and six held-out images. **Guess first**: how sure is each model of the right image, the first?
+# Next, a caption and six held-out images. Which fits? (Behind: more than aside.)
 
 # %%
 seeds = levels.seeds("pictures", run.profile.data.pictured_episodes, world)[-6:]
@@ -171,8 +172,8 @@ pd.DataFrame({name: table["text"][rows[:2]].tolist() for name, rows in ranked.it
 
 # %% [markdown]
 # Now all sentences, in all worlds. How often does the nearest sentence have the same verb, or the same colour? And
-# how often is it the *swap*: "put B next to A" for "put A next to B"? To word counts a swap is the same sentence.
-# *By luck*: a neighbour drawn at random.
+# how often is it the *swap*: "put B next to A" for "put A next to B"? To word counts a swap is the same sentence
+# (up to four share their counts; ties are broken at random). *By luck*: a neighbour drawn at random.
 
 # %%
 sets = alignment.ContrastSets(table[columns.ROLES])
@@ -249,15 +250,15 @@ if states:
         print(f"    agreement with the agent (notebook 04): {score}")
 
 # %% [markdown]
-# **Answer**: every pooled vector is now mostly sink, so all cosines are near 1. Centring does not help: a mean
-# divides by the number of words, so length remains.
+# **Answer**: every pooled vector is now mostly sink, so cosines are near 1. Centring does not help: a mean divides
+# by the number of words, so length remains.
 #
 # ## 4 · What a space is spent on
 #
-# Similarities weigh each direction by its variance. How much of it does the verb explain, and over how many
-# directions is it spread (*effective dimension*)? "Put" sentences are longer, too: see *word count*.
+# Similarities weigh directions by variance. How much of it does the verb explain, and over how many directions is
+# it spread (*effective dimension*; n if n are equal)? ("Put" sentences are longer, too.)
 #
-# **Guess first**: what fills that of *wrong instructions*?
+# **Guess first**: *wrong instructions* were exchanged within levels. Which word stayed right?
 
 
 # %%
@@ -276,12 +277,11 @@ told = "Blue: learned from language; green: from pictures, too; above: agents; b
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# **Answer**: *wrong instructions* were exchanged within a level, so only the verb was still right: nearly all that
-# is left.
+# **Answer**: the verb, and it is nearly all that is left.
 #
-# Spaces that spend their variance on different words look different, whatever they know. *Linear CKA* compares
-# their tables of inner products (1: alike); large variances count most. **Guess first**: over all sentences, which
-# is nearer to a language model, *acted* or *never acted*? And within one verb?
+# Spaces that spend their variance on different words look different, whatever they know. *Linear CKA* is the
+# cosine between their tables of inner products, each read as one long vector (1: alike). **Guess first**: over all
+# sentences, which is nearer to a language model, *acted* or *never acted*? And within one verb?
 
 
 # %% tags=["fill-in"]

@@ -8,7 +8,7 @@
 # **What you'll need**: notebooks 02 and 03; singular values.
 #
 # **Found**: the best codes, which learned nothing, agree with models at least as well as an agent that acted. On
-# the mean acting adds a little; with public models, in synonyms, it takes precision away.
+# the mean acting adds a little; in synonyms it takes precision away with public models.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -60,12 +60,12 @@ print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 # %% [markdown]
 # ## Procrustes by hand
 #
-# Two spaces share no axes, so we may rotate one freely. *Procrustes* finds the rotation W that brings XW closest
-# to Y, so that maximises trace(WᵀXᵀY). With XᵀY = USVᵀ this is trace(S·VᵀWᵀU), at most the sum of S, and reached
-# for W = UVᵀ.
+# Two spaces share no axes, so we may rotate one freely. *Procrustes* finds the rotation (or mirroring) W that
+# brings XW closest to Y. Lengths stay, so it maximises trace(WᵀXᵀY). With XᵀY = USVᵀ this is trace(S·VᵀWᵀU), at
+# most the sum of S, and reached for W = UVᵀ.
 #
-# Even in 32 dimensions W can overfit. So we fit it on four fifths of the sentences and test it on the rest,
-# keeping each sentence and its *swap* together.
+# Even after PCA to 32 dimensions W can overfit: it is fitted on four fifths of the sentences, tested on the rest.
+# A sentence and its *swap* stay together.
 
 # %%
 asked = scores.options(run.profile, table, world)  # groups keep a sentence and its swap together
@@ -75,8 +75,10 @@ asked = scores.options(run.profile, table, world)  # groups keep a sentence and 
 def search(source, target, query, pool, one=world):
     cosines = np.empty((N, N))
     for train, test in make_folds(N, asked["cv"], asked["contrasts"].groups, one).pairs:
-        left, right = (PCA(asked["n_components"]).fit(side[train]) for side in (source, target))
-        U, _, Vt = np.linalg.svd(left.transform(source[train]).T @ right.transform(target[train]))
+        left = PCA(asked["n_components"]).fit(source[train])
+        right = PCA(asked["n_components"]).fit(target[train])
+        S, T = left.transform(source[train]), right.transform(target[train])  # rows are partners
+        U, _, Vt = np.linalg.svd(S.T @ T)
         images = left.transform(query[test]) @ (U @ Vt)
         cosines[test] = normalize(images) @ normalize(right.transform(pool)).T
     return cosines
@@ -84,8 +86,8 @@ def search(source, target, query, pool, one=world):
 
 # %%
 def both_ways(label, one, synonyms=False):  # a model asks, an agent asks
-    both, (A, *_) = spaces[one][model.label], spaces[one][label]
-    X, said = both[0], both[synonyms]
+    X, X2 = spaces[one][model.label]  # in first names, in synonyms
+    A, said = spaces[one][label][0], X2 if synonyms else X
     return [search(X, A, query=said, pool=A, one=one), search(A, X, query=A, pool=said, one=one)]
 
 
@@ -129,13 +131,14 @@ asks = {
     "The nearest": ("same_words", "precision_at_1", "both", 1 / N),
 }
 figure = figures.by_model(differences, models, asks, "precision")
-caption = "Both directions, 95 % over worlds. Higher, lower: p ≤ .05 (Holm), and perhaps by more than .05."
+caption = "95 % over worlds. Counted as higher, lower: p ≤ .05 (Holm), unless surely within ± .05."
 run.figure(figure, "04_same_words", caption)
 
 # %% [markdown]
 # Is what acting adds more than luck? *p*: how often a mean as large, of either sign, comes about if each world's
-# difference gets a random sign. Single models are corrected after Holm, among our six and among the public two;
-# *mean* and *decoders* are one test each. *p_equivalent* is small if the effect surely lies within ± .05.
+# difference gets a random sign. For single models p is raised after Holm, since six (or two public) are asked at
+# once; *mean* and *decoders* are one test each. Intervals are not corrected. *p_equivalent* is small if the effect
+# surely lies within ± .05.
 
 # %%
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
@@ -147,7 +150,8 @@ gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 #
 # - Acting adds with Qwen, on the mean of decoders, and a little on that of all six. With the five others nothing
 #   is settled.
-# - With the public models it takes a little away, surely less than .05.
+# - With the public models nearly everybody is at 1, so nothing can be told apart; at the nearest acting takes away
+#   with SmolLM2.
 # - Wrong instructions score lowest: their space is nearly all verb.
 #
 # The paper compares everyone with everyone. Do models agree more with each other than with an agent?
@@ -167,14 +171,14 @@ caption = (
 run.figure(figures.matrix(matrix, title), "04_all_pairs", caption)
 
 # %% [markdown]
-# **Published worlds:** decoders agree most with each other and with SmolLM2, then with the acted agent, and less
-# with MiniLM, CLIP, BLIP and BERT.
+# **Published worlds:** decoders agree with each other and with SmolLM2 more than with the acted agent, with
+# MiniLM, CLIP, BLIP and BERT less. But edit distance agrees as much as they do.
 #
 # ## Why direction and layer matter
 #
 # **Guess first**: which is harder, from the model's sentence to the agent's (*a model asks*), or back? And which
-# layer of a decoder agrees less, the middle, which we fixed, or the last? (*Templates*: the share of variance
-# between sentence patterns.)
+# layer of a decoder agrees less, the middle, which we fixed, or the last? (*Templates*: share of variance between
+# sentence patterns.)
 
 # %%
 X, acted = spaces[world][model.label][0], spaces[world]["acted"][0]
@@ -194,13 +198,14 @@ for one, name in product(decoders, layers):
     print(f"{one.label}, {name} layer: {agreement:.2f}; templates {share:.0%}")
 
 # %% [markdown]
-# **Published world:** a model's sentences find fewer partners, and last layers fewest. A space of few directions
-# leaves some sentences among nobody's nearest; a last layer serves the next word (2502.02013; 2606.02750 differs).
+# **Published world:** a model's sentences find fewer partners, and last layers fewest. Perhaps few directions
+# crowd images, which find the same few neighbours. Middle layers may hold more of a sentence (arXiv 2502.02013),
+# or less (2606.02750).
 #
 # ## Unheard synonyms: who has to know them?
 #
-# The map is fitted in first names; then the *model's* sentence is given in synonyms, which no agent heard. **Fill
-# in** a code, the codebook (N, 96): the sum of the random vectors of a sentence's words in their roles.
+# The map is fitted in first names; then the *model's* sentence is given in synonyms. **Fill in** a code, the
+# codebook (N, 96): the sum of the random vectors of a sentence's words in their roles.
 
 # %% tags=["fill-in"]
 one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)
@@ -258,18 +263,18 @@ pd.concat(means, keys=[model.label, "mean"]).round(2)
 #
 # - Agents that acted are above chance with every model that knows the synonyms.
 # - On the mean acting adds to both measures. With the public models it *takes away* precision, and colour (with
-#   MiniLM by less than .05); there even word counts do better.
-# - Codebook, edit distance and the best of 20 random words beat acted in precision. In colour acted is above the
-#   codebook by so little (.02) that by our rule it counts as the same.
+#   MiniLM by less than .05); there even word counts beat acted.
+# - On the mean codebook, edit distance and the best of 20 random words beat acted in precision. In colour acted is
+#   above the codebook by .02, which by our rule counts as the same.
 
 # %% [markdown]
 # ## On your own
 #
 # Solutions are in `solutions.md`.
 #
-# 1. The acted agent with the first model, in the first world, same words, a model asks: what is precision at k =
-#    1?
-# 2. Write a function from sentences to vectors that beats the agent there (k = 15), with made-up words, too.
+# 1. Acted with the first model, first world, same words, a model asks: what is precision at k = 1?
+# 2. Write a function from sentences to vectors that beats the agent there (k = 15), also when all words are
+#    replaced by made-up ones.
 # 3. Write one that learned nothing and still, given both names, finds the right one of six colours more often than
 #    not. What did you tell it?
 

@@ -43,8 +43,8 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 # tests (04).
 #
 # Here three colours are mostly keys, two mostly balls, one mostly a box, each to its own degree. No text names the
-# kinds; a world's *design*, below, sets them. (Worlds are numbered 100 to 107.) The expert is the same, as are two
-# of the levels.
+# kinds; a world's *design*, below, sets them. (Worlds are numbered 100 to 107.) Expert as before; levels GoToLocal
+# and PickupLoc.
 
 # %%
 found = results.tables(run.profile, run.store.get)  # of all worlds
@@ -96,16 +96,16 @@ embeddings = learners.everyone(run.kinds.profile, world, None)
 
 def distances_of(learner):
     space = run.kinds.get(EMBEDDING, **embeddings["own world", learner]).to_numpy()
-    vectors = space[frames.index].reshape(-1, 6, space.shape[1]).mean(axis=0)
+    frames_of = space[frames.index].reshape(-1, 6, space.shape[1])  # (frames, 6 colours, D)
+    vectors = frames_of.mean(axis=0)
     unit = normalize(vectors - vectors.mean(axis=0))
     return 1 - unit @ unit.T
 
 
 # %%
 own = found["distances"].query("condition == 'own world'").set_index(["world", "learner", "colour"])
-distances = own.set_index("other", append=True)[
-    "distance"
-].unstack()  # 6 x 6 of each, below each other
+# A table of 6 x 6 for each world and learner, below each other.
+distances = own.set_index("other", append=True)["distance"].unstack()
 measured = {name: distances.loc[world, name] for name in own.loc[world].index.unique("learner")}
 three = ["blind agent", "LLaMA", "blind CLIP"]
 for learner in three:
@@ -142,9 +142,10 @@ run.figure(figures.colour_maps(measured, ["design", *guess], world), "06_seeing"
 # ## How alike are two maps?
 #
 # *r* correlates the fifteen distances of one learner with those of another. Would r be as high if the colours were
-# mixed up? Six colours can be relabelled in only 720 ways, so p is exact.
+# mixed up? We try all ways to relabel six colours, so p is exact.
 #
-# **Question**: what is the smallest possible p? And if two colours were exactly alike?
+# **Question**: how many ways are there, and what is the smallest possible p? And if two colours were exactly
+# alike?
 
 # %%
 smallest = None  # your p
@@ -204,8 +205,8 @@ pairs[["r", "graded"]].mean().round(2)
 
 # %% [markdown]
 # **Published worlds:** every r of a blind agent with LLaMA or blind CLIP is positive, though about half lie below
-# luck's highest (.73). Blind agents also seem to agree in degree (*graded*). Codebooks, other worlds and untrained
-# agents average near zero. In rooms without kinds, blind agent and blind CLIP agree a little; why is open.
+# luck's highest (.73). Blind agents agree in degree (*graded*). Codebooks, other worlds and untrained agents
+# average near zero. In rooms without kinds blind CLIP agrees a little with the blind agent; why is open.
 #
 # **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive rooms
 # bring the kinds back, not the degrees.
@@ -259,11 +260,13 @@ run.figure(figures.visits(shares), "06_visits", caption)
 # %% [markdown]
 # ## What we may conclude
 #
-# **Published worlds:** a blind agent walks to the usual type more often than chance. With a counter of word pairs
-# it agrees almost as with LLaMA: the test shows *structure learned from one's own data*, not depth.
+# Write first: what is shown?
 #
-# **Published worlds:** the signs fit one reading, that it matters what a concept is *for*: to predict with, or to
-# tell apart. CLIP and BLIP that see speak against it: their captions name colours, yet they are not reversed.
+# **Published worlds:** a blind agent walks to the usual type more often than chance. With the *bigram counter*
+# (yours) it agrees almost as with LLaMA: *structure learned from one's own data*, not depth.
+#
+# **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell
+# apart. CLIP and BLIP that see speak against it (weakly: they learned little): not reversed.
 
 # %%
 counter = own_r.filter(like="agent ~ bigram counter").rename("r with the bigram counter")

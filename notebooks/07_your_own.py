@@ -5,7 +5,7 @@
 #
 # **What you'll learn**: why a score needs controls and a null (random pairs).
 #
-# **What you'll need**: two arrays, sentences; half a minute.
+# **What you'll need**: notebook 04; half a minute.
 #
 # **Found**: in the same words two public models agree almost perfectly (precision@15), and so do word controls. In
 # synonyms less is left, and a word count in MiniLM's place reaches most of it: that part needs no MiniLM.
@@ -37,12 +37,12 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 # %% [markdown]
 # ## What do a decoder and a sentence encoder share?
 #
-# SmolLM2 was trained to predict words, MiniLM to tell sentences apart. `audit` takes the vectors of any two
-# encoders. It compares them with random pairs, and with controls made from the texts, in the place of either: word
-# counts, letters, edit distance, random words (*ordered*: weighted by their places).
+# SmolLM2 learned to predict words, MiniLM to compare sentences. `audit` takes the vectors of any two encoders. It
+# compares them with random pairs, and with controls made from the texts, in the place of either: word counts,
+# letters, edit distance, random words (*ordered*: weighted by their places).
 #
-# **Guess first**, and fill in: what is the verdict on precision@15, *nothing found*, *words are enough*, or *more
-# than words*?
+# **Guess first**, and fill in: of precision@15, is it *nothing found*, *words are enough* (a control is within
+# .02), or *more than words*?
 
 # %% tags=["nbval-check-output"]
 guess = ...  # fill in
@@ -56,10 +56,12 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# A row per measure: its value, what random pairs reach (*null*), the best control made of words, and a verdict.
-# *Nothing found*: p is above .01. *More than words*: more than .02 above the best control. Otherwise *words are
-# enough*, however large the value. The two may share more than that, but this score cannot show it; near 1 there
-# is no room left, so read precision@1. (Mutual k-NN counts common neighbours; CKA and RSA: notebook 08.)
+# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control), else
+# *words are enough*, however large the value: the two may share more, but this score cannot show it. Near 1 there
+# is no room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
+#
+# The last line printed is about *rows* (no duplicates, none that dominates) and *size*: even a weak shared signal
+# would be found.
 
 # %% [markdown]
 # ## Change the sentences
@@ -68,7 +70,7 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 #
 # It matters whose place a control takes. In SmolLM2's (*best_control*) it would have to know the synonyms. In
 # MiniLM's (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well as MiniLM,
-# the verdict ends with *words are enough for Y*.
+# *words are enough in the place of Y*.
 #
 # **Guess first**: what is the verdict on precision@15 now? And on *order*?
 
@@ -88,10 +90,10 @@ rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]]
 
 # %% [markdown]
 # Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. *Too few levels*: few words
-# have few relabellings, so p cannot be small. *Codebook*: what knowing every concept would reach.
+# have few relabellings, so p cannot be small. *Codebook*: what one such code reaches in MiniLM's place.
 #
-# **As published**: no order is found, which does not prove that there is none. (*How levels are spaced*: are the
-# same colours close in both? By luck even codes are high.)
+# **As published**: no order is found, which does not prove that there is none. (*How levels are spaced*: r of six
+# colours' distances; by luck codes get high.)
 #
 # **Fill in** a control in MiniLM's place: word counts of `texts` (`alignment.controls`).
 
@@ -108,7 +110,7 @@ pd.DataFrame(tested).round(2)
 # none. What counts for the *pair* is what MiniLM has beyond that.
 #
 # **As published**: nothing in colour. In precision .02 is enough for *more than words*, by the rule; here it is
-# not much more. For type there are too few words to tell; verb and place are not shown above chance.
+# .04 above the best of several controls. For verb, type and place there are too few words to tell.
 
 # %% [markdown]
 # ## Put in your own

@@ -5,8 +5,8 @@
 # notebook 05.
 #
 # **Found**: (1) with our decoders acting adds order at every layer except word embeddings, (2) and under every
-# other choice we tried; its effect on precision can be lost or turned. (3) Codes do as well; by CKA and RSA acting
-# leads away from models. (4) Public models know the synonyms a little.
+# other choice we tried; its effect on precision can vanish or change sign. (3) Codes do as well; by CKA and RSA
+# acting leads away from models. (4) Public models know the synonyms a little.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -45,17 +45,15 @@ asked = layers.query("measure == @measure and encoder != 'permuted'")
 at_layers = figures.over_all_worlds(asked[["world", "model", "layer", "encoder", "value"]])
 run.table(at_layers, "08_layers")
 shown = ["acted", "codebook", "never_acted", "exchanged"]  # the first lies on top
-caption = (
-    "Bands: 95 % over worlds; clearly: bands do not touch. The codebook often lies under acted."
-)
+caption = "Bands: 95 % over worlds; clearly: bands do not touch."
 run.figure(figures.curves(at_layers, shown, measure), "08_layers", caption)
 
 # %% [markdown]
 # **Published worlds:** the codebook lies close to acted. Layer 0 (word embeddings) knows no positions, BERT no
 # synonyms. SmolLM2 has no order at layer 15, which the study reads, but some elsewhere.
 #
-# A layer picked afterwards may be lucky, so the null (permuted sentences) picks too. *Calibrated*: (value − t) /
-# (1 − t), t the null's 95th percentile; what the null rarely exceeds is 0.
+# A layer picked afterwards may be lucky, so the null (permuted sentences) picks too. *Calibrated*: 0 is no better
+# than a lucky null (its 95th percentile), 1 perfect.
 #
 # **Guess** by filling in: how much does the null gain by choosing, 0.01, 0.05 or 0.15?
 
@@ -73,8 +71,8 @@ if guess is not ...:
 shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(3)
 
 # %% [markdown]
-# **Published worlds:** choosing helps the null little. SmolLM2 has a little order elsewhere, BERT hardly any (a
-# mean of values cut at 0).
+# **Published worlds:** choosing helps the null little. SmolLM2 has a little order at other layers, BERT hardly
+# any.
 #
 # ## 2 · Another k, other components, other splits?
 #
@@ -118,33 +116,32 @@ def tried(X, X2, A, world, k=settings.k, **how):  # a model with an agent, under
 
 # %%
 parts = []
-for world in run.worlds:
-    others = ("acted", "never_acted", "codebook")
-    others = {name: spaces[world][name.replace("_", " ")][0] for name in others}
+for one in run.worlds:
+    others = {name: spaces[one][name][0] for name in ("acted", "never acted", "codebook")}
     for label, (choice, how), (hue, A) in product(decoders, choices.items(), others.items()):
-        found = tried(*spaces[world][label], A, world, **how)
-        parts.append(found.assign(world=world, row=choice, hue=hue))
+        found = tried(*spaces[one][label], A, one, **how)
+        parts.append(found.assign(world=one, row=choice, hue=hue))
 shares = pd.concat(parts).rename(columns={"measure": "panel"})
 ways = {"forward": "a model asks", "backward": "an agent asks"}
 fixed = shares[shares["row"] == "as fixed"]
-shares = pd.concat([shares, fixed.assign(row=fixed["direction"].map(ways))])
+shares = pd.concat([shares, fixed.assign(row="as fixed, " + fixed["direction"].map(ways))])
 
 # %%
 means = shares.pivot_table("value", ["world", "panel", "row"], "hue", sort=False)
-gains = means[["acted", "codebook"]].sub(means["never_acted"], axis=0)
+gains = means[["acted", "codebook"]].sub(means["never acted"], axis=0)
 gains = gains.stack().rename("value").reset_index()
 # Order asks which of two is nearer: it has no k.
 gains = gains[(gains["panel"] != "order") | ~gains["row"].str.startswith("k =")]
 gains = run.table(figures.over_all_worlds(gains), "08_choices")
-caption = "What acting adds (acted minus never acted), and what a codebook would. 95 % over worlds."
+caption = "Acted, or a codebook, minus never acted; 95 % over worlds. Order has no k."
 run.figure(figures.choices(gains), "08_choices", caption)
 shown = gains.query("hue == 'acted' and panel != 'order'").set_index("row")
 shown[["mean", "low", "high"]].round(3)
 
 # %% [markdown]
 # **Published worlds:** what acting adds to precision depends on the choice: as fixed it is above zero, with eight
-# components below; with k = 50, or a word left out, about zero. To order acting adds under every choice, a
-# codebook about as much.
+# components below, with k = 50 slightly below; with a word left out the intervals include zero. To order acting
+# adds under every choice, a codebook about as much.
 #
 # ## 3 · Is a code enough?
 #
@@ -180,9 +177,9 @@ run.figure(figure, "08_controls", caption)
 # %%
 hues = ["acted", "never_acted", "exchanged", "word_count", "codebook"]
 alike = []
-for world in run.worlds:
+for one in run.worlds:
     for model, name in product(models, hues):
-        X, A = (spaces[world][one][0] for one in (model.label, name.replace("_", " ")))
+        X, A = spaces[one][model.label][0], spaces[one][name.replace("_", " ")][0]
         for similarity in (alignment.mutual_knn, alignment.linear_cka, alignment.rsa):
             score = similarity(X - X.mean(axis=0), A - A.mean(axis=0))
             alike.append((score.measure, model.label, name, float(score)))
@@ -216,7 +213,7 @@ if len(tables):
     means = found.query("row == 'drawn: model'").set_index("panel")["mean"]
     titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in means.items()}
     figure = figures.rows(found, titles, "colour of six", limits=(0, 1), line=1 / 6)
-    caption = f"Acted agent. Blue: the model. 95 % over {each['table'].nunique()} tables."
+    caption = f"Acted agent; 95 % over {each['table'].nunique()} tables. Blue: the model."
     run.figure(figure, "08_tables", caption)
 
 # %% [markdown]

@@ -35,7 +35,7 @@ CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
 # Paragraphs that tell what was found, or what to answer, and what to take away.
 FOUND = re.compile(
-    r"^\*\*(?:Found|As published|Published world|Answer).*?(?:\n\n|\Z)"
+    r"^\*\*(?:Found|As published|Published world|Answer).*?(?:\n\n(?!- )|\Z)"
     r"|(?<=^Write three of your own first\.\n\n).*?(?=^## Provenance)",
     re.MULTILINE | re.DOTALL,
 )

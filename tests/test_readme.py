@@ -46,8 +46,8 @@ STATED = {
     "of meaning: a codebook has": ("synonyms", "order", "codebook"),
     "their distances correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
     "sees colours does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
-    "our decoders falls from": ("geometry", "linear_cka, all", "never_acted", "decoders"),
-    "falls from .77 to": ("geometry", "linear_cka, all", "acted", "decoders"),
+    "without acting": ("geometry", "linear_cka, all", "never_acted", "decoders"),
+    "likeness to our decoders is": ("geometry", "linear_cka, all", "acted", "decoders"),
 }
 
 
@@ -58,15 +58,15 @@ def test_a_number_of_the_readme_is_a_result(words):
 
 # What the table of the README says, and how the answer to its claim begins.
 TOLD = {
-    "BERT scores as decoders do. | Not settled. |": ("action agrees less with CLIP", "not settled"),
+    "BERT scores as decoders do. | CLIP: not settled.": (
+        "action agrees less with CLIP",
+        "not settled",
+    ),
     "BERT knows no synonyms, so": (
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
     ),
-    "agree with it less than among themselves": (
-        "action with language approaches language with",
-        "stays below",
-    ),
+    "By our rule it stays below": ("action with language approaches language with", "stays below"),
     "Acting leads away from models": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
     "Order, with all five of our models": ("acting on the right instructions adds order", "yes"),

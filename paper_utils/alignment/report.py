@@ -32,7 +32,7 @@ WORDS = "words are enough"
 CODE = "a codebook is enough"
 MORE_THAN_WORDS = "more than words"
 MORE_BUT_CODE = "more than words, but a codebook is enough"
-MORE_IN_X = "more than words in X, words are enough for Y"
+WORDS_FOR_Y = "words are enough in the place of Y"
 MORE_THAN_CODE = "more than words and more than a codebook"
 UNEXPLAINED = "shared, and nothing to compare it with"
 ORDER = [
@@ -41,7 +41,7 @@ ORDER = [
     UNEXPLAINED,
     WORDS,
     CODE,
-    MORE_IN_X,
+    WORDS_FOR_Y,
     MORE_BUT_CODE,
     MORE_THAN_WORDS,
     MORE_THAN_CODE,
@@ -97,7 +97,7 @@ def verdict(row):
     if above <= row.best_control:
         return WORDS
     if row.test == SYNONYMS and above <= row.words_for_Y:
-        return MORE_IN_X
+        return WORDS_FOR_Y
     # Words that were never met cannot help, also where nobody measured it.
     words_tried = row.test == SYNONYMS or row.best_control < above
     if above <= row.codebook:

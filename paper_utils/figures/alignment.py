@@ -160,8 +160,7 @@ def by_model(differences, models, asked, label, floors=(), strangers=(), hues=PL
     titles = {}
     for name, (*key, chance) in asked.items():
         parts[name] = drawn(values_of(differences, *key), panel=name, chance=chance)
-        by_chance = f" (chance {number(chance)})" if chance else ""
-        titles[name] = f"{name}:\n{gained(parts[name], strangers)}{by_chance}"
+        titles[name] = f"{name}:\n{gained(parts[name], strangers)}"
     # Strangers are still drawn, so that nobody looks for them.
     names = NAMES | {label: f"{short(label)} *" for label in strangers}
     if strangers:

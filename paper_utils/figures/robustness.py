@@ -38,7 +38,7 @@ def choices(gains):
     Titles count the choices, other than the fixed one, under which acting surely adds."""
     ends = with_ends(gains)
     titles = {}
-    other = ends.query("hue == 'acted' and row != 'as fixed'")
+    other = ends.query("hue == 'acted' and not row.str.startswith('as fixed')")
     for panel, part in other.groupby("panel", sort=False):
         titles[panel] = (
             f"{short(panel)}: acting adds under\n"

@@ -108,16 +108,11 @@ def _plane(distances):
 def agreement(differences, structure):
     """r of pairs of learners that predict from colour, a row each, beside all that should fail;
     strokes are single worlds (rows of ``structure``)."""
-    found = [shared(differences, pair) for pair in BLIND]
-    counter = shared(differences, COUNTER, "own world - codebook")
-    return _pairs(
-        differences,
-        structure,
-        [*BLIND, COUNTER],
-        CONDITIONS,
-        f"Kinds of colours: {found.count('shared')} of {len(BLIND)} pairs share them;\n"
-        f"blind agent and bigram counter: {counter}",
-    )
+    pairs = [*BLIND, COUNTER]
+    # Beside a codebook, which is in every run.
+    found = [shared(differences, pair, "own world - codebook") for pair in pairs]
+    title = f"{found.count('shared')} of {len(pairs)} pairs share the kinds of colours"
+    return _pairs(differences, structure, pairs, CONDITIONS, title)
 
 
 def sign(differences, structure):

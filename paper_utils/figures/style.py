@@ -88,7 +88,7 @@ NAMES = {
     "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
     "untold": "not told what to do",
-    "wrong instruction": "another sentence",
+    "wrong instruction": "told another sentence",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
 QUESTIONS = {
@@ -273,7 +273,7 @@ def rows(
         points(axis, part, order, hues, **options)
         axis.set(title=titles[panel], xlabel=label, xlim=limits)
         if "chance" in part:
-            axis.axvline(part["chance"].iloc[0], **ZERO)
+            line = part["chance"].iloc[0]
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
         # The narrower of two bands lies in the wider one, and is darker.

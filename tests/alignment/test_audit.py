@@ -64,7 +64,7 @@ def test_agents_share_more_than_words_in_order(agents):
     assert order["verdict"].startswith(report.MORE_THAN_WORDS)
     assert order["value"] > 0.9 and order["best_control"] < 0.75 and order["p"] < 0.03
     words = row(agents, "synonyms", "choice of colour")
-    assert words["verdict"].startswith(report.MORE_THAN_WORDS) and words["p"] < 0.01
+    assert words["verdict"] == report.WORDS_FOR_Y and words["p"] < 0.01
     assert "In synonyms, more than words" in agents.summary()
 
 
@@ -72,7 +72,7 @@ def test_in_the_synonym_test_words_may_be_enough_for_one_side(agents):
     order = row(agents, "synonyms", "order")
     assert order["words_for_Y"] > order["best_control"]  # there they need not know the synonyms
     as_good, worse = (order.replace(order["words_for_Y"], v) for v in (order["value"], 0.5))
-    assert report.verdict(as_good) == report.MORE_IN_X != report.verdict(worse)
+    assert report.verdict(as_good) == report.WORDS_FOR_Y != report.verdict(worse)
     others = agents.table.query("test != 'synonyms'")["words_for_Y"]
     assert len(others) and others.isna().all()
 

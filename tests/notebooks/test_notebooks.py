@@ -289,11 +289,16 @@ def test_students_get_no_outputs_and_something_to_fill_in(tmp_path):
     notebooks.write_for_students(tmp_path)
     written = sorted(tmp_path.glob("*.ipynb"))
     assert [stem(path) for path in written] == [stem(source) for source in SOURCES]
-    blanks = 0
+    blanks = lists = 0
     for path, source in zip(written, SOURCES, strict=True):
         text = path.read_text()
         for told in ("**Found", "**Published world", "**As published", "**Answer"):
             assert told not in text
+        # Nor what was found in a list.
+        for cell in notebooks.read(source).cells:
+            for listed in re.findall(r"^\*\*Published worlds:\*\*\n\n- (.{30})", cell.source, re.M):
+                assert listed not in text
+                lists += 1
         # A student's own are to stand there.
         assert r"own first.\n\n## Provenance" in "".join(text.split('",\n    "'))
         assert "**Found" in source.read_text()
@@ -304,7 +309,7 @@ def test_students_get_no_outputs_and_something_to_fill_in(tmp_path):
             marked = "fill-in" in tags_of(cell)
             assert (cell.source != whole.source) == marked
             blanks += marked
-    assert blanks >= 3
+    assert blanks >= 3 and lists >= 3
     first = written[0].read_text()
     assert "return ...  # fill in" in first and "6 - y" not in first
 
