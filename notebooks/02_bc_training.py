@@ -206,8 +206,8 @@ print("median steps, wrong instructions:", *steps.loc["exchanged"])
 # **Guess first**: how often will the agent still succeed where two things are named?
 
 # %%
-chosen = agents.agent_parameters(world, agents.Condition.ACTED)
-agent = run.get(agents.AGENT, **chosen).policy
+parameters = agents.agent_parameters(world, agents.Condition.ACTED)
+agent = run.get(agents.AGENT, **parameters).policy
 A, B = "the red ball", "the blue key"
 ab, ba = controls.word_count([f"put {A} next to {B}", f"put {B} next to {A}"])
 assert (ab == ba).all()

@@ -7,6 +7,7 @@ import sys
 
 import nbformat
 import pytest
+import torch
 from commands import ROOT, command
 from matplotlib import pyplot
 
@@ -272,6 +273,7 @@ def solved(path, given, tmp_path, monkeypatch, capsys) -> dict:
     monkeypatch.setattr(run.Run, "animation", lambda *_: None)
     # An audit simulates its power, which takes most of its time; no answer depends on it.
     monkeypatch.setattr("paper_utils.alignment.auditing.simulated_power", lambda *_, **__: 1.0)
+    torch.set_grad_enabled(True)  # another notebook may have said that nothing is trained
     code = solution(path)
     names = {"display": lambda *_: None, "answers": {}}
     for text in cells_for(path, code):
