@@ -35,7 +35,7 @@ names = run.profile.data.levels
 #
 # BabyAI (Chevalier-Boisvert et al., 2019) is a family of *levels*. Each episode draws a room, the things in it,
 # and a sentence. The red triangle is the agent; shaded cells are seen. Two levels can draw *the very same room*
-# and ask for different things. Below are rooms, and then a count of such twins.
+# and ask for different things. Below are rooms, and then a count of such pairs.
 #
 # **Published world:** the first and the last room of the upper row are one room.
 
@@ -43,7 +43,7 @@ names = run.profile.data.levels
 run.figure(
     draw.gallery(names, world),
     "01_gallery",
-    "Two episodes of each level, and what is asked. Of OpenDoor's nine rooms, the agent's.",
+    "Two episodes of each level, and what is asked. OpenDoor has nine rooms; the agent's is drawn.",
 )
 
 # %%
@@ -131,8 +131,8 @@ display(run.table(overview.reset_index().round(1), "01_demonstrations"))
 # colour, type, place, and the second thing. These rows are what every encoder will embed. (BabyAI says "a" where
 # several things match; we embed "the".)
 #
-# **Guess first**: there are 6 colours and 3 types, so 18 things. How many sentences name two of them? And how many
-# share *all* their words with another sentence?
+# **Guess first**: there are 6 colours and 3 types, so 18 things. How many sentences put one next to another? How
+# many sentences share *all* their words with another one?
 
 # %%
 table = grammar.instructions(names)

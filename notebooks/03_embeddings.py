@@ -100,15 +100,15 @@ if "bert" in folders:
     print("bert", *(f"{word} {chance:.2f} |" for word, chance in words))
 
 # %% [markdown]
-# LLaMA's numbers are perplexities, one over the probability of each word: 1 means certain. BERT's are
-# probabilities for the masked word. Did it look back?
+# LLaMA's numbers are perplexities, one over the probability of each word: 1 means certain. BERT's: probabilities
+# for the masked word. Did it look back?
 #
 # **Answer**: where something new is told. A first colour may be any of six, under two names each; said again, two
 # names are left.
 #
 # **Published world:** BERT did not look back: red's two names, red and crimson, do not lead.
 #
-# Next, a caption and six held-out images. Which fits? (Behind: more than aside.)
+# A caption, and six held-out images. Which fits? (Behind: at least as far as aside.)
 
 # %%
 seeds = levels.seeds("pictures", run.profile.data.pictured_episodes, world)[-6:]
@@ -142,7 +142,7 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# It cannot reach 1 where several images fit the caption.
+# **Answer**: not where several images fit the caption.
 #
 # **Published worlds:** CLIP and BLIP rank the right image first for one caption in twenty, among hundreds.
 #
@@ -301,7 +301,7 @@ for name in ("acted", "never acted"):
 
 # %% [markdown]
 # **Published worlds:** over all sentences *never acted* is far nearer; within "put" it is *acted*. This is one
-# model, LLaMA; notebook 05 asks them all.
+# model, LLaMA; notebook 05 asks all, by an estimator without bias.
 #
 # ## 5 · Look, and say how much is shown
 #

@@ -3,12 +3,12 @@
 #
 # **What you'll do**: rotate one space onto another, and search it.
 #
-# **What you'll learn**: Procrustes, precision@k, and what a score is worth on its own.
+# **What you'll learn**: Procrustes, precision@k, what a score is worth.
 #
 # **What you'll need**: notebooks 02 and 03; singular values.
 #
-# **Found**: the best codes, which learned nothing, agree with models at least as well as an agent that acted. On
-# the mean acting adds a little; in synonyms it takes precision away with public models.
+# **Found**: the best codes, which learned nothing, agree with models as well as an agent that acted, or better. On
+# average acting adds a little, more at the nearest and in synonyms; with public models nothing, or less.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -53,7 +53,7 @@ differences = found["differences"]
 models, run.missing = records.models(run.profile), records.missing(run.profile)
 table, world = columns.instructions(run.profile), run.worlds[0]
 model, N, k = models[0], len(table), run.profile.alignment.k  # the first model, by hand
-spaces = {one: of_world(run, one) for one in run.worlds}  # label -> in first names, in synonyms
+spaces = {w: of_world(run, w) for w in run.worlds}  # label -> in first names, in synonyms
 display(SVG(filename=ROOT / "docs" / "three_tests.svg"))  # 1: here; 2: notebook 05; 3: 06
 print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 
@@ -61,20 +61,28 @@ print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 # ## Procrustes by hand
 #
 # Two spaces share no axes, so we may rotate one freely. *Procrustes* finds the rotation (or mirroring) W that
-# brings XW closest to Y. Lengths stay, so it maximises trace(WᵀXᵀY). With XᵀY = USVᵀ this is trace(S·VᵀWᵀU), at
-# most the sum of S, and reached for W = UVᵀ.
-#
-# Even after PCA to 32 dimensions W can overfit: it is fitted on four fifths of the sentences, tested on the rest.
-# A sentence and its *swap* stay together.
+# brings XW closest to Y. ‖XW − Y‖² = ‖X‖² + ‖Y‖² − 2 trace(WᵀXᵀY), where only the trace depends on W. With XᵀY =
+# USVᵀ it is trace(S·VᵀWᵀU): VᵀWᵀU is a rotation, so its diagonal is at most 1, and W = UVᵀ makes it 1. Try it:
+
+# %%
+random = np.random.default_rng(0)
+points = random.normal(size=(50, 3))
+turn = np.linalg.qr(random.normal(size=(3, 3)))[0]  # any rotation, perhaps with a mirror
+U, _, Vt = np.linalg.svd(points.T @ (points @ turn))
+print("the rotation is found again:", np.allclose(U @ Vt, turn))
+
+# %% [markdown]
+# Even after PCA to 32 dimensions W can overfit. So it is fitted on four fifths of the sentences and tested on the
+# rest. A sentence and its *swap* stay together.
 
 # %%
 asked = scores.options(run.profile, table, world)  # groups keep a sentence and its swap together
 
 
 # Cosines (N, N) of each row of `query`, held out and rotated, with all rows of `pool`.
-def search(source, target, query, pool, one=world):
+def search(source, target, query, pool, w=world):
     cosines = np.empty((N, N))
-    for train, test in make_folds(N, asked["cv"], asked["contrasts"].groups, one).pairs:
+    for train, test in make_folds(N, asked["cv"], asked["contrasts"].groups, w).pairs:
         left = PCA(asked["n_components"]).fit(source[train])
         right = PCA(asked["n_components"]).fit(target[train])
         S, T = left.transform(source[train]), right.transform(target[train])  # rows are partners
@@ -85,10 +93,10 @@ def search(source, target, query, pool, one=world):
 
 
 # %%
-def both_ways(label, one, synonyms=False):  # a model asks, an agent asks
-    X, X2 = spaces[one][model.label]  # in first names, in synonyms
-    A, said = spaces[one][label][0], X2 if synonyms else X
-    return [search(X, A, query=said, pool=A, one=one), search(A, X, query=A, pool=said, one=one)]
+def both_ways(label, w, synonyms=False):  # a model asks, an agent asks
+    X, X2 = spaces[w][model.label]  # in first names, in synonyms
+    A, said = spaces[w][label][0], X2 if synonyms else X
+    return [search(X, A, query=said, pool=A, w=w), search(A, X, query=A, pool=said, w=w)]
 
 
 # %% [markdown]
@@ -111,7 +119,7 @@ by_package = found["scores"].query("model == @model.label and direction == 'both
 by_package = by_package.groupby(["test", "measure", "encoder"])["value"].mean()  # over worlds
 heard = {}
 for agent in records.agents():
-    heard[agent.name] = [way for one in run.worlds for way in both_ways(agent.label, one)]
+    heard[agent.name] = [way for w in run.worlds for way in both_ways(agent.label, w)]
 for name, ways in heard.items():
     by_hand = np.mean([precision(cosines) for cosines in ways])
     assert np.isclose(by_hand, by_package["same_words", "precision_at_k", name], atol=1e-5)
@@ -120,25 +128,21 @@ for name, ways in heard.items():
 # %%
 best = by_package["same_words", "precision_at_k"][[*heard, "word_count", "codebook"]].idxmax()
 print("highest of these five:", best, "" if guess is ... else f"(you said {guess})")
-which = [model.label, "decoders"]  # one, and the mean of all three
-means = [figures.compared(differences, "same_words", one, ["precision_at_k"]) for one in which]
-pd.concat(means, keys=which).droplevel(1).round(2)
-
-# %%
 same = ("same_words", "precision_at_k")
-asks = {
-    f"Among the {k} nearest": (*same, "both", k / N),
-    "The nearest": ("same_words", "precision_at_1", "both", 1 / N),
-}
+asks = {f"Among the {k} nearest": (*same, "both", k / N)}  # test, measure, direction, chance
+asks["The nearest"] = ("same_words", "precision_at_1", "both", 1 / N)
 figure = figures.by_model(differences, models, asks, "precision")
 caption = "95 % over worlds. Counted as higher, lower: p ≤ .05 (Holm), unless surely within ± .05."
 run.figure(figure, "04_same_words", caption)
+which = [model.label, "decoders", "mean"]  # one, the mean of decoders, and that of all six
+means = [figures.compared(differences, "same_words", one, ["precision_at_k"]) for one in which]
+pd.concat(means, keys=which).droplevel(1).round(2)
 
 # %% [markdown]
 # Is what acting adds more than luck? *p*: how often a mean as large, of either sign, comes about if each world's
-# difference gets a random sign. For single models p is raised after Holm, since six (or two public) are asked at
-# once; *mean* and *decoders* are one test each. Intervals are not corrected. *p_equivalent* is small if the effect
-# surely lies within ± .05.
+# difference gets a random sign: at least 2 in 256. For single models it is raised after Holm, as six (or two
+# public) are asked at once: at least 6 · 2/256 = .047 for the first. *Mean* and *decoders* are one test each.
+# *p_equivalent* is small if the effect surely lies within ± .05.
 
 # %%
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
@@ -148,10 +152,9 @@ gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 # %% [markdown]
 # **Published worlds:**
 #
-# - Acting adds with Qwen, on the mean of decoders, and a little on that of all six. With the five others nothing
-#   is settled.
-# - With the public models nearly everybody is at 1, so nothing can be told apart; at the nearest acting takes away
-#   with SmolLM2.
+# - Acting adds with Qwen, on average over decoders, and a little over all six. With the five others nothing is
+#   settled. At the nearest it adds with five of six.
+# - With the public models, near 1, it makes no difference (within .05); at the nearest it takes away with SmolLM2.
 # - Wrong instructions score lowest: their space is nearly all verb.
 #
 # The paper compares everyone with everyone. Do models agree more with each other than with an agent?
@@ -160,7 +163,7 @@ gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
 everybody = pd.concat([found["scores"], found["pairs"], pairs])
 everybody = figures.values_of(everybody, *same).groupby(["model", "encoder"], sort=False)["value"]
-run.table(everybody.mean().reset_index(), "04_all_pairs")  # the paper's table, in full
+run.table(everybody.mean().reset_index(), "04_all_pairs")  # all pairs, in full
 names = [one.label for one in models]
 matrix = everybody.mean().unstack().reindex(names, columns=[*figures.ENCODERS, *names])
 agents, codes = matrix[figures.ENCODERS[:3]].max(axis=1), matrix[figures.DRAWN_CODES].max(axis=1)
@@ -177,30 +180,24 @@ run.figure(figures.matrix(matrix, title), "04_all_pairs", caption)
 # ## Why direction and layer matter
 #
 # **Guess first**: which is harder, from the model's sentence to the agent's (*a model asks*), or back? And which
-# layer of a decoder agrees less, the middle, which we fixed, or the last? (*Templates*: share of variance between
-# sentence patterns.)
+# layer of a decoder agrees less, the middle, which we fixed, or the last?
 
 # %%
 X, acted = spaces[world][model.label][0], spaces[world]["acted"][0]
 for direction, cosines in zip(("a model asks", "an agent asks"), both_ways("acted", world)):
     neighbours = len(np.unique(np.argsort(-cosines, axis=1)[:, :k]))
     print(f"{direction}: {precision(cosines):.2f}; in nobody's {k}: {N - neighbours} of {N}")
-
-# %%
 layers = {"middle": None, "last": run.profile.encoders.layers}  # None: the one fixed beforehand
 decoders = [one for one in models if one.label in results.DECODERS]
 for one, name in product(decoders, layers):
-    space = run.get(EMBEDDING, **parameters(one, world, "both", layers[name]))
-    space, _ = columns.both_names(space)
-    means = pd.DataFrame(space).groupby(table["template"]).transform("mean").to_numpy()
-    share = means.var(axis=0).sum() / space.var(axis=0).sum()
+    read = run.get(EMBEDDING, **parameters(one, world, "both", layers[name]))
+    space, _ = columns.both_names(read)  # in first names, in synonyms
     agreement = precision(search(space, acted, query=space, pool=acted))
-    print(f"{one.label}, {name} layer: {agreement:.2f}; templates {share:.0%}")
+    print(f"{one.label}, {name} layer: {agreement:.2f}")
 
 # %% [markdown]
 # **Published world:** a model's sentences find fewer partners, and last layers fewest. Perhaps few directions
-# crowd images, which find the same few neighbours. Middle layers may hold more of a sentence (arXiv 2502.02013),
-# or less (2606.02750).
+# crowd images, which find the same few neighbours.
 #
 # ## Unheard synonyms: who has to know them?
 #
@@ -211,11 +208,11 @@ for one, name in product(decoders, layers):
 one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)
 words = [name for name in one_hot if not name.endswith("=")]  # an empty role says nothing
 one_hot = one_hot[words].to_numpy()  # (N, words): a column for each word in each role
-for one in run.worlds:
-    random = np.random.default_rng(one).normal(size=(len(words), 96))
+for w in run.worlds:
+    random = np.random.default_rng(w).normal(size=(len(words), 96))
     codebook = one_hot @ random  # fill in
     assert codebook.shape == (N, 96)
-    spaces[one]["codebook"] = [codebook]
+    spaces[w]["codebook"] = [codebook]
 # The package's is such a sum of other random vectors: of it, the words leave no residual.
 of_package = columns.control("codebook", table, world)
 explained = one_hot @ np.linalg.lstsq(one_hot, of_package)[0]
@@ -233,7 +230,7 @@ assert np.allclose(explained, of_package)
 reason = "?"
 for name in (*heard, "codebook"):
     label = name.replace("_", " ")
-    ways = [way for one in run.worlds for way in both_ways(label, one, synonyms=True)]
+    ways = [way for w in run.worlds for way in both_ways(label, w, synonyms=True)]
     by_hand = np.mean([precision(cosines) for cosines in ways])
     # A codebook of other random numbers is another codebook.
     close = 0.05 if name == "codebook" else 1e-5
@@ -262,10 +259,10 @@ pd.concat(means, keys=[model.label, "mean"]).round(2)
 # **Published worlds:**
 #
 # - Agents that acted are above chance with every model that knows the synonyms.
-# - On the mean acting adds to both measures. With the public models it *takes away* precision, and colour (with
+# - On average acting adds to both measures. With the public models it *takes away* precision, and colour (with
 #   MiniLM by less than .05); there even word counts beat acted.
-# - On the mean codebook, edit distance and the best of 20 random words beat acted in precision. In colour acted is
-#   above the codebook by .02, which by our rule counts as the same.
+# - On average codebook, edit distance and the best (picked afterwards) of 20 random words are above acted in
+#   precision. In colour acted is above the codebook by .02, which by our rule counts as the same.
 
 # %% [markdown]
 # ## On your own

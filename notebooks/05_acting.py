@@ -1,14 +1,15 @@
 # %% [markdown]
 # # 5 · What acting teaches
 #
-# **What you'll do**: ask what is put next to what; compare verbs; act on a model's sentence.
+# **What you'll do**: ask for order; compare verbs; act on a model's sentence.
 #
 # **What you'll learn**: to ask a space for one thing at a time.
 #
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
 # **Found**: acting on the right instructions adds word order, with most models, and merges two verbs. In words it
-# has heard, an agent can act on a model's vectors, but also on random ones; in synonyms hardly.
+# has heard, an agent can act on public models' vectors, and on random ones; on others less well; in synonyms
+# hardly.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -37,18 +38,18 @@ from paper_utils.figures import data as draw
 from paper_utils.figures.spaces import of_world
 from paper_utils.run import Run
 from paper_utils.study import columns, results, scores, transfer
-from paper_utils.study.differences import who_knows
+from paper_utils.study.differences import best_controls, who_knows
 
 run = Run.start("05_acting", profile, seed, overrides, out)
 
 # %% [markdown]
 # ## One question at a time
 #
-# Recap of notebook 04: a map is fitted on the original words (*first names*), without the sentences that are
-# tested; then the *model's* sentence is given in synonyms. Precision@k says whether a sentence lands roughly in
-# its place. It does not say which part of the sentence put it there.
+# Precision@k says whether a sentence lands roughly in its place, not which part of it put it there. So ask for one
+# part at a time. As in 04, the map is fitted in first names, then the *model's* sentence is given in synonyms.
 #
-# As before, codes stand in the agent's place as controls.
+# Written down beforehand, with what we expected, were: does acting add order (H1), colour (H2)? Does it lead away
+# from our decoders (H3)? What of two verbs with one consequence (H4)?
 
 # %%
 found = results.tables(run.profile, run.store.get)  # of all worlds
@@ -56,7 +57,7 @@ differences, claims = found["differences"], found["claims"].set_index("claim")
 models, run.missing = records.models(run.profile), records.missing(run.profile)
 table, world = columns.instructions(run.profile), run.worlds[0]
 model, N = models[0], len(table)  # the first model, by hand
-spaces = {one: of_world(run, one) for one in run.worlds}  # label -> in first names, in synonyms
+spaces = {w: of_world(run, w) for w in run.worlds}  # label -> in first names, in synonyms
 mine = found["scores"].query("model == @model.label and direction == 'both'")
 mine = mine.groupby(["test", "measure", "encoder"])["value"].mean()  # over worlds
 known = who_knows(found["knows_synonyms"])
@@ -68,7 +69,7 @@ strangers = [one.label for one in models if one.label not in known]
 # "Put A next to B" and "put B next to A" consist of the same words. *Order* asks: is the image of the first nearer
 # to its own partner, or to the partner of the second?
 #
-# **Guess first**: which of these three tell the two sentences apart, and which toss a coin?
+# **Guess first**: acted, never acted, wrong instructions: which tell the two apart, and which toss a coin?
 
 # %% tags=["fill-in"]
 row = pd.Series(table.index, index=table["text"])
@@ -127,11 +128,11 @@ means[[figures.short(name) for name in shown]].join(adds).round(2)
 # **Published worlds:**
 #
 # - On the mean acting adds order, as we expected, and only if the instructions were right. Codebook and edit
-#   distance reach about as much.
-# - By the planned (wide) band BLIP and MiniLM could be luck; by the later one, of means, BLIP is not. With SmolLM2
-#   acting adds nothing.
-# - Acting also adds colour (we expected that it would not: hypothesis 2 failed) and a little of type. It *takes
-#   away* verbs and a little of locations.
+#   distance reach as much.
+# - By the planned (wide) band BLIP and MiniLM could be luck; by the later one, of means, BLIP is not. (MiniLM is
+#   one model: means do not apply.) With SmolLM2 acting adds none.
+# - It also adds colour (we expected not: H2 failed) and a little type. It *takes away* verbs and a little of
+#   locations.
 
 # %% [markdown]
 # ## Two verbs with one consequence (hypothesis 4)
@@ -162,7 +163,7 @@ for agent in records.agents():
 #
 # We expected acting to lead away from our decoders, which spend much on verbs (notebook 03).
 #
-# **Guess first**: for LLaMA this was so (03), but not within one verb. For whom else?
+# **Guess first**: for LLaMA this was so (03), but not within one verb. Will that hold for CLIP, or MiniLM?
 
 # %%
 asks = {
@@ -194,6 +195,8 @@ for name, these in {"all sentences": slice(None), "put next alone": put}.items()
 # sentence in synonyms?
 
 # %% tags=["fill-in"]
+level = run.profile.data.levels[-1]
+rooms = levels.make(level)
 policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
 own = policy.embed(table["text"].tolist()).astype(float)
 
@@ -202,7 +205,7 @@ def mapped(X, said):  # images (N, width) of vectors `said`, each by a map witho
     images = np.empty(own.shape)
     folds = KFold(run.profile.alignment.folds, shuffle=True, random_state=world)
     for train, test in folds.split(X):
-        # Penalties to choose from, beside the variance of what is mapped.
+        # Candidate penalties, scaled by the variance of X.
         ridge = RidgeCV(X[train].var(axis=0).sum() * transfer.STRENGTHS)
         images[test] = ridge.fit(X[train], own[train]).predict(said[test])  # fill in
     return images
@@ -232,22 +235,25 @@ rows.rename(index=figures.short).round(2)
 # %%
 above = differences.query("test == 'transfer' and contrast == 'success - best control'")
 above = above[above["measure"].isin(figures.TELLING)]
+print(
+    "in synonyms; best controls:", best_controls(found["transfer"])[list(figures.TELLING)].to_dict()
+)
 above.pivot(index="model", columns="measure", values=["mean", "p"]).round(3)
 
 # %% [markdown]
 # **Published worlds:** in first names the agent can act on public models' vectors, and nearly as well on *random
 # words*: random vectors are enough, if places count. (A codebook is told the synonyms.)
 #
-# **Published worlds:** in synonyms it mostly fails. It is above the best control (last table) on PickupLoc with
-# CLIP, BLIP and SmolLM2, else hardly. LLaMA's order, too, is lower by ridge than by rotation (a model asks): the
-# ridge loses something.
+# **Published worlds:** in synonyms it mostly fails. Above the best control (last table) are CLIP, BLIP and SmolLM2
+# on PickupLoc, and by little DeepSeek and SmolLM2 on PutNextLocal. LLaMA's order, too, is lower by ridge than by
+# rotation (a model asks).
 
 # %%
-level, name = run.profile.data.levels[-1], models[-1].label
+name = models[-1].label
 sources = {name: spaces[world][name][0], "word count": spaces[world]["word count"][0]}
 images = {source: mapped(vectors, vectors).astype("f4") for source, vectors in sources.items()}
 for number in levels.seeds("evaluation", 64, world):
-    this = row[grammar.canonical(levels.make(level).reset(seed=number)[0]["mission"])]
+    this = row[grammar.canonical(rooms.reset(seed=number)[0]["mission"])]
     films = {}
     for source, image in images.items():
         films[source] = evaluation.record_episode(policy, level, number, 40, image[this])

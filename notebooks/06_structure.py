@@ -8,7 +8,7 @@
 # **What you'll need**: notebook 04; correlation.
 #
 # **Found**: on average agents that hardly see colours, LLaMA, and a CLIP that sees one colour share kinds that
-# nobody names. Agents that see all colours reverse them, unless colours of a kind never compete.
+# nobody names. Agents that see all colours reverse them, except in one sort of room.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -39,8 +39,8 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 # %% [markdown]
 # ## A world in which colours have kinds
 #
-# In BabyAI red is no more like purple than like green; a *codebook*, a random vector per concept, passed both
-# tests (04).
+# In BabyAI red is no more like purple than like green; a *codebook*, a random vector per concept, passed the tests
+# so far.
 #
 # Here three colours are mostly keys, two mostly balls, one mostly a box, each to its own degree. No text names the
 # kinds; a world's *design*, below, sets them. (Worlds are numbered 100 to 107.) Expert as before; levels GoToLocal
@@ -232,6 +232,9 @@ inside = pd.DataFrame(rows, columns=["learner", "inside a kind", "between kinds"
 inside.groupby("learner", sort=False).mean().round(2)
 
 # %% [markdown]
+# **Published worlds:** a seeing agent holds colours of a kind farther apart than others, and than if there were no
+# structure.
+#
 # ## What it does: which type is visited first
 #
 # Behaviour should show, too, what a blind agent expects. Put it in rooms where all types are equally frequent,
@@ -274,6 +277,7 @@ display(counter.round(2).to_frame())
 hypotheses = ["H5", "H6", "H7"]
 told = answers_found[answers_found["hypothesis"].isin(hypotheses)]
 display(Markdown(figures.as_table(told)))
+# p: of signs over worlds; against another world approximate, since neighbours share learners.
 figures.tested(found["differences"], hypotheses).drop(columns="p_equivalent")
 
 # %% [markdown]

@@ -93,7 +93,7 @@ rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]]
 # have few relabellings, so p cannot be small. *Codebook*: what one such code reaches in MiniLM's place.
 #
 # **As published**: no order is found, which does not prove that there is none. (*How levels are spaced*: r of six
-# colours' distances; by luck codes get high.)
+# colours' distances; single codes get high by luck.)
 #
 # **Fill in** a control in MiniLM's place: word counts of `texts` (`alignment.controls`).
 
@@ -109,14 +109,16 @@ pd.DataFrame(tested).round(2)
 # **Answer**: what a word count reaches, too, needs no MiniLM: SmolLM2 translates its synonyms, and the count knows
 # none. What counts for the *pair* is what MiniLM has beyond that.
 #
-# **As published**: nothing in colour. In precision .02 is enough for *more than words*, by the rule; here it is
-# .04 above the best of several controls. For verb, type and place there are too few words to tell.
+# **As published**: nothing in colour. Precision is .04 above the best of several controls; the rule asks for .02,
+# so the verdict is *more than words*. We would not build on it. For verb, type and place there are too few words
+# to tell.
 
 # %% [markdown]
 # ## Put in your own
 #
-# Any model: run `python embed_anywhere.py sentences.csv Qwen/Qwen2.5-0.5B mine.npz`, beside this notebook. Or save
-# your vectors, a row per sentence of `texts`: `np.savez("mine.npz", vectors=Z, texts=texts)`.
+# Any model: `python -m paper_utils texts > sentences.csv`, then `python embed_anywhere.py sentences.csv
+# Qwen/Qwen2.5-0.5B mine.npz`, beside this notebook. Or save vectors, a row per sentence of `texts`:
+# `np.savez("mine.npz", vectors=Z, texts=texts)`.
 #
 # ## On your own
 #

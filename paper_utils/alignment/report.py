@@ -183,7 +183,7 @@ class Audit:
             # What nobody measured has no place in the legend either.
             if rows[name].notna().any():
                 axes.plot(rows[name], labels, linestyle="none", **style)
-        axes.set_xlabel("similarity (1: the same)")
+        axes.set_xlabel("score (1: the most)")
         axes.grid(axis="x", alpha=0.3)
         verdict = self.strongest(SAME_WORDS)["verdict"]
         axes.set_title(f"{self.title}, same words: {verdict}", loc="left")

@@ -92,7 +92,7 @@ def colour_maps(measured, learners, world):
             xlabel=f"{share:.0%} of variance shown",
         )
         axis.margins(0.2)
-    headline(figure, "Six colours; r: of their distances with the design's")
+    headline(figure, "Six colours; r: correlation of their distances with the design's")
     return figure
 
 
