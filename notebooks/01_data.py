@@ -167,7 +167,7 @@ for which in [[name] for name in names] + [names]:
 # ## Synonyms: a test without shared words
 #
 # Every encoder sees the same words, so agreement may come from the words alone. Therefore each content word has a
-# **synonym**, real English that occurs nowhere else. Said in synonyms, a sentence shares only *the* with the
+# **synonym**, an English word that occurs nowhere else. Said in synonyms, a sentence shares only *the* with the
 # original (asserted). Models read both names of a thing; agents only ever hear the *first names*. Notebook 04
 # gives a *model* the synonyms, and searches the agent's sentences.
 

@@ -256,8 +256,8 @@ run.animation(draw.moving(films), "02_film", caption)
 #
 # **Guess first**: how will it do with *red ball* where one thing is named? And where two are?
 #
-# **Published world:** it copes where one thing is named. Where one of two is such a pair, it succeeds less than
-# half as often as the other agent.
+# **Published world:** it copes where one thing is named. Where one of two is such a pair, it succeeds about half
+# as often as the other agent.
 
 # %%
 print("never said together:", ", ".join(settings.held_out))

@@ -127,7 +127,7 @@ means[[figures.short(name) for name in shown]].join(adds).round(2)
 # %% [markdown]
 # **Published worlds:**
 #
-# - On the mean acting adds order, as we expected, and only if the instructions were right. Codebook and edit
+# - On average acting adds order, as we expected, and only if the instructions were right. Codebook and edit
 #   distance reach as much.
 # - By the planned (wide) band BLIP and MiniLM could be luck; by the later one, of means, BLIP is not. (MiniLM is
 #   one model: means do not apply.) With SmolLM2 acting adds none.
