@@ -148,6 +148,8 @@ shown[["text", "colour", "type", "location", "second_colour", "second_type"]]
 run.table(table["template"].value_counts().reset_index(), "01_templates").head(8)
 
 # %% [markdown]
+# **Answer**: 18 · 17 = 306, each with its swap. Both end with A beside B; they differ in which thing is carried.
+#
 # ## What is a precision of .70 worth?
 #
 # Each model gives every sentence a vector. *Precision@k* asks whether a sentence's partner in another space is

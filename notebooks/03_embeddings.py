@@ -277,7 +277,7 @@ told = "Blue: learned from language; green: from pictures, too; above: agents; b
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# **Answer**: the verb, and it is nearly all that is left.
+# **Answer**: the verb; it has nearly all the variance.
 #
 # Spaces that spend their variance on different words look different, whatever they know. *Linear CKA* is the
 # cosine between their tables of inner products, each read as one long vector (1: alike). **Guess first**: over all
@@ -306,8 +306,8 @@ for name in ("acted", "never acted"):
 # ## 5 · Look, and say how much is shown
 #
 # Maps come last because they persuade too easily. Each shows two directions out of many; its title says how much
-# of the variance these two hold. What matters may be in the rest. Verbs separate where much variance is spent on
-# them.
+# of the variance these two hold. What matters may be in the rest. Mostly, verbs separate where much variance is
+# spent on them.
 
 # %%
 told = "Two components of each space, a shape per verb. Titles: share of variance that is shown."

@@ -125,6 +125,12 @@ for name, ways in heard.items():
     assert np.isclose(by_hand, by_package["same_words", "precision_at_k", name], atol=1e-5)
     print(f"{figures.short(name)} with {model.label}: {by_hand:.2f}")
 
+# %% [markdown]
+# Is what acting adds more than luck? *p*: how often a mean as large, of either sign, comes about if each world's
+# difference gets a random sign: at least 2 in 256. For single models it is raised after Holm, as six (or two
+# public) are asked at once: at least 6 · 2/256 = .047 for the first. *Mean* and *decoders* are one test each.
+# *p_equivalent* is small if the effect surely lies within ± .05.
+
 # %%
 best = by_package["same_words", "precision_at_k"][[*heard, "word_count", "codebook"]].idxmax()
 print("highest of these five:", best, "" if guess is ... else f"(you said {guess})")
@@ -138,12 +144,6 @@ which = [model.label, "decoders", "mean"]  # one, the mean of decoders, and that
 means = [figures.compared(differences, "same_words", one, ["precision_at_k"]) for one in which]
 pd.concat(means, keys=which).droplevel(1).round(2)
 
-# %% [markdown]
-# Is what acting adds more than luck? *p*: how often a mean as large, of either sign, comes about if each world's
-# difference gets a random sign: at least 2 in 256. For single models it is raised after Holm, as six (or two
-# public) are asked at once: at least 6 · 2/256 = .047 for the first. *Mean* and *decoders* are one test each.
-# *p_equivalent* is small if the effect surely lies within ± .05.
-
 # %%
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
 gains = gains[gains["model"] != "decoders and BLIP"].set_index("model")
@@ -152,12 +152,12 @@ gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 # %% [markdown]
 # **Published worlds:**
 #
-# - Acting adds with Qwen, on average over decoders, and a little over all six. With the five others nothing is
-#   settled. At the nearest it adds with five of six.
-# - With the public models, near 1, it makes no difference (within .05); at the nearest it takes away with SmolLM2.
+# - Acting adds with Qwen, on average over decoders, and a little over all six. With the others nothing is settled
+#   (BERT's interval is below zero, but six were asked at once). At the nearest it adds with five of six.
+# - With public models, near 1, no difference (within .05); at the nearest SmolLM2 loses.
 # - Wrong instructions score lowest: their space is nearly all verb.
 #
-# The paper compares everyone with everyone. Do models agree more with each other than with an agent?
+# Do models agree more with each other than with an agent?
 
 # %%
 pairs = found["pairs"].rename(columns={"model": "encoder", "encoder": "model"})
@@ -196,8 +196,8 @@ for one, name in product(decoders, layers):
     print(f"{one.label}, {name} layer: {agreement:.2f}")
 
 # %% [markdown]
-# **Published world:** a model's sentences find fewer partners, and last layers fewest. Perhaps few directions
-# crowd images, which find the same few neighbours.
+# **Published world:** a model's sentences find fewer partners, and last layers fewest. Perhaps rotated sentences
+# crowd into few directions, and find the same few neighbours.
 #
 # ## Unheard synonyms: who has to know them?
 #

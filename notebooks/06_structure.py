@@ -270,7 +270,7 @@ run.figure(figures.visits(shares), "06_visits", caption)
 # (yours) it agrees almost as with LLaMA: *structure learned from one's own data*, not depth.
 #
 # **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell
-# apart. CLIP and BLIP that see speak against it (weakly: they learned little): not reversed.
+# apart. CLIP and BLIP that see speak against it (weakly: they learned little): not reversed on average.
 
 # %%
 counter = own_r.filter(like="agent ~ bigram counter").rename("r with the bigram counter")

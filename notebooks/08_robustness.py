@@ -4,9 +4,9 @@
 # **What you'll do**: settle four doubts. **What you'll learn**: what a search costs. **What you'll need**:
 # notebook 05.
 #
-# **Found**: (1) with our decoders acting adds order at every layer except word embeddings, (2) and under every
-# other choice we tried; its effect on precision can vanish or change sign. (3) Codes do better in precision, as
-# well in order; by CKA and RSA acting leads away. (4) Public models know synonyms a little.
+# **Found**: (1) with our decoders acting adds order at all layers but word embeddings, (2) and under all other
+# choices tried; its effect on precision can vanish or turn. (3) The best codes do better in precision, about as
+# well in order; by CKA and RSA acting leads away. (4) Public models know few synonyms.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -195,14 +195,14 @@ caption = "One scale; 95 % over worlds. Titles: means over all models; words: wo
 run.figure(figure, "08_similarities", caption)
 
 # %% [markdown]
-# **Published worlds:** on average word counts are nearer, by all three. By CKA and RSA, acting leads *away* from
-# every model; *wrong instructions* are nearest our readers.
+# **Published worlds:** with our decoders it ties; on average word counts are nearer, by all three. By CKA and RSA,
+# acting leads *away* from every model; *wrong instructions* lie nearest our readers.
 #
 # ## 4 · Do public models know the synonyms?
 #
-# Here are twenty *tables* of synonyms. In a *swapped* one we lie: "azure" stands for red. Asked for "the azure
-# ball", does a model find red (*as told*) or blue, as azure means (*by meaning*)? **Guess first.** Beside it: word
-# vectors, subwords, letters, made-up words.
+# Here are twenty *tables* of synonyms. In *swapped* ones we lie: "azure" stands for red. Asked for "the azure
+# ball", is it red that is found (*as told*), or blue (*by meaning*)? **Guess first.** Beside it: words, subwords,
+# letters, made-up words.
 
 # %%
 tables = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
