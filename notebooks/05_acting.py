@@ -130,9 +130,9 @@ means[[figures.short(name) for name in shown]].join(adds).round(2)
 # - On average acting adds order, as we expected, and only if the instructions were right. Codebook and edit
 #   distance reach as much.
 # - By the planned (wide) band BLIP and MiniLM could be luck; by the later one, of means, BLIP is not. (MiniLM is
-#   one model: means do not apply.) With SmolLM2 acting adds none.
-# - It also adds colour (we expected not: H2 failed) and a little type. It *takes away* verbs and a little of
-#   locations.
+#   one model, without means.) With SmolLM2 acting adds none.
+# - It also adds colour (we expected not: H2 failed) and a little type. On average it *takes away* verbs, and a
+#   little of locations.
 
 # %% [markdown]
 # ## Two verbs with one consequence (hypothesis 4)
@@ -171,7 +171,7 @@ asks = {
     "“Put … next to …” alone": ("geometry", "linear_cka, put", "both", 0),
 }
 figure = figures.by_model(differences, models, asks, "linear CKA", hues=shown)
-caption = "Higher: acting leads nearer to a model; lower: farther away. Counted as in 04."
+caption = "Acted right of never acted: acting leads nearer to a model. Counted as in 04."
 run.figure(figure, "05_geometry", caption)
 (acted,), X = spaces[world]["acted"], spaces[world][model.label][0]
 put = (table["verb"] == "put").to_numpy()
@@ -224,7 +224,7 @@ for n, said in enumerate(("first names", "synonyms")):
     print(f"{model.label} asks in {said}, order by the ridge: {np.mean(right):.2f}")
 
 # %%
-caption = "Success within 128 steps, 95 % over worlds. †: added after the results. Titles: means of models."
+caption = "Success within 128 steps, 95 % over worlds. †: added after the results. Titles: means of all eight models."
 run.figure(figures.transfer(differences, models), "05_transfer", caption)
 success = run.table(found["transfer"], "05_transfer")
 rows = success.assign(row=success["source"].where(success["kind"] != "model", "models: mean"))
@@ -242,7 +242,7 @@ above.pivot(index="model", columns="measure", values=["mean", "p", "p_equivalent
 
 # %% [markdown]
 # **Published worlds:** in first names the agent can act on public models' vectors, and nearly as well on *random
-# words*; on all models trained here less well. (A codebook is told the synonyms.)
+# words*; on models trained here mostly less well. (A codebook is told the synonyms.)
 #
 # **Published worlds:** in synonyms it mostly fails. Above the best control (last table) are CLIP, BLIP and SmolLM2
 # on PickupLoc, and by little DeepSeek and SmolLM2 on PutNextLocal. LLaMA's order, too, is lower by ridge than by
@@ -266,7 +266,7 @@ run.animation(draw.moving(films), "05_film", caption)
 # ## Answers
 #
 # Code derives each answer by rules written down before the published worlds were run (`docs/preregistration.md`,
-# with all changes). *Agrees*, and what follows in bold, is of synonyms. *Share of its codebook*: what acted
+# with all changes). In rows of *agrees*, H1 and H2 bold speaks of synonyms. *Share of its codebook*: what acted
 # reaches, divided by what a codebook reaches. *Own agreement*: notebook 04.
 #
 # First the paper's claims, with public models added; then hypotheses H1 to H4 (H5 to H7: 06) and their differences

@@ -60,8 +60,8 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # *words are enough*, however large the value: the two may share more, but this score cannot show it. Near 1 there
 # is no room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
 #
-# The last line printed is about *rows* (no duplicates, none that dominates) and *size*: even a weak shared signal
-# would be found.
+# The last line printed is about *rows* (no duplicates, none that dominates) and *size*: a shared signal of r = .3
+# would be told from random pairs.
 
 # %% [markdown]
 # ## Change the sentences
@@ -106,11 +106,11 @@ for name, other in {"MiniLM": Y, "word count": counts}.items():
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# **Answer**: what a word count reaches, too, needs no MiniLM: SmolLM2 translates its synonyms, and the count knows
-# none. What counts for the *pair* is what MiniLM has beyond that.
+# **Answer**: what a word count reaches, too, needs no MiniLM: it comes from what SmolLM2 knows of the synonyms,
+# and the count knows none. What counts for the *pair* is what MiniLM has beyond that.
 #
-# **As published**: nothing in colour. Precision is only .04 above the best of several controls: barely *more than
-# words*. For verb, type and place there are too few words to tell.
+# **As published**: in colour nothing beyond words. Precision is only .04 above the best of several controls (yours
+# is another): barely *more than words*. For verb, type and place there are too few words to tell.
 
 # %% [markdown]
 # ## Put in your own

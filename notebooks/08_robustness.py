@@ -4,9 +4,9 @@
 # **What you'll do**: settle four doubts. **What you'll learn**: what a search costs. **What you'll need**:
 # notebook 05.
 #
-# **Found**: (1) with our decoders acting adds order at all layers but word embeddings, (2) and under all other
+# **Found**: (1) with our decoders acting adds order at all layers but the embeddings, (2) and under all other
 # choices tried; its effect on precision can vanish or turn. (3) The best codes do better in precision, about as
-# well in order; by CKA and RSA acting leads away. (4) Public models know few synonyms.
+# well in order; by CKA and RSA acting leads away. (4) Public models bring few synonyms.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -142,8 +142,8 @@ shown[["mean", "low", "high"]].round(3)
 
 # %% [markdown]
 # **Published worlds:** what acting adds to precision depends on the choice: as fixed it is above zero, with eight
-# components below, with k = 50 slightly below; with a word left out the intervals include zero. To order acting
-# adds under every choice, a codebook about as much.
+# components below, with k = 50 slightly below; with a word left out about zero. To order acting adds under every
+# choice, least without a verb; a codebook as much.
 #
 # ## 3 · Is a code enough?
 #
@@ -195,14 +195,13 @@ caption = "One scale; 95 % over worlds. Titles: means over all models; words: wo
 run.figure(figure, "08_similarities", caption)
 
 # %% [markdown]
-# **Published worlds:** with our decoders it ties; on average word counts are nearer, by all three. By CKA and RSA,
-# acting leads *away* from every model; *wrong instructions* lie nearest our readers.
+# **Published worlds:** with our decoders it ties with word counts; on average these are nearer, by all three. By
+# CKA and RSA, acting leads *away* from every model; *wrong instructions* lie nearest our readers.
 #
 # ## 4 · Do public models know the synonyms?
 #
-# Here are twenty *tables* of synonyms. In *swapped* ones we lie: "azure" stands for red. Asked for "the azure
-# ball", is it red that is found (*as told*), or blue (*by meaning*)? **Guess first.** Beside it: words, subwords,
-# letters, made-up words.
+# Here are twenty *tables* of synonyms. In *swapped* ones we lie: "azure" stands for red. Is red found (*as told*),
+# or blue (*by meaning*)? **Guess first.** Beside it: words, subwords, letters, made-up words.
 
 # %%
 tables = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
