@@ -185,6 +185,7 @@ for one in run.worlds:
         for similarity in (alignment.mutual_knn, alignment.linear_cka, alignment.rsa):
             score = similarity(X - X.mean(axis=0), A - A.mean(axis=0))
             alike.append((score.measure, model.label, name, float(score)))
+
 # %%
 alike = pd.DataFrame(alike, columns=["panel", "row", "hue", "value"])
 alike = run.table(figures.over_all_worlds(alike), "08_similarities")

@@ -12,6 +12,7 @@ from commands import ROOT
 from paper_utils import Profile, run
 from paper_utils.encoders.scratch import MODEL_SCORES
 from paper_utils.study import results
+from paper_utils.study.claims import verdict
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = README + (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
@@ -97,8 +98,13 @@ def test_what_the_table_says_of_the_papers_own_measure():
     assert found("same_words", "precision_at_k", "acted - never_acted", "decoders") > 0.05
     for model in ("BERT", "BLIP", *PUBLIC):
         assert found("same_words", "precision_at_k", "acted - never_acted", model) < 0
-    for model in PUBLIC:  # "hardly anything"
+    for model in PUBLIC:  # "nearly everything scores 1": no difference
         assert found("same_words", "precision_at_k", "acted - never_acted", model) > -0.05
+        for who in ("acted", "never_acted", "word_count", "edit_distance", "codebook"):
+            assert found("same_words", "precision_at_k", who, model) > 0.95
+    for model in ("LLaMA", "Qwen", "DeepSeek"):  # they agree with it less than with edit distance
+        reached = found("same_words", "precision_at_k", "acted", model)
+        assert reached < found("same_words", "precision_at_k", "edit_distance", model) - 0.1
     gains = [
         found("same_words", measure, "acted - never_acted")
         for measure in ("precision_at_1", "precision_at_k")
@@ -207,6 +213,42 @@ def test_what_notebook_06_says_of_luck():
     assert seeing.max() < 0 and (seeing > luck.min()).sum() == 5 and len(seeing) == 8
     blind = pd.concat([own["blind agent", one] for one in ("LLaMA", "blind CLIP")])
     assert blind.min() > 0 and (blind < luck.max()).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def verdicts(test: str, measure: str, contrast: str) -> dict[str, str]:
+    """Model -> what a difference over worlds says."""
+    rows = pd.DataFrame(RESULTS["differences"]).query("direction == 'both'")
+    rows = rows.query("test == @test and measure == @measure and contrast == @contrast")
+    return dict(zip(rows["model"], rows.apply(verdict, axis=1)))
+
+
+def named(answers: dict[str, str], answer: str) -> set[str]:
+    """Single models of which an answer is true."""
+    singles = {"LLaMA", "Qwen", "DeepSeek", "BERT", "CLIP", "BLIP", *PUBLIC}
+    return {model for model in singles if answers.get(model) == answer}
+
+
+def test_what_notebook_04_says_of_single_models():
+    near = verdicts("same_words", "precision_at_k", "acted - never_acted")
+    assert named(near, "more") == {"Qwen"} and named(near, "less") == set()
+    assert near["decoders"] == near["mean"] == "more" and near[PUBLIC[0]] == "same"
+    nearest = verdicts("same_words", "precision_at_1", "acted - never_acted")
+    assert len(named(nearest, "more") - set(PUBLIC)) == 5
+    assert named(nearest, "less") == {PUBLIC[1]}
+
+
+def test_on_whose_sentences_in_synonyms_notebook_05_says_that_an_agent_can_act():
+    above = {
+        level: named(verdicts("transfer", level, "success - best control"), "more")
+        for level in ("PickupLoc", "PutNextLocal")
+    }
+    assert above["PickupLoc"] == {"CLIP", "BLIP", PUBLIC[1]}
+    assert above["PutNextLocal"] == {"DeepSeek", PUBLIC[1]}
+
+
+def test_models_that_see_colours_do_not_reverse_kinds_on_average():
+    for model in ("CLIP", "BLIP"):
+        assert found("structure", "r", "own world", f"seeing {model} ~ design") > -0.1
 
 
 def test_of_the_exclusive_agent_the_kinds_alone_return():

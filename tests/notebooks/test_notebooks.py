@@ -265,6 +265,7 @@ def test_the_solutions_are_right(smoke, smoke_profile, tmp_path, monkeypatch, ca
     solved(path, given, tmp_path, monkeypatch, capsys)
 
 
+@torch.enable_grad()  # what a notebook says of gradients is forgotten after it
 def solved(path, given, tmp_path, monkeypatch, capsys) -> dict:
     """Answers to a notebook's exercises: what a solution needs of its notebook, then the solution,
     then the checks."""
@@ -273,7 +274,6 @@ def solved(path, given, tmp_path, monkeypatch, capsys) -> dict:
     monkeypatch.setattr(run.Run, "animation", lambda *_: None)
     # An audit simulates its power, which takes most of its time; no answer depends on it.
     monkeypatch.setattr("paper_utils.alignment.auditing.simulated_power", lambda *_, **__: 1.0)
-    torch.set_grad_enabled(True)  # another notebook may have said that nothing is trained
     code = solution(path)
     names = {"display": lambda *_: None, "answers": {}}
     for text in cells_for(path, code):
