@@ -56,12 +56,11 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control), else
-# *words are enough*, however large the value: the two may share more, but this score cannot show it. Near 1 there
-# is no room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
+# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control: two draws of
+# one control differ by as much), else *words are enough*, however large the value: the two may share more, but this
+# score cannot show it. Near 1 there is no room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
 #
-# The last line printed is about *rows* (no duplicates, none that dominates) and *size*: a shared signal of r = .3
-# would be told from random pairs.
+# The last line printed is about *rows* (no duplicates, none that dominates) and *size*.
 
 # %% [markdown]
 # ## Change the sentences
@@ -74,26 +73,26 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 #
 # **Guess first**: what is the verdict on precision@15 now? And on *order*?
 
-# %%
+# %% tags=["nbval-check-output"]
 factors = table[columns.ROLES]  # verb, colour, type... of each sentence
 synonyms = table["second_text"].tolist()
 X2 = smollm.embed(synonyms)
 options["effect"] = None  # what size of signal would be found was printed above
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
+run.figure(told.plot("synonyms"), "07_synonyms", "Hollow squares: words in MiniLM's place, Y.")
 print(told.summary())
 rows = told.main[told.main["test"] == "synonyms"]
-colour = rows.set_index("measure").loc["choice of colour"]
-print(f"colour: SmolLM2 with MiniLM {colour['value']:.2f}; the best control", end=" ")
-print(f"for SmolLM2 {colour['best_control']:.2f}, for MiniLM {colour['words_for_Y']:.2f}")
-rows[["measure", "value", "best_control", "words_for_Y", "codebook", "verdict"]].round(2)
+beyond = rows["value"] - rows[["best_control", "words_for_Y", "codebook"]].max(axis=1)
+rows = rows.assign(beyond=beyond)  # the best control: barely, or far?
+rows[["measure", "value", "words_for_Y", "control_for_Y", "beyond", "verdict"]].round(2)
 
 # %% [markdown]
-# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. *Too few levels*: few words
-# have few relabellings, so p cannot be small. *Codebook*: what one such code reaches in MiniLM's place.
+# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. *Beyond*: value minus the best
+# control in any place. *Too few levels*: few words have few relabellings, so p cannot be small.
 #
-# **As published**: no order is found, which does not prove that there is none. (*How levels are spaced*: r of six
-# colours' distances; single codes get high by luck.)
+# **As published**: no order is found at this layer of SmolLM2 (at others: notebook 08). (*How levels are spaced*:
+# r of colours' distances; single codes get high by luck.)
 #
 # **Fill in** a control in MiniLM's place: word counts of `texts` (`alignment.controls`).
 
@@ -106,24 +105,24 @@ for name, other in {"MiniLM": Y, "word count": counts}.items():
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# **Answer**: what a word count reaches, too, needs no MiniLM: it comes from what SmolLM2 knows of the synonyms,
-# and the count knows none. What counts for the *pair* is what MiniLM has beyond that.
+# **Answer**: what a word count reaches, too, needs no MiniLM: it comes from what SmolLM2 knows of the synonyms, or
+# from the form of a sentence. What counts for the *pair* is what MiniLM has beyond that.
 #
-# **As published**: in colour nothing beyond words. Precision is only .04 above the best of several controls (yours
-# is another): barely *more than words*. For verb, type and place there are too few words to tell.
+# **As published**: in colour nothing. Precision is *beyond* the best control (tf-idf, which is a weighted count) by
+# little: *more than words*, but barely. For verb, type and place there are too few words to tell.
 
 # %% [markdown]
 # ## Put in your own
 #
-# Any model: `python -m paper_utils texts > sentences.csv`, then `python embed_anywhere.py sentences.csv
-# Qwen/Qwen2.5-0.5B mine.npz`, beside this notebook. Or save vectors, a row per sentence of `texts`:
-# `np.savez("mine.npz", vectors=Z, texts=texts)`.
+# `python -m paper_utils texts > sentences.csv`, then `python embed_anywhere.py sentences.csv Qwen/Qwen2.5-0.5B
+# mine.npz`, beside this notebook. Or `np.savez("mine.npz", vectors=Z, texts=texts)`.
 #
 # ## On your own
 #
 # Solutions are in `solutions.md`.
 #
-# 1. How many rows of the first table (`report.main`) carry the verdict *words are enough*?
+# 1. By how many measures of the second audit, in synonyms, does some control in MiniLM's place do as well as MiniLM,
+#    or better?
 # 2. Write `control(texts)`: vectors without any meaning that agree with SmolLM2 (precision@1) more than MiniLM
 #    does.
 # 3. Give the path of a file of your own.

@@ -1,13 +1,10 @@
 """A plan of work: which products are missing, and making them with one pool of workers."""
 
-from functools import cache
-from statistics import median
-
 import paper_utils.study.products  # noqa: F401  (a worker has to know all stages)
 from paper_utils import parallel
 from paper_utils.config import Compute
 from paper_utils.parallel import Task
-from paper_utils.store import MANIFEST, STAGES, read_json
+from paper_utils.store import STAGES
 
 MOMENT = 5.0  # seconds of work for which no pool is started
 
@@ -30,17 +27,8 @@ def walk(products, wanted):
     return found
 
 
-@cache
-def pace(root, stage):
-    """How long products of a stage took in a store, as a share of what had been predicted."""
-    # A few tell enough; reading hundreds would take longer than it saves.
-    made = map(read_json, sorted(root.glob(f"{stage}-*/*/{MANIFEST}"))[:20])
-    return median([one["wall_seconds"] / one["predicted_seconds"] for one in made] or [1.0])
-
-
 def tasks_of(store, products):
     """A task for each product that is missing, or that one of these needs."""
-
     tasks = []
     missing = walk(products, lambda *product: store.find(*product) is None)
     for key, product in missing.items():
@@ -48,7 +36,7 @@ def tasks_of(store, products):
         store.refuse_other_code(*product)
         stage, profile, parameters = product
         needs = frozenset(stage.recipe(profile, parameters)["inputs"])
-        seconds = pace(store.root, stage.name) * stage.cost(profile, **parameters)
+        seconds = stage.cost(profile, **parameters)
         tasks.append(Task(key, make_one, (store, stage.name, profile, parameters), seconds, needs))
     return tasks
 

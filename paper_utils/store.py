@@ -193,7 +193,6 @@ class Store:
             manifest = {
                 "recipe": stage.recipe(profile, parameters),
                 "wall_seconds": round(time.monotonic() - started, 2),
-                "predicted_seconds": stage.cost(profile, **parameters),
                 "files": files_of(beside),
                 "versions": versions(),
                 "host": platform.platform(),

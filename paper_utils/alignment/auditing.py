@@ -261,9 +261,9 @@ def audit(
     codebooks = [("codebook", controls.codebook(given.factors, draw)) for draw in draws]
     codes = _stand_ins(codebooks, firsts, seconds, alone, n_jobs)
     table[["best_control", "control"]] = _best(words[~for_Y])[["value", "control"]]
-    table["words_for_Y"] = _best(words[for_Y])["value"]
+    table[["words_for_Y", "control_for_Y"]] = _best(words[for_Y])[["value", "control"]]
     table["codebook"] = _best(codes)["value"]
-    table = table.fillna({"control": ""}).reset_index()
+    table = table.fillna({"control": "", "control_for_Y": ""}).reset_index()
     table["verdict"] = table.apply(report.verdict, axis=1)
 
     power = None

@@ -18,11 +18,6 @@ OPENINGS = {
     SYNONYMS: "In synonyms,",
     STRUCTURE: "In how levels of a factor are spaced,",
 }
-# How a summary begins.
-SUMMARY = (
-    "Between {title}, held-out {measure} is {value:.2f} (chance {chance:.2f}, "
-    "pairs at random {null:.2f}, p = {p:.2g}; {n} items"
-)
 ALPHA = 0.01  # several measures are judged: one in a hundred is chance
 MARGIN = 0.02  # of a value above a control: draws of one control differ by as much
 
@@ -53,6 +48,12 @@ MARKS = {
     "null": {"label": "at random", "marker": "|", "color": "#B0B0B0"},
     "best_control": {"label": "best control of words", "marker": "s", "color": "#7F7F7F"},
     "codebook": {"label": "codebook", "marker": "x", "color": "#000000"},
+    "words_for_Y": {
+        "label": "words in the place of Y",
+        "marker": "s",
+        "color": "#7F7F7F",
+        "mfc": "none",
+    },
     # Hollow, so that what lies behind it can be seen.
     "value": {
         "label": "the two encoders",
@@ -116,7 +117,8 @@ class Audit:
             null (its mean), p (one-sided), calibrated (0 to 1 above the null's threshold),
             best_control (the best encoder of words only in the place of either; in the synonym
             test, of X), control (its name), words_for_Y (there, the best in the place of Y),
-            codebook (the best of its draws), n, layers (the best pair), verdict.
+            control_for_Y (its name), codebook (the best of its draws), n, layers (the best pair),
+            verdict.
         names: of the two encoders.
         doubts: sentences.
         settings: what was asked, for the record.
@@ -152,7 +154,10 @@ class Audit:
     def summary(self):
         """Sentences, a line each: how far the two agree, what each test says, what to doubt."""
         clauses = [_clause(self.strongest(test)) for test in self.main["test"].unique()]
-        text = SUMMARY
+        text = (
+            "Between {title}, held-out {measure} is {value:.2f} (chance {chance:.2f}, "
+            "pairs at random {null:.2f}, p = {p:.2g}; {n} items"
+        )
         # A maximum over layers must not be read as a single score.
         if self.settings["layers"] != "1 x 1":
             text += ", the best of {layers} pairs of layers against the same best at random"
@@ -160,7 +165,10 @@ class Audit:
         fine = "Neither rows nor size give reason to doubt"
         text += ").\n{clauses}\n" + ("To doubt: {doubts}" if self.doubts else fine)
         if self.settings["power"] and not self.doubts:
-            text += " (a shared signal of r = {effect} would be found in {power:.0%} of samples)"
+            text += (
+                " (of simulated pairs of this size that share a signal of r = {effect}, "
+                "{power:.0%} are told from pairs at random)"
+            )
         return (text + ".").format(
             title=self.title,
             clauses="\n".join(clauses),
@@ -168,12 +176,15 @@ class Audit:
             **self.headline.to_dict() | self.settings,
         )
 
-    def plot(self):
-        """One figure: each measure with chance, null, best control and codebook beside it."""
+    def plot(self, test=None):
+        """One figure: each measure (of one test: "same words", "synonyms", "structure"; None: of
+        all) with null, best controls and codebook beside it."""
         # Loaded here: who only asks for numbers does not wait for it.
         from matplotlib import pyplot as plt
 
         rows = self.main[::-1]  # the first row on top
+        if test:
+            rows = rows.query("test == @test")
         # Of one test alone the title says which.
         several = rows["test"].nunique() > 1
         labels = rows["test"] + ": " + rows["measure"] if several else rows["measure"]
@@ -185,8 +196,9 @@ class Audit:
                 axes.plot(rows[name], labels, linestyle="none", **style)
         axes.set_xlabel("score (1: the most)")
         axes.grid(axis="x", alpha=0.3)
-        verdict = self.strongest(SAME_WORDS)["verdict"]
-        axes.set_title(f"{self.title}, same words: {verdict}", loc="left")
+        test = test or SAME_WORDS
+        row = self.strongest(test)
+        axes.set_title(f"{self.title}, {test}, {row.measure}:\n{row.verdict}", loc="left")
         figure.legend(loc="outside upper left", ncols=len(MARKS), frameon=False)
         # Closed, so that a notebook shows the figure once: as what this returns.
         plt.close(figure)
@@ -229,7 +241,7 @@ def _clause(row):
     # Beside all that could explain it, as far as it was measured.
     values = {
         row.control: row.best_control,
-        "words in the place of Y": row.words_for_Y,
+        f"{row.control_for_Y} in the place of Y": row.words_for_Y,
         "codebook": row.codebook,
         "chance": row.chance,
     }

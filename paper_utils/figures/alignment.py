@@ -116,11 +116,11 @@ def tested(differences, names):
     """Differences that hypotheses, as "H1", are about: hypothesis, of whom, what, mean, low, high
     (95 %), p, and p that it is within the margin, over worlds."""
     found = {}
-    for claim, (_, test, measure, models, contrasts) in HYPOTHESES.items():
+    for claim, name in NUMBERS.items():
+        _, test, measure, models, contrasts = HYPOTHESES[claim]
         rows = values_of(differences, test, measure).set_index("model")
-        asked = rows.index.isin(models) & rows["contrast"].isin(contrasts)
-        if NUMBERS[claim] in names:
-            found[NUMBERS[claim]] = rows[asked]
+        if name in names:
+            found[name] = rows.query("model in @models and contrast in @contrasts")
     table = pd.concat(found, names=["hypothesis", "model"])
     return table[["contrast", "mean", "low", "high", "p", "p_equivalent"]].round(3)
 
@@ -181,10 +181,9 @@ def transfer(differences, models):
     """Success of the acting agent on mapped vectors, a panel per level that tells something."""
     labels = [model.label for model in models]
     values = differences.query("contrast == 'success' and measure in @TELLING")
-    values = drawn(values, panel=values["measure"], hue=values["test"])
     # Its own vectors are of first names.
-    values.loc[values["row"] == "own", "hue"] = ASKED[0]
-    values.loc[values["row"].isin(UNTOLD), "hue"] = "untold"
+    hues = values["model"].map({"own": ASKED[0], **dict.fromkeys(UNTOLD, "untold")})
+    values = drawn(values, panel=values["measure"], hue=hues.fillna(values["test"]))
     of_models = values.query("row in @labels").groupby(["panel", "hue"])["mean"].mean()
     titles = {}
     for level in TELLING:
@@ -218,7 +217,7 @@ def answer(differences, k, count):
     }
     for axis, (title, (values, chance, label)) in zip(axes, tests.items()):
         points(axis, values, PLACED)
-        axis.axvline(chance, **CHANCE)
+        axis.axvline(chance, **CHANCE | {"label": "1, 2: chance; 3: not alike"})
         axis.set(title=title, xlim=SHARE, xlabel=label)
     axes[1].set_yticklabels([])
     _beside_controls(axes[2], kinds)
@@ -237,6 +236,6 @@ def _beside_controls(axis, kinds):
     # From the lowest end of an interval to the highest.
     ends = with_ends(kinds[kinds["hue"].isin([*SEEN[1:], "exchangeable"])]).groupby("row")
     low, high = (end.reindex(PAIRS) for end in (ends["low"].min(), ends["high"].max()))
-    told = "3: where all controls lie (notebook 06)"
+    told = "3: where means of controls lie (notebook 06)"
     axis.barh(range(len(PAIRS)), high - low, left=low, height=0.5, color="#DDDDDD", label=told)
     axis.axvline(0, **ZERO)

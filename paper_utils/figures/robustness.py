@@ -37,13 +37,11 @@ def choices(gains):
 
     Titles count the choices, other than the fixed one, under which acting surely adds."""
     ends = with_ends(gains)
-    titles = {}
     other = ends.query("hue == 'acted' and not row.str.startswith('as fixed')")
-    for panel, part in other.groupby("panel", sort=False):
-        titles[panel] = (
-            f"{short(panel)}: acting adds under\n"
-            f"{sum(part['low'] > 0)} of {len(part)} other choices"
-        )
+    titles = {
+        panel: f"{short(panel)}: acting adds under\n{sum(low > 0)} of {len(low)} other choices"
+        for panel, low in other.groupby("panel", sort=False)["low"]
+    }
     # One scale, so that panels can be compared.
     limits = ends["low"].min() - 0.03, ends["high"].max() + 0.03
     return rows(gains, titles, "minus never acted", ["acted", "codebook"], limits, 0)

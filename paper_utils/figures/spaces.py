@@ -42,10 +42,12 @@ def in_every_world(spaces, measure):
     """What ``measure`` says of every space: row (a label), panel (a name), mean, low, high.
 
     ``spaces``: world -> label -> vectors in first names (N, D), and others (`of_world`)."""
-    found = []
-    for here in spaces.values():
-        for label, (space, *_) in here.items():
-            found += [(label, *said) for said in measure(space).items()]
+    found = [
+        (label, *said)
+        for here in spaces.values()
+        for label, (space, *_) in here.items()
+        for said in measure(space).items()
+    ]
     return over_all_worlds(pd.DataFrame(found, columns=["row", "panel", "value"]))
 
 

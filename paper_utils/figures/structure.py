@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import KernelPCA
 
+from paper_utils.alignment.concepts import agreement_draws
 from paper_utils.alignment.retrieval import rotation
 from paper_utils.data import kinds, levels
 from paper_utils.figures.alignment import SEEN, WHOLE, drawn, shared, values_of
@@ -23,7 +24,7 @@ from paper_utils.figures.style import (
     rows,
 )
 from paper_utils.study.claims import number
-from paper_utils.study.kinds import DRAWN, FIFTEEN
+from paper_utils.study.kinds import DRAWN
 
 BLIND = ["blind agent ~ LLaMA", "blind agent ~ blind CLIP", "LLaMA ~ blind CLIP"]
 COUNTER = "blind agent ~ bigram counter"  # which has learned, and knows nothing else
@@ -82,7 +83,7 @@ def colour_maps(measured, learners, world):
         # Two colours may lie on one place: hollow marks of other shapes show both.
         for marker, (colour, place) in zip("os^vDP", turned.iterrows()):
             axis.plot(*place, marker, mfc="none", mec=THINGS[colour], mew=1.5, ms=9, label=colour)
-        r = np.corrcoef(*(measured[one].to_numpy()[FIFTEEN] for one in (learner, "design")))[0, 1]
+        r, *_ = agreement_draws(measured[learner].to_numpy(), measured["design"].to_numpy())
         # Two of five dimensions: how much of the learner does the picture show?
         axis.set(
             xticks=[],
@@ -141,13 +142,10 @@ def _pairs(differences, structure, pairs, conditions, title):
         order=pairs,
     )
     learned = structure.query("condition == 'own world'")
-    learned = learned.set_index(learned["first"] + " ~ " + learned["second"])["r"]
-    for height, pair in enumerate(pairs):
-        # Where the points of their means lie.
-        each = learned[learned.index == pair]
-        figure.axes[0].plot(
-            each, np.full(len(each), height - DODGE / 2), "|", color=COLOURS["own world"]
-        )
+    # Where the points of their means lie; pairs that are not drawn have no place.
+    row = pd.Series(range(len(pairs)), pairs)
+    heights = (learned["first"] + " ~ " + learned["second"]).map(row) - DODGE / 2
+    figure.axes[0].plot(learned["r"], heights, "|", color=COLOURS["own world"])
     return figure
 
 

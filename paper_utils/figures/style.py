@@ -187,8 +187,8 @@ def name_hues(axis, hues, values, names=NAMES):
     """Lets a legend name ``hues``, and say why there are no intervals."""
     for hue in hues:
         axis.plot([], [], SHAPES.get(hue, "o"), color=COLOURS[hue], label=short(hue, names))
-    # Where only a mean is known.  Other values, as a null, may have intervals alone.
-    if values.dropna(subset="mean")["low"].isna().all():
+    # Where only means are known.
+    if values["low"].isna().all():
         axis.plot([], [], " ", label="one world, so no intervals")
 
 
@@ -276,14 +276,15 @@ def rows(
             line = part["chance"].iloc[0]
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
-        # The narrower of two bands lies in the wider one, and is darker.
-        for number, (name, known) in enumerate(dict(bands).get(panel, {}).items(), 1):
+        # The narrower of two bands lies in the wider one, is darker, and ends below the mean.
+        for number, (name, known) in enumerate(dict(bands).get(panel, {}).items()):
             axis.axvspan(
                 known.min(),
                 known.max(),
+                ymin=number and 1 - (order.index("mean") + 1) / len(order),
                 label=name,
                 color=GREY,
-                alpha=0.2 * number,
+                alpha=0.2 + 0.2 * number,
                 linewidth=0,
                 zorder=0,
             )

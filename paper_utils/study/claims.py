@@ -6,7 +6,7 @@ else *open*.  One world has no test: there the margin alone decides (of an r, wh
 the evidence says so.
 """
 
-from itertools import product
+from itertools import groupby, product
 from typing import NamedTuple
 
 import pandas as pd
@@ -57,10 +57,10 @@ LESS = {"less": "yes", "same": "no, as much", "more": "no, more", "open": "not s
 APPROACHES = LESS | {"less": "stays below", "same": "reaches it", "more": "lies above it"}
 # And of acted − never acted, then of acted − codebook, where an agent agrees with a model.
 AGREES = {
-    "more": "agrees more than an agent that never acted",
-    "same": "agrees, and so does an agent that never acted",
-    "less": "agrees less than an agent that never acted",
-    "open": "agrees; whether more than an agent that never acted is not settled",
+    "more": "in synonyms more than an agent that never acted",
+    "same": "in synonyms as much as an agent that never acted",
+    "less": "in synonyms less than an agent that never acted",
+    "open": "yes in synonyms; whether more than an agent that never acted is not settled",
 }
 CODEBOOK = {
     "more": "; more than a codebook does",
@@ -169,10 +169,8 @@ class Evidence(NamedTuple):
 
     def values(self, *asked):
         """Those values alone, for an answer."""
-        said = {}
-        for row in self.between(*asked):
-            said.setdefault(whose(row), []).append(valued(row))
-        return "; ".join(pair + ", ".join(each) for pair, each in said.items())
+        by_pair = groupby(self.between(*asked), whose)
+        return "; ".join(pair + ", ".join(map(valued, rows)) for pair, rows in by_pair)
 
     def strangers(self, models):
         """Which of some models do not know the synonyms, and how far they are from it."""
@@ -190,13 +188,13 @@ def answered(evidence, words, *asked):
     each = [words[verdict(row)] for row in found]
     different = dict.fromkeys(each)
     answer = "; ".join(different)
-    if len({row["model"] for row in found}) > 1 and len(different) > 1:
-        # Whose answer is whose.
-        answer = "; ".join(f"{row['model']}: {said}" for row, said in zip(found, each))
     # All parts have to hold, so one that does not is counted, not averaged away.
-    if "yes" in different and len(different) > 1:
+    if 0 < each.count("yes") < len(each):
         rest = "not settled" if set(different) == {"yes", "not settled"} else "no"
         answer = f"{rest}: {each.count('yes')} of {len(each)} parts hold"
+    elif len(different) > 1 and len({row["model"] for row in found}) > 1:
+        # Whose answer is whose.
+        answer = "; ".join(f"{row['model']}: {said}" for row, said in zip(found, each))
     return f"{answer} ({evidence.values(*asked)})", evidence.told(*asked)
 
 
@@ -219,7 +217,7 @@ def agrees(evidence, name, models):
     beyond, never, codebook = map(verdict, evidence.found(*asked))
     # Whether there is any agreement comes first; then what it takes.
     answers = {"more": AGREES[never] + CODEBOOK[codebook], "open": "not settled"}
-    answer = answers.get(beyond, "does not agree more than chance")
+    answer = answers.get(beyond, "in synonyms not more than chance")
     heard = evidence.values(*same)
     # What the paper measured comes first.
     values = f"in the same words {heard}; in synonyms {evidence.values(*asked)}"

@@ -186,7 +186,7 @@ def test_what_to_doubt_is_said(texts, bags):
         given = {"X": X, "Y": Y, "texts": texts} | change | quick
         assert sentence in alignment.audit(**given).summary(), sentence
     fine = alignment.audit(X, Y, texts, n_permutations=3, n_draws=0)
-    assert fine.summary().endswith("of r = 0.3 would be found in 100% of samples).")
+    assert fine.summary().endswith("of r = 0.3, 100% are told from pairs at random).")
 
 
 def test_of_too_many_rows_a_sample_is_audited_and_the_rest_is_told(texts, factors, monkeypatch):
@@ -218,7 +218,7 @@ def test_power_grows_with_rows_and_with_the_effect():
 
 def test_what_comes_back(agents):
     columns = {"test", "measure", "direction", "value", "chance", "null", "p", "calibrated",
-               "best_control", "control", "words_for_Y", "codebook", "n", "layers",
+               "best_control", "control", "words_for_Y", "control_for_Y", "codebook", "n", "layers",
                "verdict"}  # fmt: skip
     assert set(agents.table) == columns
     assert list(agents.table["test"].unique()) == ["same words", "synonyms", "structure"]
