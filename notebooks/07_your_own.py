@@ -20,7 +20,9 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 # %%
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from sklearn.feature_extraction.text import CountVectorizer
 
 from paper_utils import alignment
 from paper_utils.encoders import public
@@ -56,9 +58,9 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control: two draws of
-# one control differ by as much), else *words are enough*, however large the value: the two may share more, but this
-# score cannot show it. Near 1 there is no room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
+# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control), else *words
+# are enough*, however large the value: the two may share more, but this score cannot show it. Near 1 there is no
+# room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
 #
 # The last line printed is about *rows* (no duplicates, none that dominates) and *size*.
 
@@ -77,61 +79,68 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 factors = table[columns.ROLES]  # verb, colour, type... of each sentence
 synonyms = table["second_text"].tolist()
 X2 = smollm.embed(synonyms)
-options["effect"] = None  # what size of signal would be found was printed above
+options["effect"] = None
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
 run.figure(told.plot("synonyms"), "07_synonyms", "Hollow squares: words in MiniLM's place, Y.")
 print(told.summary())
-rows = told.main[told.main["test"] == "synonyms"]
+rows = told.main.query("test == 'synonyms'").set_index("measure")
 beyond = rows["value"] - rows[["best_control", "words_for_Y", "codebook"]].max(axis=1)
-rows = rows.assign(beyond=beyond)  # the best control: barely, or far?
-rows[["measure", "value", "words_for_Y", "control_for_Y", "beyond", "verdict"]].round(2)
+shown = ["value", "best_control", "words_for_Y", "control_for_Y", "beyond", "verdict"]
+rows.assign(beyond=beyond)[shown].round(2)
 
 # %% [markdown]
-# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. *Beyond*: value minus the best
-# control in any place. *Too few levels*: few words have few relabellings, so p cannot be small.
+# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. *At random* differs: sentences
+# of one build exchanged, or words renamed (two verbs: 1 minus the value). *Too few levels*: too few renamings for small
+# p. *Beyond*: minus the best control in any place.
 #
-# **As published**: no order is found at this layer of SmolLM2 (at others: notebook 08). (*How levels are spaced*:
-# r of colours' distances; single codes get high by luck.)
+# **As published**: no order is found at this layer of SmolLM2 (others: 08).
 #
-# **Fill in** a control in MiniLM's place: word counts of `texts` (`alignment.controls`).
+# **Fill in** a control in MiniLM's place: how often each word occurs in each of `texts` (`CountVectorizer`).
 
 # %% tags=["fill-in"]
 tested = {}
-counts = alignment.controls.word_count(texts)  # fill in
+counts = CountVectorizer().fit_transform(texts).toarray()  # fill in
 for name, other in {"MiniLM": Y, "word count": counts}.items():
     values = alignment.synonyms(X, X2, other, factors=factors)  # a row per measure and direction
     tested[name] = values.groupby("measure", sort=False)["value"].mean()
 pd.DataFrame(tested).round(2)
 
 # %% [markdown]
-# **Answer**: what a word count reaches, too, needs no MiniLM: it comes from what SmolLM2 knows of the synonyms, or
-# from the form of a sentence. What counts for the *pair* is what MiniLM has beyond that.
+# **Answer**: what a count reaches, too, needs no MiniLM: it comes from what SmolLM2 knows of the synonyms, or from a
+# sentence's form.
 #
-# **As published**: in colour nothing. Precision is *beyond* the best control (tf-idf, which is a weighted count) by
-# little: *more than words*, but barely. For verb, type and place there are too few words to tell.
-
-# %% [markdown]
+# **As published**: in colour nothing lies *beyond* that, in precision .04: *more than words*, but barely. For verb,
+# type and place there are too few words to tell.
+#
 # ## Put in your own
 #
-# `python -m paper_utils texts > sentences.csv`, then `python embed_anywhere.py sentences.csv Qwen/Qwen2.5-0.5B
-# mine.npz`, beside this notebook. Or `np.savez("mine.npz", vectors=Z, texts=texts)`.
-#
+# `python -m paper_utils texts > sentences.csv`, then `python embed_anywhere.py sentences.csv MODEL mine.npz`, beside
+# this notebook. Or save vectors yourself, as here some of SmolLM2's numbers:
+
+# %%
+file = run.folder / "mine.npz"
+mine = {"vectors": X[:, :64], "texts": texts, "second_vectors": X2[:, :64]}
+np.savez(file, second_texts=synonyms, **mine)
+names = ("64 numbers of SmolLM2", "MiniLM")
+print(alignment.audit(file, Y, factors=factors, **options | {"names": names}).summary())
+
+# %% [markdown]
 # ## On your own
 #
 # Solutions are in `solutions.md`.
 #
-# 1. By how many measures of the second audit, in synonyms, does some control in MiniLM's place do as well as MiniLM,
-#    or better?
+# 1. By how many measures of the second audit, in synonyms, does some control in MiniLM's place reach MiniLM's value,
+#    or more?
 # 2. Write `control(texts)`: vectors without any meaning that agree with SmolLM2 (precision@1) more than MiniLM
 #    does.
-# 3. Give the path of a file of your own.
+# 3. Give the path of a file of your own; with `second_vectors`, if your model can embed synonyms.
 
 # %%
 answers = {1: None, 2: None, 3: None}  # a whole number, a function, a path
 mine = answers[3]  # for example "mine.npz", with an array vectors (N, D), and perhaps texts
 if mine:
-    own = alignment.audit(mine, Y, texts=texts, names=(Path(mine).stem, "MiniLM"))
+    own = alignment.audit(mine, Y, texts, factors, names=(Path(mine).stem, "MiniLM"))
     print(own.summary())
 run.check(answers)
 
@@ -141,7 +150,7 @@ run.check(answers)
 # Write three of your own first.
 #
 # - A score means nothing until its controls are known, and in whose place they stand.
-# - Even without shared words a sentence has a length and a form, by which controls can find its verb.
+# - Even without shared words a sentence has a form: in SmolLM2's place random words in order find the verb in .78.
 # - Before you say what two encoders share, ask what either knows alone. (And two models are only two.)
 #
 # ## Provenance

@@ -3,9 +3,9 @@
 #
 # **What you'll do**: settle four doubts. **What you'll learn**: what a search costs. **What you'll need**: 05.
 #
-# **Found**: (1) with our decoders acting adds order at both blocks, (2) and under all other choices; what it adds to
+# **Found**: (1) with our decoders acting adds order at both blocks, (2) and under all choices; what it adds to
 # precision can vanish or turn. (3) The best codes do better in precision, about as well in order; by CKA
-# acting leads away. (4) Public models' synonyms are found by meaning, in three of ten.
+# acting leads away. (4) Public models' colours in synonyms are found by meaning, three in ten.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -31,7 +31,10 @@ from paper_utils.study import appendix, columns, results
 
 run = Run.start("08_robustness", profile, seed, overrides, out)
 run.missing = records.missing(run.profile)  # models that cannot be had here
-differences = results.tables(run.profile, run.store.get)["differences"]
+study = results.tables(run.profile, run.store.get)
+# Who stands in the agent's place in section 3.
+who = ["best of random tokens", "edit_distance", "codebook", "acted", "word_count", "never_acted"]
+who += ["character_ngrams", "exchanged", "length", "chance"]
 
 # %% [markdown]
 # ## 1 · Another layer, or the best one?
@@ -46,6 +49,8 @@ measure = "order" if "order" in set(layers["measure"]) else "precision_at_k"
 asked = layers.query("measure == @measure and encoder != 'permuted'")
 spread = layers.query("measure == @measure and encoder == 'permuted'")["value"].std()
 print(f"{measure} of a sentence-permuted agent: standard deviation {spread:.3f} at one layer")
+luck = study["order_null"].query("encoder == 'acted' and direction == 'both'")["value"]
+print(f"order of untrained models, at one layer: at most {luck.max():.2f}")
 at_layers = figures.over_all_worlds(asked[["world", "model", "layer", "encoder", "value"]])
 run.table(at_layers, "08_layers")
 shown = ["acted", "codebook", "never_acted", "exchanged"]  # the first lies on top
@@ -54,7 +59,7 @@ run.figure(figures.curves(at_layers, shown, measure), "08_layers", caption)
 
 # %% [markdown]
 # **Published worlds:** the codebook lies close to acted. Layer 0 knows no positions, BERT no synonyms. SmolLM2 has
-# no order at layer 15, which we read, and elsewhere no more than an untrained model had (05: .71).
+# no order at layer 15, which we read, and elsewhere no more than the luckiest untrained model.
 #
 # A layer picked afterwards may be lucky, so a null (permuted sentences) picks too. *Calibrated*: 0 is as good as a
 # lucky null (95th percentile), 1 perfect.
@@ -76,7 +81,7 @@ shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(
 
 # %% [markdown]
 # **Published worlds:** choosing helps the null little: of three draws the best lies .85 standard deviations above
-# their mean, of seven 1.35. Untrained models (05) are harder to beat: BLIP, MiniLM and SmolLM2 do not.
+# their mean, of seven 1.35. The luckiest untrained model is harder to beat: BLIP, MiniLM and SmolLM2 do not.
 #
 # ## 2 · Another k, other components, other splits?
 #
@@ -138,6 +143,7 @@ shares = pd.concat([shares, fixed.assign(row="as fixed, " + fixed["direction"].m
 
 # %%
 means = shares.pivot_table("value", ["world", "panel", "row"], "hue", sort=False)
+levels = means.groupby(["panel", "row"], sort=False).mean().loc["precision_at_k"]
 gains = means[["acted", "codebook"]].sub(means["never acted"], axis=0)
 gains = gains.stack().rename("value").reset_index()
 # Order asks which of two is nearer: it has no k.
@@ -145,13 +151,14 @@ gains = gains[(gains["panel"] != "order") | ~gains["row"].str.startswith("k =")]
 gains = run.table(figures.over_all_worlds(gains), "08_choices")
 caption = "Acted, or a codebook, minus never acted; 95 % over worlds. Order has no k. Last two: not counted."
 run.figure(figures.choices(gains), "08_choices", caption)
-shown = gains.query("hue == 'acted' and panel != 'order'").set_index("row")
-shown[["mean", "low", "high"]].round(3)
+levels.drop(
+    index=["k = 5", "all components", "two folds", *levels.index[-2:]], errors="ignore"
+).round(2)
 
 # %% [markdown]
 # **Published worlds:** what acting adds to precision depends on the choice: as fixed it is above zero, with k = 50
-# slightly below, with eight components clearly; without a colour or verb not settled. To order acting adds
-# always, least without a verb; a codebook about as much.
+# slightly below (all are high there), with eight components clearly; without colour or verb not settled. To order
+# acting adds always, least without verbs; a codebook as much.
 #
 # ## 3 · Is a code enough?
 #
@@ -159,9 +166,7 @@ shown[["mean", "low", "high"]].round(3)
 # first**: what will these two reach?
 
 # %%
-who = ["best of random tokens", "edit_distance", "codebook", "acted", "word_count", "never_acted"]
-who += ["character_ngrams", "exchanged", "length", "chance"]
-reached = differences.query("model == 'mean' and direction == 'both' and contrast in @who")
+reached = study["differences"].query("model == 'mean' and direction == 'both' and contrast in @who")
 panel = (reached["test"] + ": " + reached["measure"]).map(figures.CONTROLLED)
 reached = reached.assign(panel=panel, row=reached["contrast"]).dropna(subset="panel")
 run.table(reached, "08_controls")
@@ -170,14 +175,14 @@ both = means[["acted", "codebook"]].itertuples()
 titles = {one: f"{one}:\nacted {a:.2f}, codebook {b:.2f}" for one, a, b in both}
 figure = figures.rows(reached, titles, "share right", limits=(0, 1), order=who)
 run.figure(figure, "08_controls", "Means over models trained here. Best: of 20 draws, afterwards.")
-means[["never_acted", "character_ngrams", "length"]].rename(columns=figures.short)
+means[[*who[:2], "never_acted", "character_ngrams", "length"]].rename(columns=figures.short)
 
 # %% [markdown]
 # A control in the agent's place needs no synonyms. It must only keep similar sentences close and others apart.
 #
 # **Published worlds:** codebook, edit distance and the best random words lie above acted in precision; letters reach
-# as much as an agent that never acted. In order codebook and edit distance lie within .03 of acted, the best random
-# words below; letters know none. Length is near chance in all.
+# nearly as much as an agent that never acted. In order codebook and edit distance lie within .03 of acted, the best
+# random words below; letters know none. Length is low in all.
 
 # %% [markdown]
 # **And without a map?** Three similarities fit none. They compare who is whose neighbour (mutual k-NN), inner
@@ -203,19 +208,22 @@ titles = {one: f"{one}:\nacted {a:.2f}, words {b:.2f}" for one, a, b in means.it
 figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.03))
 caption = "One scale; 95 % over worlds. Titles: means over all models; words: word count."
 run.figure(figure, "08_similarities", caption)
+neighbours = alike[alike["panel"].str.startswith("mutual")]
+neighbours.pivot(index="row", columns="hue", values="mean")[hues].round(2).rename(
+    columns=figures.short
+)
 
 # %% [markdown]
-# **Published worlds:** by mutual k-NN acted ties with word counts for our decoders; on average counts are nearer, by
-# all three. By none does acting lead nearer to a model, by CKA and RSA it leads *away* from every one (within "put"
-# not from our decoders: 05). *Wrong instructions* lie nearest our readers by CKA.
+# **Published worlds:** by mutual k-NN acted lies beside word counts with our decoders, below them with all others, and
+# below a codebook with all eight. By CKA and RSA acting leads *away* from every model (within "put" not from our
+# decoders: 05). *Wrong instructions*, nearly all verb, lie nearest to decoders and BERT by CKA.
 
 # %% [markdown]
-# ## 4 · Do synonyms of public models reach the agent?
+# ## 4 · Is it the meaning of a synonym that counts?
 #
-# Is it the *meaning* of "crimson" that makes it fit, or its form? We lie: for one sentence after the other each
-# colour gets the synonym of another, as "emerald" for red. The model's vector may now fit the sentence with red (*as
-# told*), or with green (*by meaning*). **Guess first**, then fill in: in which row does the vector of sentence n
-# belong, by meaning?
+# Or its form? We lie: each word gets the synonym of another of its kind, as "emerald" for red. The public model's
+# vector may now fit the sentence with red (*as told*), or with green (*by meaning*). **Guess first**, then fill in:
+# whose place should the vector of sentence n take, by the meaning of its colours?
 
 # %% tags=["fill-in"]
 texts = table["text"].tolist()
@@ -226,8 +234,9 @@ meant = grammar.meanings(lie.words)  # "red" -> what its word means in English
 by_meaning = np.empty_like(lie.vectors)
 for n, text in enumerate(texts):
     other = grammar.rename(text, meant, lambda phrase: phrase in grammar.COLOURS)
-    by_meaning[row[other]] = lie.vectors[n]  # fill in
-print(f"“{texts[0]}” is said as “{grammar.rename(texts[0], lie.words)}”")
+    place = row[other]  # fill in
+    by_meaning[place] = lie.vectors[n]
+print(f"“{text}” is said as “{grammar.rename(text, lie.words)}”; colours mean “{other}”")
 
 # %% tags=["nbval-check-output"]
 world = run.worlds[0]
@@ -239,23 +248,25 @@ for name, X2 in {"as told": lie.vectors, "by meaning": by_meaning}.items():
     print(f"MiniLM, one table, {name}: the right colour in {colour:.2f}, chance {1 / 6:.2f}")
 
 # %%
-# Twenty tables. Only what a model has above its own word vectors can come from context.
 tables = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
-tables = tables.query("encoder == 'acted' and measure == 'colour'")
-tables = tables.assign(row=tables["kind"] + ": " + tables["source"], panel=tables["model"])
-tables = tables[tables["row"].isin(figures.QUESTIONS)]
-if len(tables):
-    each = tables.groupby(["panel", "row", "table"], sort=False)["value"].mean().reset_index()
-    found = run.table(figures.over_all_worlds(each.drop(columns="table")), "08_tables")
-    means = found.query("row == 'drawn: model'").set_index("panel")["mean"]
-    titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in means.items()}
-    figure = figures.rows(found, titles, "colour of six", limits=(0, 1), line=1 / 6)
-    run.figure(figure, "08_tables", "Acted agent; 95 % over tables of synonyms. Blue: the model.")
+tables = tables.assign(panel=tables["model"], row=tables["kind"] + ": " + tables["source"])
+tables = tables.query("measure == 'colour' and row in @figures.QUESTIONS")
+each = tables.groupby(["panel", "row", "encoder", "table"], sort=False)["value"].mean()
+found = run.table(figures.over_all_worlds(each.reset_index().drop(columns="table")), "08_tables")
+acted = found.query("encoder == 'acted'")
+if len(acted):
+    titles = {one: f"{figures.short(one)}, with acted" for one in acted["panel"].unique()}
+    figure = figures.rows(acted, titles, "colour of six", limits=(0, 1), line=1 / 6)
+    run.figure(figure, "08_tables", "95 % over twenty tables of synonyms. Blue: the model.")
+
+means = found.pivot(index="row", columns=["panel", "encoder"], values="mean").round(2)
+means.rename(index=figures.short, columns=figures.short)
 
 # %% [markdown]
-# **Published worlds:** swapped words are found *by meaning*, not *as told*. A model lies above its word vectors by
-# .05 to .06; these lie above made-up words, letters and random weights, which stay near chance. By themselves,
-# without a map, both find somewhat more (notebook 04, the study's own table: .36 and .44).
+# **Published worlds:** swapped colours are found *by meaning*, not *as told*. A model lies above its own word vectors
+# by .05 to .06, and only that can come from context; these lie above made-up words, letters and random weights, which
+# stay near chance. Acting is not needed for it: an agent that never acted does as well, a codebook
+# nearly.
 
 # %% [markdown]
 # ## On your own

@@ -48,7 +48,7 @@ STATED = {
     "their distances correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
     "sees colours does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
     "So acting adds .03": ("same_words", "precision_at_k", "acted - never_acted", "decoders"),
-    "agree with each other to": ("same_words", "precision_at_k", "between decoders", "decoders"),
+    "agree most with each other": ("same_words", "precision_at_k", "between decoders", "decoders"),
 }
 
 
@@ -77,7 +77,7 @@ TOLD = {
         "seeing agents have kinds with the opposite sign",
         "yes",
     ),
-    "except in rooms with one colour of each kind": (
+    "in rooms with one colour of each kind (*exclusive*†) it does not": (
         "in exclusive rooms seeing agents agree again",
         "yes",
     ),
@@ -254,9 +254,17 @@ def test_on_whose_sentences_in_synonyms_notebook_05_says_that_an_agent_can_act()
     assert above["PutNextLocal"] == {"DeepSeek", PUBLIC[1]}
 
 
-def test_models_that_see_colours_do_not_reverse_kinds_on_average():
-    for model in ("CLIP", "BLIP"):
-        assert found("structure", "r", "own world", f"seeing {model} ~ design") > -0.1
+def test_clip_that_sees_colours_does_not_reverse_kinds_and_of_blip_it_is_not_settled():
+    pairs = {
+        model: next(
+            row
+            for row in RESULTS["differences"]
+            if row["model"] == f"seeing {model} ~ design" and row["contrast"] == "own world"
+        )
+        for model in ("CLIP", "BLIP")
+    }
+    assert pairs["CLIP"]["low"] > -0.05 and abs(pairs["BLIP"]["mean"]) < 0.1
+    assert pairs["BLIP"]["low"] < -0.2 and pairs["BLIP"]["high"] > 0.2
 
 
 def test_of_the_exclusive_agent_the_kinds_alone_return():

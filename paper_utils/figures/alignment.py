@@ -236,6 +236,6 @@ def _beside_controls(axis, kinds):
     # From the lowest end of an interval to the highest.
     ends = with_ends(kinds[kinds["hue"].isin([*SEEN[1:], "exchangeable"])]).groupby("row")
     low, high = (end.reindex(PAIRS) for end in (ends["low"].min(), ends["high"].max()))
-    told = "3: where means of controls lie (notebook 06)"
+    told = "3: range of controls, intervals included (06)"
     axis.barh(range(len(PAIRS)), high - low, left=low, height=0.5, color="#DDDDDD", label=told)
     axis.axvline(0, **ZERO)
