@@ -246,18 +246,19 @@ for name, X2 in {"as told": lie.vectors, "by meaning": by_meaning}.items():
     found = alignment.synonyms(X, X2, A, contrasts=questions(settings.k), **how)
     colour = found.query("measure == 'colour'")["value"].mean()
     print(f"MiniLM, one table, {name}: the right colour in {colour:.2f}, chance {1 / 6:.2f}")
+tables = pd.concat([run.get(appendix.TABLES, world=one) for one in run.worlds])  # twenty each
 
 # %%
-tables = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
 tables = tables.assign(panel=tables["model"], row=tables["kind"] + ": " + tables["source"])
 tables = tables.query("measure == 'colour' and row in @figures.QUESTIONS")
 each = tables.groupby(["panel", "row", "encoder", "table"], sort=False)["value"].mean()
 found = run.table(figures.over_all_worlds(each.reset_index().drop(columns="table")), "08_tables")
 acted = found.query("encoder == 'acted'")
 if len(acted):
-    titles = {one: f"{figures.short(one)}, with acted" for one in acted["panel"].unique()}
+    told = acted[acted["row"] == "drawn: model"].set_index("panel")["mean"]
+    titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in told.items()}
     figure = figures.rows(acted, titles, "colour of six", limits=(0, 1), line=1 / 6)
-    run.figure(figure, "08_tables", "95 % over twenty tables of synonyms. Blue: the model.")
+    run.figure(figure, "08_tables", "With acted; 95 % over twenty tables. Blue: the model.")
 
 means = found.pivot(index="row", columns=["panel", "encoder"], values="mean").round(2)
 means.rename(index=figures.short, columns=figures.short)
