@@ -217,7 +217,7 @@ said = [caption.replace(" .", ".") for caption in captions]
 run.figure(
     draw.pictures(brighter, said, len(images), "One episode as a vision-language model sees it"),
     "01_captions",
-    "Each with its caption. The last is a moment between; what is carried lies under the agent.",
+    "Each with its caption. The last is of another moment; what is carried lies under the agent.",
 )
 
 # %% [markdown]

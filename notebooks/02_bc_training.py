@@ -113,7 +113,8 @@ print(
 # seconds. Watch the loss fall.
 #
 # **Guess first**: the loss will end near .2 nats, so an expert's action gets a probability of about e^−.2 = .8.
-# Five such actions end an episode. In how many of ten *fresh* ones will the agent do what it is told?
+# Five such actions end an episode, and .8 to the fifth is .33. In how many of ten *fresh* ones will the agent do what
+# it is told?
 
 # %% tags=["fill-in"]
 live = acting.LiveLoss()
@@ -140,7 +141,7 @@ print(
 )
 
 # %% [markdown]
-# **Answer**: .33 was no floor: random moves reach more, as there are many ways to arrive.
+# **Answer**: six, as published. A wrong action need not end an episode; random moves arrive, too.
 #
 # ## Three agents in every world
 #
@@ -191,7 +192,7 @@ print("median steps, wrong instructions:", *steps.loc["exchanged"])
 
 # %% [markdown]
 # **Answer**: wrong instructions still teach to walk, lift and open; only *which* is missing. Where a wrong try
-# costs only time, trying everything often succeeds, slowly (median steps; 128: stopped). The gap between *wrong
+# costs only time, it often succeeds all the same, slowly (median steps; 128: stopped). The gap between *wrong
 # instructions* and *acted* is what the right sentences add. (An untrained agent always takes its likeliest action;
 # random moves wander.)
 #

@@ -230,14 +230,14 @@ for family in decoders[:1]:
 
 # %% [markdown]
 # Large decoders use the first position they read as an *attention sink* (arXiv 2309.17453): its state is one huge
-# constant. If a tokenizer puts no special token in front, the first *word* becomes the sink. Let us plant a sink
+# constant (2402.17762). If a tokenizer puts no special token in front, the first *word* becomes the sink. Let us plant a sink
 # in our decoder and pool it along with the rest.
 #
 # **Guess first**: what will the cosine of any two sentences be then?
 
 # %%
 if states:
-    sunk = [np.vstack([150 * rows[:1], rows[1:]]) for rows in states]  # about as in SmolLM2
+    sunk = [np.vstack([150 * rows[:1], rows[1:]]) for rows in states]  # planted by us
     spoiled = np.array([rows.mean(axis=0) for rows in sunk])
     for name, space in {"left out": pooled, "pooled": spoiled}.items():
         unit = space / np.linalg.norm(space, axis=1, keepdims=True)
@@ -332,7 +332,7 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# - Spaces differ in how much variance they spend on the verb and its form; exercise 2 asks about the rest.
+# - Spaces differ in how much variance they spend on the verb and its form.
 # - A mean is only as good as what goes into it: never pool a sink.
 # - Two spaces that spend their variance on different words look different. Whether they *know* different things
 #   needs tests with codes beside them (notebooks 04 to 06).

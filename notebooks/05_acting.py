@@ -8,7 +8,7 @@
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
 # **Found**: acting on the right instructions adds word order, with most models, and merges two verbs. In words it
-# has heard, an agent can act on public models' vectors, and on random ones; on others less well; in synonyms
+# has heard, an agent can act on public models' vectors, and on random ones; on others mostly less well; in synonyms
 # hardly.
 
 # %% tags=["parameters"]
@@ -143,7 +143,7 @@ means[[figures.short(name) for name in shown]].join(adds).round(2)
 # **Guess first**: after acting, which two are more alike, "go to X" and "pick up X", or "go to the red X" and "go
 # to the blue X"?
 #
-# We compare cosines. (And how could an agent confuse the verbs, and still succeed?)
+# We compare cosines.
 
 # %% tags=["nbval-check-output"]
 goes_to = table["text"].str.replace("pick up ", "go to ")
@@ -159,9 +159,12 @@ for agent in records.agents():
     print(f"{figures.short(agent.name)}: two verbs {verb:.2f}, two colours {colour:.2f}")
 
 # %% [markdown]
-# **Published worlds:** as expected, right instructions make these two nearly one. (No others were compared, and
-# little of this space is on verbs.) What is imitated differs in the last step: who always picks up succeeds. (Not
-# tested.)
+# **Published worlds:** as expected, right instructions make these two nearly one. (No others were compared; little of
+# this space is on verbs.)
+#
+# How can it still succeed?
+#
+# **Answer** (untested): what it imitates differs in the last step.
 #
 # ## Nearer to models, or farther? (hypothesis 3)
 #
@@ -200,15 +203,15 @@ run.figure(
 # %% [markdown]
 # **Published worlds:** over all sentences, acting leads away from every model; wrong instructions, whose space is
 # nearly all verb, lie nearest to our decoders. Within one verb it leads nearer to these and farther from the other
-# five: with each to about where a codebook lies. So over all sentences CKA may partly measure what a space spends
+# five: to about where a codebook lies (with MiniLM below). So over all sentences CKA may partly measure what a space spends
 # on verbs, their form and length (exercise 1).
 
 # %% [markdown]
 # ## Acting on another model's sentence
 #
 # Model's vector → ridge regression → agent's vector → actions: *use* a space. The ridge is fitted in first names on
-# other sentences (the swap may be among them). Codes change sides: in the *model's* place they are lost in synonyms,
-# unless they are told them.
+# other sentences (the swap may be among them). Codes now stand in the *model's* place: all but the codebook,
+# which is told them, fail in synonyms.
 #
 # **Guess first**: can it act on random words, a random vector per word, weighted by its place? And on a model's
 # sentence in synonyms?
@@ -261,8 +264,8 @@ above.pivot(index="model", columns="measure", values=["gap", "verdict"])
 # on models trained here mostly less well.
 #
 # **Published worlds:** in synonyms it mostly fails. Above the best control that is not told them are CLIP, BLIP and
-# SmolLM2 on PickupLoc, by little DeepSeek and SmolLM2 on PutNextLocal. Without any agent models find about half of
-# the colours (04); and the ridge loses order (LLaMA).
+# SmolLM2 on PickupLoc, by little DeepSeek and SmolLM2 on PutNextLocal. Without any agent models find a third to a
+# half of the colours, BERT none (04); and the ridge loses order (LLaMA).
 
 # %%
 name = models[-1].label
@@ -275,15 +278,15 @@ for number in levels.seeds("evaluation", 64, world):
         films[source] = evaluation.record_episode(policy, level, number, 40, image[this])
     if films[name].success > films["word count"].success and len(films[name].actions) > 4:
         break
-caption = f"The first episode, in first names, that {name}'s vector solves, and counts do not (random words would)."
+caption = f"The first episode, in first names, that {name}'s vector solves, and counts do not."
 run.animation(draw.moving(films), "05_film", caption)
 
 # %% [markdown]
 # ## Answers
 #
 # By rules written down before the published worlds were run (`docs/preregistration.md`, with all changes). First
-# the four hypotheses, H1 and H2 in synonyms, and their differences. (p is one-sided; *p_equivalent* tests H2: "no
-# more than a margin".) Then the paper's claims, with public models added. *Share of its codebook*: what acted
+# the four hypotheses, H1 and H2 in synonyms, and their differences. (p of H2 is two-sided; *p_equivalent* tests it:
+# "no more than a margin".) Then the paper's claims, with public models added. *Share of its codebook*: what acted
 # reaches, divided by what a codebook reaches. *Own agreement*: notebook 04. With intervals and p:
 # `tables/05_claims.csv`.
 

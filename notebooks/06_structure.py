@@ -207,7 +207,8 @@ pairs[["r", "graded"]].mean().round(2)
 # %% [markdown]
 # **Published worlds:** every r of a blind agent with LLaMA or blind CLIP is positive, though about half lie below
 # luck's highest (.73). Blind agents agree in degree (*graded*). Codebooks, other worlds and untrained agents
-# average near zero. In rooms without kinds blind CLIP agrees a little with the blind agent; why is open.
+# average near zero. In rooms without kinds blind CLIP agrees a little with the blind agent, not with LLaMA; why is
+# open.
 #
 # **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive rooms
 # bring the kinds back, not the degrees.
@@ -270,7 +271,7 @@ run.figure(figures.visits(shares), "06_visits", caption)
 # (yours) it agrees almost as with LLaMA: *structure learned from one's own data*, not depth.
 #
 # **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell
-# apart. CLIP and BLIP that see speak against it (weakly: they learned little): not reversed on average.
+# apart. CLIP that sees speaks against it, if weakly (it learned little): it is not reversed.
 
 # %%
 counter = own_r.filter(like="agent ~ bigram counter").rename("r with the bigram counter")

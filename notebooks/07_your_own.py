@@ -67,15 +67,16 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # %% [markdown]
 # ## Change the sentences
 #
-# Now give SmolLM2's sentences in synonyms, and say what each sentence is about (`factors`).
+# Now SmolLM2 is told synonyms, and we say what each is about (`factors`).
 #
 # It matters whose place a control takes. In SmolLM2's (*best_control*) it would have to know the synonyms. In
-# MiniLM's (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well as MiniLM,
-# *words are enough in the place of Y*.
+# MiniLM's (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well, *words are
+# enough in the place of Y*.
 #
-# **Guess first**: what is the verdict on precision@15 now? And on *order*?
+# **Guess first**: what are the verdicts on precision@15 and *order*? **Fill in**: how far does a value lie *beyond*
+# its best control?
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output", "fill-in"]
 factors = table[columns.ROLES]  # verb, colour, type... of each sentence
 synonyms = table["second_text"].tolist()
 X2 = smollm.embed(synonyms)
@@ -85,18 +86,18 @@ run.table(told.table, "07_audit_synonyms")
 run.figure(told.plot("synonyms"), "07_synonyms", "Hollow squares: words in MiniLM's place, Y.")
 print(told.summary())
 rows = told.main.query("test == 'synonyms'").set_index("measure")
-beyond = rows["value"] - rows[["best_control", "words_for_Y", "codebook"]].max(axis=1)
+beyond = rows["value"] - rows[["best_control", "words_for_Y", "codebook"]].max(axis=1)  # fill in
 shown = ["value", "best_control", "words_for_Y", "control_for_Y", "beyond", "verdict"]
 rows.assign(beyond=beyond)[shown].round(2)
 
 # %% [markdown]
-# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. *At random* differs: sentences
-# of one build exchanged, or words renamed (two verbs: 1 minus the value). *Too few levels*: too few renamings for small
-# p. *Beyond*: minus the best control in any place.
+# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. *At random*: sentences of
+# one build exchanged, or words renamed. Two verbs have one: .57 becomes .43, and p cannot be small (*too few
+# levels*). *Spaced*: do colours lie alike (notebook 06)?
 #
 # **As published**: no order is found at this layer of SmolLM2 (others: 08).
 #
-# **Fill in** a control in MiniLM's place: how often each word occurs in each of `texts` (`CountVectorizer`).
+# **Fill in** a control in MiniLM's place: how often a word occurs in each of `texts` (`CountVectorizer`).
 
 # %% tags=["fill-in"]
 tested = {}
@@ -110,8 +111,8 @@ pd.DataFrame(tested).round(2)
 # **Answer**: what a count reaches, too, needs no MiniLM: it comes from what SmolLM2 knows of the synonyms, or from a
 # sentence's form.
 #
-# **As published**: in colour nothing lies *beyond* that, in precision .04: *more than words*, but barely. For verb,
-# type and place there are too few words to tell.
+# **As published**: in colour nothing lies *beyond* that, in precision .04: *more than words*, but barely. Verb and
+# place lie below controls; types are too few to tell.
 #
 # ## Put in your own
 #
@@ -126,6 +127,8 @@ names = ("64 numbers of SmolLM2", "MiniLM")
 print(alignment.audit(file, Y, factors=factors, **options | {"names": names}).summary())
 
 # %% [markdown]
+# **As published**: 64 numbers tell the same sentences apart, and have lost the synonyms.
+#
 # ## On your own
 #
 # Solutions are in `solutions.md`.
@@ -150,7 +153,7 @@ run.check(answers)
 # Write three of your own first.
 #
 # - A score means nothing until its controls are known, and in whose place they stand.
-# - Even without shared words a sentence has a form: in SmolLM2's place random words in order find the verb in .78.
+# - Even without shared words a sentence has a form, by which a control in SmolLM2's place can find its verb.
 # - Before you say what two encoders share, ask what either knows alone. (And two models are only two.)
 #
 # ## Provenance

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 8 · Had we chosen otherwise (an appendix)
 #
-# **What you'll do**: settle four doubts. **What you'll learn**: what a search costs. **What you'll need**: 05.
+# **What you'll do**: settle four doubts (in a hurry: the second). **What you'll learn**: what a search costs.
+# **What you'll need**: 05.
 #
-# **Found**: (1) with our decoders acting adds order at both blocks, (2) and under all choices; what it adds to
-# precision can vanish or turn. (3) The best codes do better in precision, about as well in order; by CKA
-# acting leads away. (4) Public models' colours in synonyms are found by meaning, three in ten.
+# **Found**: (1) with our decoders acting adds order at both blocks, (2) under all choices; what it adds to precision
+# can vanish or turn. (3) The best codes do better in precision, about as well in order; by CKA acting leads away. (4)
+# Public models' synonyms are found by meaning.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -58,8 +59,8 @@ caption = "Bands: 95 % over worlds; clearly: bands do not touch."
 run.figure(figures.curves(at_layers, shown, measure), "08_layers", caption)
 
 # %% [markdown]
-# **Published worlds:** the codebook lies close to acted. Layer 0 knows no positions, BERT no synonyms. SmolLM2 has
-# no order at layer 15, which we read, and elsewhere no more than the luckiest untrained model.
+# **Published worlds:** the codebook lies close to acted. At layer 0 order is at chance; BERT knows no synonyms.
+# SmolLM2 has none at layer 15, which we read, and elsewhere no more than the luckiest untrained model.
 #
 # A layer picked afterwards may be lucky, so a null (permuted sentences) picks too. *Calibrated*: 0 is as good as a
 # lucky null (95th percentile), 1 perfect.
@@ -80,8 +81,8 @@ if guess is not ...:
 shown.rename(columns={"value": "best layer", "null": "null, best layer"}).round(3)
 
 # %% [markdown]
-# **Published worlds:** choosing helps the null little: of three draws the best lies .85 standard deviations above
-# their mean, of seven 1.35. The luckiest untrained model is harder to beat: BLIP, MiniLM and SmolLM2 do not.
+# **Published worlds:** choosing helps the null little: about as much as the best of so few draws. The luckiest
+# untrained model is harder to beat: only decoders and CLIP do.
 #
 # ## 2 · Another k, other components, other splits?
 #
@@ -103,7 +104,9 @@ for word in [word for word in ("colour", "type", "verb") if table[word].nunique(
     for one in table[word].unique():
         tested = np.flatnonzero(table[word] == one)
         # No sentence that names it in either place is fitted on, so that no swap gives it away.
-        named = (table.filter(regex=f"{word}$") == one).any(axis=1)  # fill in
+        places = table.filter(regex=f"{word}$")  # as "colour", "second_colour"
+        named = (places == one).any(axis=1)  # fill in
+        assert not table["text"][~named].str.contains(f" {one} ").any()
         folds.append((np.flatnonzero(~named), tested))
     choices[f"a {word} left out"] = {"cv": folds}
 
@@ -223,7 +226,7 @@ neighbours.pivot(index="row", columns="hue", values="mean")[hues].round(2).renam
 #
 # Or its form? We lie: each word gets the synonym of another of its kind, as "emerald" for red. The public model's
 # vector may now fit the sentence with red (*as told*), or with green (*by meaning*). **Guess first**, then fill in:
-# whose place should the vector of sentence n take, by the meaning of its colours?
+# which row is meant by each sentence's colours?
 
 # %% tags=["fill-in"]
 texts = table["text"].tolist()
@@ -232,11 +235,12 @@ minilm = public.load("all-minilm-l6-v2")
 lie = minilm.tables("swapped", texts)[0]  # its words, and the vectors of all sentences in them
 meant = grammar.meanings(lie.words)  # "red" -> what its word means in English
 by_meaning = np.empty_like(lie.vectors)
-for n, text in enumerate(texts):
-    other = grammar.rename(text, meant, lambda phrase: phrase in grammar.COLOURS)
-    place = row[other]  # fill in
-    by_meaning[place] = lie.vectors[n]
-print(f"“{text}” is said as “{grammar.rename(text, lie.words)}”; colours mean “{other}”")
+others = [grammar.rename(text, meant, lambda word: word in grammar.COLOURS) for text in texts]
+places = row[others]  # fill in
+assert places.tolist() == appendix.by_meaning(texts, lie.words)
+by_meaning[places] = lie.vectors
+print(f"“{texts[0]}” is said as “{grammar.rename(texts[0], lie.words)}”;", end=" ")
+print(f"by its colour it means “{others[0]}”")
 
 # %% tags=["nbval-check-output"]
 world = run.worlds[0]
@@ -258,14 +262,14 @@ if len(acted):
     told = acted[acted["row"] == "drawn: model"].set_index("panel")["mean"]
     titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in told.items()}
     figure = figures.rows(acted, titles, "colour of six", limits=(0, 1), line=1 / 6)
-    run.figure(figure, "08_tables", "With acted; 95 % over twenty tables. Blue: the model.")
+    run.figure(figure, "08_tables", "With acted; 95 % over tables. Subwords: its tokens.")
 
 means = found.pivot(index="row", columns=["panel", "encoder"], values="mean").round(2)
 means.rename(index=figures.short, columns=figures.short)
 
 # %% [markdown]
 # **Published worlds:** swapped colours are found *by meaning*, not *as told*. A model lies above its own word vectors
-# by .05 to .06, and only that can come from context; these lie above made-up words, letters and random weights, which
+# (with acted) by .05 to .06, and only that can come from context; these lie above made-up words, letters and random weights, which
 # stay near chance. Acting is not needed for it: an agent that never acted does as well, a codebook
 # nearly.
 

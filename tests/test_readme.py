@@ -48,7 +48,12 @@ STATED = {
     "their distances correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
     "sees colours does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
     "So acting adds .03": ("same_words", "precision_at_k", "acted - never_acted", "decoders"),
-    "agree most with each other": ("same_words", "precision_at_k", "between decoders", "decoders"),
+    "Decoders agree with each other": (
+        "same_words",
+        "precision_at_k",
+        "between decoders",
+        "decoders",
+    ),
 }
 
 
@@ -77,7 +82,7 @@ TOLD = {
         "seeing agents have kinds with the opposite sign",
         "yes",
     ),
-    "in rooms with one colour of each kind (*exclusive*†) it does not": (
+    "kind in a room (*exclusive*) the kinds return": (
         "in exclusive rooms seeing agents agree again",
         "yes",
     ),

@@ -201,7 +201,7 @@ class Audit:
         title = f"{self.title}, {test}: {row.measure} {row.value:.2f}"
         best = row[["best_control", "words_for_Y", "codebook"]].max()
         # NaN where nothing stands beside it.
-        title += "" if np.isnan(best) else f", best control {best:.2f}"
+        title += "" if np.isnan(best) else f", controls at most {best:.2f}"
         axes.set_title(f"{title}:\n{row.verdict}", loc="left")
         figure.legend(loc="outside upper left", ncols=len(MARKS), frameon=False)
         # Closed, so that a notebook shows the figure once: as what this returns.

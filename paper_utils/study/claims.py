@@ -290,7 +290,13 @@ HYPOTHESES = {
         [DECODERS],
         [NEVER],
     ),
-    "acting merges verbs of one consequence": (RISES, "verbs", "cosine", ["agent"], [NEVER]),
+    "acting merges verbs of one consequence (go to, pick up)": (
+        RISES,
+        "verbs",
+        "cosine",
+        ["agent"],
+        [NEVER],
+    ),
     BLIND: (
         RISES,
         "structure",
