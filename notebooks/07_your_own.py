@@ -69,7 +69,7 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 #
 # Now SmolLM2 is told synonyms, and we say what each is about (`factors`).
 #
-# It matters whose place a control takes. In SmolLM2's (*best_control*) it would have to know the synonyms. In
+# It matters whose place a control takes. In SmolLM2's (*best_control*) it has to know the synonyms. In
 # MiniLM's (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well, *words are
 # enough in the place of Y*.
 #
