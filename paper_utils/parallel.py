@@ -212,8 +212,8 @@ class _Clock:
         self.since = {}  # when what is running has begun
         self.start = time.monotonic()
         # Of what has ended, and what had been predicted for it; a few quick tasks say little
-        # about the others.
-        self.taken = self.predicted = 0.02 * sum(seconds.values())
+        # about the others.  Where nothing is predicted, any pace will do.
+        self.taken = self.predicted = 0.02 * sum(seconds.values()) or 1.0
 
     def begin(self):
         """The task to begin now, if one can be."""

@@ -152,6 +152,8 @@ def test_the_estimate_corrects_itself(monkeypatch):
     clock.begin()
     now[0] += 5
     assert clock.estimate(workers=2)[1] == pytest.approx(155, rel=0.2)
+    # Tasks that cost nothing, as was predicted, can be estimated, too.
+    assert parallel._Clock([Task("free", _sleep, (), 0.0)]).estimate(workers=2)[1] == 0
 
 
 @pytest.mark.xdist_group("cluster")

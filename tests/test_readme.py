@@ -10,6 +10,9 @@ import pytest
 from commands import ROOT
 
 from paper_utils import Profile, run
+from paper_utils.cloning import evaluation
+from paper_utils.cloning.agents import AGENT, agent_parameters
+from paper_utils.data import levels
 from paper_utils.encoders.scratch import MODEL_SCORES
 from paper_utils.study import results
 from paper_utils.study.claims import verdict
@@ -48,12 +51,7 @@ STATED = {
     "their distances correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
     "sees colours does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
     "So acting adds .03": ("same_words", "precision_at_k", "acted - never_acted", "decoders"),
-    "Decoders agree with each other": (
-        "same_words",
-        "precision_at_k",
-        "between decoders",
-        "decoders",
-    ),
+    "than with each other": ("same_words", "precision_at_k", "between decoders", "decoders"),
 }
 
 
@@ -75,7 +73,10 @@ TOLD = {
     "By our rule it stays below": ("action with language approaches language with", "stays below"),
     "Acting leads away from models": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
-    "Acting adds to a space | Order.": ("acting on the right instructions adds order", "yes"),
+    "Acting adds to a space | Order, some colour.": (
+        "acting on the right instructions adds order",
+        "yes",
+    ),
     '"go to" and "pick up" become nearly one': ("acting merges verbs of one consequence", "yes"),
     "spaces the six colours much as LLaMA does": ("blind agents share kinds with language", "yes"),
     "One that sees colours does the reverse": (
@@ -306,3 +307,22 @@ def test_every_file_that_is_linked_is_there():
     links = re.findall(r"\]\((?!http|#)([^)#]+)", README)
     assert len(links) > 15 and len(texts) > 2
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_an_agent_that_is_told_the_other_verb_does_the_same():
+    """In two of the published worlds; notebook 05 tells of all."""
+    profile = Profile.load(run.DEFAULT)
+    load = run.store_of(profile).get
+    for world in profile.world_numbers[:2]:
+        policy = load(AGENT, profile, **agent_parameters(world, "acted")).policy
+        for level, verb, other in (
+            ("GoToLocal", "go to", "pick up"),
+            ("PickupLoc", "pick up", "go to"),
+        ):
+
+            def exchanged(texts, policy=policy, verb=verb, other=other):
+                return policy.embed([text.replace(verb, other) for text in texts])
+
+            seeds = levels.seeds("evaluation", 64, world)
+            played = evaluation.evaluate(policy, level, seeds, exchanged)
+            assert played["success"].mean() > 0.9

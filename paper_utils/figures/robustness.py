@@ -12,13 +12,6 @@ from paper_utils.figures.style import rows as rows
 from paper_utils.figures.style import short as short
 from paper_utils.study.differences import over_worlds
 
-# Test and measure -> what a panel is called.
-CONTROLLED = {
-    "same_words: precision_at_k": "same words, precision@k",
-    "synonyms: precision_at_k": "synonyms, precision@k",
-    "synonyms: order": "synonyms, order",
-}
-
 
 def over_all_worlds(values):
     """Mean, low and high (95 %, t) of column ``value`` over rows that differ in the world alone."""

@@ -91,7 +91,7 @@ def test_executed_in_order_without_errors_and_with_checked_cells(path):
 def test_a_readers_notebook(path):
     """Few cells, short ones, and the same frame in each."""
     first, *others = notebooks.read(path).cells
-    least, most = (12, 16) if "your_own" in stem(path) else (20, 30)
+    least, most = (12, 18) if "your_own" in stem(path) else (20, 30)
     assert least <= 1 + len(others) <= most
     assert first.cell_type == "markdown" and first.source.startswith("# ")
     assert len(words_of(first.source)) <= 80
