@@ -68,14 +68,14 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # %% [markdown]
 # ## Change the sentences
 #
-# Now SmolLM2 is told synonyms, `factors` what they are about.
+# Now SmolLM2 is told synonyms, and `factors` say what each sentence is about.
 #
 # It matters whose place a control takes. In SmolLM2's (*best_control*) it has to know synonyms. In
 # MiniLM's (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well, *words are
 # enough in the place of Y*.
 #
 # **Guess first**: what are the verdicts on precision@15 and *order*? Then **fill in** how far a value lies *beyond*
-# words in any place and a codebook.
+# its highest rival.
 
 # %% tags=["nbval-check-output"]
 factors = table[columns.ROLES]  # verb, colour, type... of each sentence
@@ -115,7 +115,7 @@ def near(other):  # (N,): is a partner among the 15 nearest, if `other` is in Mi
 
 
 # %%
-tf_idf = alignment.controls.tf_idf(texts)
+tf_idf = alignment.controls.tf_idf(texts)  # the audit's weighs words by both sets of texts
 for name, other in {"MiniLM": Y, "word count": counts, "tf-idf": tf_idf}.items():
     print(f"precision@15 with {name}: {near(other).mean():.2f}")
 drawn = np.random.default_rng(0).choice(near(Y) - near(tf_idf), (2000, len(X))).mean(axis=1)
