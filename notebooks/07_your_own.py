@@ -81,7 +81,7 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 factors = table[columns.ROLES]  # verb, colour, type... of each sentence
 synonyms = table["second_text"].tolist()
 X2 = smollm.embed(synonyms)
-options["effect"] = None
+options["effect"] = None  # its power was told above
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
 run.figure(told.plot("synonyms"), "07_synonyms", "Hollow squares: words in MiniLM's place, Y.")
@@ -96,8 +96,8 @@ rows[["value", *rivals]].assign(beyond=beyond, verdict=rows["verdict"]).round(2)
 
 # %% [markdown]
 # Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. The null exchanges sentences of
-# one build, or renames a factor's words in all ways but the true one: of two verbs one way is left (1 − .57 = .43), too
-# few for a small p. *Spaced*: do colours lie alike (notebook 06)?
+# one build, or renames a factor's words: six colours in 719 ways, two verbs in one (.57 becomes .43). Few ways allow no
+# small p: *too few levels*. *Spaced*: do colours lie alike (06)?
 #
 # A margin of .02 is no test. **Fill in** word counts (`CountVectorizer`); then words stand in MiniLM's place, sentence
 # by sentence.
@@ -115,7 +115,7 @@ def near(other):  # (N,): is a partner among the 15 nearest, if `other` is in Mi
 
 
 # %%
-tf_idf = alignment.controls.tf_idf(texts)  # the audit's weighs words by both sets of texts
+tf_idf = alignment.controls.tf_idf([*texts, *synonyms])[: len(X)]  # as in the audit
 for name, other in {"MiniLM": Y, "word count": counts, "tf-idf": tf_idf}.items():
     print(f"precision@15 with {name}: {near(other).mean():.2f}")
 drawn = np.random.default_rng(0).choice(near(Y) - near(tf_idf), (2000, len(X))).mean(axis=1)
@@ -125,8 +125,8 @@ print(f"MiniLM minus tf-idf: {low:.2f} to {high:.2f} (95 % of samples of sentenc
 # %% [markdown]
 # **Answer**: what a count reaches, too, comes from what SmolLM2 knows of the synonyms, or from a sentence's form.
 #
-# **As published**: in colour nothing. In precision little, but more than tf-idf in nearly all samples of sentences.
-# Verb and place lie below controls; types are too few to tell.
+# **As published**: in colour nothing beyond words. In precision little, but more than tf-idf in nearly all samples (of
+# sentences, which share words). Verbs, places and types are too few to tell.
 #
 # ## Put in your own
 #
@@ -167,7 +167,7 @@ run.check(answers)
 # Write three of your own first.
 #
 # - A score means nothing until its controls are known, and in whose place they stand.
-# - Even without shared words a sentence has a form, by which random words in order find its verb.
+# - Even without shared words a sentence has a form, by which random words in order may find its verb.
 # - Before you say what two encoders share, ask what either knows alone. (And two models are only two.)
 #
 # ## Provenance

@@ -103,7 +103,7 @@ def layers(worlds: int):
             for hue in ("acted", "never_acted"):
                 rows.append({"model": panel, "layer": at, "encoder": hue, "mean": 0.5})
     means = with_intervals(pd.DataFrame(rows), worlds)
-    return robustness.curves(means, ["acted", "never_acted"], "order")
+    return robustness.curves(means, ["acted", "never_acted"], "order", 0.4)
 
 
 def choices(worlds: int):
@@ -260,10 +260,9 @@ def test_a_model_that_a_run_lacks_has_no_row():
     assert "seeing CLIP ~ design" in named and not any("BLIP" in name for name in named)
 
 
-def test_of_layers_those_count_whose_intervals_lie_apart():
-    rows = {"model": "LLaMA", "layer": [0, 0, 1, 1], "encoder": ["acted", "never_acted"] * 2}
-    ends = {"mean": [0.6, 0.5, 0.9, 0.5], "low": [0.5, 0.4, 0.8, 0.4], "high": [0.7, 0.6, 1, 0.6]}
-    several = pd.DataFrame(rows | ends)
-    assert robustness.clearly_above(several).tolist() == [False, True]
-    one = several.assign(low=np.nan, high=np.nan)
-    assert robustness.clearly_above(one).tolist() == [True, True]
+def test_of_layers_those_above_luck_count():
+    rows = {"model": "LLaMA", "layer": [0, 1, 2], "encoder": "acted", "mean": [0.9, 0.9, 0.5]}
+    values = pd.DataFrame(rows).assign(low=np.nan, high=np.nan)  # one world
+    figure = robustness.curves(values, ["acted"], "order", 0.7)
+    assert "at 1 of 2 layers above 0" in figure.legends[0].get_title().get_text()
+    plt.close(figure)

@@ -309,7 +309,7 @@ def test_every_file_that_is_linked_is_there():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_an_agent_that_is_told_the_other_verb_does_the_same():
+def test_an_agent_that_is_told_the_other_verb_succeeds_as_often():
     """In two of the published worlds; notebook 05 tells of all."""
     profile = Profile.load(run.DEFAULT)
     load = run.store_of(profile).get

@@ -6,7 +6,16 @@ import pandas as pd
 import seaborn as sns
 
 # Rows of points, and what they are called, are those of all notebooks.
-from paper_utils.figures.style import COLOURS, SHAPES, SHARE, headline, name_hues, panels, with_ends
+from paper_utils.figures.style import (
+    COLOURS,
+    SHAPES,
+    SHARE,
+    ZERO,
+    headline,
+    name_hues,
+    panels,
+    with_ends,
+)
 from paper_utils.figures.style import QUESTIONS as QUESTIONS
 from paper_utils.figures.style import rows as rows
 from paper_utils.figures.style import short as short
@@ -40,8 +49,9 @@ def choices(gains):
     return rows(gains, titles, "minus never acted", ["acted", "codebook"], limits, 0)
 
 
-def curves(values, hues, label):
-    """A panel for each model, and in it a line over its layers for each of ``hues``, encoders."""
+def curves(values, hues, label, luck):
+    """A panel for each model, and in it a line over its layers for each of ``hues``, encoders;
+    ``luck``: what a model that has read nothing may reach."""
     parts = values.groupby("model", sort=False)
     figure, axes = panels(len(parts), 1.7, sharey=True)
     # One for all, so that panels can be compared; of one world only means are known.
@@ -68,22 +78,11 @@ def curves(values, hues, label):
             ax=axis,
         )
         axis.set(title=short(model), ylabel=label, ylim=scale)
+        axis.axhline(luck, **ZERO | {"label": "luck"})
         # There is no layer between two layers.
         axis.xaxis.get_major_locator().set_params(integer=True)
     name_hues(axes[0], hues, values)
     # Of all that were asked: a best one would need a null that searches, too.
-    # Layer 0 has read nothing in its order.
-    above = clearly_above(values.query("layer > 0"))
-    headline(
-        figure,
-        f"Acted clearly above never acted: at {above.sum()} of {len(above)} layers that read",
-    )
+    read = values.query("encoder == 'acted' and layer > 0")["mean"]
+    headline(figure, f"Acted above luck at {sum(read > luck)} of {len(read)} layers above 0")
     return figure
-
-
-def clearly_above(values):
-    """Where the interval of acted lies above that of never acted: bool, by model and layer."""
-    wide = with_ends(values).pivot(
-        index=["model", "layer"], columns="encoder", values=["low", "high"]
-    )
-    return wide["low", "acted"] > wide["high", "never_acted"]
