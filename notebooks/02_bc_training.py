@@ -191,8 +191,8 @@ print("median steps, acted:             ", *steps.loc["acted"])
 print("median steps, wrong instructions:", *steps.loc["exchanged"])
 
 # %% [markdown]
-# **Answer**: wrong instructions still teach to walk, lift and open; only *which* is missing. Where a wrong try
-# costs only time, it often succeeds all the same, slowly (median steps; 128: stopped). The gap between *wrong
+# **Answer**: on GoToLocal and OpenDoor; wrong instructions still teach to walk and open. Where a wrong try costs only
+# time, it often succeeds all the same, slowly (median steps; 128: stopped). The gap between *wrong
 # instructions* and *acted* is what the right sentences add. (An untrained agent always takes its likeliest action;
 # random moves wander.)
 #

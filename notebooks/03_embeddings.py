@@ -106,7 +106,7 @@ if "bert" in folders:
 # **Answer**: where something new is told. A first colour may be any of six, under two names each; said again, two
 # names are left.
 #
-# **Published world:** BERT did not look back: red's two names, red and crimson, do not lead.
+# **Published world:** here BERT did not look back: red's two names, red and crimson, do not lead.
 #
 # A caption, and six held-out images. Which fits? (Behind: at least as far as aside.)
 

@@ -29,6 +29,7 @@ from paper_utils.cloning.evaluation import EVALUATION, FIRST_VISITS
 from paper_utils.data import corpus, grammar, kinds
 from paper_utils.encoders.embedding import EMBEDDING
 from paper_utils.figures import structure as figures
+from paper_utils.figures.alignment import answer
 from paper_utils.figures.robustness import over_all_worlds
 from paper_utils.run import Run
 from paper_utils.study import columns, products, results
@@ -207,8 +208,8 @@ pairs[["r", "graded"]].mean().round(2)
 # %% [markdown]
 # **Published worlds:** every r of a blind agent with LLaMA or blind CLIP is positive, though about half lie below
 # luck's highest (.73). Blind agents agree in degree (*graded*). Codebooks, other worlds and untrained agents
-# average near zero. In rooms without kinds blind CLIP agrees a little with the blind agent, not with LLaMA; why is
-# open.
+# average near zero. In rooms without kinds blind CLIP agrees a little with the blind agent, disagrees with LLaMA;
+# why is open.
 #
 # **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive rooms
 # bring the kinds back, not the degrees.
@@ -280,7 +281,10 @@ hypotheses = ["H5", "H6", "H7"]
 told = answers_found[answers_found["hypothesis"].isin(hypotheses)]
 display(Markdown(figures.as_table(told)))
 # p: of signs over worlds; against another world approximate, since neighbours share learners.
-figures.tested(found["differences"], hypotheses).drop(columns="p_equivalent")
+display(figures.tested(found["differences"], hypotheses).drop(columns="p_equivalent"))
+N, k = len(columns.instructions(run.profile)), run.profile.alignment.k
+caption = "The answer of notebooks 04 to 06. Exclusive: one colour of each kind. †: added later."
+run.figure(answer(found["differences"], k, N), "06_answer", caption)
 
 # %% [markdown]
 # ## On your own

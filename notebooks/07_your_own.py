@@ -41,8 +41,8 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 # ## What do a decoder and a sentence encoder share?
 #
 # SmolLM2 learned to predict words, MiniLM to compare sentences. `audit` takes the vectors of any two encoders. It
-# compares them with random pairs, and with controls made from the texts, in the place of either: word counts,
-# letters, edit distance, random words (*ordered*: weighted by their places).
+# compares them with random pairs and controls made from the texts, in the place of either: word counts,
+# tf-idf, letters, length, edit distance, random words (*ordered*: weighted by their places).
 #
 # **Guess first**, and fill in: of precision@15, is it *nothing found*, *words are enough* (a control is within
 # .02), or *more than words*?
@@ -59,7 +59,7 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control), else *words
+# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control: a threshold, no test), else *words
 # are enough*, however large the value: the two may share more, but this score cannot show it. Near 1 there is no
 # room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
 #
@@ -96,10 +96,10 @@ rows[["value", *rivals]].assign(beyond=beyond, verdict=rows["verdict"]).round(2)
 
 # %% [markdown]
 # Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. The null exchanges sentences of
-# one build, or renames a factor's words: six colours in 719 ways, two verbs in one (.57 becomes .43). Few ways allow no
+# one build, or renames a factor's words: six colours in 719 ways, two verbs in one (their swap). Few ways allow no
 # small p: *too few levels*. *Spaced*: do colours lie alike (06)?
 #
-# A margin of .02 is no test. **Fill in** word counts (`CountVectorizer`); then words stand in MiniLM's place, sentence
+# **Fill in** word counts (`CountVectorizer`); then words stand in MiniLM's place, sentence
 # by sentence.
 
 # %% tags=["fill-in"]

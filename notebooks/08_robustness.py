@@ -4,8 +4,8 @@
 # **What you'll do**: settle four doubts (in a hurry: the second). **What you'll learn**: what a search costs.
 # **What you'll need**: 05.
 #
-# **Found**: (1) with our decoders acting adds order at both blocks, (2) under all choices; what it adds to precision
-# can vanish or turn. (3) By similarities without a map, over all sentences, acting leads nearer to no model. (4) Public
+# **Found**: (1) with our decoders acting adds order at both blocks, (2) and under all choices; what it adds to
+# precision can vanish or turn. (3) By similarities without a map, over all sentences, acting leads nearer to no model. (4) Public
 # models' colours are found by what a synonym means.
 
 # %% tags=["parameters"]
@@ -57,7 +57,7 @@ run.figure(figures.curves(at_layers, shown, measure, luck.max()), "08_layers", c
 
 # %% [markdown]
 # **Published worlds:** the codebook lies close to acted. At layer 0 order is at chance; BERT knows no synonyms.
-# SmolLM2 has none at layer 15, as read; at some others acted is above never acted, not luck.
+# SmolLM2 has none at layer 15 (read); at some others acted is above never acted, but below luck.
 #
 # A layer picked afterwards may be lucky, so a null (permuted sentences) picks too. *Calibrated*: 0 is as good as a
 # lucky null (95th percentile), 1 perfect.
@@ -80,8 +80,8 @@ shown.rename(columns={"value": "acted, best layer", "null": "null, best layer"})
 
 # %% [markdown]
 # **Published worlds:** choosing helps the null little (more layers, or a noisier one, would help more). The luckiest
-# untrained model is harder to beat: only decoders and CLIP do. (*Calibrated* is never negative: its means lie
-# above.)
+# untrained model is harder to beat: only decoders and CLIP do. (*Calibrated* is
+# cut off at 0.)
 #
 # ## 2 · Another k, other components, other splits?
 #
@@ -240,16 +240,17 @@ tables = tables.query("measure == 'colour' and row in @figures.QUESTIONS")
 each = tables.groupby(["panel", "row", "encoder", "table"], sort=False)["value"].mean()
 found = run.table(figures.over_all_worlds(each.reset_index().drop(columns="table")), "08_tables")
 acted = found.query("encoder == 'acted'")
-told = acted[acted["row"] == "drawn: model"].set_index("panel")["mean"]
-if len(told):
-    titles = {one: f"{figures.short(one)}: synonyms {mean:.2f}" for one, mean in told.items()}
+told = acted.pivot(index="panel", columns="row", values="mean")
+if "swapped: model" in told:
+    told = told[["swapped, by meaning: model", "swapped: model"]].round(2).itertuples()
+    titles = {one: f"{figures.short(one)}:\nby meaning {a}, as told {b}" for one, a, b in told}
     figure = figures.rows(acted, titles, "colour of six", limits=(0, 1), line=1 / 6)
     run.figure(figure, "08_tables", "Asked with acted; 95 % over tables. Blue: the model itself.")
 
 
 # %%
 wide = each.unstack("row").query("encoder == 'acted'")
-if len(told):
+if "drawn: model" in wide:
     above = (wide["drawn: model"] - wide["drawn: layer 0"]).rename("value").reset_index()
     gap = figures.over_all_worlds(above.rename(columns={"table": "world"}))  # over tables
     print(gap[["panel", "mean", "low", "high"]].round(3).to_string(index=False))

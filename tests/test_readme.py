@@ -70,7 +70,7 @@ TOLD = {
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
     ),
-    "By our rule it stays below": ("action with language approaches language with", "stays below"),
+    "It stays below": ("action with language approaches language with", "stays below"),
     "Acting leads away from models": ("acting leads away from language models", "yes"),
     "never acted lies below. By": ("agreement in colour needs only a code", "no: 1 of 3"),
     "Acting adds to a space | Order, some colour.": (

@@ -251,4 +251,7 @@ def _clause(row):
     }
     beside = [f"{name} {value:.2f}" for name, value in values.items() if not np.isnan(value)]
     measured = f"{row.measure} {row.value:.2f} ({', '.join(beside)})"
-    return f"{OPENINGS[row.test]} {row.verdict}: {measured}."
+    # How much more is for readers to weigh: the margin is no test.
+    best = row[["best_control", "words_for_Y", "codebook"]].max()
+    more = f", by {row.value - best:.2f}" if row.verdict.startswith("more") else ""
+    return f"{OPENINGS[row.test]} {row.verdict}{more}: {measured}."

@@ -57,16 +57,16 @@ LESS = {"less": "yes", "same": "no, as much", "more": "no, more", "open": "not s
 APPROACHES = LESS | {"less": "stays below", "same": "reaches it", "more": "lies above it"}
 # And of acted − never acted, then of acted − codebook, where an agent agrees with a model.
 AGREES = {
-    "more": "in synonyms more than an agent that never acted",
-    "same": "in synonyms as much as an agent that never acted",
-    "less": "in synonyms less than an agent that never acted",
-    "open": "yes in synonyms; whether more than an agent that never acted is not settled",
+    "more": "in synonyms more than never acted",
+    "same": "in synonyms as much as never acted",
+    "less": "in synonyms less than never acted",
+    "open": "in synonyms yes, beside never acted not settled",
 }
 CODEBOOK = {
-    "more": "; more than a codebook does",
-    "same": "; as much as a codebook does",
-    "less": "; less than a codebook does",
-    "open": "; whether as a codebook does is not settled",
+    "more": ", more than a codebook",
+    "same": ", as much as a codebook",
+    "less": ", less than a codebook",
+    "open": ", beside a codebook not settled",
 }
 
 
