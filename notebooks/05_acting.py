@@ -169,19 +169,15 @@ def exchanged(policy, verb, other):  # what the policy acts on when it is told t
     return lambda texts: policy.embed([text.replace(verb, other) for text in texts])
 
 
+policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
+seeds = levels.seeds("evaluation", 256, world)
 for level, verb, other in (("GoToLocal", "go to", "pick up"), ("PickupLoc", "pick up", "go to")):
-    played = []
-    for one in run.worlds:
-        policy = run.get(AGENT, **agent_parameters(one, "acted")).policy
-        heard = None, exchanged(policy, verb, other)
-        seeds = levels.seeds("evaluation", 64, one)
-        tried = [evaluation.evaluate(policy, level, seeds, vectors) for vectors in heard]
-        played.append([each["success"].mean() for each in tried])
-    own, told = np.mean(played, axis=0)
-    print(f"{level}: success {own:.2f}; told “{other}”, {told:.2f}")
+    own = evaluation.evaluate(policy, level, seeds)["success"].mean()
+    told = evaluation.evaluate(policy, level, seeds, exchanged(policy, verb, other))
+    print(f"{level}: success {own:.2f}; told “{other}”, {told['success'].mean():.2f}")
 
 # %% [markdown]
-# **Published worlds:** as often as before. "Go to" ends on arrival, so an agent that always picks up does both: why
+# **Published world** (the first): as often as before. "Go to" ends on arrival, so an agent that always picks up does both: why
 # tell the two apart?
 #
 # ## Nearer to models, or farther? (hypothesis 3)
@@ -235,7 +231,6 @@ run.figure(figure, "05_geometry", caption)
 # %% tags=["fill-in"]
 level = run.profile.data.levels[-1]
 rooms = levels.make(level)
-policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
 own = policy.embed(table["text"].tolist()).astype(float)
 
 
@@ -278,11 +273,11 @@ above.pivot(index="model", columns="measure", values=["gap", "p", "verdict"])
 
 # %% [markdown]
 # **Published worlds:** in first names the agent acts on public models' vectors about as well as on *random words*; on
-# others mostly less well. (Why counts fail is open.)
+# others mostly less. (Why counts fail on PickupLoc: open.)
 #
-# **Published worlds:** in synonyms it mostly fails, and codes do, but the codebook, which is told them. Above *random
+# **Published worlds:** in synonyms it mostly fails, and codes do (a codebook is told them). Above *random
 # moves*, the best control, are CLIP, BLIP and SmolLM2 on PickupLoc, DeepSeek and SmolLM2 a little on PutNextLocal.
-# Models find about half of the colours at best (04); the ridge loses order.
+# Models find about half of the colours at best (04); LLaMA loses order by the ridge.
 
 # %%
 name = models[-1].label
@@ -302,7 +297,7 @@ run.animation(draw.moving(films), "05_film", caption)
 # ## Answers
 #
 # By rules written down before the published worlds were run (`docs/preregistration.md`, with all changes). First
-# the four hypotheses, H1 and H2 in synonyms, and their differences. (H2: three pairs differ by less than .05, which
+# the four hypotheses, H1 and H2 in synonyms, and their differences. (H2 expected three pairs within .05, which
 # *p_equivalent* tests.) Then the paper's claims, with public models added. *Share of its codebook*: what acted
 # reaches, divided by what a codebook reaches. *Own agreement*: notebook 04. With intervals and p:
 # `tables/05_claims.csv`.

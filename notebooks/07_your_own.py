@@ -125,7 +125,7 @@ print(f"MiniLM minus tf-idf: {low:.2f} to {high:.2f} (95 % of samples of sentenc
 # %% [markdown]
 # **Answer**: what a count reaches, too, comes from what SmolLM2 knows of the synonyms, or from a sentence's form.
 #
-# **As published**: in colour nothing beyond words. In precision little, but more than tf-idf in nearly all samples (of
+# **As published**: in colour nothing beyond words. In precision@15 little, but more than tf-idf in nearly all samples (of
 # sentences, which share words). Verbs, places and types are too few to tell.
 #
 # ## Put in your own
@@ -167,7 +167,7 @@ run.check(answers)
 # Write three of your own first.
 #
 # - A score means nothing until its controls are known, and in whose place they stand.
-# - Even without shared words a sentence has a form, by which random words in order may find its verb.
+# - Even without shared words a sentence has a form, which a control may use.
 # - Before you say what two encoders share, ask what either knows alone. (And two models are only two.)
 #
 # ## Provenance

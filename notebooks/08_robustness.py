@@ -6,7 +6,7 @@
 #
 # **Found**: (1) with our decoders acting adds order at both blocks, (2) and under all choices; what it adds to
 # precision can vanish or turn. (3) By similarities without a map, over all sentences, acting leads nearer to no model. (4) Public
-# models' colours are found by what a synonym means.
+# models' colours are found by meaning, three in ten.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -79,8 +79,8 @@ print(f"the best of three independent draws with its spread would gain {three:.3
 shown.rename(columns={"value": "acted, best layer", "null": "null, best layer"}).round(3)
 
 # %% [markdown]
-# **Published worlds:** choosing helps the null little (more layers, or a noisier one, would help more). The luckiest
-# untrained model is harder to beat: only decoders and CLIP do. (*Calibrated* is
+# **Published worlds:** choosing helps the null little (more layers would help more). The luckiest
+# untrained model (at one layer) is harder to beat: only decoders and CLIP do. (*Calibrated* is
 # cut off at 0.)
 #
 # ## 2 · Another k, other components, other splits?

@@ -310,19 +310,19 @@ def test_every_file_that_is_linked_is_there():
 
 
 def test_an_agent_that_is_told_the_other_verb_succeeds_as_often():
-    """In two of the published worlds; notebook 05 tells of all."""
+    """In the first world, whose agent is published."""
     profile = Profile.load(run.DEFAULT)
-    load = run.store_of(profile).get
-    for world in profile.world_numbers[:2]:
-        policy = load(AGENT, profile, **agent_parameters(world, "acted")).policy
-        for level, verb, other in (
-            ("GoToLocal", "go to", "pick up"),
-            ("PickupLoc", "pick up", "go to"),
-        ):
+    world = profile.world_numbers[0]
+    chosen = agent_parameters(world, "acted")
+    policy = run.store_of(profile).get(AGENT, profile, **chosen).policy
+    seeds = levels.seeds("evaluation", 64, world)
+    for level, verb, other in (
+        ("GoToLocal", "go to", "pick up"),
+        ("PickupLoc", "pick up", "go to"),
+    ):
 
-            def exchanged(texts, policy=policy, verb=verb, other=other):
-                return policy.embed([text.replace(verb, other) for text in texts])
+        def exchanged(texts, verb=verb, other=other):
+            return policy.embed([text.replace(verb, other) for text in texts])
 
-            seeds = levels.seeds("evaluation", 64, world)
-            played = evaluation.evaluate(policy, level, seeds, exchanged)
-            assert played["success"].mean() > 0.9
+        played = evaluation.evaluate(policy, level, seeds, exchanged)
+        assert played["success"].mean() > 0.9
