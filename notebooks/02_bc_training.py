@@ -113,8 +113,8 @@ print(
 # seconds. Watch the loss fall.
 #
 # **Guess first**: the loss will end near .2 nats, so an expert's action gets a probability of about e^−.2 = .8.
-# Five such actions end an episode, and .8 to the fifth is .33. In how many of ten *fresh* ones will the agent do what
-# it is told?
+# Five such actions end an episode, and .8 to the fifth is .33. In how many of ten *fresh* ones will the agent do
+# what it is told?
 
 # %% tags=["fill-in"]
 live = acting.LiveLoss()
@@ -191,8 +191,8 @@ print("median steps, acted:             ", *steps.loc["acted"])
 print("median steps, wrong instructions:", *steps.loc["exchanged"])
 
 # %% [markdown]
-# **Answer**: on GoToLocal and OpenDoor; wrong instructions still teach to walk and open. Where a wrong try costs only
-# time, it often succeeds all the same, slowly (median steps; 128: stopped). The gap between *wrong
+# **Answer**: on GoToLocal and OpenDoor; wrong instructions still teach to walk and open. Where a wrong try costs
+# only time, it often succeeds all the same, slowly (median steps; 128: stopped). The gap between *wrong
 # instructions* and *acted* is what the right sentences add. (An untrained agent always takes its likeliest action;
 # random moves wander.)
 #

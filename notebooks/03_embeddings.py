@@ -230,8 +230,8 @@ for family in decoders[:1]:
 
 # %% [markdown]
 # Large decoders use the first position they read as an *attention sink* (arXiv 2309.17453): its state is one huge
-# constant (2402.17762). If a tokenizer puts no special token in front, the first *word* becomes the sink. Let us plant a sink
-# in our decoder and pool it along with the rest.
+# constant (2402.17762). If a tokenizer puts no special token in front, the first *word* becomes the sink. Let us
+# plant a sink in our decoder and pool it along with the rest.
 #
 # **Guess first**: what will the cosine of any two sentences be then?
 

@@ -7,7 +7,9 @@
 #
 # **What you'll need**: notebooks 02 and 03; singular values.
 #
-# **Found**: the best codes, which learned nothing, agree with models as well as an agent that acted, or better (means). On average acting adds a little, more at the nearest and in synonyms; with public models nothing, or less.
+# **Found**: the best codes, which learned nothing, agree with models as well as an agent that acted, or better
+# (means). On average acting adds a little, more at the nearest and in synonyms; with public models nothing, or
+# less.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -195,9 +197,8 @@ for one, name in product(decoders, layers):
     print(f"{one.label}, {name} layer: acted {found_by[0]:.2f}, never acted {found_by[1]:.2f}")
 
 # %% [markdown]
-# **Published world** (one, and one direction): a model's sentences find fewer partners, and last layers fewest, with
-# both agents. Perhaps rotated sentences
-# crowd into few directions, and find the same few neighbours.
+# **Published world** (one, and one direction): a model's sentences find fewer partners, and last layers fewest,
+# with both agents. Perhaps rotated sentences crowd into few directions, and find the same few neighbours.
 #
 # ## Unheard synonyms: who has to know them?
 #

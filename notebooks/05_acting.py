@@ -7,8 +7,9 @@
 #
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
-# **Found**: acting on the right instructions adds word order (with two models perhaps by luck), and merges two verbs.
-# In words that it heard, an agent can act on vectors of public models and of random words. In synonyms it hardly can.
+# **Found**: acting on the right instructions adds word order (with two models perhaps by luck), and merges two
+# verbs. In words that it heard, an agent can act on vectors of public models and of random words. In synonyms it
+# hardly can.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -72,8 +73,8 @@ strangers = [one.label for one in models if one.label not in known]
 #
 # **Guess first**: acted, never acted, wrong instructions: which tell the two apart, and which toss a coin?
 #
-# Bands: *untrained models* in the model's place. Wide (planned): any of them. Narrow (added after the results): means
-# over eight worlds, as ours are.
+# Bands: *untrained models* in the model's place. Wide (planned): any of them. Narrow (added after the results):
+# means over eight worlds, as ours are.
 
 # %% tags=["fill-in"]
 row = pd.Series(table.index, index=table["text"])
@@ -99,14 +100,14 @@ for agent in records.agents():
         folds = make_folds(N, options["cv"], contrasts.groups, one)
         cosines = held_out_cosines((X, A), (X2, A), contrasts, folds, width)  # `search` of 04
         right.append((order(cosines), order(cosines[:1])))
-    both, asks = by_rotation[agent.name] = np.mean(right, axis=0)
+    both, forward = by_rotation[agent.name] = np.mean(right, axis=0)
     assert np.isclose(both, mine["synonyms", "order", agent.name], atol=1e-5)
-    print(f"{figures.short(agent.name)}, {model.label}: {both:.2f}; if a model asks: {asks:.2f}")
+    print(f"{figures.short(agent.name)}, {model.label}: {both:.2f}; if a model asks: {forward:.2f}")
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")
-means = luck.groupby(["family", "untrained"])["value"].mean()
-bands = {"untrained models": luck["value"], "their means, for models trained here": means}
+lucky_means = luck.groupby(["family", "untrained"])["value"].mean()
+bands = {"untrained models": luck["value"], "their means, for models trained here": lucky_means}
 asks = {
     "Order of two, in synonyms": ("synonyms", "order", "both", 1 / 2),
     "Verb of two, in synonyms": ("synonyms", "verb", "both", 1 / 2),  # "go to X" or "pick up X"?
@@ -157,11 +158,11 @@ for agent in records.agents():
     print(f"two verbs {verb:.2f}, two colours {colour:.2f}")
 
 # %% [markdown]
-# **Published worlds:** as expected, right instructions make these two nearly one. (No others were compared; little of
-# this space is on verbs.)
+# **Published worlds:** as expected, right instructions make these two nearly one. (No others were compared; little
+# of this space is on verbs.)
 #
-# **Guess first**: we tell the agent the other of the two verbs. In what share of episodes will it still do what the
-# level asks? (Added after the results.)
+# **Guess first**: we tell the agent the other of the two verbs. In what share of episodes will it still do what
+# the level asks? (Added after the results.)
 
 
 # %%
@@ -172,13 +173,13 @@ def exchanged(policy, verb, other):  # what the policy acts on when it is told t
 policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
 seeds = levels.seeds("evaluation", 256, world)
 for level, verb, other in (("GoToLocal", "go to", "pick up"), ("PickupLoc", "pick up", "go to")):
-    own = evaluation.evaluate(policy, level, seeds)["success"].mean()
-    told = evaluation.evaluate(policy, level, seeds, exchanged(policy, verb, other))
-    print(f"{level}: success {own:.2f}; told “{other}”, {told['success'].mean():.2f}")
+    for said, vectors in {verb: None, other: exchanged(policy, verb, other)}.items():
+        played = evaluation.evaluate(policy, level, seeds, vectors)
+        print(f"{level}, told “{said}”: success {played['success'].mean():.2f}")
 
 # %% [markdown]
-# **Published world** (the first): as often as before. "Go to" ends on arrival, so an agent that always picks up does both: why
-# tell the two apart?
+# **Published world** (the first): as often as before. "Go to" ends on arrival, so an agent that always picks up
+# does both: why tell the two apart?
 #
 # ## Nearer to models, or farther? (hypothesis 3)
 #
@@ -187,7 +188,7 @@ for level, verb, other in (("GoToLocal", "go to", "pick up"), ("PickupLoc", "pic
 # **Guess first**: from how many of eight models does it lead away, over all sentences, and with "put" alone?
 
 # %%
-# By hand, and of two codes, too.
+# The study's values again, and those of two codes.
 parts = {"all": np.full(N, True), "put": (table["verb"] == "put").to_numpy()}
 alike = []
 for (part, these), one, reader in product(parts.items(), run.worlds, models):
@@ -197,12 +198,11 @@ for (part, these), one, reader in product(parts.items(), run.worlds, models):
         alike.append((one, f"linear_cka, {part}", reader.label, name, float(cka)))
 alike = pd.DataFrame(alike, columns=["world", "measure", "model", "contrast", "value"])
 decoders = alike[alike["model"].isin(results.DECODERS)]
-means = decoders.pivot_table("value", "measure", "contrast", sort=False)
-means.rename(columns=figures.short).round(2)
+likeness = decoders.pivot_table("value", "measure", "contrast", sort=False)
+likeness.rename(columns=figures.short).round(2)
 
 # %%
-codes = alike[alike["contrast"].isin(["word_count", "codebook"])]
-codes = over_all_worlds(codes)
+codes = over_all_worlds(alike[alike["contrast"].isin(["word_count", "codebook"])])
 values = pd.concat([differences, codes.assign(test="geometry", direction="both")])
 asks = {
     "All sentences": ("geometry", "linear_cka, all", "both", 0),
@@ -216,14 +216,14 @@ run.figure(figure, "05_geometry", caption)
 # %% [markdown]
 # **Published worlds:** over all sentences, acting leads away from every model; wrong instructions, whose space is
 # nearly all verb, lie nearest to our decoders. Within one verb it leads nearer to these and farther from the other
-# five: to about where a codebook lies (with MiniLM below). So over all sentences CKA may partly measure what a space spends
-# on verbs, their form and length (exercise 1).
+# five: to about where a codebook lies (with MiniLM below). So over all sentences CKA may partly measure what a
+# space spends on verbs, their form and length (exercise 1).
 
 # %% [markdown]
 # ## Acting on another model's sentence
 #
-# Model's vector → ridge regression → agent's vector → actions: *use* a space. The ridge is fitted in first names on
-# other sentences (the swap may be among them). Codes now stand in the *model's* place.
+# Model's vector → ridge regression → agent's vector → actions: *use* a space. The ridge is fitted in first names
+# on other sentences (the swap may be among them). Codes now stand in the *model's* place.
 #
 # **Guess first**: can it act on random words, a random vector per word, weighted by its place? And on a model's
 # sentence in synonyms?
@@ -246,13 +246,13 @@ def mapped(X, said):  # images (N, width) of vectors `said`, each by a map witho
 
 # %% tags=["nbval-check-output"]
 X, X2 = spaces[world][model.label]
-folds = run.profile.alignment.folds
-assert np.allclose(mapped(X, X2), transfer.mapped(X, X2, own, folds, world))
+n_folds = run.profile.alignment.folds
+assert np.allclose(mapped(X, X2), transfer.mapped(X, X2, own, n_folds, world))
 for n, said in enumerate(("first names", "synonyms")):
     right = []
     for one in run.worlds:
         (A,), both = spaces[one]["acted"], spaces[one][model.label]
-        images = transfer.mapped(both[0], both[n], A, folds, one)
+        images = transfer.mapped(both[0], both[n], A, n_folds, one)
         cosines = normalize(images - A.mean(axis=0)) @ normalize(A - A.mean(axis=0)).T
         right.append(order(cosines[None]))
     print(f"{model.label} asks in {said}, order by the ridge: {np.mean(right):.2f}")
@@ -267,17 +267,17 @@ above = above[above["measure"].isin(figures.TELLING)]
 best = best_controls(success)[list(figures.TELLING)].to_dict()
 print("in synonyms, minus the best control that knows none:", best)
 run.table(above, "05_above")
-told = [f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in above.itertuples()]
-above = above.assign(gap=told, p=above["p"].round(3), verdict=above.apply(verdict, axis=1))
+gaps = [f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in above.itertuples()]
+above = above.assign(gap=gaps, p=above["p"].round(3), verdict=above.apply(verdict, axis=1))
 above.pivot(index="model", columns="measure", values=["gap", "p", "verdict"])
 
 # %% [markdown]
-# **Published worlds:** in first names the agent acts on public models' vectors about as well as on *random words*; on
-# others mostly less. (Why counts fail on PickupLoc: open.)
+# **Published worlds:** in first names the agent acts on public models' vectors about as well as on *random words*;
+# on others mostly less. (Why counts fail on PickupLoc: open.)
 #
-# **Published worlds:** in synonyms it mostly fails, and codes do (a codebook is told them). Above *random
-# moves*, the best control, are CLIP, BLIP and SmolLM2 on PickupLoc, DeepSeek and SmolLM2 a little on PutNextLocal.
-# Models find about half of the colours at best (04); LLaMA loses order by the ridge.
+# **Published worlds:** in synonyms it mostly fails, and codes do (a codebook is told them). Above *random moves*,
+# the best control, are CLIP, BLIP and SmolLM2 on PickupLoc, DeepSeek and SmolLM2 a little on PutNextLocal. Models
+# find about half of the colours at best (04); LLaMA loses order by the ridge.
 
 # %%
 name = models[-1].label

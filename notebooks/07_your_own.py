@@ -41,8 +41,8 @@ Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 # ## What do a decoder and a sentence encoder share?
 #
 # SmolLM2 learned to predict words, MiniLM to compare sentences. `audit` takes the vectors of any two encoders. It
-# compares them with random pairs and controls made from the texts, in the place of either: word counts,
-# tf-idf, letters, length, edit distance, random words (*ordered*: weighted by their places).
+# compares them with random pairs and controls made from the texts, in the place of either: word counts, tf-idf,
+# letters, length, edit distance, random words (*ordered*: weighted by their places).
 #
 # **Guess first**, and fill in: of precision@15, is it *nothing found*, *words are enough* (a control is within
 # .02), or *more than words*?
@@ -59,9 +59,9 @@ if guess is not ...:
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control: a threshold, no test), else *words
-# are enough*, however large the value: the two may share more, but this score cannot show it. Near 1 there is no
-# room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
+# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control: a
+# threshold, no test), else *words are enough*, however large the value: the two may share more, but this score
+# cannot show it. Near 1 there is no room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
 #
 # The last line printed is about *rows* (no duplicates, none that dominates) and *size*.
 
@@ -70,12 +70,12 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 #
 # Now SmolLM2 is told synonyms, and `factors` say what each sentence is about.
 #
-# It matters whose place a control takes. In SmolLM2's (*best_control*) it has to know synonyms. In
-# MiniLM's (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well, *words are
-# enough in the place of Y*.
+# It matters whose place a control takes. In SmolLM2's (*best_control*) it has to know synonyms. In MiniLM's
+# (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well, *words are enough in
+# the place of Y*.
 #
-# **Guess first**: what are the verdicts on precision@15 and *order*? Then **fill in** how far a value lies *beyond*
-# its highest rival.
+# **Guess first**: what are the verdicts on precision@15 and *order*? Then **fill in** how far a value lies
+# *beyond* its highest rival.
 
 # %% tags=["nbval-check-output"]
 factors = table[columns.ROLES]  # verb, colour, type... of each sentence
@@ -95,12 +95,11 @@ beyond = rows["value"] - rows[rivals].max(axis=1)  # fill in
 rows[["value", *rivals]].assign(beyond=beyond, verdict=rows["verdict"]).round(2)
 
 # %% [markdown]
-# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. The null exchanges sentences of
-# one build, or renames a factor's words: six colours in 719 ways, two verbs in one (their swap). Few ways allow no
-# small p: *too few levels*. *Spaced*: do colours lie alike (06)?
+# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. The null exchanges sentences
+# of one build, or renames a factor's words: six colours in 719 ways, two verbs in one (their swap). Few ways allow
+# no small p: *too few levels*. *Spaced*: do colours lie alike (06)?
 #
-# **Fill in** word counts (`CountVectorizer`); then words stand in MiniLM's place, sentence
-# by sentence.
+# **Fill in** word counts (`CountVectorizer`); then words stand in MiniLM's place, sentence by sentence.
 
 # %% tags=["fill-in"]
 counts = CountVectorizer().fit_transform(texts).toarray()  # fill in
@@ -125,13 +124,13 @@ print(f"MiniLM minus tf-idf: {low:.2f} to {high:.2f} (95 % of samples of sentenc
 # %% [markdown]
 # **Answer**: what a count reaches, too, comes from what SmolLM2 knows of the synonyms, or from a sentence's form.
 #
-# **As published**: in colour nothing beyond words. In precision@15 little, but more than tf-idf in nearly all samples (of
-# sentences, which share words). Verbs, places and types are too few to tell.
+# **As published**: in colour nothing beyond words. In precision@15 little, but more than tf-idf in nearly all
+# samples (of sentences, which share words). Verbs, places and types are too few to tell.
 #
 # ## Put in your own
 #
-# `python -m paper_utils texts > sentences.csv`, then `python embed_anywhere.py sentences.csv MODEL mine.npz`, beside
-# this notebook. Or save vectors yourself, as here some of SmolLM2's numbers:
+# `python -m paper_utils texts > sentences.csv`, then `python embed_anywhere.py sentences.csv MODEL mine.npz`,
+# beside this notebook. Or save vectors yourself, as here some of SmolLM2's numbers:
 
 # %%
 file = run.folder / "mine.npz"
@@ -147,8 +146,8 @@ print(alignment.audit(file, Y, factors=factors, **options | {"names": names}).su
 #
 # Solutions are in `solutions.md`.
 #
-# 1. By how many measures of the second audit, in synonyms, does some control in MiniLM's place reach MiniLM's value,
-#    or more?
+# 1. By how many measures of the second audit, in synonyms, does some control in MiniLM's place reach MiniLM's
+#    value, or more?
 # 2. Write `control(texts)`: vectors without any meaning that agree with SmolLM2 (precision@1) more than MiniLM
 #    does.
 # 3. Give the path of a file of your own; with `second_vectors`, if your model can embed synonyms.

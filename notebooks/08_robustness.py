@@ -5,8 +5,8 @@
 # **What you'll need**: 05.
 #
 # **Found**: (1) with our decoders acting adds order at both blocks, (2) and under all choices; what it adds to
-# precision can vanish or turn. (3) By similarities without a map, over all sentences, acting leads nearer to no model. (4) Public
-# models' colours are found by meaning, three in ten.
+# precision can vanish or turn. (3) By similarities without a map, over all sentences, acting leads nearer to no
+# model. (4) Public models' colours are found by meaning, three in ten.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -79,9 +79,8 @@ print(f"the best of three independent draws with its spread would gain {three:.3
 shown.rename(columns={"value": "acted, best layer", "null": "null, best layer"}).round(3)
 
 # %% [markdown]
-# **Published worlds:** choosing helps the null little (more layers would help more). The luckiest
-# untrained model (at one layer) is harder to beat: only decoders and CLIP do. (*Calibrated* is
-# cut off at 0.)
+# **Published worlds:** choosing helps the null little (more layers would help more). The luckiest untrained model
+# (at one layer) is harder to beat: only decoders and CLIP do. (*Calibrated* is cut off at 0.)
 #
 # ## 2 · Another k, other components, other splits?
 #
@@ -103,9 +102,9 @@ for word in [word for word in ("colour", "type", "verb") if table[word].nunique(
     for one in table[word].unique():
         tested = np.flatnonzero(table[word] == one)
         # No sentence that names it in either place is fitted on, so that no swap gives it away.
-        places = table.filter(regex=f"{word}$")  # as "colour", "second_colour"
-        named = (places == one).any(axis=1)  # fill in
-        assert not table["text"][~named].str.contains(f" {one} ").any()
+        roles = table.filter(regex=f"{word}$")  # as "colour", "second_colour"
+        named = (roles == one).any(axis=1)  # fill in
+        assert not one or named.equals(table["text"].str.contains(rf"\b{one}\b"))
         folds.append((np.flatnonzero(~named), tested))
     choices[f"a {word} left out"] = {"cv": folds}
 
@@ -159,14 +158,14 @@ levels.join(ends[["mean", "low", "high"]].add_prefix("acting adds, ")).round(2)
 # %% [markdown]
 # **Published worlds:** what acting adds to precision depends on the choice: as fixed it is above zero, with k = 50
 # slightly below (all are high there), with eight components clearly (perhaps as acted spreads over the most
-# dimensions, 14: notebook 03); without colour or verb not settled. To order acting adds always, least without verbs; a
-# codebook about as much.
+# dimensions, 14: notebook 03); without colour or verb not settled. To order acting adds always, least without
+# verbs; a codebook about as much.
 
 # %% [markdown]
 # ## 3 · And without a map?
 #
-# Three similarities fit none. They compare who is whose neighbour (mutual k-NN), inner products (CKA), or the ranks
-# of distances (RSA).
+# Three similarities fit none. They compare who is whose neighbour (mutual k-NN), inner products (CKA), or the
+# ranks of distances (RSA).
 #
 # **Guess first**: by mutual k-NN, is the acted agent nearer to a model than word counts are?
 
@@ -189,21 +188,21 @@ figure = figures.rows(alike, titles, "similarity to the model", hues, (-0.05, 1.
 caption = "One scale; 95 % over worlds. Titles: means over all models; words: word count."
 run.figure(figure, "08_similarities", caption)
 neighbours = alike[alike["panel"].str.startswith("mutual")]
-neighbours.pivot(index="row", columns="hue", values="mean")[hues].round(2).rename(
-    columns=figures.short
-)
+neighbours = neighbours.pivot(index="row", columns="hue", values="mean")[hues].round(2)
+neighbours.rename(columns=figures.short)
 
 # %% [markdown]
-# **Published worlds:** by mutual k-NN acted lies beside word counts with our decoders, below them with all others; in
-# means below *never acted* and a codebook with all eight. By CKA and RSA acting leads *away* from every model (by CKA within
-# "put" not from our decoders: 05). *Wrong instructions*, nearly all verb, lie nearest to decoders and BERT by CKA.
+# **Published worlds:** by mutual k-NN acted lies beside word counts with our decoders, below them with all others;
+# in means below *never acted* and a codebook with all eight. By CKA and RSA acting leads *away* from every model
+# (by CKA within "put" not from our decoders: 05). *Wrong instructions*, nearly all verb, lie nearest to decoders
+# and BERT by CKA.
 
 # %% [markdown]
 # ## 4 · Is it the meaning of a synonym that counts?
 #
 # Or its form? We lie: each word gets the synonym of another of its kind, as "emerald" for red. The public model's
-# vector may now fit the sentence with red (*as told*), or with green (*by meaning*). **Guess first**, then fill in:
-# which row is meant by each sentence's colours?
+# vector may now fit the sentence with red (*as told*), or with green (*by meaning*). **Guess first**, then fill
+# in: which row is meant by each sentence's colours?
 
 # %% tags=["fill-in"]
 texts = table["text"].tolist()
@@ -212,12 +211,12 @@ minilm = public.load("all-minilm-l6-v2")
 lie = minilm.tables("swapped", texts)[0]  # its words, and the vectors of all sentences in them
 meant = grammar.meanings(lie.words)  # "red" -> what its word means in English
 by_meaning = np.empty_like(lie.vectors)
-others = [grammar.rename(text, meant, lambda word: word in grammar.COLOURS) for text in texts]
-places = row[others]  # fill in
+english = [grammar.rename(text, meant, lambda word: word in grammar.COLOURS) for text in texts]
+places = row[english]  # fill in
 assert places.tolist() == appendix.by_meaning(texts, lie.words)
 by_meaning[places] = lie.vectors
 print(f"“{texts[0]}” is said as “{grammar.rename(texts[0], lie.words)}”;", end=" ")
-print(f"by its colour it means “{others[0]}”")
+print(f"by its colour it means “{english[0]}”")
 
 # %% tags=["nbval-check-output"]
 world = run.worlds[0]
@@ -230,9 +229,10 @@ for name, X2 in {"as told": lie.vectors, "by meaning": by_meaning}.items():
 tables = pd.concat([run.get(appendix.TABLES, world=one) for one in run.worlds])  # twenty each
 
 # %% [markdown]
-# One table of synonyms may be lucky, so here are twenty, *drawn* from an inventory of real ones; twenty *swapped*; and
-# twenty of *made-up words*. Grey is what knows less: the model's own *word vectors* (layer 0), *subwords* (how often
-# each piece of its tokenizer occurs), *letters* (one to four in a row), *random weights* (its architecture, untrained).
+# One table of synonyms may be lucky, so here are twenty, *drawn* from an inventory of real ones; twenty *swapped*;
+# and twenty of *made-up words*. Grey is what knows less: the model's own *word vectors* (layer 0), *subwords* (how
+# often each piece of its tokenizer occurs), *letters* (one to four in a row), *random weights* (its architecture,
+# untrained).
 
 # %%
 tables = tables.assign(panel=tables["model"], row=tables["kind"] + ": " + tables["source"])
@@ -258,10 +258,10 @@ means = found.pivot(index="row", columns=["panel", "encoder"], values="mean").ro
 means.rename(index=figures.short, columns=figures.short)
 
 # %% [markdown]
-# **Published worlds:** swapped colours are found *by meaning*, not *as told*. (Three in ten, by chance one in six.)
-# Made-up words, letters, subwords and random weights stay near chance, word vectors lie above. What the model has above
-# these (printed) can come from context. Acting is not needed for any of it: an agent that never acted does as well, a
-# codebook nearly.
+# **Published worlds:** swapped colours are found *by meaning*, not *as told*. (Three in ten, by chance one in
+# six.) Made-up words, letters, subwords and random weights stay near chance, word vectors lie above. What the
+# model has above these (printed) can come from context. Acting is not needed for any of it: an agent that never
+# acted does as well, a codebook nearly.
 
 # %% [markdown]
 # ## On your own

@@ -99,7 +99,7 @@ def test_an_answer_of_the_readme_is_that_of_the_claim(words):
     assert found["answer"].startswith(answer)
 
 
-def test_decoders_agree_with_each_other_far_more_than_with_the_agent():
+def test_decoders_agree_less_with_the_agent_than_with_each_other():
     gap = found("same_words", "precision_at_k", "acted - between decoders", "decoders")
     assert gap < -0.15
 
@@ -324,5 +324,8 @@ def test_an_agent_that_is_told_the_other_verb_succeeds_as_often():
         def exchanged(texts, verb=verb, other=other):
             return policy.embed([text.replace(verb, other) for text in texts])
 
-        played = evaluation.evaluate(policy, level, seeds, exchanged)
-        assert played["success"].mean() > 0.9
+        own, told = (
+            evaluation.evaluate(policy, level, seeds, vectors)["success"].mean()
+            for vectors in (None, exchanged)
+        )
+        assert own > 0.9 and told == pytest.approx(own, abs=0.05)

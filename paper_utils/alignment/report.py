@@ -18,6 +18,7 @@ OPENINGS = {
     SYNONYMS: "In synonyms,",
     STRUCTURE: "In how levels of a factor are spaced,",
 }
+RIVALS = ["best_control", "words_for_Y", "codebook"]  # what a value is held against
 ALPHA = 0.01  # several measures are judged: one in a hundred is chance
 MARGIN = 0.02  # of a value above a control: draws of one control differ by as much
 
@@ -178,13 +179,16 @@ class Audit:
 
     def plot(self, test=None):
         """One figure: each measure (of one test: "same words", "synonyms", "structure"; None: of
-        all) with null, best controls and codebook beside it."""
+        all) with null, best controls and codebook beside it.  Raises ValueError, one line, for a
+        test that the audit has not."""
         # Loaded here: who only asks for numbers does not wait for it.
         from matplotlib import pyplot as plt
 
         rows = self.main[::-1]  # the first row on top
         if test:
             rows = rows.query("test == @test")
+        if rows.empty:
+            raise ValueError(f"this audit has no test {test!r}")
         # Of one test alone the title says which.
         several = rows["test"].nunique() > 1
         labels = rows["test"] + ": " + rows["measure"] if several else rows["measure"]
@@ -199,7 +203,7 @@ class Audit:
         test = test or SAME_WORDS
         row = self.strongest(test)
         title = f"{self.title}, {test}: {row.measure} {row.value:.2f}"
-        best = row[["best_control", "words_for_Y", "codebook"]].max()
+        best = row[RIVALS].max()
         # NaN where nothing stands beside it.
         title += "" if np.isnan(best) else f", controls at most {best:.2f}"
         axes.set_title(f"{title}:\n{row.verdict}", loc="left")
@@ -252,6 +256,5 @@ def _clause(row):
     beside = [f"{name} {value:.2f}" for name, value in values.items() if not np.isnan(value)]
     measured = f"{row.measure} {row.value:.2f} ({', '.join(beside)})"
     # How much more is for readers to weigh: the margin is no test.
-    best = row[["best_control", "words_for_Y", "codebook"]].max()
-    more = f", by {row.value - best:.2f}" if row.verdict.startswith("more") else ""
+    more = f", by {row.value - row[RIVALS].max():.2f}" if row.verdict.startswith("more") else ""
     return f"{OPENINGS[row.test]} {row.verdict}{more}: {measured}."

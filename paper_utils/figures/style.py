@@ -260,7 +260,8 @@ def rows(
         values: as `points` takes them, and perhaps chance, one number a panel: a line.
         label: what the axis says; ``limits``: its ends; ``line``: chance, or no difference.
         order: of the rows; else that of the table.
-        bands: by panel and name, values of controls: a band from the worst to the best of them.
+        bands: by panel and name, values of controls: a band from the worst to the best of them.  A
+            second one is darker, lies in the first, and ends below the row "mean".
         message: the headline.  ``options``: of `points`.
     """
     order = list(order or values["row"].unique())
@@ -276,12 +277,11 @@ def rows(
             line = part["chance"].iloc[0]
         if line is not None:
             axis.axvline(line, **CHANCE if line else ZERO)
-        # The narrower of two bands lies in the wider one, is darker, and ends below the mean.
         for number, (name, known) in enumerate(dict(bands).get(panel, {}).items()):
             axis.axvspan(
                 known.min(),
                 known.max(),
-                ymin=number and 1 - (order.index("mean") + 1) / len(order),
+                ymin=1 - (order.index("mean") + 1) / len(order) if number else 0,
                 label=name,
                 color=GREY,
                 alpha=0.2 + 0.2 * number,

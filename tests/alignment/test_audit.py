@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -226,6 +227,12 @@ def test_what_comes_back(agents):
     summary = agents.summary()
     assert summary.startswith("Between model and agent, held-out precision@15 is 1.00")
     assert str(agents) == summary and len(summary.splitlines()) == 5
+    # A figure of one test says how its strongest measure lies beside the best control.
+    (axes,) = agents.plot("synonyms").axes
+    assert len(axes.get_yticks()) == len(agents.main.query("test == 'synonyms'"))
+    assert re.match("model and agent, synonyms: .*, controls at most ", axes.get_title("left"))
+    with pytest.raises(ValueError, match="this audit has no test 'other'"):
+        agents.plot("other")
     read = json.loads(agents.to_json())
     assert read["summary"] == summary and len(read["table"]) == len(agents.table)
     assert "<table" in agents._repr_html_() and "best control" in agents._repr_html_()
