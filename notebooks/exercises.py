@@ -3,6 +3,7 @@
 The questions stand in the notebooks, ways to the answers in ``solutions.md`` beside this file.
 Each notebook has a section of its own below, which ends in its tuple of exercises."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -182,10 +183,10 @@ def _seeds(run: Run) -> range:
     return levels.seeds("evaluation", EPISODE_COUNT, run.worlds[0])
 
 
-def _success_told(run: Run, change: Callable) -> float:
-    """Success on the first level of an agent that hears sentences as ``change`` makes them."""
+def _success_told(run: Run, change: Callable, level: str = "") -> float:
+    """Success on a level (the first) of an agent that hears sentences as ``change`` makes them."""
     policy = _policy(run)
-    level = run.profile.data.levels[0]
+    level = level or run.profile.data.levels[0]
     played = evaluation.evaluate(
         policy, level, _seeds(run), lambda texts: policy.embed(change(texts)), limit=LIMIT
     )
@@ -386,63 +387,61 @@ ALIGNMENT = (
 
 # 05 · Acting ------------------------------------------------------------------------------------
 
-ROUNDING = 0.01  # how far from the true share an answer may be
+COLOUR = re.compile(rf"\b({'|'.join(grammar.COLOURS)}) ")
+LITTLE = 0.03  # how far below the agent's order, which depends on the folds, a code may lie
 
 
-def takes_verbs_out(run: Run, change: Callable) -> bool:
-    """Whether a changed space tells no verbs apart, and all else as before."""
-    X = first_model(run)[0]
-    verbs = columns.instructions(run.profile)["verb"].to_numpy()
-    changed = pd.DataFrame(np.asarray(change(X.copy()), dtype=float))
-    means = changed.groupby(verbs).transform("mean")
-    inside = pd.DataFrame(X) - pd.DataFrame(X).groupby(verbs).transform("mean")
-    near = 1e-4 * X.std()
-    kept = np.allclose(changed - means, inside, atol=near)
-    return bool(kept and np.allclose(means, means.mean(), atol=near))
+def _order_with_the_first_model(run: Run, target: np.ndarray) -> float:
+    """Order of a space with the first model, asked in synonyms, both directions."""
+    table = columns.instructions(run.profile)
+    asked = options(run.profile, table, run.worlds[0])
+    found = alignment.synonyms(*first_model(run), target, **asked)
+    return found.loc[found["measure"] == "order", "value"].mean()
 
 
-def found_again(run: Run) -> float:
-    """How often the image of the first model's vector, in first names, is nearest to the agent's
-    own vector of the same sentence."""
-    X = first_model(run)[0].astype(float)
+def has_order(run: Run, code: Callable) -> bool:
+    """Whether a function of sentences has as much order as the agent, with made-up words, too."""
+    agent = _order_with_the_first_model(run, acting_agent(run))
     texts = texts_of(run)
-    own = _policy(run).embed(texts).astype(float)
-    image = transfer.mapped(X, X, own, run.profile.alignment.folds, run.worlds[0])
-    centre = own.mean(axis=0)
-    cosines = retrieval.unit_rows(image - centre) @ retrieval.unit_rows(own - centre).T
-    return float((cosines.argmax(axis=1) == np.arange(len(texts))).mean())
+    for said in (texts, with_made_up_words(texts)):
+        vectors = np.asarray(code(said), dtype=float)
+        if _order_with_the_first_model(run, vectors) < agent - LITTLE:
+            return False
+    return True
 
 
-def loses_most(run: Run) -> str:
-    """The level where success on models' vectors falls most from first names to synonyms."""
-    chosen = [one for one in transfer.sources(run.profile).values() if isinstance(one, dict)]
-    parts = [
-        run.get(transfer.TRANSFER, world=world, source=one)
-        for world in run.worlds
-        for one in chosen
-    ]
-    means = pd.concat(parts).groupby(["said", "level"])["success"].mean()
-    return str((means[transfer.FIRST] - means[transfer.SYNONYMS]).idxmax()).lower()
+def more_order_than_edits(run: Run) -> int:
+    """With how many models the agent has more order than edit distance: means over worlds."""
+    scores = pd.concat([run.get(SCORES, world=world) for world in run.worlds])
+    asked = scores.query("test == 'synonyms' and measure == 'order' and direction == 'both'")
+    means = asked.groupby(["model", "encoder"])["value"].mean().unstack()
+    return int((means["acted"] > means["edit_distance"]).sum())
+
+
+def told_no_colours(run: Run) -> float:
+    """Success on the last level of the agent that hears no colours."""
+    level = run.profile.data.levels[-1]
+    return _success_told(run, lambda texts: [COLOUR.sub("", text) for text in texts], level)
 
 
 ACTING = (
     Exercise(
         read=a_function,
-        right=takes_verbs_out,
-        form="a function from vectors (N, D) to vectors (N, D)",
-        hint='what all sentences of a verb share is their mean: table["verb"] says which they are',
+        right=has_order,
+        form="a function from a list of sentences to vectors",
+        hint="the same word in another place has to be something else",
     ),
     Exercise(
         read=float,
-        right=lambda run, answer: abs(answer - found_again(run)) <= ROUNDING,
-        form="a share between 0 and 1",
-        hint="cosines (N, N) of mapped(X, X) with own, both centred on own: the largest of a row",
+        right=lambda run, answer: answer == more_order_than_edits(run),
+        form="a whole number",
+        hint='contrasts "acted" and "edit_distance" of test "synonyms", measure "order", both ways',
     ),
     Exercise(
-        read=a_word,
-        right=lambda run, answer: answer == loses_most(run),
-        form="the name of a level",
-        hint="the table of success has a row for models in either words: subtract",
+        read=float,
+        right=lambda run, answer: abs(answer - told_no_colours(run)) <= NEAR,
+        form="a share between 0 and 1",
+        hint="changed(pattern, by) tells sentences in which something is left out",
     ),
 )
 
@@ -652,6 +651,146 @@ ROBUSTNESS = (
 )
 
 
+# 09 · Transfer ----------------------------------------------------------------------------------
+
+ROUNDING = 0.01  # how far from the true share an answer may be
+
+
+def _mapped_to_the_agent(run: Run, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images of vectors, each by a map fitted without it, and the agent's own vectors."""
+    own = _policy(run).embed(texts_of(run)).astype(float)
+    folds = run.profile.alignment.folds
+    return transfer.mapped(vectors, vectors, own, folds, run.worlds[0]), own
+
+
+def found_again(run: Run) -> float:
+    """How often the image of the first model's vector, in first names, is nearest to the agent's
+    own vector of the same sentence."""
+    image, own = _mapped_to_the_agent(run, first_model(run)[0].astype(float))
+    centre = own.mean(axis=0)
+    cosines = retrieval.unit_rows(image - centre) @ retrieval.unit_rows(own - centre).T
+    return float((cosines.argmax(axis=1) == np.arange(len(own))).mean())
+
+
+def loses_most(run: Run) -> str:
+    """The level where success on models' vectors falls most from first names to synonyms."""
+    chosen = [one for one in transfer.sources(run.profile).values() if isinstance(one, dict)]
+    parts = [
+        run.get(transfer.TRANSFER, world=world, source=one)
+        for world in run.worlds
+        for one in chosen
+    ]
+    means = pd.concat(parts).groupby(["said", "level"])["success"].mean()
+    return str((means[transfer.FIRST] - means[transfer.SYNONYMS]).idxmax()).lower()
+
+
+def _success_on(run: Run, vectors: np.ndarray) -> float:
+    """Success of the agent on the last level, if it acts on vectors mapped into its space."""
+    images = _mapped_to_the_agent(run, vectors)[0].astype(np.float32)
+    row = {text: number for number, text in enumerate(texts_of(run))}
+    played = evaluation.evaluate(
+        _policy(run),
+        run.profile.data.levels[-1],
+        _seeds(run),
+        lambda texts: images[[row[grammar.canonical(text)] for text in texts]],
+        limit=LIMIT,
+    )
+    return float(played["success"].mean())
+
+
+def can_be_acted_on(run: Run, code: Callable) -> bool:
+    """Whether the agent acts on a function of sentences as well as on the first model's vectors,
+    with made-up words, too."""
+    model = _success_on(run, first_model(run)[0].astype(float))
+    texts = texts_of(run)
+    for said in (texts, with_made_up_words(texts)):
+        if _success_on(run, np.asarray(code(said), dtype=float)) < model:
+            return False
+    return True
+
+
+TRANSFERRING = (
+    Exercise(
+        read=float,
+        right=lambda run, answer: abs(answer - found_again(run)) <= ROUNDING,
+        form="a share between 0 and 1",
+        hint="cosines (N, N) of mapped(X, X) with own, both centred on own: the largest of a row",
+    ),
+    Exercise(
+        read=a_word,
+        right=lambda run, answer: answer == loses_most(run),
+        form="the name of a level",
+        hint="the table of success has a row for models in either words: subtract",
+    ),
+    Exercise(
+        read=a_function,
+        right=can_be_acted_on,
+        form="a function from a list of sentences to vectors",
+        hint="a vector per word; what else must the agent hear, to know what goes next to what?",
+    ),
+)
+
+
+# 10 · Meaning -----------------------------------------------------------------------------------
+
+WITH_MEANING = "all-MiniLM-L6-v2"
+
+
+def _colours_in_tables(run: Run, kind: str) -> pd.Series:
+    """How often MiniLM finds colours with the agent that acted, by its table of synonyms."""
+    tables = pd.concat([run.get(appendix.TABLES, world=world) for world in run.worlds])
+    asked = tables.query("measure == 'colour' and encoder == 'acted' and source == 'model'")
+    asked = asked[(asked["model"] == WITH_MEANING) & (asked["kind"] == kind)]
+    return asked.groupby("table")["value"].mean()
+
+
+def better_tables(run: Run) -> int:
+    """How many drawn tables of synonyms do better than the study's own, with MiniLM."""
+    scores = pd.concat([run.get(SCORES, world=world) for world in run.worlds])
+    asked = scores.query("test == 'synonyms' and measure == 'colour' and direction == 'both'")
+    asked = asked[(asked["model"] == WITH_MEANING) & (asked["encoder"] == "acted")]
+    return int((_colours_in_tables(run, "drawn") > asked["value"].mean()).sum())
+
+
+def knows_the_key(run: Run, key: Callable) -> bool:
+    """Whether a function tells what the colours of each published lie mean."""
+    minilm = public.load("all-minilm-l6-v2")
+    for lie in minilm.tables("swapped", texts_of(run)):
+        words = {colour: lie.words[colour] for colour in grammar.COLOURS}
+        meanings = grammar.meanings(lie.words)
+        if dict(key(words)) != {colour: meanings[colour] for colour in words}:
+            return False
+    return True
+
+
+def spread_evenly(run: Run) -> float:
+    """How often MiniLM would be right as told, if all other colours took as many of its errors."""
+    by_meaning = _colours_in_tables(run, appendix.MEANING).mean()
+    return float((1 - by_meaning) / (len(grammar.COLOURS) - 1))
+
+
+MEANING = (
+    Exercise(
+        read=float,
+        right=lambda run, answer: answer == better_tables(run),
+        form="a whole number",
+        hint="the study's own: test synonyms, measure colour, encoder acted, direction both",
+    ),
+    Exercise(
+        read=a_function,
+        right=knows_the_key,
+        form="a function from a dictionary of colours to one",
+        hint='minilm.tables("drawn", texts) have true synonyms in .words: turn them round',
+    ),
+    Exercise(
+        read=float,
+        right=lambda run, answer: abs(answer - spread_evenly(run)) < ROUNDED,
+        form="a share between 0 and 1",
+        hint="five colours are wrong by meaning, and one of these is right as told",
+    ),
+)
+
+
 EXERCISES: dict[str, tuple[Exercise, ...]] = {
     "01_data": DATA,
     "02_bc_training": CLONING,
@@ -661,4 +800,6 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
     "06_structure": STRUCTURE,
     "07_your_own": YOUR_OWN,
     "08_robustness": ROBUSTNESS,
+    "09_transfer": TRANSFERRING,
+    "10_meaning": MEANING,
 }

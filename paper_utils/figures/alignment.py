@@ -1,4 +1,4 @@
-"""Figures of notebooks 04 and 05: three tests, who agrees with models, and what acting teaches.
+"""Figures of notebooks 04, 05 and 09: three tests, who agrees with models, and what acting teaches.
 
 Values are rows of the differences of a study, whose ``contrast`` is a column, or one column minus
 another.  What a title says of them is chosen by the rule that answers the claims."""

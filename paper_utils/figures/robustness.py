@@ -1,4 +1,4 @@
-"""Figures of notebook 08: what other choices would have shown.
+"""Figures of notebooks 08 and 10: what other choices would have shown.
 
 They draw means over worlds: columns mean, low and high, beside panel, row (or at) and hue."""
 

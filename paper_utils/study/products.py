@@ -121,7 +121,9 @@ def by_notebook(profile):
             *each_of(FIRST_VISITS, of_kinds, visits(profile)),
             *each_of(EVALUATION, of_kinds, evaluations_of_kinds(profile)),
         ],
-        "08_robustness": everything + in_worlds(profile, LAYERS, TABLES),
+        "08_robustness": everything + in_worlds(profile, LAYERS),
+        "09_transfer": everything + each_of(AGENT, profile, shown[:1]),
+        "10_meaning": everything + in_worlds(profile, TABLES),
     }
 
 
