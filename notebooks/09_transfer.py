@@ -97,7 +97,7 @@ for name, vectors in sources.items():
 #
 # Now all models, all worlds, and codes in the *model's* place: *random words* (a random vector per word, weighted
 # by its place), *word count*, *codebook*. A vector is useless if the agent does with it no better than with *random
-# moves*, or with the vector of *another sentence* (*wrong instruction*).
+# moves*, or *told another sentence*.
 #
 # **Guess first**: do random words carry enough to act on?
 
@@ -116,7 +116,7 @@ run.figure(figures.transfer(differences, models), "09_transfer", caption)
 # Here random words know nothing, and a codebook is told what means the same. So we compare with the best control
 # that knows no synonyms.
 
-# %%
+# %% tags=["nbval-check-output"]
 best = best_controls(success_of)[list(figures.TELLING)].to_dict()
 print("the best control:", best)
 above = differences.query("test == 'transfer' and contrast == 'success - best control'")

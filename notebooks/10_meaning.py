@@ -118,7 +118,7 @@ if "swapped: model" in acted:
     told = acted[["swapped, by meaning: model", "swapped: model"]].itertuples()
     titles = {one: f"{figures.short(one)}:\nby meaning {a}, as told {b}" for one, a, b in told}
     shown = found.query("encoder == 'acted'")
-    figure = figures.rows(shown, titles, "colour of six", limits=(0, 1), line=1 / 6)
+    figure = figures.rows(shown, titles, "colour of six", limits=(0, 0.5), line=1 / 6)
     run.figure(figure, "10_tables", "Asked with acted; 95 % over tables. Blue: the model itself.")
 
 # %%

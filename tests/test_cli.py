@@ -115,7 +115,7 @@ def test_a_run_leaves_everything_it_promises(smoke):
     }
     assert not [p for p in folder.rglob("*") if p.name.startswith(".")]
     shown = [json.loads(path.read_text()) for path in sorted((folder / "captions").iterdir())]
-    assert len(shown) == 8 and shown[0]["01_gallery"]
+    assert len(shown) == 10 and shown[0]["01_gallery"]
 
 
 LISTS = ("same_words", "synonyms", "knows_synonyms", "differences", "order_null", "geometry",

@@ -77,9 +77,9 @@ TOLD = {
         "acting on the right instructions adds order",
         "yes",
     ),
-    '"go to" and "pick up" become nearly one': ("acting merges verbs of one consequence", "yes"),
+    '"Go to" and "pick up" become nearly one': ("acting merges verbs of one consequence", "yes"),
     "spaces the six colours much as LLaMA does": ("blind agents share kinds with language", "yes"),
-    "One that sees colours does the reverse": (
+    "An agent that sees colours does the reverse": (
         "seeing agents have kinds with the opposite sign",
         "yes",
     ),
@@ -253,9 +253,8 @@ def test_what_notebook_04_says_of_single_models():
 
 def test_with_whom_notebook_05_says_that_acting_adds_order():
     order = verdicts("synonyms", "order", "acted - never_acted")
-    assert named(order, "more") | {"BERT"} == named(order, "more") | named(order, "open")
-    assert named(order, "more") >= {"LLaMA", "Qwen", "DeepSeek", "CLIP", "BLIP", PUBLIC[0]}
-    assert PUBLIC[1] not in named(order, "more")
+    assert named(order, "more") == {"LLaMA", "Qwen", "DeepSeek", "CLIP", "BLIP", PUBLIC[0]}
+    assert named(order, "less") == set()
 
 
 def test_on_whose_sentences_in_synonyms_notebook_09_says_that_an_agent_can_act():
