@@ -228,7 +228,7 @@ def without_order(missions):
 # %% [markdown]
 # The printed line says how often the agent then does what it is told, on the level that names two things. Below,
 # one short episode plays twice: the first (7 to 14 steps) that only the agent's own vector solves, while with the
-# counts it puts something in the wrong place. Watch what it lifts.
+# counts it puts something in the wrong place. Watch what it lifts. (Order is not all that counts lose: 09.)
 
 # %%
 level, trials = names[-1], levels.seeds("evaluation", 64, world)

@@ -8,8 +8,8 @@
 #
 # **What you'll need**: notebook 02; cosine similarity.
 #
-# **Found**: models that read stories spend over half of their variance on the verb, and with it on form and
-# length. Word counts spend a third, an agent that acted hardly any.
+# **Found**: models that read stories spend over half of their variance on the verb (and what goes with it). Word
+# counts spend a third, an agent that acted hardly any.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -37,12 +37,12 @@ run.missing = records.missing(run.profile)  # models that cannot be had here
 # %% [markdown]
 # ## 1 · Four objectives, a line each
 #
-# LLaMA, Qwen and DeepSeek predict the next word. BERT predicts a masked word. CLIP picks the image that belongs to
-# a caption. BLIP does that too, and also answers "do these two match?". (The agent predicted the expert's next
-# action.)
+# Six small models are trained here, in each world: "LLaMA" has LLaMA's architecture, not its weights. LLaMA, Qwen
+# and DeepSeek predict the next word. BERT predicts a masked word. CLIP picks the image that belongs to a caption.
+# BLIP does that too, and also answers "do these two match?".
 #
 # **Guess first**: "you see a red ball on your left . the red ball is on your left ." At which words must a reader
-# hesitate? And how many choices are there for a colour?
+# hesitate?
 
 # %%
 import torch
@@ -142,16 +142,16 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# **Answer**: not where several images fit the caption.
+# **Answer**: not where several images fit.
 #
-# **Published worlds:** CLIP and BLIP rank the right image first for one caption in twenty, among hundreds.
+# **Published worlds:** CLIP and BLIP rank the right image first for one caption in twenty.
 #
 # ## 2 · What each model puts together
 #
 # All encoders embed the same sentences, at a layer fixed in advance (the middle one for decoders). *Word count*
-# and *codebook* (a random vector per concept and role) are not models.
+# and *codebook* (a random vector per concept and role) are not models. MiniLM and SmolLM2 are public.
 #
-# **Guess first**: whose nearest neighbours contain the same words?
+# **Guess first**: to whom is "put B next to A" the nearest sentence to "put A next to B"?
 
 
 # %% tags=["fill-in"]
@@ -205,9 +205,10 @@ told = "Share of sentences whose nearest neighbour has the same word; means over
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# **Published worlds:** after acting, the nearest sentence shares the second type no more often than a random one.
-# Yet the agent uses that type (02). A nearest neighbour differs in what is cheapest to change: it shows what
-# weighs little, not what is unknown.
+# **Answer**: to word counts, then MiniLM and the agent that never acted; hardly ever to the one that acted.
+#
+# **Published worlds:** after acting, the nearest sentence shares the second type no more often than a random one,
+# though the agent needs types (05). What is nearest shows what weighs little.
 #
 # ## 3 · Pooling by hand, and the attention sink
 #

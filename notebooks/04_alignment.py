@@ -127,10 +127,10 @@ for name, ways in heard.items():
     print(f"{figures.short(name)} with {model.label}: {by_hand:.2f}")
 
 # %% [markdown]
-# Is what acting adds more than luck? *p*: how often a mean as large, of either sign, comes about if each world's
-# difference gets a random sign: at least 2 in 256. For single models it is raised after Holm, as six (or two
-# public) are asked at once: at least 6 · 2/256 = .047 for the first. *Mean* and *decoders* are one test each.
-# *p_equivalent* is small if the effect surely lies within ± .05.
+# Is what acting adds more than luck? There are eight worlds, so eight differences. By luck each could have the other
+# sign: 2⁸ = 256 ways. *p*: in what share of them is the mean as large (of either sign)? At least in 2/256 = .008.
+# Where six models are asked at once, *Holm*'s rule multiplies the smallest p by six. *p_equivalent* is small if the
+# effect surely lies within ± .05. **Fill in** p, below.
 
 # %%
 best = by_package["same_words", "precision_at_k"][[*heard, "word_count", "codebook"]].idxmax()
@@ -145,9 +145,15 @@ which = [model.label, "decoders", "mean"]  # one, the mean of decoders, and that
 means = [figures.compared(differences, "same_words", one, ["precision_at_k"]) for one in which]
 pd.concat(means, keys=which).droplevel(1).round(2)
 
-# %%
+# %% tags=["fill-in"]
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
 gains = gains.set_index("model")
+of_decoders = figures.values_of(found["scores"], *same).query("model in @results.DECODERS")
+each = of_decoders.pivot_table("value", "world", "encoder")  # their means, a row per world
+differ = (each["acted"] - each["never_acted"]).to_numpy()  # (worlds,)
+signs = np.array(list(product([1, -1], repeat=len(differ))))  # (2 ** worlds, worlds)
+p = np.mean(abs((signs * differ).mean(axis=1)) >= abs(differ.mean()) - 1e-12)  # fill in
+assert len(differ) == 1 or np.isclose(p, gains["p"]["decoders"])
 gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 
 # %% [markdown]
@@ -168,7 +174,7 @@ run.table(everybody.mean().reset_index(), "04_all_pairs")  # all pairs, in full
 names = [one.label for one in models]
 matrix = everybody.mean().unstack().reindex(names, columns=[*figures.ENCODERS, *names])
 agents, codes = matrix[figures.ENCODERS[:3]].max(axis=1), matrix[figures.DRAWN_CODES].max(axis=1)
-title = f"Precision@{k}: the best code is at or above the best agent with {(codes >= agents).sum()} of {len(codes)}"
+title = f"Precision@{k}: the best code reaches the best agent with {(codes >= agents).sum()} of {len(codes)}"
 caption = (
     "Held out, means over worlds; the last two are public. Read a row: who agrees with this model?"
 )
@@ -197,8 +203,8 @@ for one, name in product(decoders, layers):
     print(f"{one.label}, {name} layer: acted {found_by[0]:.2f}, never acted {found_by[1]:.2f}")
 
 # %% [markdown]
-# **Published world** (one, and one direction): a model's sentences find fewer partners, and last layers fewest,
-# with both agents. Perhaps rotated sentences crowd into few directions, and find the same few neighbours.
+# **Published world** (one, and one direction, where never acted is above acted with some; over worlds it is not): a
+# model's sentences find fewer partners, last layers fewest. Perhaps rotated sentences crowd into few directions.
 #
 # ## Unheard synonyms: who has to know them?
 #

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 5 · What acting teaches
 #
-# **What you'll do**: lie to an agent; ask spaces for order; take verbs out.
+# **What you'll do**: lie to an agent; ask spaces for order.
 #
 # **What you'll learn**: to ask for one thing at a time.
 #
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
-# **Found**: an agent keeps apart what decides its success. With A and B of "put A next to B" exchanged it fails, and
-# its space gains that order. With "go to" and "pick up" exchanged it succeeds, and these become one.
+# **Found**: told "put B next to A" for "put A next to B" the agent fails, and its space holds these apart. Told "pick
+# up" for "go to" it succeeds, and these become one. So models find order in it; codes have as much.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -31,7 +31,7 @@ from paper_utils.alignment.cross_names import held_out_cosines
 from paper_utils.alignment.retrieval import make_folds
 from paper_utils.cloning import evaluation
 from paper_utils.cloning.agents import AGENT, agent_parameters
-from paper_utils.data import levels
+from paper_utils.data import grammar, levels
 from paper_utils.encoders import records
 from paper_utils.figures import alignment as figures
 from paper_utils.figures.robustness import over_all_worlds
@@ -52,48 +52,111 @@ known = who_knows(found["knows_synonyms"])
 strangers = [one.label for one in models if one.label not in known]
 
 # %% [markdown]
+# ## What was expected
+#
+# Precision@k does not say which part of a sentence put it in its place. So ask for one part at a time. Written down
+# before the published worlds were run:
+#
+# - H1: acting adds order (what goes next to what).
+# - H2: it adds no colour; a code is enough.
+# - H3: it leads away from our decoders, over whole spaces.
+# - H4: it merges two verbs with one consequence, "go to" and "pick up".
+
+# %% [markdown]
 # ## What decides success?
 #
-# Precision@k does not say which part of a sentence put it in its place. So ask for one part at a time, and first of
-# behaviour (added after the results). We lie to the agent that acted: it is told one sentence, and judged by
-# another.
+# First look at behaviour (added after the results). We lie to the agent that acted: it is told one sentence, and
+# judged by another.
 #
-# **Guess first**, of 256 episodes: how often does it do what the level asks, if told the other of two verbs? If A
-# and B are exchanged?
+# **Guess first**: which of these lies cost it most, and which nothing: another verb, place ("on your left"), type,
+# colour, or A and B exchanged in "put A next to B"?
 
 
 # %%
-def changed(pattern, by):  # sentences in which one thing is another
-    return lambda texts: policy.embed([re.sub(pattern, by, text) for text in texts])
+def next_of(*words):  # each of these words becomes the next one
+    following = dict(zip(words, words[1:] + words[:1]))
+    return lambda text: re.sub("|".join(words), lambda found: following[found[0]], text)
 
 
 two, exchanged = "put (.*) next to (.*)", r"put \2 next to \1"
-policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
-lies = {"GoToLocal": changed("go to", "pick up"), "PickupLoc": changed("pick up", "go to")}
-lies["PutNextLocal"] = changed(two, exchanged)
+lies = {"nothing": str, "verb": next_of("go to", "pick up")}
+lies["place"] = next_of("in front of you", "on your left", "behind you", "on your right")
+lies["type"] = next_of("key", "ball", "box")
+lies["colour"] = next_of(*grammar.COLOURS)
+lies["order"] = lambda text: re.sub(two, exchanged, text)
 
 # %%
-seeds = levels.seeds("evaluation", 256, world)
-for level, lie in lies.items():
-    told = {"the truth": None, "a lie": lie}
-    played = {said: evaluation.evaluate(policy, level, seeds, told[said]) for said in told}
-    print(level, *[f"told {said}: {played[said]['success'].mean():.2f}" for said in told], sep=", ")
+policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
+seeds = levels.seeds("evaluation", 128, world)
+
+
+def told(change):  # what the agent acts on when it is told a lie
+    return lambda texts: policy.embed([change(text) for text in texts])
+
+
+success = {}
+for level, lie in product(run.profile.data.levels, lies):
+    texts = grammar.instructions([level])["text"]
+    if lie == "nothing" or (texts.map(lies[lie]) != texts).any():  # the level says something of it
+        played = evaluation.evaluate(policy, level, seeds, told(lies[lie]))
+        success[lie, level] = played["success"].mean()
+pd.Series(success).unstack().reindex(index=list(lies)).round(2)
 
 # %% [markdown]
-# **Published world** (the first): verbs can be exchanged. "Go to" ends on arrival, so an agent that always picks up
-# does both. Places cannot: not one of 256 succeeds. So an agent has to know order, and need not know these two
-# verbs. Does its *space* show it?
+# **Published world** (the first; NaN: the level says nothing of it): another verb costs nothing. "Go to" ends on
+# arrival, so an agent that always picks up does both. Another place costs little. Another type or colour costs
+# much, the other order all: not one of 128 succeeds.
+
+# %% [markdown]
+# ## Does its space keep these apart? (hypothesis 4: verbs)
+#
+# Take a sentence and the lie about it, as "put A next to B" and "put B next to A". How alike are their vectors, by
+# cosine, inside an agent's space? No model is asked yet.
+#
+# **Guess first**: which lies does the agent that acted hold far apart, which near? And one that never acted?
+#
+# **Fill in** the mean cosine.
+
+# %% tags=["fill-in"]
+row = pd.Series(table.index, index=table["text"])
+
+
+def cosine(space, change):  # (N, D), a lie -> of all sentences with what the lie makes of them
+    other = table["text"].map(change)
+    there = other.isin(row.index) & (other != table["text"])  # some lies are no instruction
+    unit = normalize(space - space.mean(axis=0))
+    true, lied = unit[there], unit[row[other[there]]]
+    return (true * lied).sum(axis=1).mean()  # fill in
+
+
+# %% tags=["nbval-check-output"]
+cosines = {}
+names = [agent.label for agent in records.agents()] + ["codebook"]
+for name, lie in product(names, [*lies][1:]):
+    each = [cosine(spaces[one][name][0], lies[lie]) for one in run.worlds]
+    cosines[lie, name] = np.mean(each)
+verbs = found["verbs"].groupby("encoder")["value"].mean()
+assert np.isclose(cosines["verb", "acted"], verbs["acted"], atol=1e-5)
+cosines = pd.Series(cosines).unstack().reindex(index=[*lies][1:], columns=names)
+cosines.rename(columns=figures.short).round(2)
+
+# %% [markdown]
+# **Published worlds:** the agent that acted holds apart what it must not confuse: order and colour. It lets "go to" and
+# "pick up" become one (H4), and places nearly. One that *never acted* has it the other way round: two orders are almost
+# the same to it. Wrong instructions leave the verb alone.
+#
+# A codebook holds orders apart, too; but only acting merges verbs. (Why types, which cost as much as colours, lie
+# nearer is open.)
 
 # %% [markdown]
 # ## Order: what is put next to what? (hypothesis 1)
 #
-# As in 04, the map is fitted in first names; then the *model's* sentence is given in synonyms. *Order*: is the
-# image of "put A next to B" nearer to its own partner, or to that of "put B next to A"?
+# Now with a model. As in 04, the map is fitted in first names; then the *model's* sentence is given in synonyms.
+# *Order*: is the image of "put A next to B" nearer to its own partner, or to that of "put B next to A"?
 #
 # **Guess first**: acted, never acted, wrong instructions: which tell the two apart, and which toss a coin?
 
 # %% tags=["fill-in"]
-row = pd.Series(table.index, index=table["text"])
 turned = table["text"].str.replace(two, exchanged, regex=True)
 twin = row[turned].to_numpy()  # (N,): "put B next to A" of "put A next to B"
 twins = np.flatnonzero(twin != row.to_numpy())
@@ -149,72 +212,29 @@ means[[*map(figures.short, shown), "acting adds, 95 %"]].round(2)
 # %% [markdown]
 # **Published worlds:**
 #
-# - Acting adds order, with all but SmolLM2. Our decoders and CLIP lie above the wide band, so luck does not explain
-#   them; BLIP lies above the narrow one alone, MiniLM in the band.
-# - Edit distance and codebook have as much. So order is no proof of more than a code of words in their places.
-# - Verbs are lost: these two, which need no telling apart. Colour and type gain a little, locations lose a little.
+# - Acting adds order with six of the seven that know the synonyms. Four (decoders, CLIP) lie above the wide band;
+#   BLIP only above the narrow one.
+# - Edit distance and codebook lie within .02: no proof of more than words in their places.
+# - It adds colour. Acted and codebook are the same by our rule (within .05), but never acted lies below: H2 failed.
+# - It takes away verbs and places, the two that cost the agent least.
 
 # %% [markdown]
-# ## Two verbs with one consequence (hypothesis 4)
-#
-# Now without any model: cosines inside an agent's space.
-#
-# **Guess first**: after acting, which two are more alike, "go to X" and "pick up X", or "go to the red X" and "go
-# to the blue X"?
-
-
-# %%
-def pairs(one, other):  # rows of sentences with one thing, and of the same with another
-    others = table["text"].str.replace(one, other, regex=True)
-    there = others.isin(row.index) & (others != table["text"])
-    return table.index[there], row[others[there]]
-
-
-compared = {"two verbs": pairs("pick up ", "go to ")}
-compared["two colours"] = pairs("^go to the red ", "go to the blue ")
-verbs = found["verbs"].set_index(["world", "encoder"])["value"]
-
-# %% tags=["nbval-check-output"]
-for agent in records.agents():
-    (space,) = spaces[world][agent.label]
-    unit = normalize(space - space.mean(axis=0))
-    cosine = {name: (unit[a] * unit[b]).sum(axis=1).mean() for name, (a, b) in compared.items()}
-    assert np.isclose(cosine["two verbs"], verbs[world, agent.name], atol=1e-5)
-    told = [f"{name} {value:.2f}" for name, value in cosine.items()]
-    print(f"world {world}, {figures.short(agent.name)}:", *told)
-
-# %% [markdown]
-# **Published worlds:** right instructions make these two verbs nearly one. (That they merge *because* they have one
-# consequence is not shown: no others were compared.)
-#
 # ## Nearer to models, or farther? (hypothesis 3)
 #
 # CKA (03) compares whole spaces, without a map. Models spend much of theirs on the verb, an agent that acted hardly
 # any. So we expected acting to lead *away*.
 #
-# How much of that is the verb alone? **Fill in** how to take it out.
-
-# %% tags=["fill-in"]
-verb_of = table["verb"].to_numpy()
-
-
-def without_verbs(space):  # (N, D): from each sentence, take what all sentences of its verb share
-    rows = pd.DataFrame(space)
-    return (rows - rows.groupby(verb_of).transform("mean")).to_numpy()  # fill in
-
-
-left = pd.DataFrame(without_verbs(spaces[world]["acted"][0])).groupby(verb_of).mean()
-assert np.allclose(left, 0, atol=1e-4)  # no verb is told from another by its mean
+# **Guess first**: from how many of eight models does it lead away, over all sentences? And among those that begin
+# with "put", where no verb differs?
 
 # %%
-put = verb_of == "put"
-ways = {"all": np.asarray, "verbs taken out": without_verbs, "put": lambda space: space[put]}
+parts = {"all": np.full(N, True), "put": (table["verb"] == "put").to_numpy()}
 names = ["acted", "never_acted", "word_count", "codebook"]
 alike = []
-for (way, change), one, reader, name in product(ways.items(), run.worlds, models, names):
+for (part, these), one, reader, name in product(parts.items(), run.worlds, models, names):
     X, A = spaces[one][reader.label][0], spaces[one][name.replace("_", " ")][0]
-    cka = float(alignment.linear_cka(change(A), change(X)))
-    alike.append((one, f"linear_cka, {way}", reader.label, name, cka))
+    cka = float(alignment.linear_cka(A[these], X[these]))
+    alike.append((one, f"linear_cka, {part}", reader.label, name, cka))
 alike = pd.DataFrame(alike, columns=["world", "measure", "model", "contrast", "value"])
 decoders = alike[alike["model"].isin(results.DECODERS)]
 likeness = decoders.pivot_table("value", "measure", "contrast", sort=False)
@@ -233,29 +253,26 @@ caption = "95 % over worlds. Counted: acted and never acted, p ≤ .05 (Holm). C
 run.figure(figure, "05_geometry", caption)
 
 # %% [markdown]
-# **Published worlds:** over all sentences acting leads away from every model. With our decoders (table) most of that
-# gap is the verb: without it, acted lies near a codebook, still below never acted.
+# **Published worlds:** over all sentences acting leads away from every model; *wrong instructions*, a space of nearly
+# verbs alone, lie nearest to our decoders. So this CKA measures what spaces spend on verbs (and on their form and
+# length) more than what was understood.
 #
-# **Published worlds:** in one verb, "put", acting leads *nearer* to our decoders, and farther from the other five.
-# Over all sentences *wrong instructions*, a space of nearly verbs alone, lie nearest to our decoders: so CKA does
-# not measure what was understood.
+# **Published worlds:** within "put" acting leads *nearer* to our decoders, to about where a codebook lies, and
+# farther from the other five.
 
 # %% [markdown]
 # ## Answers
 #
-# First the four hypotheses, by rules written down before the published worlds were run
-# (`docs/preregistration.md`, with all changes). H2 expected three pairs within .05 of each other
-# (*p_equivalent*). One is: acted and codebook.
+# By rules written down beforehand (`docs/preregistration.md`, with all changes). First the four hypotheses.
+#
+# Then what the paper claims, and the public models: precision@15 of acted, and what it has more than *never acted*
+# and than a *codebook*. *More*, *less*: p ≤ .05 (Holm over models); *same*: surely within .05; *open*: neither.
 
 # %%
 asked = ["H1", "H2", "H3", "H4"]
 run.table(found["claims"], "05_claims")
 display(Markdown(figures.as_table(claims[claims["hypothesis"].isin(asked)])))
 figures.tested(differences, asked)
-
-# %% [markdown]
-# Then what the paper claims, and the public models: precision@15 of acted, and what it has more than *never acted*
-# and than a *codebook*. *More*, *less*: p ≤ .05 (Holm over models); *same*: surely within .05; *open*: neither.
 
 # %%
 asked = {"acted": "acted", "acted - never_acted": "− never acted", "acted - codebook": "− codebook"}

@@ -70,9 +70,10 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 #
 # Now SmolLM2 is told synonyms, and `factors` say what each sentence is about.
 #
-# It matters whose place a control takes. In SmolLM2's (*best_control*) it has to know synonyms. In MiniLM's
-# (*words_for_Y*) it only has to keep sentences apart, similar ones close; if it does as well, *words are enough in
-# the place of Y*.
+# | in the place of | a control must | if it does as well |
+# |---|---|---|
+# | SmolLM2: *best_control* | know what means the same | nothing but words is shared |
+# | MiniLM, Y: *words_for_Y* | keep sentences apart, similar ones close | *words are enough in the place of Y* |
 #
 # **Guess first**: what are the verdicts on precision@15 and *order*? Then **fill in** how far a value lies
 # *beyond* its highest rival.
@@ -96,8 +97,9 @@ rows[["value", *rivals]].assign(beyond=beyond, verdict=rows["verdict"]).round(2)
 
 # %% [markdown]
 # Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. The null exchanges sentences
-# of one build, or renames a factor's words: six colours in 719 ways, two verbs in one (their swap). Few ways allow
-# no small p: *too few levels*. *Spaced*: do colours lie alike (06)?
+# alike in build (so it knows builds: .07), or renames a factor's words: two verbs in one way. Few ways allow no small
+# p: *too few levels*. *Spaced*: do colours lie alike (06)? (Fifteen distances, codes best of five draws: luck goes
+# far.)
 #
 # **Fill in** word counts (`CountVectorizer`); then words stand in MiniLM's place, sentence by sentence.
 

@@ -37,9 +37,9 @@ world = run.worlds[0]
 # %% [markdown]
 # ## Whoever passes the test of synonyms may not know their meaning
 #
-# Notebook 04 asks a model in synonyms: "go to the scarlet ball" should find "go to the red ball". Two public models
-# read these words long before us. Do they find the colour because they know what "scarlet" means, or by something
-# else, as its spelling?
+# Notebook 04 asks a model in synonyms: "approach the crimson sphere" should find "go to the red ball". Two public
+# models read these words long before us. Do they find the colour because they know what "crimson" means, or by
+# something else, as its spelling?
 #
 # The models trained here cannot be asked: both names of a thing are labels to them, learned from our stories.
 
@@ -87,7 +87,7 @@ for key, X2 in {"as told": lie.vectors, "by meaning": by_meaning}.items():
 # **As published**: by meaning. MiniLM contradicts our table, and that is what should happen if it knows English. As
 # told it is right no more often than chance.
 #
-# ## Twenty lies, and sixty other tables
+# ## Twenty lies, and forty other tables
 #
 # One table may be lucky, so there are twenty of each: *swapped*, as above; *drawn*, true synonyms from a long list;
 # *made-up words*. And in the model's place stands what knows less.
@@ -107,7 +107,7 @@ acted = (
 
 # %% [markdown]
 # - *Its word vectors*: the model's own, before any layer: a dictionary without sentences.
-# - *Its subwords*: how often each piece of its tokenizer occurs; *their letters*: one to four in a row. Both are
+# - *Its subwords*: how often each piece of its tokenizer occurs; *letters alone*: one to four in a row. Both are
 #   spelling.
 # - *Random weights*: the same architecture, untrained.
 #
@@ -119,7 +119,10 @@ if "swapped: model" in acted:
     titles = {one: f"{figures.short(one)}:\nby meaning {a}, as told {b}" for one, a, b in told}
     shown = found.query("encoder == 'acted'")
     figure = figures.rows(shown, titles, "colour of six", limits=(0, 0.5), line=1 / 6)
-    run.figure(figure, "10_tables", "Asked with acted; 95 % over tables. Blue: the model itself.")
+    caption = (
+        "95 % over tables. Blue: the model; grey: what knows less. First four rows: true synonyms."
+    )
+    run.figure(figure, "10_tables", caption)
 
 # %%
 means = found.pivot(index="row", columns=["panel", "encoder"], values="mean").round(2)
@@ -138,7 +141,7 @@ means.rename(index=figures.short, columns=figures.short)
 #
 # Its own word vectors find colours, too. What has the model beyond them, on the same tables?
 #
-# **Guess first**: all of it, about half, or nothing? (Take chance off both.)
+# **Guess first**: of what it has above chance, how much do the word vectors have: all, half, or nothing?
 
 # %%
 wide = each.unstack("row").query("encoder == 'acted'").droplevel("encoder")
@@ -148,13 +151,16 @@ if "drawn: model" in wide:
     print(gap[["panel", "mean", "low", "high"]].round(3).to_string(index=False))
     wins = (wide["drawn: model"] > wide["drawn: layer 0"]).groupby("panel").agg(["sum", "size"])
     print(wins.rename(columns={"sum": "tables with more", "size": "of"}).to_string())
+    shares = wide[["drawn: layer 0", "drawn: model"]].groupby("panel").mean() - 1 / 6  # of chance
+    print((shares["drawn: layer 0"] / shares["drawn: model"]).round(2).to_dict())
 
 # %% [markdown]
-# **Published worlds:** its word vectors reach more than half of what the model has above chance: most of this is a
-# dictionary. The rest can come from context, or from how layers change a dictionary; this test cannot say.
+# **Published worlds:** of what a model has above chance, its word vectors reach about half (last line): a dictionary
+# without sentences. The rest can come from context, or from how layers change a dictionary; this test cannot say.
+# (Tables share words, so intervals are rather narrow.)
 #
-# Three in ten are few. A label on every word would do better, as the models trained here do (04). And these are
-# two models, six colours and one sort of sentence.
+# Three in ten are few. A label on every word does better, as with the decoders trained here (04). And these are two
+# models, six colours and one sort of sentence.
 
 # %% [markdown]
 # ## On your own

@@ -441,7 +441,7 @@ ACTING = (
         read=float,
         right=lambda run, answer: abs(answer - told_no_colours(run)) <= NEAR,
         form="a share between 0 and 1",
-        hint="changed(pattern, by) tells sentences in which something is left out",
+        hint="told(change) tells what a function makes of a sentence: leave the colours out",
     ),
 )
 

@@ -77,7 +77,7 @@ TOLD = {
         "acting on the right instructions adds order",
         "yes",
     ),
-    '"Go to" and "pick up" become nearly one': ("acting merges verbs of one consequence", "yes"),
+    '"Go to" and "pick up" become nearly one:': ("acting merges verbs of one consequence", "yes"),
     "spaces the six colours much as LLaMA does": ("blind agents share kinds with language", "yes"),
     "An agent that sees colours does the reverse": (
         "seeing agents have kinds with the opposite sign",
@@ -326,6 +326,7 @@ def test_told_the_other_verb_an_agent_succeeds_as_often_and_told_the_swap_never(
         ("GoToLocal", "go to", "pick up"),
         ("PickupLoc", "pick up", "go to"),
         ("PutNextLocal", "put (.*) next to (.*)", r"put \2 next to \1"),
+        ("PickupLoc", "in front of you", "behind you"),
     ):
 
         def exchanged(texts, pattern=pattern, other=other):

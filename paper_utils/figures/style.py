@@ -87,7 +87,7 @@ NAMES = {
     "precision_at_k": "precision@k",
     "transfer_first_names": "in first names†",
     "transfer": "in synonyms",
-    "untold": "not told what to do",
+    "untold": "without the sentence",
     "wrong instruction": "told another sentence",
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
@@ -95,7 +95,7 @@ QUESTIONS = {
     "drawn: model": "synonyms: the model",
     "drawn: layer 0": "its word vectors",
     "drawn: subwords": "its subwords",
-    "drawn: letters": "their letters",
+    "drawn: letters": "letters alone",
     "swapped: model": "swapped, as told",
     "swapped, by meaning: model": "swapped, by meaning",
     "pseudo: model": "made-up words",

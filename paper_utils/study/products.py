@@ -121,7 +121,11 @@ def by_notebook(profile):
             *each_of(FIRST_VISITS, of_kinds, visits(profile)),
             *each_of(EVALUATION, of_kinds, evaluations_of_kinds(profile)),
         ],
-        "08_robustness": everything + in_worlds(profile, LAYERS),
+        "08_robustness": [
+            *everything,
+            *in_worlds(profile, LAYERS),
+            *each_of(REFERENCE, profile, asked[:1]),
+        ],
         "09_transfer": everything + each_of(AGENT, profile, shown[:1]),
         "10_meaning": everything + in_worlds(profile, TABLES),
     }
