@@ -144,7 +144,7 @@ scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 # %% [markdown]
 # **Answer**: not where several images fit.
 #
-# **Published worlds:** CLIP and BLIP rank the right image first for one caption in twenty.
+# **Published worlds:** CLIP and BLIP rank it first for one caption in twenty.
 #
 # ## 2 · What each model puts together
 #
@@ -205,10 +205,9 @@ told = "Share of sentences whose nearest neighbour has the same word; means over
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# **Answer**: to word counts, then MiniLM and the agent that never acted; hardly ever to the one that acted.
+# **Answer**: to word counts, then MiniLM and the agent that never acted; hardly ever to that which acted.
 #
-# **Published worlds:** after acting, the nearest sentence shares the second type no more often than a random one,
-# though the agent needs types (05). What is nearest shows what weighs little.
+# **Published worlds:** after acting, the nearest shares the second type no more often than a random one, though the agent needs types (05). What is nearest shows what weighs little.
 #
 # ## 3 · Pooling by hand, and the attention sink
 #

@@ -209,8 +209,8 @@ pairs[["r", "graded"]].mean().round(2)
 # %% [markdown]
 # **Published worlds:** every r of a blind agent with LLaMA or blind CLIP is positive, though about half lie below
 # luck's highest (.73). Blind agents agree in degree (*graded*). Codebooks, other worlds and untrained agents
-# average near zero. In rooms without kinds blind CLIP agrees a little with the blind agent (why is open); with kinds
-# it agrees more.
+# average near zero. In rooms without kinds blind CLIP agrees a little with the blind agent (why is open), with
+# kinds more.
 #
 # **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive rooms
 # bring the kinds back, not the degrees.
