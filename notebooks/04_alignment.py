@@ -129,8 +129,8 @@ for name, ways in heard.items():
 # %% [markdown]
 # Is what acting adds more than luck? There are eight worlds, so eight differences. By luck each could have the other
 # sign: 2⁸ = 256 ways. *p*: in what share of them is the mean as large (of either sign)? At least in 2/256 = .008.
-# Where six models are asked at once, *Holm*'s rule multiplies the smallest p by six. *p_equivalent* is small if the
-# effect surely lies within ± .05. **Fill in** p, below.
+# Where six models are asked at once, *Holm*'s rule multiplies the smallest p by six: then all eight signs must agree. (*Mean*, *decoders*: alone.) *p_equivalent* is small if the
+# effect surely lies within ± .05. **Fill in** p.
 
 # %%
 best = by_package["same_words", "precision_at_k"][[*heard, "word_count", "codebook"]].idxmax()
@@ -184,7 +184,7 @@ run.figure(figures.matrix(matrix, title), "04_all_pairs", caption)
 # **Published worlds:** decoders agree with each other and with SmolLM2 more than with the acted agent, with
 # MiniLM, CLIP, BLIP and BERT less. But edit distance agrees as much as they do.
 #
-# ## Why direction and layer matter
+# ## Direction and layer matter
 #
 # **Guess first**: which is harder, from the model's sentence to the agent's (*a model asks*), or back? And which
 # layer of a decoder agrees less, the middle, which we fixed, or the last?

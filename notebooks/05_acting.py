@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
-# **Found**: told "put B next to A" for "put A next to B" the agent fails, and its space holds these apart. Told "pick
-# up" for "go to" it succeeds, and these become one. So models find order in it; codes have as much.
+# **Found**: told "put B next to A" for "put A next to B" an agent fails (one world), and its space holds these apart.
+# Told "pick up" for "go to" it succeeds, and these become one. So models find order in it; codes have as much.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -52,21 +52,11 @@ known = who_knows(found["knows_synonyms"])
 strangers = [one.label for one in models if one.label not in known]
 
 # %% [markdown]
-# ## What was expected
-#
-# Precision@k does not say which part of a sentence put it in its place. So ask for one part at a time. Written down
-# before the published worlds were run:
-#
-# - H1: acting adds order (what goes next to what).
-# - H2: it adds no colour; a code is enough.
-# - H3: it leads away from our decoders, over whole spaces.
-# - H4: it merges two verbs with one consequence, "go to" and "pick up".
-
-# %% [markdown]
 # ## What decides success?
 #
-# First look at behaviour (added after the results). We lie to the agent that acted: it is told one sentence, and
-# judged by another.
+# Precision@k does not say which part of a sentence put it in its place. So ask for one part at a time, and first of
+# behaviour (added after the results). We lie to the agent that acted: it is told one sentence, and judged by
+# another.
 #
 # **Guess first**: which of these lies cost it most, and which nothing: another verb, place ("on your left"), type,
 # colour, or A and B exchanged in "put A next to B"?
@@ -108,7 +98,7 @@ pd.Series(success).unstack().reindex(index=list(lies)).round(2)
 # much, the other order all: not one of 128 succeeds.
 
 # %% [markdown]
-# ## Does its space keep these apart? (hypothesis 4: verbs)
+# ## Does its space keep these apart?
 #
 # Take a sentence and the lie about it, as "put A next to B" and "put B next to A". How alike are their vectors, by
 # cosine, inside an agent's space? No model is asked yet.
@@ -141,15 +131,15 @@ cosines = pd.Series(cosines).unstack().reindex(index=[*lies][1:], columns=names)
 cosines.rename(columns=figures.short).round(2)
 
 # %% [markdown]
-# **Published worlds:** the agent that acted holds apart what it must not confuse: order and colour. It lets "go to" and
-# "pick up" become one (H4), and places nearly. One that *never acted* has it the other way round: two orders are almost
-# the same to it. Wrong instructions leave the verb alone.
+# **Published worlds** (compare columns; lies change one word or several): the agent that acted holds orders and
+# colours farther apart than one that never acted, to which two orders are almost the same. It lets "go to" and
+# "pick up" become one (H4). Types do not fit: they cost as much as colours, and are held no farther apart.
 #
-# A codebook holds orders apart, too; but only acting merges verbs. (Why types, which cost as much as colours, lie
-# nearer is open.)
+# **Published worlds:** a codebook holds orders apart, too; only acting merges verbs. Wrong instructions leave
+# nothing but the verb.
 
 # %% [markdown]
-# ## Order: what is put next to what? (hypothesis 1)
+# ## Order: what is put next to what?
 #
 # Now with a model. As in 04, the map is fitted in first names; then the *model's* sentence is given in synonyms.
 # *Order*: is the image of "put A next to B" nearer to its own partner, or to that of "put B next to A"?
@@ -219,10 +209,9 @@ means[[*map(figures.short, shown), "acting adds, 95 %"]].round(2)
 # - It takes away verbs and places, the two that cost the agent least.
 
 # %% [markdown]
-# ## Nearer to models, or farther? (hypothesis 3)
+# ## Nearer to models, or farther?
 #
-# CKA (03) compares whole spaces, without a map. Models spend much of theirs on the verb, an agent that acted hardly
-# any. So we expected acting to lead *away*.
+# CKA (03) compares whole spaces, without a map.
 #
 # **Guess first**: from how many of eight models does it lead away, over all sentences? And among those that begin
 # with "put", where no verb differs?
@@ -263,7 +252,9 @@ run.figure(figure, "05_geometry", caption)
 # %% [markdown]
 # ## Answers
 #
-# By rules written down beforehand (`docs/preregistration.md`, with all changes). First the four hypotheses.
+# By rules written down beforehand (`docs/preregistration.md`, with all changes). First four hypotheses: acting adds
+# order (H1) but no colour (H2), leads away from our decoders (H3), merges two verbs (H4). Those with a direction have
+# a one-sided p (1/256 or more).
 #
 # Then what the paper claims, and the public models: precision@15 of acted, and what it has more than *never acted*
 # and than a *codebook*. *More*, *less*: p ≤ .05 (Holm over models); *same*: surely within .05; *open*: neither.
@@ -308,7 +299,7 @@ run.check(answers)
 # Write three of your own first.
 #
 # 1. Ask for one thing at a time: acting makes a space show order more, two verbs less.
-# 2. Agents keep what decides success. It fits all we saw; it was not tested.
+# 2. Ask behaviour, too: what an agent may confuse, as two verbs here, its space may lose. (Not types.)
 # 3. A code that knows words in their places has order, too: it shows no meaning.
 #
 # **Further reading**: Kornblith et al. (arXiv 1905.00414); Huh et al. (arXiv 2405.07987).

@@ -273,7 +273,7 @@ run.figure(figures.visits(shares), "06_visits", caption)
 # (yours) it agrees almost as with LLaMA: *structure learned from one's own data*, not depth.
 #
 # **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell
-# apart. CLIP that sees speaks against it, if weakly (it learned little): it is not reversed.
+# apart. CLIP that sees speaks against it, if weakly: it is not reversed.
 
 # %%
 counter = own_r.filter(like="agent ~ bigram counter").rename("r with the bigram counter")

@@ -62,7 +62,7 @@ at_layers = figures.over_all_worlds(asked[["world", "model", "layer", "encoder",
 run.table(at_layers, "08_layers")
 run.table(appendix.best_layers(layers), "08_best_layers")
 shown = ["acted", "codebook", "never_acted", "exchanged"]  # the first lies on top
-caption = "Bands: 95 % over worlds. Luck: the luckiest untrained model, at one layer."
+caption = "Bands: 95 % over worlds. Luck: the luckiest untrained model of all single worlds."
 run.figure(figures.curves(at_layers, shown, measure, luck.max()), "08_layers", caption)
 
 # %% [markdown]
@@ -161,8 +161,8 @@ def tried(X, X2, A, world, k=settings.k, **how):  # a model with an agent, under
 parts = []
 for one in run.worlds:
     others = {name: spaces[one][name][0] for name in ("acted", "never acted", "codebook")}
-    for label, (choice, how), (hue, A) in product(decoders, choices.items(), others.items()):
-        found = tried(*spaces[one][label], A, one, **how)
+    for label, (choice, how), (hue, other) in product(decoders, choices.items(), others.items()):
+        found = tried(*spaces[one][label], other, one, **how)
         parts.append(found.assign(world=one, row=choice, hue=hue))
 shares = pd.concat(parts).rename(columns={"measure": "panel"})
 ways = {"forward": "a model asks", "backward": "an agent asks"}
@@ -187,8 +187,8 @@ levels[~levels.index.str.startswith("as fixed,")].rename(columns=figures.short).
 # *never acted* falls below chance, which is part of it.) Least is left without a verb: the map has never seen a
 # "put".
 #
-# **Published worlds:** *precision* hangs on the choice. Acting adds most where only the nearest count. With k = 50 it
-# adds nothing. With eight components it takes away: acted spreads over most dimensions, 14 (03).
+# **Published worlds:** *precision* hangs on the choice. Acting adds most where only the nearest count. With k = 50 all
+# are near 1. With eight components it takes away: acted spreads over most dimensions, 14 (03).
 
 # %% [markdown]
 # ## 3 · And without a map?
@@ -207,7 +207,7 @@ def neighbours(space, k=15):  # (N, k): the most alike of each sentence
     return np.argsort(-cosines, axis=1)[:, :k]
 
 
-X = spaces[first][decoders[0]][0]
+X, A = spaces[first][decoders[0]][0], spaces[first]["acted"][0]
 in_common = zip(neighbours(X), neighbours(A))
 by_hand = np.mean([len(set(one) & set(other)) / 15 for one, other in in_common])  # fill in
 assert np.isclose(by_hand, float(alignment.mutual_knn(X - X.mean(axis=0), A - A.mean(axis=0))))

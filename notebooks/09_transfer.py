@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebooks 04 and 05 (rotation, order); ridge regression.
 #
-# **Found**: in words that it heard, the agent acts on public models' vectors about as well as on random words, and
-# on others mostly less. In synonyms it hardly can.
+# **Found**: in words that it heard, the agent acts on public models' vectors about as well as on random words, on
+# others mostly less. In synonyms it hardly can.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -100,6 +100,8 @@ for name, vectors in sources.items():
 # %% [markdown]
 # ## In words that the agent heard
 #
+# **Published world:** the first world is a lucky one for LLaMA.
+#
 # Now all models, all worlds, and codes in the *model's* place: *random words* (a random vector per word, weighted
 # by its place), *word count*, *codebook*. A vector is useless if the agent does with it no better than with *random
 # moves*, or *told another sentence*.
@@ -184,8 +186,8 @@ both[["right, rotation", "right, ridge", "order, rotation", "order, ridge", *nam
 
 # %% [markdown]
 # **Published worlds:** not this map alone. In synonyms neither finds the very sentence in more than six of a hundred
-# cases; in first names the ridge does in two thirds and more. Precision@15 (04) asks only to be near; to act, a vector
-# has to be right. Of order the ridge loses a part that the rotation keeps with our decoders, and with CLIP it keeps more.
+# cases; in first names the ridge does in two thirds and more. Precision@15 (04) asks only to be near. (To be the nearest
+# is not enough either: LLaMA and Qwen are, and success is lower.) Of order the ridge loses a part that the rotation keeps with our decoders, and with CLIP it keeps more.
 
 # %% [markdown]
 # ## A look
@@ -228,7 +230,7 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# 1. To be acted on, a vector has to be right in every word at once. A score of agreement asks only to be near.
+# 1. A score of agreement asks only to be near its partner. To be acted on, a vector has to be right in every word.
 # 2. Success in words on which the map was fitted shows that words are kept apart, not what they mean.
 # 3. Before you blame a model, ask what your map lost.
 #
