@@ -128,7 +128,7 @@ for name, ways in heard.items():
 
 # %% [markdown]
 # Is what acting adds more than luck? There are eight worlds, so eight differences. By luck each could have the other
-# sign: 2⁸ = 256 ways. *p*: in what share of them is the mean as large (of either sign)? At least in 2/256 = .008.
+# sign: 2⁸ = 256 ways. *p*: in what share of them is the mean as large (either sign)? At least in 2/256 = .008.
 # Where six models are asked at once, *Holm*'s rule multiplies the smallest p by six: then all eight signs must agree. (*Mean*, *decoders*: alone.) *p_equivalent* is small if the
 # effect surely lies within ± .05. **Fill in** p.
 
