@@ -203,8 +203,8 @@ for one, name in product(decoders, layers):
     print(f"{one.label}, {name} layer: acted {found_by[0]:.2f}, never acted {found_by[1]:.2f}")
 
 # %% [markdown]
-# **Published world** (one, and one direction, where never acted is above acted with some; over worlds it is not): a
-# model's sentences find fewer partners, last layers fewest. Perhaps rotated sentences crowd into few directions.
+# **Published world** (one, one direction; never acted is above acted with some, over worlds not: 08): a model's
+# sentences find fewer partners, last layers fewest. Perhaps rotated sentences crowd into few directions.
 #
 # ## Unheard synonyms: who has to know them?
 #

@@ -95,7 +95,7 @@ pd.Series(success).unstack().reindex(index=list(lies)).round(2)
 # %% [markdown]
 # **Published world** (the first; NaN: the level says nothing of it): another verb costs nothing. "Go to" ends on
 # arrival, so an agent that always picks up does both. Another place costs little. Another type or colour costs
-# much, the other order all: not one of 128 succeeds.
+# much, and all where two things are named. So does the other order: not one of 128 succeeds.
 
 # %% [markdown]
 # ## Does its space keep these apart?

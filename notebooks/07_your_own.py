@@ -97,9 +97,8 @@ rows[["value", *rivals]].assign(beyond=beyond, verdict=rows["verdict"]).round(2)
 
 # %% [markdown]
 # Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. The null exchanges sentences
-# alike in build (so it knows builds: .07), or renames a factor's words: two verbs in one way. Few ways allow no small
-# p: *too few levels*. *Spaced*: do colours lie alike (06)? (Fifteen distances, codes best of five draws: luck goes
-# far.)
+# alike in build, or renames a factor's words. So it knows builds (.07), and of two verbs it is a single renaming (.43):
+# *too few levels*. *Spaced*: do colours lie alike (06)? (Fifteen distances, codes best of five draws: luck goes far.)
 #
 # **Fill in** word counts (`CountVectorizer`); then words stand in MiniLM's place, sentence by sentence.
 

@@ -185,9 +185,12 @@ both = ridge.join(rotation)
 both[["right, rotation", "right, ridge", "order, rotation", "order, ridge", *names[2:]]].round(2)
 
 # %% [markdown]
-# **Published worlds:** not this map alone. In synonyms neither finds the very sentence in more than six of a hundred
-# cases; in first names the ridge does in two thirds and more. Precision@15 (04) asks only to be near. (To be the nearest
-# is not enough either: LLaMA and Qwen are, and success is lower.) Of order the ridge loses a part that the rotation keeps with our decoders, and with CLIP it keeps more.
+# **Published worlds:** it is mostly the model. In synonyms neither map finds the very sentence in more than six of a
+# hundred cases, in first names the ridge does in two thirds and more; and a codebook, which is told the synonyms,
+# passes through the same ridge (figure). Precision@15 asks only to be near.
+#
+# **Published worlds:** a part is the ridge: of order it loses some that the rotation keeps with our decoders. (With
+# CLIP the ridge keeps more.)
 
 # %% [markdown]
 # ## A look
@@ -230,7 +233,7 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# 1. A score of agreement asks only to be near its partner. To be acted on, a vector has to be right in every word.
+# 1. A score of agreement asks only to be near its partner. To be acted on, a vector has to be right in each word that decides.
 # 2. Success in words on which the map was fitted shows that words are kept apart, not what they mean.
 # 3. Before you blame a model, ask what your map lost.
 #
