@@ -8,7 +8,7 @@
 # **What you'll need**: notebook 04 (held-out map, synonyms).
 #
 # **Found**: told "put B next to A" for "put A next to B" an agent fails (one world), and its space holds these apart.
-# Told "pick up" for "go to" it succeeds, and these become one. So models find order in it; codes have as much.
+# Told "pick up" for "go to" it succeeds, and these become one. Models find order in it; codes have as much.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -86,16 +86,16 @@ def told(change):  # what the agent acts on when it is told a lie
 
 success = {}
 for level, lie in product(run.profile.data.levels, lies):
-    texts = grammar.instructions([level])["text"]
-    if lie == "nothing" or (texts.map(lies[lie]) != texts).any():  # the level says something of it
-        played = evaluation.evaluate(policy, level, seeds, told(lies[lie]))
-        success[lie, level] = played["success"].mean()
+    played = evaluation.evaluate(policy, level, seeds, told(lies[lie]))
+    # Of sentences that the lie leaves as they are, it tells nothing.
+    is_lied = played["instruction"] != played["instruction"].map(lies[lie])
+    success[lie, level] = played["success"][is_lied | (lie == "nothing")].mean()
 pd.Series(success).unstack().reindex(index=list(lies)).round(2)
 
 # %% [markdown]
-# **Published world** (the first; NaN: the level says nothing of it): another verb costs nothing. "Go to" ends on
-# arrival, so an agent that always picks up does both. Another place costs little. Another type or colour costs
-# much, and all where two things are named. So does the other order: not one of 128 succeeds.
+# **Published world** (the first; NaN: no sentence says it): another verb costs nothing. "Go to" ends on arrival, so an
+# agent that always picks up does both. Another place costs a fifth. Another type or colour costs much, and all where
+# two things are named. So does the other order: not one of 128 succeeds.
 
 # %% [markdown]
 # ## Does its space keep these apart?
@@ -205,8 +205,8 @@ means[[*map(figures.short, shown), "acting adds, 95 %"]].round(2)
 # - Acting adds order with six of the seven that know the synonyms. Four (decoders, CLIP) lie above the wide band;
 #   BLIP only above the narrow one.
 # - Edit distance and codebook lie within .02: no proof of more than words in their places.
-# - It adds colour. Acted and codebook are the same by our rule (within .05), but never acted lies below: H2 failed.
-# - It takes away verbs and places, the two that cost the agent least.
+# - It adds colour, and a little type. Acted and codebook are the same by our rule (within .05), but never acted lies below: H2 failed.
+# - It takes away verbs and places, which cost the agent least.
 
 # %% [markdown]
 # ## Nearer to models, or farther?

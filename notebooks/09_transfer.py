@@ -138,7 +138,7 @@ above.pivot(index="model", columns="measure", values=["above it, 95 %", "verdict
 #
 # **Published worlds:** in synonyms the agent mostly fails with all eight models, and with a codebook it does not.
 # Three are above random moves on PickupLoc (CLIP, BLIP, SmolLM2), two a little on PutNextLocal (DeepSeek,
-# SmolLM2). (Told another sentence it does worse than random moves: it goes for the wrong thing.)
+# SmolLM2).
 
 # %% [markdown]
 # ## Is it the model that does not know, or the map that loses it?
