@@ -68,24 +68,25 @@ def next_of(*words):  # each of these words becomes the next one
     return lambda text: re.sub("|".join(words), lambda found: following[found[0]], text)
 
 
-two, exchanged = "put (.*) next to (.*)", r"put \2 next to \1"
+policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
+seeds = levels.seeds("evaluation", 128, world)
 lies = {"nothing": str, "verb": next_of("go to", "pick up")}
 lies["place"] = next_of("in front of you", "on your left", "behind you", "on your right")
 lies["type"] = next_of("key", "ball", "box")
 lies["colour"] = next_of(*grammar.COLOURS)
-lies["order"] = lambda text: re.sub(two, exchanged, text)
+lies["order"] = lambda text: re.sub("put (.*) next to (.*)", r"put \2 next to \1", text)
+
 
 # %%
-policy = run.get(AGENT, **agent_parameters(world, "acted")).policy
-seeds = levels.seeds("evaluation", 128, world)
-
-
 def told(change):  # what the agent acts on when it is told a lie
     return lambda texts: policy.embed([change(text) for text in texts])
 
 
 success = {}
 for level, lie in product(run.profile.data.levels, lies):
+    texts = grammar.instructions([level])["text"]
+    if lie != "nothing" and (texts.map(lies[lie]) == texts).all():
+        continue
     played = evaluation.evaluate(policy, level, seeds, told(lies[lie]))
     # Of sentences that the lie leaves as they are, it tells nothing.
     is_lied = played["instruction"] != played["instruction"].map(lies[lie])
@@ -147,8 +148,9 @@ cosines.rename(columns=figures.short).round(2)
 # **Guess first**: acted, never acted, wrong instructions: which tell the two apart, and which toss a coin?
 
 # %% tags=["fill-in"]
-turned = table["text"].str.replace(two, exchanged, regex=True)
-twin = row[turned].to_numpy()  # (N,): "put B next to A" of "put A next to B"
+twin = row[
+    table["text"].map(lies["order"])
+].to_numpy()  # (N,): "put B next to A" of "put A next to B"
 twins = np.flatnonzero(twin != row.to_numpy())
 
 
@@ -195,8 +197,9 @@ run.figure(figure, "05_order", caption)
 # %%
 means = figures.compared(differences, "synonyms", "mean", figures.CHOICES)  # of models trained here
 gain = "test == 'synonyms' and model == 'mean' and contrast == 'acted - never_acted'"
-adds = differences.query(f"{gain} and direction == 'both'").set_index("measure").round(2)
-means["acting adds, 95 %"] = adds["low"].astype(str) + " to " + adds["high"].astype(str)
+adds = differences.query(f"{gain} and direction == 'both'").set_index("measure")
+low, high = (adds[end].map(lambda each: number(each, signed=True)) for end in ("low", "high"))
+means["acting adds, 95 %"] = low + " to " + high
 means[[*map(figures.short, shown), "acting adds, 95 %"]].round(2)
 
 # %% [markdown]
@@ -243,8 +246,8 @@ run.figure(figure, "05_geometry", caption)
 
 # %% [markdown]
 # **Published worlds:** over all sentences acting leads away from every model; *wrong instructions*, a space of nearly
-# verbs alone, lie nearest to our decoders. So this CKA measures what spaces spend on verbs (and on their form and
-# length) more than what was understood.
+# verbs alone, lie nearest to our decoders. So this CKA measures what spaces spend on verbs more than what was
+# understood.
 #
 # **Published worlds:** within "put" acting leads *nearer* to our decoders, to about where a codebook lies, and
 # farther from the other five.

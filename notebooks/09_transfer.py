@@ -64,9 +64,7 @@ n_folds, N = run.profile.alignment.folds, len(table)
 at_random = list(KFold(n_folds, shuffle=True, random_state=world).split(own))
 
 
-def mapped(
-    X, said, target=own, folds=at_random
-):  # images (N, width), each by a map without its row
+def mapped(X, said, target=own, folds=at_random):  # (N, width), each by a map without its row
     images = np.empty(target.shape)
     for train, test in folds:
         # Candidate penalties, scaled by the variance of X.
@@ -150,21 +148,18 @@ above.pivot(index="model", columns="measure", values=["above it, 95 %", "verdict
 # **Guess first**: which of the two keeps order better in synonyms?
 
 # %%
-turned = table["text"].str.replace("put (.*) next to (.*)", r"put \2 next to \1", regex=True)
-twin = row[turned].to_numpy()
-twins = np.flatnonzero(twin != row.to_numpy())  # sentences that have one
+sets = alignment.ContrastSets(table[columns.ROLES], n_permutations=0)
+twin = sets.swaps.twin  # of each sentence, the row of its swap; -1: it has none
+twins = np.flatnonzero(twin >= 0)
 
 
-def asked(
-    images, A
-):  # shares of images that are nearest to the right sentence, and of right orders
+def asked(images, A):  # shares: nearest to the right sentence of all; the right order of two
     cosines = normalize(images - A.mean(axis=0)) @ normalize(A - A.mean(axis=0)).T
     order = np.mean(cosines[twins, twins] > cosines[twins, twin[twins]])
     return np.mean(cosines.argmax(axis=1) == np.arange(N)), order
 
 
 # %%
-sets = alignment.ContrastSets(table[columns.ROLES], n_permutations=0)
 rows = []
 for one in run.worlds:
     A, folds = spaces[one]["acted"][0], make_folds(N, n_folds, sets.groups, one).pairs
@@ -178,9 +173,8 @@ ridge = pd.DataFrame(rows, columns=["model", *names]).groupby("model", sort=Fals
 of_acted = found["scores"].query("encoder == 'acted' and direction == 'model_to_agent'")
 of_acted = of_acted.query("test == 'synonyms' and measure in ['precision_at_1', 'order']")
 rotation = of_acted.pivot_table("value", "model", "measure")
-rotation = rotation.rename(
-    columns={"precision_at_1": "right, rotation", "order": "order, rotation"}
-)
+names_of = {"precision_at_1": "right, rotation", "order": "order, rotation"}
+rotation = rotation.rename(columns=names_of)
 both = ridge.join(rotation)
 both[["right, rotation", "right, ridge", "order, rotation", "order, ridge", *names[2:]]].round(2)
 

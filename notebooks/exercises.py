@@ -91,6 +91,13 @@ def with_made_up_words(texts: list[str]) -> list[str]:
     return [" ".join(made_up[word] for word in text.split()) for text in texts]
 
 
+def _scores_of(run: Run, code: Callable, score: Callable) -> list[float]:
+    """What a function of sentences scores, and what it scores if all words are made up."""
+    texts = texts_of(run)
+    both = texts, with_made_up_words(texts)
+    return [score(run, np.asarray(code(said), dtype=float)) for said in both]
+
+
 def first_model(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of the first model in the first world: first names, synonyms."""
     chosen = parameters(records.models(run.profile)[0], run.worlds[0], "both")
@@ -345,12 +352,7 @@ def _asked_by_the_first_model(run: Run, target: np.ndarray) -> float:
 def beats_the_agent(run: Run, control: Callable) -> bool:
     """Whether a function of sentences beats the acting agent, with made-up words, too."""
     agent = _asked_by_the_first_model(run, acting_agent(run))
-    texts = texts_of(run)
-    for said in (texts, with_made_up_words(texts)):
-        vectors = np.asarray(control(said), dtype=float)
-        if _asked_by_the_first_model(run, vectors) <= agent:
-            return False
-    return True
+    return min(_scores_of(run, control, _asked_by_the_first_model)) > agent
 
 
 def tells_colours(run: Run, encoder: Callable) -> bool:
@@ -402,12 +404,7 @@ def _order_with_the_first_model(run: Run, target: np.ndarray) -> float:
 def has_order(run: Run, code: Callable) -> bool:
     """Whether a function of sentences has as much order as the agent, with made-up words, too."""
     agent = _order_with_the_first_model(run, acting_agent(run))
-    texts = texts_of(run)
-    for said in (texts, with_made_up_words(texts)):
-        vectors = np.asarray(code(said), dtype=float)
-        if _order_with_the_first_model(run, vectors) < agent - LITTLE:
-            return False
-    return True
+    return min(_scores_of(run, code, _order_with_the_first_model)) >= agent - LITTLE
 
 
 def more_order_than_edits(run: Run) -> int:
@@ -702,11 +699,7 @@ def can_be_acted_on(run: Run, code: Callable) -> bool:
     """Whether the agent acts on a function of sentences as well as on the first model's vectors,
     with made-up words, too."""
     model = _success_on(run, first_model(run)[0].astype(float))
-    texts = texts_of(run)
-    for said in (texts, with_made_up_words(texts)):
-        if _success_on(run, np.asarray(code(said), dtype=float)) < model:
-            return False
-    return True
+    return min(_scores_of(run, code, _success_on)) >= model
 
 
 TRANSFERRING = (
@@ -754,8 +747,7 @@ def better_tables(run: Run) -> int:
 
 def knows_the_key(run: Run, key: Callable) -> bool:
     """Whether a function tells what the colours of each published lie mean."""
-    minilm = public.load("all-minilm-l6-v2")
-    for lie in minilm.tables("swapped", texts_of(run)):
+    for lie in public.load("all-minilm-l6-v2").tables("swapped", texts_of(run)):
         words = {colour: lie.words[colour] for colour in grammar.COLOURS}
         meanings = grammar.meanings(lie.words)
         if dict(key(words)) != {colour: meanings[colour] for colour in words}:
