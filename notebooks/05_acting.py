@@ -198,8 +198,10 @@ run.figure(figure, "05_order", caption)
 means = figures.compared(differences, "synonyms", "mean", figures.CHOICES)  # of models trained here
 gain = "test == 'synonyms' and model == 'mean' and contrast == 'acted - never_acted'"
 adds = differences.query(f"{gain} and direction == 'both'").set_index("measure")
-low, high = (adds[end].map(lambda each: number(each, signed=True)) for end in ("low", "high"))
-means["acting adds, 95 %"] = low + " to " + high
+ends = [
+    f"{number(a, signed=True)} to {number(b, signed=True)}" for a, b in adds[["low", "high"]].values
+]
+means["acting adds, 95 %"] = pd.Series(ends, adds.index, dtype=str)
 means[[*map(figures.short, shown), "acting adds, 95 %"]].round(2)
 
 # %% [markdown]
