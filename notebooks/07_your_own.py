@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 7 · Audit two encoders, and then your own
 #
-# **What you'll do**: ask what two public models share; change the sentences.
+# **What you'll do**: ask what two public models share. Take one score apart. Put in your own vectors.
 #
-# **What you'll learn**: why a score needs controls and a null (random pairs).
+# **What you'll learn**: that a score can only be read beside its rivals.
 #
-# **What you'll need**: notebook 04; half a minute.
+# **What you'll need**: notebook 04.
 #
-# **Found**: in the same words two public models agree almost perfectly (precision@15), and so do word controls. In
-# synonyms less is left, and a word count in MiniLM's place reaches most of it: that part needs no MiniLM.
+# **Found**: in the same words the models agree almost perfectly, but so does a count of words. In synonyms
+# they agree less, and tf-idf (a word statistic) in MiniLM's place agrees nearly as well.
 
 # %% tags=["parameters"]
 # Whatever the profile, nothing is trained here: it says which instructions are embedded.
@@ -21,6 +21,7 @@ out = ""  # where to write; empty: runs/<profile>-seed<seed>
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from sklearn.feature_extraction.text import CountVectorizer
 
 from paper_utils import alignment
@@ -32,20 +33,27 @@ from paper_utils.study import columns
 
 run = Run.start("07_your_own", profile, seed, overrides, out)
 table = columns.instructions(run.profile)  # a row per sentence: text, second_text, what it says
-texts = table["text"].tolist()
+texts, synonyms = table["text"].tolist(), table["second_text"].tolist()
 smollm, minilm = (public.load(name) for name in ("smollm2-135m-instruct-q4", "all-minilm-l6-v2"))
-X = smollm.embed(texts)  # (N, 576); row i is texts[i]
+X, X2 = smollm.embed(texts), smollm.embed(synonyms)  # (N, 576); row i is texts[i], synonyms[i]
 Y = minilm.embed(texts)  # (N, 384); the same sentences in the same order
 
 # %% [markdown]
-# ## What do a decoder and a sentence encoder share?
+# ## In the same words
 #
-# SmolLM2 learned to predict words, MiniLM to compare sentences. `audit` takes the vectors of any two encoders. It
-# compares them with random pairs and controls made from the texts, in the place of either: word counts, tf-idf,
-# letters, length, edit distance, random words (*ordered*: weighted by their places).
+# SmolLM2 learned to predict the next word, MiniLM to tell which sentences mean the same. Both now embed our
+# instructions. `audit` compares the two spaces, and puts two kinds of rivals beside each score:
 #
-# **Guess first**, and fill in: of precision@15, is it *nothing found*, *words are enough* (a control is within
-# .02), or *more than words*?
+# - *null*: the same two spaces, but sentences are paired at random;
+# - *control*: something that knows only the words (counts, letters, length, random vectors ...) takes the place of
+#   one of the two models. The table shows the best.
+
+# %% [markdown]
+# A score is called *nothing found* if pairs at random reach it (p above .01). It is called *words are enough* if a
+# control comes within .02 of it, or above. Only otherwise is it *more than words*. (The .02 is a threshold that we
+# set, no test.)
+#
+# **Guess first**, and fill in: which of the three is precision@15 of SmolLM2 and MiniLM?
 
 # %% tags=["nbval-check-output"]
 guess = ...  # fill in
@@ -53,85 +61,126 @@ options = {"names": ("SmolLM2", "MiniLM"), "n_permutations": 199, "n_draws": 5}
 report = alignment.audit(X, Y, texts=texts, **options)
 run.table(report.table, "07_audit")
 run.figure(report.plot(), "07_audit", "Beside random pairs, and the best control made of words.")
-print(report.summary())
 if guess is not ...:
     print("right:", guess == report.main.set_index("measure")["verdict"].get("precision@15"))
 report.main[["measure", "value", "null", "best_control", "control", "verdict"]].round(2)
 
 # %% [markdown]
-# The verdicts: *nothing found* (p above .01), *more than words* (more than .02 above the best control: a
-# threshold, no test), else *words are enough*, however large the value: the two may share more, but this score
-# cannot show it. Near 1 there is no room: read precision@1. (Mutual k-NN, CKA, RSA: notebook 08.)
+# **As published**: words are enough, by every measure. At precision@15 both are at 1, so there is no room for more.
+# At precision@1 there is room: the models reach .69, and random vectors for words, added up by their places, reach
+# .99 with one of them.
 #
-# The last line printed is about *rows* (no duplicates, none that dominates) and *size*.
+# This does *not* say that the models share nothing but words. It says that a test in the same words cannot show
+# more. (Mutual k-NN, CKA and RSA are explained in notebook 08.)
 
 # %% [markdown]
-# ## Change the sentences
+# ## In synonyms: one score and its rivals, by hand
 #
-# Now SmolLM2 is told synonyms, and `factors` say what each sentence is about.
+# So we take the words away. The map is fitted in first names, as in 04. Then SmolLM2 is told synonyms ("approach the
+# crimson sphere"), and MiniLM still has "go to the red ball". Is the partner among the 15 nearest?
 #
-# | in the place of | a control must | if it does as well |
-# |---|---|---|
-# | SmolLM2: *best_control* | know what means the same | nothing but words is shared |
-# | MiniLM, Y: *words_for_Y* | keep sentences apart, similar ones close | *words are enough in the place of Y* |
+# **Fill in** the word counts (`vocabulary.transform`, as arrays), for first names and for synonyms.
+
+# %% tags=["fill-in"]
+factors = table[columns.ROLES]  # verb, colour, type... of each sentence
+sets = alignment.ContrastSets(factors, 15, n_permutations=0)
+folds = make_folds(len(X), 5, sets.groups, 0)
+vocabulary = CountVectorizer().fit([*texts, *synonyms])
+counts = vocabulary.transform(texts).toarray()  # fill in
+counts2 = vocabulary.transform(synonyms).toarray()  # fill in
+
+
+def near(first, second, other, partner=None):  # (N,): share of both ways, as in 04
+    cosines = held_out_cosines((first, other), (second, other), sets, folds, 32)  # (2, N, N)
+    cosines += 1e-9 * np.random.default_rng(0).random(cosines.shape)  # breaks ties of counts
+    rows = np.arange(len(X))
+    of_partner = cosines[:, rows, rows if partner is None else partner]  # (2, N)
+    return ((cosines > of_partner[..., None]).sum(axis=2) < 15).mean(axis=0)
+
+
+# %% [markdown]
+# The score has three rivals.
 #
-# **Guess first**: what are the verdicts on precision@15 and *order*? Then **fill in** how far a value lies
-# *beyond* its highest rival.
+# 1. *Random pairs.* Each sentence gets the partner of another one that is built alike. Whoever knows only how a
+#    sentence is built gets this far.
+# 2. *A word count in the place of SmolLM2*, which is told synonyms.
+# 3. *A word count in the place of MiniLM*, which is not. (*tf-idf*: a count in which rare words weigh more.)
+#
+# **Guess first**: which of the three comes nearest to the two models, and why?
 
 # %% tags=["nbval-check-output"]
-factors = table[columns.ROLES]  # verb, colour, type... of each sentence
-synonyms = table["second_text"].tolist()
-X2 = smollm.embed(synonyms)
-options["effect"] = None  # its power was told above
+build = (factors != "").apply(tuple, axis=1)
+shuffle = np.random.default_rng(0).permutation
+others = pd.Series(range(len(X))).groupby(build).transform(shuffle)
+tf_idf = alignment.controls.tf_idf([*texts, *synonyms])[: len(X)]
+found = {
+    "SmolLM2 and MiniLM": near(X, X2, Y),
+    "1. random pairs": near(X, X2, Y, others),
+    "2. word count and MiniLM": near(counts, counts2, Y),
+    "3. SmolLM2 and word count": near(X, X2, counts),
+    "3. SmolLM2 and tf-idf": near(X, X2, tf_idf),
+}
+pd.Series({name: each.mean() for name, each in found.items()}).round(2)
+
+# %% [markdown]
+# **Answer**: the third. Whoever is told "crimson" has to know that it means "red". A count does not: the second
+# rival is at chance. But MiniLM never hears the synonyms. In its place it is enough to keep sentences apart and
+# similar ones close, and a count does that.
+#
+# So most of this agreement is what *SmolLM2* knows. What is left for MiniLM?
+
+# %%
+more = found["SmolLM2 and MiniLM"] - found["3. SmolLM2 and tf-idf"]
+drawn = np.random.default_rng(0).choice(more, (2000, len(X))).mean(axis=1)
+low, high = np.quantile(drawn, [0.025, 0.975])
+print(
+    f"MiniLM minus tf-idf: {more.mean():.2f} (95 % of samples of sentences: {low:.2f} to {high:.2f})"
+)
+
+# %% [markdown]
+# ## In synonyms: all scores at once
+#
+# `audit` does this for each score if it is given the synonyms and `factors`, which say what each sentence is about.
+# It adds forced choices (which of six colours? which of two orders?) and a fourth rival: a *codebook* (04), which
+# knows what is said but no language.
+#
+# **Guess first**: is there more than words in *colour*, in *order*? **Fill in** how far a score lies *beyond* its
+# highest rival.
+
+# %% tags=["nbval-check-output"]
+options["effect"] = None  # whether so few sentences can show anything: see its doubts, below
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
 run.figure(told.plot("synonyms"), "07_synonyms", "Hollow squares: words in MiniLM's place, Y.")
-print(told.summary())
 rows = told.main.query("test == 'synonyms'").set_index("measure")
-rows[["value", "null", "best_control", "control", "words_for_Y", "control_for_Y"]].round(2)
-
-# %% tags=["fill-in"]
-rivals = ["best_control", "words_for_Y", "codebook"]
+assert np.isclose(rows["value"]["precision@15"], found["SmolLM2 and MiniLM"].mean(), atol=1e-5)
+untold = rows["verdict"].str.startswith("too few")
+print("too few words to tell:", *rows.index[untold].str.replace("choice of ", ""))
+rivals = ["null", "best_control", "words_for_Y", "codebook"]
 beyond = rows["value"] - rows[rivals].max(axis=1)  # fill in
-rows[["value", *rivals]].assign(beyond=beyond, verdict=rows["verdict"]).round(2)
+rows.assign(beyond=beyond).loc[~untold, ["value", *rivals, "beyond"]].round(2)
 
 # %% [markdown]
-# Chance is 1/2 for verbs and orders, 1/3 for types, 1/4 for places, 1/6 for colours. The null exchanges sentences
-# alike in build, or renames a factor's words. So it knows builds (.07), and of two verbs it is a single renaming (.43):
-# *too few levels*. *Spaced*: do colours lie alike (06)? (Fifteen distances, codes best of five draws: luck goes far.)
+# *best_control* stands in the place of SmolLM2, *words_for_Y* in that of MiniLM.
 #
-# **Fill in** word counts (`CountVectorizer`); then words stand in MiniLM's place, sentence by sentence.
-
-# %% tags=["fill-in"]
-counts = CountVectorizer().fit_transform(texts).toarray()  # fill in
-sets = alignment.ContrastSets(factors, 15, n_permutations=0)
-folds = make_folds(len(X), 5, sets.groups, 0)
-
-
-def near(other):  # (N,): is a partner among the 15 nearest, if `other` is in MiniLM's place?
-    cosines = held_out_cosines((X, other), (X2, other), sets, folds, 32)  # both ways, as in 04
-    partner = np.diagonal(cosines, axis1=1, axis2=2)[..., None]
-    return ((cosines > partner).sum(axis=2) < 15).mean(axis=0)
-
+# **As published**: precision@15 is beyond every rival, by .04. Colours are found far more often than by chance (one
+# in six), but with words in MiniLM's place still more often. Of order there is nothing. Verbs, places and types are
+# too few: two verbs can be renamed in one way only, so no p can be small.
+#
+# The same in sentences:
 
 # %%
-tf_idf = alignment.controls.tf_idf([*texts, *synonyms])[: len(X)]  # as in the audit
-for name, other in {"MiniLM": Y, "word count": counts, "tf-idf": tf_idf}.items():
-    print(f"precision@15 with {name}: {near(other).mean():.2f}")
-drawn = np.random.default_rng(0).choice(near(Y) - near(tf_idf), (2000, len(X))).mean(axis=1)
-low, high = np.quantile(drawn, [0.025, 0.975])
-print(f"MiniLM minus tf-idf: {low:.2f} to {high:.2f} (95 % of samples of sentences)")
+print(told.summary())
 
 # %% [markdown]
-# **Answer**: what a count reaches, too, comes from what SmolLM2 knows of the synonyms, or from a sentence's form.
-#
-# **As published**: in colour nothing beyond words. In precision@15 little, but more than tf-idf in nearly all
-# samples (of sentences, which share words). Verbs, places and types are too few to tell.
+# The fourth line asks whether the six colours are *spaced* alike in both models (as 06 asks agents). The last one
+# tells doubts: sentences that come twice, one that dominates, too few. Here there are none.
 #
 # ## Put in your own
 #
-# `python -m paper_utils texts > sentences.csv`, then `python embed_anywhere.py sentences.csv MODEL mine.npz`,
-# beside this notebook. Or save vectors yourself, as here some of SmolLM2's numbers:
+# `python -m paper_utils texts > sentences.csv` writes our sentences to a file. The script beside this notebook embeds
+# them where your model is: `python embed_anywhere.py sentences.csv MODEL mine.npz`. Or save vectors yourself. Here,
+# the first 64 of SmolLM2's 576 numbers:
 
 # %%
 file = run.folder / "mine.npz"
@@ -141,8 +190,10 @@ names = ("64 numbers of SmolLM2", "MiniLM")
 print(alignment.audit(file, Y, factors=factors, **options | {"names": names}).summary())
 
 # %% [markdown]
-# **As published**: 64 numbers tell the same sentences apart, and have lost most of the synonyms.
-#
+# **As published**: in the same words the 64 numbers do as well as all 576. In synonyms they have lost nearly
+# everything. A score in the same words would not have told us.
+
+# %% [markdown]
 # ## On your own
 #
 # Solutions are in `solutions.md`.
@@ -166,9 +217,9 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# - A score means nothing until its controls are known, and in whose place they stand.
-# - Even without shared words a sentence has a form, which a control may use.
-# - Before you say what two encoders share, ask what either knows alone. (And two models are only two.)
+# 1. A score means nothing until you know what its rivals reach.
+# 2. Ask in whose place a rival stands: only the one that is told synonyms has to know them.
+# 3. "Words are enough" is about the test. It does not say that nothing else is shared.
 #
 # ## Provenance
 
