@@ -1,14 +1,15 @@
 # %% [markdown]
 # # 5 · What acting teaches
 #
-# **What you'll do**: lie to an agent; ask spaces for order.
+# **What you'll do**: lie to an agent.
 #
 # **What you'll learn**: to ask for one thing at a time.
 #
-# **What you'll need**: notebook 04 (held-out map, synonyms).
+# **What you'll need**: notebook 04.
 #
-# **Found**: told "put B next to A" for "put A next to B" an agent fails (one world), and its space holds these apart.
-# Told "pick up" for "go to" it succeeds, and these become one. Models find order in it; codes have as much.
+# **Found**: told "put B next to A" for "put A next to B", an agent fails, and its space holds these far apart. Told
+# "pick up" for "go to" it succeeds, and these become one. Language models find the order again in its space, but in
+# mere codes, too.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -54,12 +55,12 @@ strangers = [one.label for one in models if one.label not in known]
 # %% [markdown]
 # ## What decides success?
 #
-# Precision@k does not say which part of a sentence put it in its place. So ask for one part at a time, and first of
+# Precision@k does not say which part of a sentence put it in its place. So we ask for one part at a time, first of
 # behaviour (added after the results). We lie to the agent that acted: it is told one sentence, and judged by
 # another.
 #
-# **Guess first**: which of these lies cost it most, and which nothing: another verb, place ("on your left"), type,
-# colour, or A and B exchanged in "put A next to B"?
+# **Guess first**: a lie changes the verb, the place ("on your left"), type or colour, or exchanges A and B in "put A
+# next to B". Which costs most, which nothing?
 
 
 # %%
@@ -94,17 +95,19 @@ for level, lie in product(run.profile.data.levels, lies):
 pd.Series(success).unstack().reindex(index=list(lies)).round(2)
 
 # %% [markdown]
-# **Published world** (the first; NaN: no sentence says it): another verb costs nothing. "Go to" ends on arrival, so an
-# agent that always picks up does both. Another place costs a fifth. Another type or colour costs much, and all where
-# two things are named. So does the other order: not one of 128 succeeds.
+# **Published world** (one agent; NaN: no sentence there says it). Another verb costs nothing: told "go to", the agent
+# picks the thing up all the same, and to pick it up it must go there. Another place costs a fifth of the episodes.
+# Another type or colour costs more, and where two things are named everything. So does the other order: not one of 128
+# episodes succeeds.
 
 # %% [markdown]
 # ## Does its space keep these apart?
 #
-# Take a sentence and the lie about it, as "put A next to B" and "put B next to A". How alike are their vectors, by
-# cosine, inside an agent's space? No model is asked yet.
+# Now we take a sentence and the lie about it, and compare their two vectors in one agent's space: a cosine of 1 says
+# that they are one, 0 that they have nothing in common. No language model is asked yet.
 #
-# **Guess first**: which lies does the agent that acted hold far apart, which near? And one that never acted?
+# **Guess first**: which lies lie near the truth in the space of the agent that acted, and which far? And to one that
+# never acted?
 #
 # **Fill in** the mean cosine.
 
@@ -132,25 +135,25 @@ cosines = pd.Series(cosines).unstack().reindex(index=[*lies][1:], columns=names)
 cosines.rename(columns=figures.short).round(2)
 
 # %% [markdown]
-# **Published worlds** (compare columns; lies change one word or several): the agent that acted holds orders and
-# colours farther apart than one that never acted, to which two orders are almost the same. It lets "go to" and
-# "pick up" become one (H4). Types do not fit: they cost as much as colours, and are held no farther apart.
+# **Published worlds** (compare columns; lies change one word or several): to an agent that never acted two orders are
+# nearly the same. Acting drives them apart, and colours, too. It makes "go to" and "pick up" one (H4). Types do not fit:
+# a wrong one costs as much as a wrong colour, but is held no farther apart.
 #
-# **Published worlds:** a codebook holds orders apart, too; only acting merges verbs. Wrong instructions leave
-# nothing but the verb.
+# **Published worlds:** a codebook holds orders apart, too; only acting merges verbs. After wrong instructions nothing
+# is left but the verb.
 
 # %% [markdown]
 # ## Order: what is put next to what?
 #
-# Now with a model. As in 04, the map is fitted in first names; then the *model's* sentence is given in synonyms.
-# *Order*: is the image of "put A next to B" nearer to its own partner, or to that of "put B next to A"?
+# Does a model agree with the agent about order? As in 04, the map is fitted in first names, and the *model*
+# is told synonyms. Its "put A next to B" is mapped into the agent's space. Does it lie nearer to the agent's "put A
+# next to B" or "put B next to A"? (Chance: half.)
 #
-# **Guess first**: acted, never acted, wrong instructions: which tell the two apart, and which toss a coin?
+# **Guess first**: with which agent does it find the order: acted, never acted, wrong instructions?
 
 # %% tags=["fill-in"]
-twin = row[
-    table["text"].map(lies["order"])
-].to_numpy()  # (N,): "put B next to A" of "put A next to B"
+swap = table["text"].map(lies["order"])
+twin = row[swap].to_numpy()  # (N,): the row of "put B next to A" for "put A next to B"
 twins = np.flatnonzero(twin != row.to_numpy())
 
 
@@ -175,10 +178,12 @@ for agent in records.agents():
     print(f"{figures.short(agent.name)}, {model.label}: {np.mean(right):.2f}")
 
 # %% [markdown]
-# And with all models? A model that never read anything can have some order by luck. So two bands show *untrained
-# models*, each with the agent that acted. (*Never acted* is something else: an untrained agent, with a model that
-# has learned.) Wide, as planned: single ones in single worlds. Narrow, added after the results: their means over
-# worlds, for models trained here, whose points are such means.
+# And with all models? Even a model with random weights has some order by luck. The *wide band*, planned beforehand,
+# is the range of all such models, each in one world. (With *never acted* it is the agent that has random weights;
+# here it is the model.)
+#
+# But our points are means over worlds, which vary less. So the *narrow band*, added after the results, is the range of
+# such means of untrained models (with those trained here).
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")
@@ -207,19 +212,20 @@ means[[*map(figures.short, shown), "acting adds, 95 %"]].round(2)
 # %% [markdown]
 # **Published worlds:**
 #
-# - Acting adds order with six of the seven that know the synonyms. Four (decoders, CLIP) lie above the wide band;
-#   BLIP only above the narrow one.
-# - Edit distance and codebook lie within .02: no proof of more than words in their places.
-# - It adds colour, and a little type. Acted and codebook are the same by our rule (within .05), but never acted lies below: H2 failed.
-# - It takes away verbs and places, which cost the agent least.
+# - Acting adds order with six of seven models that know the synonyms. With decoders and CLIP no untrained model has as
+#   much; BLIP lies above the narrow band only, MiniLM in the wide one.
+# - A codebook and an edit distance have as much as the agent, within .02. So order needs words in their places, no
+#   meaning.
+# - Acting adds colour (so H2 failed), and a little type. It takes away verbs and places, which cost the agent least.
 
 # %% [markdown]
 # ## Nearer to models, or farther?
 #
-# CKA (03) compares whole spaces, without a map.
+# So far we asked for parts. Does acting make the space as a *whole* more like a language model's? CKA (03) tells,
+# without any map: 1 for the same space, 0 for nothing in common.
 #
-# **Guess first**: from how many of eight models does it lead away, over all sentences? And among those that begin
-# with "put", where no verb differs?
+# **Guess first**: with how many of eight models does CKA fall by acting, over all sentences? And among those that
+# begin with "put", where no verb differs?
 
 # %%
 parts = {"all": np.full(N, True), "put": (table["verb"] == "put").to_numpy()}
@@ -247,28 +253,29 @@ caption = "95 % over worlds. Counted: acted and never acted, p ≤ .05 (Holm). C
 run.figure(figure, "05_geometry", caption)
 
 # %% [markdown]
-# **Published worlds:** over all sentences acting leads away from every model; *wrong instructions*, a space of nearly
-# verbs alone, lie nearest to our decoders. So this CKA measures what spaces spend on verbs more than what was
-# understood.
+# **Published worlds:** with all eight. But nearest to our decoders lie *wrong instructions*, a space of nearly verbs
+# alone. So over all sentences CKA mostly measures how much a space spends on verbs, and an agent that acted spends
+# hardly anything on them.
 #
-# **Published worlds:** within "put" acting leads *nearer* to our decoders, to about where a codebook lies, and
-# farther from the other five.
+# **Published worlds:** where no verb differs, acting leads *nearer* to our decoders, about as near as a codebook is. From
+# the other five it leads away here, too.
 
 # %% [markdown]
 # ## Answers
 #
-# By rules written down beforehand (`docs/preregistration.md`, with all changes). First four hypotheses: acting adds
-# order (H1) but no colour (H2), leads away from our decoders (H3), merges two verbs (H4). Those with a direction have
-# a one-sided p (1/256 or more).
-#
-# Then what the paper claims, and the public models: precision@15 of acted, and what it has more than *never acted*
-# and than a *codebook*. *More*, *less*: p ≤ .05 (Holm over models); *same*: surely within .05; *open*: neither.
+# The rules were written down beforehand (`docs/preregistration.md`, with all changes). The first table answers four
+# hypotheses: acting adds order (H1) but no colour (H2), leads away from our decoders (H3), and merges two verbs (H4).
+# The second has their differences. (A p with a direction is one-sided, at least 1/256.)
 
 # %%
 asked = ["H1", "H2", "H3", "H4"]
 run.table(found["claims"], "05_claims")
 display(Markdown(figures.as_table(claims[claims["hypothesis"].isin(asked)])))
 figures.tested(differences, asked)
+
+# %% [markdown]
+# And what the paper claims: precision@15 of *acted*, and by how much it exceeds *never acted* and a *codebook*, with
+# each model. *More*, *less*: p ≤ .05 (Holm over models, 04). *Same*: surely within .05. *Open*: neither.
 
 # %%
 asked = {"acted": "acted", "acted - never_acted": "− never acted", "acted - codebook": "− codebook"}
@@ -303,9 +310,9 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# 1. Ask for one thing at a time: acting makes a space show order more, two verbs less.
-# 2. Ask behaviour, too: what an agent may confuse, as two verbs here, its space may lose. (Not types.)
-# 3. A code that knows words in their places has order, too: it shows no meaning.
+# 1. Ask a space for one thing at a time: after acting it shows order more, two verbs less.
+# 2. Ask behaviour, too: what an agent may confuse without harm, as two verbs, its space may lose. (Types do not fit.)
+# 3. A code that knows words in their places has order, too.
 #
 # **Further reading**: Kornblith et al. (arXiv 1905.00414); Huh et al. (arXiv 2405.07987).
 #
