@@ -7,9 +7,8 @@
 #
 # **What you'll need**: notebooks 02 and 03; singular values.
 #
-# **Found**: the best codes, which learned nothing, agree with models as well as an agent that acted, or better
-# (means). On average acting adds a little, more at the nearest and in synonyms; with public models nothing, or
-# less.
+# **Found**: an agent that acted agrees with language models. But one that never acted does nearly as well, and the best
+# codes, which learned nothing, do better (means). With public models acting adds nothing, or takes away.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -29,11 +28,10 @@ from sklearn.preprocessing import normalize
 
 from paper_utils.alignment.retrieval import make_folds
 from paper_utils.encoders import records
-from paper_utils.encoders.embedding import EMBEDDING, parameters
 from paper_utils.figures import alignment as figures
 from paper_utils.figures.spaces import of_world
 from paper_utils.run import ROOT, Run
-from paper_utils.study import columns, results, scores
+from paper_utils.study import appendix, columns, results, scores
 from paper_utils.study.differences import own_agreement, who_knows
 
 run = Run.start("04_alignment", profile, seed, overrides, out)
@@ -41,10 +39,13 @@ run = Run.start("04_alignment", profile, seed, overrides, out)
 # %% [markdown]
 # ## Three tests, three agents, four codes
 #
-# One agent *acted*, one *never acted*, one had *wrong instructions* (02); models read stories or saw images (03).
-# Four codes learned nothing: *word count*; *random words*, a random vector per word, weighted by its place (20
-# draws); *edit distance* (†: added later), how many words must change; *codebook*, a random vector per concept and
-# role: it is told the synonyms. None is told what a word refers to.
+# One agent *acted*, one *never acted*, one had *wrong instructions* (02). Models read stories or saw images (03). Beside
+# them stand four codes that learned nothing:
+#
+# - *word count*;
+# - *random words*: a random vector for each word, weighted by its place (20 draws);
+# - *edit distance* (†: added later): how many words must change;
+# - *codebook*: a random vector for each concept in each role. It is told which words are synonyms.
 #
 # Means and intervals are over worlds.
 
@@ -61,9 +62,11 @@ print(f"N = {N} instructions, so chance of precision@{k} is {k / N:.3f}")
 # %% [markdown]
 # ## Procrustes by hand
 #
-# Two spaces share no axes, so we may rotate one freely. *Procrustes* finds the rotation (or mirroring) W that
-# brings XW closest to Y. ‖XW − Y‖² = ‖X‖² + ‖Y‖² − 2 trace(WᵀXᵀY), where only the trace depends on W. With XᵀY =
-# USVᵀ it is trace(S·VᵀWᵀU): VᵀWᵀU is a rotation, so its diagonal is at most 1, and W = UVᵀ makes it 1. Try it:
+# Two spaces share no axes, so we may rotate one freely. *Procrustes* finds the rotation W (mirrors allowed) that brings
+# XW closest to Y.
+#
+# ‖XW − Y‖² = ‖X‖² + ‖Y‖² − 2 trace(WᵀXᵀY), where only the last term depends on W. With XᵀY = USVᵀ this trace is
+# trace(S·VᵀWᵀU). VᵀWᵀU is a rotation, too, so no entry of its diagonal exceeds 1; W = UVᵀ makes them all 1. Try it:
 
 # %%
 random = np.random.default_rng(0)
@@ -73,8 +76,8 @@ U, _, Vt = np.linalg.svd(points.T @ (points @ turn))
 print("the rotation is found again:", np.allclose(U @ Vt, turn))
 
 # %% [markdown]
-# Even after PCA to 32 dimensions W can overfit. So it is fitted on four fifths of the sentences and tested on the
-# rest. A sentence and its *swap* stay together.
+# Even after PCA to 32 dimensions a rotation can overfit. So it is fitted on four fifths of the sentences and tested on
+# the others. A sentence and its *swap* ("put B next to A") are left out together.
 
 # %%
 asked = scores.options(run.profile, table, world)  # groups keep a sentence and its swap together
@@ -126,12 +129,6 @@ for name, ways in heard.items():
     assert np.isclose(by_hand, by_package["same_words", "precision_at_k", name], atol=1e-5)
     print(f"{figures.short(name)} with {model.label}: {by_hand:.2f}")
 
-# %% [markdown]
-# Is what acting adds more than luck? There are eight worlds, so eight differences. By luck each could have the other
-# sign: 2⁸ = 256 ways. *p*: in what share of them is the mean as large (either sign)? At least in 2/256 = .008.
-# Where six models are asked at once, *Holm*'s rule multiplies the smallest p by six: then all eight signs must agree. (*Mean*, *decoders*: alone.) *p_equivalent* is small if the
-# effect surely lies within ± .05. **Fill in** p.
-
 # %%
 best = by_package["same_words", "precision_at_k"][[*heard, "word_count", "codebook"]].idxmax()
 print("highest of these five:", best, "" if guess is ... else f"(you said {guess})")
@@ -139,11 +136,19 @@ same = ("same_words", "precision_at_k")
 asks = {f"Among the {k} nearest": (*same, "both", k / N)}  # test, measure, direction, chance
 asks["The nearest"] = ("same_words", "precision_at_1", "both", 1 / N)
 figure = figures.by_model(differences, models, asks, "precision")
-caption = "95 % over worlds. Counted as higher, lower: p ≤ .05 (Holm), unless surely within ± .05."
+caption = "95 % over worlds. Counted as higher, lower: p ≤ .05 (below), unless surely within ± .05."
 run.figure(figure, "04_same_words", caption)
 which = [model.label, "decoders", "mean"]  # one, the mean of decoders, and that of all six
 means = [figures.compared(differences, "same_words", one, ["precision_at_k"]) for one in which]
 pd.concat(means, keys=which).droplevel(1).round(2)
+
+# %% [markdown]
+# Is what acting adds luck? Eight worlds give eight differences. If acting did nothing, each could as well have
+# the other sign: 2⁸ = 256 ways. *p* is the share of ways whose mean is as far from 0 as ours (at least 2/256).
+# **Fill in** p.
+#
+# Six single models are asked at once, so *Holm*'s rule multiplies the smallest p by six. (*Mean* and *decoders*,
+# asked alone, keep theirs.) *p_equivalent* is small if the effect surely lies within ± .05.
 
 # %% tags=["fill-in"]
 gains = figures.values_of(differences, *same).query("contrast == 'acted - never_acted'")
@@ -159,10 +164,10 @@ gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 # %% [markdown]
 # **Published worlds:**
 #
-# - Acting adds with Qwen, on average over decoders, and a little over all six. With the other five nothing is
-#   settled (BERT's interval is below zero, but six were asked at once). At the nearest it adds with five of six.
-# - With public models, near 1, no difference (within .05); at the nearest SmolLM2 loses.
-# - Wrong instructions score lowest: their space is nearly all verb.
+# - Among the 15 nearest acting adds with Qwen, on average over decoders, and a little over all six. With the other
+#   five nothing is settled. (BERT's interval lies below zero, but six were asked at once.) If only the nearest counts,
+#   acting adds with five of six.
+# - With public models, near 1, acting makes no difference (within .05); at the nearest SmolLM2 loses.
 #
 # Do models agree more with each other than with an agent?
 
@@ -176,40 +181,37 @@ matrix = everybody.mean().unstack().reindex(names, columns=[*figures.ENCODERS, *
 agents, codes = matrix[figures.ENCODERS[:3]].max(axis=1), matrix[figures.DRAWN_CODES].max(axis=1)
 title = f"Precision@{k}: the best code reaches the best agent with {(codes >= agents).sum()} of {len(codes)}"
 caption = (
-    "Held out, means over worlds; the last two are public. Read a row: who agrees with this model?"
+    "Held out, means over worlds (and draws); the last two are public. Row: who agrees with it?"
 )
 run.figure(figures.matrix(matrix, title), "04_all_pairs", caption)
 
 # %% [markdown]
-# **Published worlds:** decoders agree with each other and with SmolLM2 more than with the acted agent, with
-# MiniLM, CLIP, BLIP and BERT less. But edit distance agrees as much as they do.
+# **Published worlds:** decoders agree with each other, and with SmolLM2, more than with the acted agent, and less with
+# MiniLM, CLIP, BLIP and BERT. Edit distance agrees with decoders as much as they do themselves.
 #
 # ## Direction and layer matter
 #
-# **Guess first**: which is harder, from the model's sentence to the agent's (*a model asks*), or back? And which
-# layer of a decoder agrees less, the middle, which we fixed, or the last?
+# **Guess first**: which is harder, to find the agent's sentence from the model's (*a model asks*), or the model's from
+# the agent's? And at which layer does a decoder agree less, the middle one, which we fixed, or the last?
 
 # %%
-agents = [spaces[world][name][0] for name in ("acted", "never acted")]
 for direction, cosines in zip(("a model asks", "an agent asks"), both_ways("acted", world)):
     neighbours = len(np.unique(np.argsort(-cosines, axis=1)[:, :k]))
     print(f"{direction}: {precision(cosines):.2f}; in nobody's {k}: {N - neighbours} of {N}")
-layers = {"middle": None, "last": run.profile.encoders.layers}  # None: the one fixed beforehand
-decoders = [one for one in models if one.label in results.DECODERS]
-for one, name in product(decoders, layers):
-    read = run.get(EMBEDDING, **parameters(one, world, "both", layers[name]))
-    space, _ = columns.both_names(read)  # in first names, in synonyms
-    found_by = [precision(search(space, A, query=space, pool=A)) for A in agents]
-    print(f"{one.label}, {name} layer: acted {found_by[0]:.2f}, never acted {found_by[1]:.2f}")
+read = pd.concat([run.get(appendix.LAYERS, world=w) for w in run.worlds])  # both directions
+read = read.query("measure == 'precision_at_k' and encoder in ['acted', 'never_acted']")
+read = read[read["model"].isin(results.DECODERS)]
+read.pivot_table("value", "model", ["encoder", "layer"]).round(2)
 
 # %% [markdown]
-# **Published world** (one, one direction; never acted is above acted with some, over worlds not: 08): a model's
-# sentences find fewer partners, last layers fewest. Perhaps rotated sentences crowd into few directions.
+# **Published worlds:** when a model asks, many of the agent's sentences are near to none (first world). The last layer
+# (2), which serves the next word, agrees least (table: all worlds, in synonyms). At layer 0, a mean of words, *never
+# acted* agrees more than *acted*: so where acting adds depends on the layer.
 #
 # ## Unheard synonyms: who has to know them?
 #
-# The map is fitted in first names; then the *model's* sentence is given in synonyms. **Fill in** a code, the
-# codebook (N, 96): the sum of the random vectors of a sentence's words in their roles.
+# The map is fitted in first names, then the *model* is told synonyms. **Fill in** the codebook (N, 96): each sentence
+# is the sum of random vectors, one for each word in its role.
 
 # %% tags=["fill-in"]
 one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)
@@ -226,12 +228,12 @@ explained = one_hot @ np.linalg.lstsq(one_hot, of_package)[0]
 assert np.allclose(explained, of_package)
 
 # %% [markdown]
-# **Question**: the agent that never acted has random weights. Can it pass this test all the same? Write down why.
-# (What does it need to tell apart?)
+# **Question**: the agent that never acted has random weights, and nobody has heard the synonyms but the model. Can that
+# agent pass the test all the same? Write down why.
 #
-# *Colour of six*: among the sentences that differ from the partner in one colour alone, is the partner nearest?
-# *Own agreement*: the same between a model's own two names, without a map. It knows the synonyms if this is at
-# least a third, twice chance.
+# Below stands also *colour of six*: among the sentences that differ from the partner in one colour only, is the partner
+# nearest? And *own agreement*, the same between a model's own two names, without a map: a model knows the synonyms
+# if this is at least a third, twice chance.
 
 # %% tags=["nbval-check-output"]
 reason = "?"
@@ -265,11 +267,11 @@ pd.concat(means, keys=[model.label, "mean"]).round(2)
 # %% [markdown]
 # **Published worlds:**
 #
-# - Agents that acted are above chance with every model that knows the synonyms.
-# - On average acting adds to both measures. With the public models it *takes away* precision, and with SmolLM2
-#   colour; there even word counts beat acted.
-# - On average codebook, edit distance and the best (picked afterwards) of 20 random words are above acted in
-#   precision. In colour acted is above the codebook by .02, which by our rule counts as the same.
+# - Agents that never acted pass, too: it is the *model* that has to know the synonyms.
+# - On average acting adds to both measures. With public models it *takes away* precision (and with SmolLM2 colour);
+#   there even word counts beat acted.
+# - On average codebook, edit distance and the best of 20 random words (picked afterwards) are above acted in precision.
+#   In colour the codebook is as good as acted: by .02 below, which our rule counts as the same.
 
 # %% [markdown]
 # ## On your own

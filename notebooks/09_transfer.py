@@ -145,8 +145,8 @@ above.pivot(index="model", columns="measure", values=["above it, 95 %", "verdict
 # ## Is it the model that does not know, or the map that loses it?
 #
 # In 05 decoders had order in synonyms. Why can the agent not act on it? We ask the mapped vectors themselves: is each
-# nearest to the *right* sentence of all? Does it at least have the right order of two? And we ask twice: by the ridge,
-# and by the rotation of 04, with its folds (no swap is fitted on).
+# nearest to the *right* sentence of all? Does it at least have the right order of two? We ask twice: by the ridge,
+# and by the rotation of 04, with its folds (swaps left out).
 #
 # **Guess first**: which map keeps order better?
 
