@@ -1,15 +1,14 @@
 # %% [markdown]
 # # 3 · Turn instructions into vectors, and see what each model puts together
 #
-# **What you'll do**: ask what each model is trained for, which sentences it puts together, and what its vectors
-# are spent on.
+# **What you'll do**: ask what each model is trained for, and which sentences it puts together.
 #
 # **What you'll learn**: what training makes alike.
 #
 # **What you'll need**: notebook 02; cosine similarity.
 #
-# **Found**: models that read stories spend over half of their variance on the verb (and what goes with it). Word
-# counts spend a third, an agent that acted hardly any.
+# **Found**: to models that read our stories two sentences differ most by their verb: it has over half of the variance. An
+# agent that acted spends hardly any on it, word counts a third.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -100,15 +99,14 @@ if "bert" in folders:
     print("bert", *(f"{word} {chance:.2f} |" for word, chance in words))
 
 # %% [markdown]
-# LLaMA's numbers are perplexities, one over the probability of each word: 1 means certain. BERT's: probabilities
-# for the masked word. Did it look back?
+# LLaMA's numbers are perplexities: 1 means that it was certain, 12 that it was as unsure as among twelve words.
 #
-# **Answer**: where something new is told. A first colour may be any of six, under two names each; said again, two
-# names are left.
+# **Answer**: a reader hesitates where something new is told. A first colour may be any of six, under two names each.
+# When it is said again, two names are left.
 #
-# **Published world:** here BERT did not look back: red's two names, red and crimson, do not lead.
+# **Published world:** BERT, which had to guess the second "red", did not look back: red and crimson do not lead.
 #
-# A caption, and six held-out images. Which fits? (Behind: at least as far as aside.)
+# Now a caption, and six images. Which one fits?
 
 # %%
 seeds = levels.seeds("pictures", run.profile.data.pictured_episodes, world)[-6:]
@@ -121,16 +119,15 @@ for family, judge in {"clip": which_picture, "blip": is_pair}.items():
         tokenizer, model = load(family)
         caption = tokenizer([captions[0]] * 6, return_tensors="pt")
         odds[FAMILIES[family].label] = judge(model, caption, pixels)
-told = "The first is its own. CLIP chooses one (chance 17%), BLIP judges each pair (50%). Open doors are gaps."
+told = "Only the first fits. CLIP chooses one of six; BLIP judges each pair (chance 50%)."
 run.figure(figures.odds(pictures, odds, captions[0]), "03_odds", told)
 
 # %% [markdown]
-# **Published world:** CLIP slightly prefers another image, which does not fit.
+# **Published world:** CLIP rules out the four images without doors, but between the two with doors it tosses a coin. BLIP
+# is near a coin toss with all. They learned something, but not much.
 #
-# **Did they learn their world?**
-#
-# Scores on held-out stories and images, beside baselines that need no training. **Guess first**: R@1 is the share
-# of captions for which the right image ranks first. Can it reach 1?
+# Here are scores of all models on stories and images that they never saw, each beside a baseline that needs no
+# training. **Guess first**: R@1 is the share of captions for which the right image ranks first. Can it reach 1?
 
 # %%
 scores = pd.concat([run.get(MODEL_SCORES, world=number) for number in run.worlds])
@@ -142,16 +139,15 @@ by = ["family", "score", "baseline"]
 scores.groupby(by, sort=False)[["baseline value", "value"]].mean().round(3)
 
 # %% [markdown]
-# **Answer**: not where several images fit.
-#
-# **Published worlds:** CLIP and BLIP rank it first for one caption in twenty.
+# **Answer**: no, since several images may fit. (CLIP, BLIP: one in twenty.)
 #
 # ## 2 · What each model puts together
 #
-# All encoders embed the same sentences, at a layer fixed in advance (the middle one for decoders). *Word count*
-# and *codebook* (a random vector per concept and role) are not models. MiniLM and SmolLM2 are public.
+# All models and agents now embed the same instructions, at a layer fixed in advance (the middle one for decoders). So
+# do two public models, MiniLM and SmolLM2, and two codes: *word count*, and *codebook* (a random vector per concept
+# and role).
 #
-# **Guess first**: to whom is "put B next to A" the nearest sentence to "put A next to B"?
+# **Guess first**: for whom is "put B next to A" the sentence nearest to "put A next to B"?
 
 
 # %% tags=["fill-in"]
@@ -171,9 +167,11 @@ ranked = {one.label: np.argsort(-cosines(spaces[one.label])[asked]) for one in s
 pd.DataFrame({name: table["text"][rows[:2]].tolist() for name, rows in ranked.items()}).T
 
 # %% [markdown]
-# Now all sentences, in all worlds. How often does the nearest sentence have the same verb, or the same colour? And
-# how often is it the *swap*: "put B next to A" for "put A next to B"? To word counts a swap is the same sentence
-# (up to four share their counts; ties are broken at random). *By luck*: a neighbour drawn at random.
+# One sentence proves little. So now all sentences, in all worlds: how often has the nearest one the same verb, or the
+# same colour? And how often is it the *swap*, "put B next to A" for "put A next to B"?
+#
+# *By luck* is a neighbour drawn at random. (To word counts a swap is the same sentence. Up to four share their counts, so
+# ties are broken at random.)
 
 # %%
 sets = alignment.ContrastSets(table[columns.ROLES])
@@ -205,14 +203,13 @@ told = "Share of sentences whose nearest neighbour has the same word; means over
 run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
-# **Answer**: to word counts, then MiniLM and the agent that never acted; hardly ever to that which acted.
-#
-# **Published worlds:** after acting, the nearest shares the second type no more often than a random one, though the agent needs types (05). What is nearest shows what weighs little.
+# **Answer**: for word counts most often, then for MiniLM and the agent that never acted. For an agent that acted hardly
+# ever: it keeps the two orders apart.
 #
 # ## 3 · Pooling by hand, and the attention sink
 #
-# For one vector per sentence we average a decoder's states over the words, at the middle block, without the first
-# token. Why without?
+# (May be skipped.) How does a decoder give *one* vector for a sentence? We take the middle block and average its
+# states over the words, but not over the first token. Why not?
 
 # %% tags=["nbval-check-output"]
 states = []
@@ -229,9 +226,8 @@ for family in decoders[:1]:
     print(f"{family}, block {layer} of {depth}: {len(pooled)} sentences, as by the package")
 
 # %% [markdown]
-# Large decoders use the first position they read as an *attention sink* (arXiv 2309.17453): its state is one huge
-# constant (2402.17762). If a tokenizer puts no special token in front, the first *word* becomes the sink. Let us
-# plant a sink in our decoder and pool it along with the rest.
+# Large decoders use the first position they read as an *attention sink* (arXiv 2309.17453): its state is huge, and the
+# same in every sentence (2402.17762). Our small ones have none. So we plant one, and pool it along with the rest.
 #
 # **Guess first**: what will the cosine of any two sentences be then?
 
@@ -245,18 +241,15 @@ if states:
         r = np.corrcoef(U[:, 0], [1 / len(rows) for rows in states])[0, 1]
         print(f"sink {name}: mean cosine {np.mean(unit @ unit.T):.2f};", end=" ")
         print(f"after centring, main direction with 1 / length: r = {abs(r):.2f}")
-        how = {"groups": sets.groups, "random_state": world}  # as in notebook 04
-        score = alignment.precision_at_k(space, spaces["acted"], run.profile.alignment.k, **how)
-        print(f"    agreement with the agent (notebook 04): {score}")
 
 # %% [markdown]
-# **Answer**: every pooled vector is now mostly sink, so cosines are near 1. Centring does not help: a mean divides
-# by the number of words, so length remains.
+# **Answer**: near 1, since each vector is now mostly sink. Centring does not help: a mean divides the sink by the number
+# of words, so what is left is the sentence's length.
 #
 # ## 4 · What a space is spent on
 #
-# Similarities weigh directions by variance. How much of it does the verb explain, and over how many directions is
-# it spread (*effective dimension*; n if n are equal)? ("Put" sentences are longer, too.)
+# What share of its variance does a space spend on the verb? And over how many directions is it spread (*effective
+# dimension*: n if n have equal shares)?
 #
 # **Guess first**: *wrong instructions* were exchanged within levels. Which word stayed right?
 
@@ -277,11 +270,12 @@ told = "Blue: learned from language; green: from pictures, too; above: agents; b
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# **Answer**: the verb; it has nearly all the variance.
+# **Answer**: the verb, which in that space has nearly all the variance.
 #
-# Spaces that spend their variance on different words look different, whatever they know. *Linear CKA* is the
-# cosine between their tables of inner products, each read as one long vector (1: alike). **Guess first**: over all
-# sentences, which is nearer to a language model, *acted* or *never acted*? And within one verb?
+# So two spaces may look different only because they spend their variance on different words. *Linear CKA* shows it: the
+# cosine between two tables of inner products, each read as one long vector (1: alike).
+#
+# **Guess first**: which is nearer to LLaMA, *acted* or *never acted*? And among sentences with the same verb?
 
 
 # %% tags=["fill-in"]
@@ -300,14 +294,14 @@ for name in ("acted", "never acted"):
     print(f"{name} with {reader}: {whole:.2f}; within “{commonest}”: {within:.2f}")
 
 # %% [markdown]
-# **Published worlds:** over all sentences *never acted* is far nearer; within "put" it is *acted*. This is one
-# model, LLaMA; notebook 05 asks all, by an estimator without bias.
+# **Published worlds:** over all sentences *never acted* is far nearer. Among "put" sentences it is *acted*. (Notebook 05
+# asks all models.)
 #
 # ## 5 · Look, and say how much is shown
 #
-# Maps come last because they persuade too easily. Each shows two directions out of many; its title says how much
-# of the variance these two hold. What matters may be in the rest. Mostly, verbs separate where much variance is
-# spent on them.
+# Maps come last because they persuade too easily. Each shows two directions, and its title says what share of the
+# variance they hold. LLaMA, which spends most on the verb, has an island for each. In the agent's map verbs are
+# mixed; but four fifths of its variance are elsewhere.
 
 # %%
 told = "Two components of each space, a shape per verb. Titles: share of variance that is shown."
@@ -332,10 +326,10 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# - Spaces differ in how much variance they spend on the verb and its form.
+# - What is nearest in a space depends on what its training made important: the verb to a reader, not to an agent.
 # - A mean is only as good as what goes into it: never pool a sink.
-# - Two spaces that spend their variance on different words look different. Whether they *know* different things
-#   needs tests with codes beside them (notebooks 04 to 06).
+# - Two spaces that spend their variance on different words look different. Whether they *know* different things takes
+#   tests with codes beside them (notebooks 04 to 06).
 #
 # ## Provenance
 

@@ -204,14 +204,14 @@ read = read[read["model"].isin(results.DECODERS)]
 read.pivot_table("value", "model", ["encoder", "layer"]).round(2)
 
 # %% [markdown]
-# **Published worlds:** when a model asks, many of the agent's sentences are near to none (first world). The last layer
-# (2), which serves the next word, agrees least (table: all worlds, in synonyms). At layer 0, a mean of words, *never
-# acted* agrees more than *acted*: so where acting adds depends on the layer.
+# **Published worlds:** when a model asks, many of the agent's sentences are near to none. The last layer
+# (2), which serves the next word, agrees least (all worlds, in synonyms). At layer 0, a mere mean of words,
+# *never acted* is above *acted*.
 #
 # ## Unheard synonyms: who has to know them?
 #
-# The map is fitted in first names, then the *model* is told synonyms. **Fill in** the codebook (N, 96): each sentence
-# is the sum of random vectors, one for each word in its role.
+# The map is fitted in first names, then the *model* is told synonyms. **Fill in** the codebook (N, 96): the sum of
+# random vectors, one for each word and role.
 
 # %% tags=["fill-in"]
 one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)
