@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 6 · Look for a structure that no dictionary holds
 #
-# **What you'll do**: visit rooms in which colours have kinds; compare maps of the colours.
+# **What you'll do**: compare maps of six colours.
 #
-# **What you'll learn**: to compare two spaces without a rotation, and why use may matter.
+# **What you'll learn**: to compare two spaces without a rotation.
 #
 # **What you'll need**: notebook 04; correlation.
 #
-# **Found**: on average agents that hardly see colours, LLaMA, and a CLIP that sees one colour share kinds that
-# nobody names. Agents that see all colours reverse them, except in one sort of room.
+# **Found**: colours can have kinds that nobody names. An agent that hardly sees colours, LLaMA, which only reads, and a
+# CLIP whose images have one colour group them alike (on average). An agent that sees all colours does the reverse.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -40,12 +40,12 @@ run = Run.start("06_structure", profile, seed, overrides, out)
 # %% [markdown]
 # ## A world in which colours have kinds
 #
-# In BabyAI red is no more like purple than like green; a *codebook*, a random vector per concept, passed the tests
-# so far.
+# In BabyAI red is no more like purple than like green. So there is no structure among colours to find, and a *codebook*
+# could pass all tests so far.
 #
-# Here three colours are mostly keys, two mostly balls, one mostly a box, each to its own degree. No text names the
-# kinds; a world's *design*, below, sets them. (Worlds are numbered 100 to 107.) Expert as before; levels GoToLocal
-# and PickupLoc.
+# Here there is one: three colours are mostly keys, two mostly balls, one mostly a box, each to its own degree. No
+# sentence says so. The table below, the *design*, sets it in each world. (Levels: GoToLocal and PickupLoc. Worlds: 100 to
+# 107.)
 
 # %%
 found = results.tables(run.profile, run.store.get)  # of all worlds
@@ -60,8 +60,8 @@ design
 # %% [markdown]
 # ## What a reader can find out
 #
-# A story from such a room says "the red key" and, half of the time, "the red object". It never says that colours
-# have kinds. But whoever counts which type follows which colour has found them.
+# A story from such a room says "the red key", or "the red object". It never says that red things are mostly keys. But
+# whoever counts which type follows which colour can find it out.
 #
 # **Guess first**, from the picture: which two colours will the counter find most alike? Then **fill in** the
 # counter.
@@ -81,13 +81,14 @@ counts[design.columns].round(2)
 # %% [markdown]
 # ## Three learners, each with its own data
 #
-# - A **blind agent** sees no colours in nine of ten episodes. There, "the red object" is whatever red things
-#   usually are.
-# - **LLaMA** reads stories and sees nothing.
-# - **Blind CLIP** sees images in a single colour.
+# | learner | learns by | sees of colours |
+# |---|---|---|
+# | **blind agent** | acting in these rooms | nothing in nine of ten episodes |
+# | **LLaMA** | reading stories of these rooms | nothing |
+# | **blind CLIP** | images with captions | one colour for all |
 #
-# A colour's vector is its mean over all frames, such as "pick up the … ball", in which all six colours can stand.
-# We compare cosine distances between colours, so no rotation is needed.
+# A colour's vector is its mean over all sentences in which each of the six colours can stand, such as "pick up the …
+# ball". We compare distances between colours, so no rotation is needed.
 
 # %%
 table = columns.instructions(run.kinds.profile, "kinds")
@@ -118,10 +119,11 @@ measured["blind agent"].round(2)
 # %% [markdown]
 # ## The sign
 #
-# A **seeing agent** learns in the same rooms and sees every colour. **Question**: will its map agree with the
-# design, too? What does it need colours for? An **exclusive agent** learns in rooms that hold one colour of each
-# kind. What does it need them for? Decide before you run. (Printed first: success in the agents' own rooms;
-# *acted, kinds* is the seeing agent.)
+# Two more agents act, and see every colour. The **seeing agent** learns in the same rooms. The **exclusive agent** learns
+# in rooms with at most one colour of each kind.
+#
+# **Question**: what does each of them need colours for? So will its map agree with the design (r above 0), not at all
+# (near 0), or be its reverse (below 0)? Decide before you run.
 
 # %%
 # The sign of r, the correlation of a learner's distances with the design's: "+", "0" or "-".
@@ -130,6 +132,7 @@ own_r = figures.values_of(found["differences"], "structure", "r")
 own_r = own_r.query("contrast == 'own world'").set_index("model")["mean"]
 each = products.evaluations_of_kinds(run.profile)
 played = pd.concat(run.kinds.get(EVALUATION, **which).assign(**which) for which in each)
+played["player"] = played["player"].replace("acted", "sees colours")
 print(played.groupby(["player", "rooms", "level"])["success"].mean().unstack().round(2))
 for learner, sign in guess.items():
     print(f"{learner} with the design: mean r = {own_r[learner + ' ~ design']:.2f} (you: {sign})")
@@ -137,16 +140,14 @@ caption = f"World {world} alone; means are printed above. Colours may lie on eac
 run.figure(figures.colour_maps(measured, ["design", *guess], world), "06_seeing", caption)
 
 # %% [markdown]
-# **Published worlds:** this first world is the most extreme for the seeing agent (all eight: *Over worlds*,
-# below).
+# **Published worlds:** the seeing agent's map is the reverse (most so in this world), the exclusive agent's agrees. (A
+# blind agent often fails.)
 #
 # ## How alike are two maps?
 #
-# *r* correlates the fifteen distances of one learner with those of another. Would r be as high if the colours were
-# mixed up? We try all ways to relabel six colours, so p is exact.
+# *r* correlates the fifteen distances of one learner with another's. Would it be as high if the colours were mixed up? We try all ways to relabel six colours: *p* is the share that fits as well.
 #
-# **Question**: how many ways are there, and what is the smallest possible p? And if two colours were exactly
-# alike?
+# **Question**: how many ways are there, and what is the smallest possible p?
 
 # %% tags=["fill-in"]
 smallest = None  # your p
@@ -175,12 +176,12 @@ print(f"single agents that never acted, with anybody: r from {luck.min():.2f} to
 # %% [markdown]
 # ## Over worlds, beside everything that should fail
 #
-# An untrained agent can reach a high r by luck. So we compare over worlds, beside learners of *another world*
-# (other kinds), *rooms without kinds*, agents that *never acted*, *codebooks*, and the *edit distance* between
-# colour names.
+# One untrained agent can reach a high r by luck. So we look at all worlds, and beside them at what should fail: learners
+# of *another world* (other kinds), *rooms without kinds*, agents that *never acted*, *codebooks*, the *edit distance*
+# between colour names.
 #
-# (*Graded*, in the table: relabel the colours inside their kinds; what share of these fit worse than the true
-# labels? Chance 1/2.)
+# *Graded* asks for more than kinds: if colours are relabelled only inside their kinds, what share fits worse than the
+# truth? (Chance: half.)
 
 # %% tags=["nbval-check-output"]
 three = ("blind agent", "LLaMA"), ("blind agent", "blind CLIP"), ("seeing agent", "design")
@@ -188,7 +189,8 @@ for first, second in three:
     each = [r(distances.loc[one, first], distances.loc[one, second]) for one in run.worlds]
     print(f"{first} with {second}: mean r {np.mean(each):.2f} of", *np.round(each, 2))
 blind = structure.query("first == 'blind agent' and second in ['LLaMA', 'blind CLIP']")
-blind = blind.pivot_table("r", ["second", "world"], "condition")  # means of draws
+# Means of draws.  "exchangeable": rooms without kinds.
+blind = blind.pivot_table("r", ["second", "world"], "condition")
 beyond = (blind["own world"] - blind["exchangeable"]).rename("value").reset_index()
 print("own world minus rooms without kinds, 95 %:")
 print(over_all_worlds(beyond).round(2).to_string(index=False))
@@ -207,22 +209,21 @@ pairs = pairs[pairs["pair"].isin(shown)].groupby("pair", sort=False)
 pairs[["r", "graded"]].mean().round(2)
 
 # %% [markdown]
-# **Published worlds:** every r of a blind agent with LLaMA or blind CLIP is positive, though about half lie below
-# luck's highest (.73). Blind agents agree in degree (*graded*). Codebooks, other worlds and untrained agents
-# average near zero. In rooms without kinds blind CLIP agrees a little with the blind agent (why is open), with
-# kinds more.
+# **Published worlds:** in all eight worlds the blind agent's r with LLaMA and with blind CLIP is positive. Codebooks,
+# other worlds and untrained agents average near zero. (Single untrained agents reach .73, as much as about half of
+# these.) In rooms without kinds blind CLIP agrees a little with the blind agent; why is open.
 #
-# **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive rooms
-# bring the kinds back, not the degrees.
+# **Published worlds:** seeing agents are reversed in all eight (five within luck's reach, −.74). Exclusive rooms bring
+# the kinds back, not the degrees.
 
 # %% [markdown]
 # ## Why: tell apart, or predict
 #
-# Three keys of three colours can lie in one room. To reach the right one, a seeing agent has to keep their colours
-# apart (our reading, untested); in exclusive rooms it need not. That is no proof: there, colours of one kind never
-# meet, which alone might merge them. Exclusive rooms without kinds would tell.
+# Three keys of three colours can lie in one room. To reach the right one, a seeing agent has to keep just these colours
+# apart. In exclusive rooms it need not. That is our reading. It is no proof: in exclusive rooms colours of one kind never
+# meet, and that alone might merge them.
 #
-# Below are mean distances. Six colours equally far from each other would be 1.20 apart (cosine −1/5).
+# Below are mean distances. (Six colours equally far from each other would be 1.20 apart.)
 
 # %%
 rows = []
@@ -236,14 +237,13 @@ inside = pd.DataFrame(rows, columns=["learner", "inside a kind", "between kinds"
 inside.groupby("learner", sort=False).mean().round(2)
 
 # %% [markdown]
-# **Published worlds:** a seeing agent holds colours of a kind farther apart than others, and than if there were no
-# structure.
+# **Published worlds:** only a seeing agent holds colours of one kind *farther* apart than others.
 #
 # ## What it does: which type is visited first
 #
-# Behaviour should show, too, what a blind agent expects. Put it in rooms where all types are equally frequent,
-# hide all colours, and say "go to the red object". Where does it walk first? Beside it: an agent from rooms
-# without kinds, which has nothing to expect.
+# Does a blind agent also *do* what it expects? We put it in rooms where all types are equally frequent, hide all colours,
+# and say "go to the red object". Which type does it visit first? Beside it: an agent from rooms without kinds, which
+# has nothing to expect.
 
 # %%
 parts = []
@@ -267,13 +267,14 @@ run.figure(figures.visits(shares), "06_visits", caption)
 # %% [markdown]
 # ## What we may conclude
 #
-# Write first: what is shown?
+# Write first.
 #
-# **Published worlds:** a blind agent walks to the usual type more often than chance. With the *bigram counter*
-# (yours) it agrees almost as with LLaMA: *structure learned from one's own data*, not depth.
+# **Published worlds:** a blind agent walks to the usual type more often than chance. It agrees with the *bigram counter*
+# (yours) almost as with LLaMA. So they share structure that each learned from its own data; no deep model is
+# needed.
 #
-# **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell
-# apart. CLIP that sees speaks against it, if weakly: it is not reversed.
+# **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell apart.
+# But CLIP that sees all colours is not reversed, which speaks against it (if weakly).
 
 # %%
 counter = own_r.filter(like="agent ~ bigram counter").rename("r with the bigram counter")
@@ -308,9 +309,8 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# 1. Learners that share a world and its words, but no data, can come to group its concepts alike, though nobody
-#    names the groups.
-# 2. Over worlds, no code drawn without the kinds does. A counter does: it has learned.
+# 1. Learners that share a world, but no data, can come to group its concepts alike, though nobody names the groups.
+# 2. A code that learned nothing does not, on average. A mere counter does: it has learned.
 # 3. The same concepts can end up near or far, perhaps depending on what they are for.
 #
 # **Further reading**: Kriegeskorte et al. (2008); Huh et al. (arXiv 2405.07987).

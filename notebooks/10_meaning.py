@@ -38,17 +38,17 @@ world = run.worlds[0]
 # ## Whoever passes the test of synonyms may not know their meaning
 #
 # Notebook 04 asks a model in synonyms: "approach the crimson sphere" should find "go to the red ball". Two public
-# models read these words long before us. Do they find the colour because they know what "crimson" means, or by
-# something else, as its spelling?
+# models had read these words long before. Do they find the colour because they know what "crimson" means, or by
+# something else, such as its spelling?
 #
 # The models trained here cannot be asked: both names of a thing are labels to them, learned from our stories.
 
 # %% [markdown]
 # ## A lie
 #
-# We give each word the synonym of another one of its kind. If "emerald" is our word for red, the sentence with
-# "emerald" may fit the one with red (*as told*), as a label would; or the one with green (*by meaning*), as English
-# has it. (Verbs and types lie, too; only colours are asked.)
+# So we lie: each word gets the synonym of another one of its kind. Say that "emerald" is now our word for red. A model to
+# which words are labels should find the sentence with red (*as told*). A model that knows English should find the one
+# with green (*by meaning*). (Verbs and types lie, too; only colours are asked.)
 #
 # **Guess first**, then **fill in**: which row of the table is meant, in English, by each sentence of the lie?
 
@@ -89,8 +89,8 @@ for key, X2 in {"as told": lie.vectors, "by meaning": by_meaning}.items():
 #
 # ## Twenty lies, and forty other tables
 #
-# One table may be lucky, so there are twenty of each: *swapped*, as above; *drawn*, true synonyms from a long list;
-# *made-up words*. And in the model's place stands what knows less.
+# One lie may be lucky. So there are twenty of each kind: *swapped*, as above; true *synonyms*, drawn from a long list
+# ("drawn" in the code); and *made-up words*. And in the model's place we put what knows less.
 
 # %%
 tables = [run.get(appendix.TABLES, world=one) for one in run.worlds]
@@ -129,12 +129,11 @@ means = found.pivot(index="row", columns=["panel", "encoder"], values="mean").ro
 means.rename(index=figures.short, columns=figures.short)
 
 # %% [markdown]
-# **Published worlds:** what the model knows of meaning carries over: true synonyms and swapped ones by meaning are
-# found alike. Spelling, made-up words and random weights are at chance. *As told* lies slightly below it: whoever
-# goes by meaning goes wrong by our table.
+# **Published worlds:** by meaning, swapped synonyms are found as often as true ones. Spelling, made-up words and random
+# weights are at chance. *As told* lies slightly below chance: whoever goes by meaning goes wrong by our table.
 #
-# **Published worlds:** acting is not needed. With an agent that never acted the models do as well or better, with a
-# codebook nearly as well. So this measures what the *model* knows.
+# **Published worlds:** the agent need not have acted. With one that never did the models do as well or better, with a
+# codebook nearly as well. So this test measures what the *model* knows.
 
 # %% [markdown]
 # ## Words, or sentences?
@@ -155,9 +154,9 @@ if "drawn: model" in wide:
     print((shares["drawn: layer 0"] / shares["drawn: model"]).round(2).to_dict())
 
 # %% [markdown]
-# **Published worlds:** of what a model has above chance, its word vectors reach about half (last line): a dictionary
-# without sentences. The rest can come from context, or from how layers change a dictionary; this test cannot say.
-# (Tables share words, so intervals are rather narrow.)
+# **Published worlds:** about half (last line). So a dictionary without sentences goes half of the way. The rest may come
+# from the sentence around a word, or from how layers change the dictionary; this test cannot say. (Tables share words, so
+# the true intervals are wider.)
 #
 # Three in ten are few. A label on every word does better, as with the decoders trained here (04). And these are two
 # models, six colours and one sort of sentence.
