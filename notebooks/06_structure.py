@@ -269,8 +269,8 @@ run.figure(figures.visits(shares), "06_visits", caption)
 #
 # Write first.
 #
-# **Published worlds:** a blind agent walks to the usual type more often than chance. It agrees with the *bigram counter*
-# (yours) almost as with LLaMA. So they share structure that each learned from its own data; no deep model is
+# **Published worlds:** a blind agent walks to the usual type more often than chance. It agrees with your *bigram counter*
+# almost as with LLaMA. So they share structure that each learned from its own data; no deep model is
 # needed.
 #
 # **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell apart.

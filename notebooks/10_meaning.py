@@ -48,7 +48,7 @@ world = run.worlds[0]
 #
 # So we lie: each word gets the synonym of another one of its kind. Say that "emerald" is now our word for red. A model to
 # which words are labels should find the sentence with red (*as told*). A model that knows English should find the one
-# with green (*by meaning*). (Verbs and types lie, too; only colours are asked.)
+# with green (*by meaning*). (Only colours are asked.)
 #
 # **Guess first**, then **fill in**: which row of the table is meant, in English, by each sentence of the lie?
 
