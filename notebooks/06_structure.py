@@ -267,11 +267,10 @@ run.figure(figures.visits(shares), "06_visits", caption)
 # %% [markdown]
 # ## What we may conclude
 #
-# Write first.
+# Write first!
 #
 # **Published worlds:** a blind agent walks to the usual type more often than chance. It agrees with your *bigram counter*
-# almost as with LLaMA. So they share structure that each learned from its own data; no deep model is
-# needed.
+# almost as with LLaMA. So they share structure that each learned from its own data, deep or not.
 #
 # **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell apart.
 # But CLIP that sees all colours is not reversed, which speaks against it (if weakly).
