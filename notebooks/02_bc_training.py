@@ -149,7 +149,7 @@ print(
 #
 # - **acted**: cloned from the demonstrations as they are;
 # - **wrong instructions**: cloned from the same episodes, but with the sentences exchanged within a level. It
-#   hears the same words and trains equally long (asserted);
+#   hears the same sentences and trains as long (asserted);
 # - **never acted**: random weights of its own, no training.
 
 # %%
@@ -298,7 +298,7 @@ run.check(answers)
 # Write three of your own first.
 #
 # 1. All the agent hears is one vector. What the vector lacks, the agent can only find by trying.
-# 2. *Wrong instructions* are a control for training: same words, rooms, actions and steps.
+# 2. *Wrong instructions* are a control for training: same words, rooms, actions and steps. They teach to ignore most of a sentence (03).
 # 3. Success alone does not prove understanding: where trying is free, wrong instructions go far.
 #
 # ## Provenance

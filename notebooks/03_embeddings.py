@@ -158,7 +158,7 @@ def cosines(space):  # (N, D) -> (N, N), after centring; none is its own neighbo
 
 
 everyone = figures.everyone(run.profile)
-everywhere = {one: figures.of_world(run, one) for one in run.worlds}
+everywhere = {one: figures.of_world(run, one) for one in run.worlds}  # by world, then by label
 spaces = {label: both[0] for label, both in everywhere[world].items()}  # label -> (N, D)
 asked = len(table) - 4  # any row will do: change it
 print("nearest to:", table["text"][asked])
@@ -206,47 +206,7 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 # **Answer**: for word counts most often, then for MiniLM and the agent that never acted. For an agent that acted hardly
 # ever: it keeps the two orders apart.
 #
-# ## 3 · Pooling by hand, and the attention sink
-#
-# (May be skipped.) How does a decoder give *one* vector for a sentence? We take the middle block and average its
-# states over the words, but not over the first token. Why not?
-
-# %% tags=["nbval-check-output"]
-states = []
-for family in decoders[:1]:
-    tokenizer, model = load(family)
-    layer = FAMILIES[family].fixed_layer(model.config.num_hidden_layers)
-    for text in table["text"]:
-        ids = tokenizer(text, return_tensors="pt")["input_ids"]  # (1, T): [BOS], then words
-        hidden = model(ids, output_hidden_states=True).hidden_states[layer]  # (1, T, D)
-        states.append(hidden[0].numpy())
-    pooled = np.array([rows[1:].mean(axis=0) for rows in states])  # all but [BOS]
-    assert np.allclose(pooled, spaces[FAMILIES[family].label], rtol=1e-3, atol=1e-3)
-    depth = model.config.num_hidden_layers
-    print(f"{family}, block {layer} of {depth}: {len(pooled)} sentences, as by the package")
-
-# %% [markdown]
-# Large decoders use the first position they read as an *attention sink* (arXiv 2309.17453): its state is huge, and the
-# same in every sentence (2402.17762). Our small ones have none. So we plant one, and pool it along with the rest.
-#
-# **Guess first**: what will the cosine of any two sentences be then?
-
-# %%
-if states:
-    sunk = [np.vstack([150 * rows[:1], rows[1:]]) for rows in states]  # planted by us
-    spoiled = np.array([rows.mean(axis=0) for rows in sunk])
-    for name, space in {"left out": pooled, "pooled": spoiled}.items():
-        unit = space / np.linalg.norm(space, axis=1, keepdims=True)
-        U, _, _ = np.linalg.svd(space - space.mean(axis=0), full_matrices=False)
-        r = np.corrcoef(U[:, 0], [1 / len(rows) for rows in states])[0, 1]
-        print(f"sink {name}: mean cosine {np.mean(unit @ unit.T):.2f};", end=" ")
-        print(f"after centring, main direction with 1 / length: r = {abs(r):.2f}")
-
-# %% [markdown]
-# **Answer**: near 1, since each vector is now mostly sink. Centring does not help: a mean divides the sink by the number
-# of words, so what is left is the sentence's length.
-#
-# ## 4 · What a space is spent on
+# ## 3 · What a space is spent on
 #
 # What share of its variance does a space spend on the verb? And over how many directions is it spread (*effective
 # dimension*: n if n have equal shares)?
@@ -297,20 +257,59 @@ for name in ("acted", "never acted"):
 # **Published worlds:** over all sentences *never acted* is far nearer. Among "put" sentences it is *acted*. (Notebook 05
 # asks all models.)
 #
-# ## 5 · Look, and say how much is shown
+# ## 4 · Look, and say how much is shown
 #
 # Maps come last because they persuade too easily. Each shows two directions, and its title says what share of the
-# variance they hold. LLaMA, which spends most on the verb, has an island for each. In the agent's map verbs are
-# mixed; but four fifths of its variance are elsewhere.
+# variance they hold. In LLaMA's map verbs lie apart; in the agent's they are mixed, but four fifths of its variance are
+# not on it.
 
 # %%
 told = "Two components of each space, a shape per verb. Titles: share of variance that is shown."
 run.figure(figures.maps(spaces, table["verb"], some), "03_maps", told)
 
 # %% [markdown]
+# ## 5 · Pooling by hand, and the attention sink
+#
+# (May be skipped.) How does a decoder give *one* vector for a sentence? We take the middle block and average its
+# states over the words, but not over the first token. Why not?
+
+# %% tags=["nbval-check-output"]
+states = []
+for family in decoders[:1]:
+    tokenizer, model = load(family)
+    layer = FAMILIES[family].fixed_layer(model.config.num_hidden_layers)
+    for text in table["text"]:
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]  # (1, T): [BOS], then words
+        hidden = model(ids, output_hidden_states=True).hidden_states[layer]  # (1, T, D)
+        states.append(hidden[0].numpy())
+    pooled = np.array([rows[1:].mean(axis=0) for rows in states])  # all but [BOS]
+    assert np.allclose(pooled, spaces[FAMILIES[family].label], rtol=1e-3, atol=1e-3)
+    depth = model.config.num_hidden_layers
+    print(f"{family}, block {layer} of {depth}: {len(pooled)} sentences, as by the package")
+
+# %% [markdown]
+# Large decoders use the first position they read as an *attention sink* (arXiv 2309.17453): its state is huge, and the
+# same in every sentence (2402.17762). So we plant one in ours, and pool it along with the rest.
+#
+# **Guess first**: what will the cosine of any two sentences be then?
+
+# %%
+if states:
+    sunk = [np.vstack([150 * rows[:1], rows[1:]]) for rows in states]  # planted by us
+    spoiled = np.array([rows.mean(axis=0) for rows in sunk])
+    for name, space in {"left out": pooled, "pooled": spoiled}.items():
+        unit = space / np.linalg.norm(space, axis=1, keepdims=True)
+        U, _, _ = np.linalg.svd(space - space.mean(axis=0), full_matrices=False)
+        r = np.corrcoef(U[:, 0], [1 / len(rows) for rows in states])[0, 1]
+        print(f"sink {name}: mean cosine {np.mean(unit @ unit.T):.2f};", end=" ")
+        print(f"after centring, main direction with 1 / length: r = {abs(r):.2f}")
+
+# %% [markdown]
+# **Answer**: near 1: each vector is mostly sink. Centring leaves a sentence's length: a mean divides the sink by it.
+#
 # ## On your own
 #
-# Guess first, then put your answer below. Worked solutions are in `solutions.md`.
+# Solutions are in `solutions.md`.
 #
 # 1. An encoder keeps only the last word of a sentence. How many different vectors does it give?
 # 2. Which of verb, colour, type and location explains most of the acted agent's variance? (`measured(space,
@@ -326,7 +325,8 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# - What is nearest in a space depends on what its training made important: the verb to a reader, not to an agent.
+# - A space spends its variance on what its training made important: on the verb, if it read our stories; hardly, if it
+#   acted.
 # - A mean is only as good as what goes into it: never pool a sink.
 # - Two spaces that spend their variance on different words look different. Whether they *know* different things takes
 #   tests with codes beside them (notebooks 04 to 06).

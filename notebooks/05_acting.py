@@ -8,7 +8,7 @@
 # **What you'll need**: notebook 04.
 #
 # **Found**: told "put B next to A" for "put A next to B", an agent fails, and its space holds these far apart. Told
-# "pick up" for "go to" it succeeds, and these become one. Language models find the order again in its space, but in
+# "pick up" for "go to" it succeeds, and these become one. Decoders and CLIP find the order again in its space, but in
 # mere codes, too.
 
 # %% tags=["parameters"]
@@ -135,9 +135,9 @@ cosines = pd.Series(cosines).unstack().reindex(index=[*lies][1:], columns=names)
 cosines.rename(columns=figures.short).round(2)
 
 # %% [markdown]
-# **Published worlds** (compare columns; lies change one word or several): to an agent that never acted two orders are
+# **Published worlds** (compare columns): to an agent that never acted two orders are
 # nearly the same. Acting drives them apart, and colours, too. It makes "go to" and "pick up" one (H4). Types do not fit:
-# a wrong one costs as much as a wrong colour, but is held no farther apart.
+# a wrong one costs as much as a wrong colour, but is held no farther apart. (Places fit hardly.)
 #
 # **Published worlds:** a codebook holds orders apart, too; only acting merges verbs. After wrong instructions nothing
 # is left but the verb.
@@ -145,9 +145,8 @@ cosines.rename(columns=figures.short).round(2)
 # %% [markdown]
 # ## Order: what is put next to what?
 #
-# Does a model agree with the agent about order? As in 04, the map is fitted in first names, and the *model*
-# is told synonyms. Its "put A next to B" is mapped into the agent's space. Does it lie nearer to the agent's "put A
-# next to B" or "put B next to A"? (Chance: half.)
+# As in 04, the map is fitted in first names, and the *model* is told synonyms. Its "put A next to B" is mapped into the agent's space: does it lie nearer to the agent's "put A
+# next to B" or "put B next to A"? And back? (Values are means of both ways.)
 #
 # **Guess first**: with which agent does it find the order: acted, never acted, wrong instructions?
 
@@ -178,12 +177,11 @@ for agent in records.agents():
     print(f"{figures.short(agent.name)}, {model.label}: {np.mean(right):.2f}")
 
 # %% [markdown]
-# And with all models? Even a model with random weights has some order by luck. The *wide band*, planned beforehand,
-# is the range of all such models, each in one world. (With *never acted* it is the agent that has random weights;
-# here it is the model.)
+# And with all models? Even a model with random weights has some order by luck. The *wide band*, planned beforehand, is
+# the range of all such models (not agents), each in one world.
 #
-# But our points are means over worlds, which vary less. So the *narrow band*, added after the results, is the range of
-# such means of untrained models (with those trained here).
+# But our points are means over eight worlds, and a mean varies less than one value, as the mean of eight dice varies less
+# than one die. So the *narrow band*, added after the results, is the range of such means.
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")
@@ -214,9 +212,9 @@ means[[*map(figures.short, shown), "acting adds, 95 %"]].round(2)
 #
 # - Acting adds order with six of seven models that know the synonyms. With decoders and CLIP no untrained model has as
 #   much; BLIP lies above the narrow band only, MiniLM in the wide one.
-# - A codebook and an edit distance have as much as the agent, within .02. So order needs words in their places, no
-#   meaning.
-# - Acting adds colour (so H2 failed), and a little type. It takes away verbs and places, which cost the agent least.
+# - On average a codebook and an edit distance have as much as the agent, within .02. So order needs words in their
+#   places, no meaning.
+# - Acting adds colour (H2 failed), and a little type. It takes away verbs and places, which cost it least.
 
 # %% [markdown]
 # ## Nearer to models, or farther?
@@ -254,8 +252,8 @@ run.figure(figure, "05_geometry", caption)
 
 # %% [markdown]
 # **Published worlds:** with all eight. But nearest to our decoders lie *wrong instructions*, a space of nearly verbs
-# alone. So over all sentences CKA mostly measures how much a space spends on verbs, and an agent that acted spends
-# hardly anything on them.
+# alone. So with decoders CKA mostly measures how much a space spends on verbs, and an agent that acted spends hardly
+# anything on them.
 #
 # **Published worlds:** where no verb differs, acting leads *nearer* to our decoders, about as near as a codebook is. From
 # the other five it leads away here, too.
@@ -264,8 +262,9 @@ run.figure(figure, "05_geometry", caption)
 # ## Answers
 #
 # The rules were written down beforehand (`docs/preregistration.md`, with all changes). The first table answers four
-# hypotheses: acting adds order (H1) but no colour (H2), leads away from our decoders (H3), and merges two verbs (H4).
-# The second has their differences. (A p with a direction is one-sided, at least 1/256.)
+# hypotheses: acting adds order (H1), leads away from our decoders (H3), and merges two verbs (H4); in colour acted, never
+# acted and codebook are the same (H2). The second has their differences. (A p with a direction is one-sided, at least
+# 1/256.)
 
 # %%
 asked = ["H1", "H2", "H3", "H4"]

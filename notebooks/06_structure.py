@@ -87,8 +87,8 @@ counts[design.columns].round(2)
 # | **LLaMA** | reading stories of these rooms | nothing |
 # | **blind CLIP** | images with captions | one colour for all |
 #
-# A colour's vector is its mean over all sentences in which each of the six colours can stand, such as "pick up the …
-# ball". We compare distances between colours, so no rotation is needed.
+# A colour's vector is its mean over all sentences in which each colour can stand. We compare distances between colours, so
+# no rotation is needed. **Guess first**: whose map will look like the design?
 
 # %%
 table = columns.instructions(run.kinds.profile, "kinds")
@@ -140,8 +140,8 @@ caption = f"World {world} alone; means are printed above. Colours may lie on eac
 run.figure(figures.colour_maps(measured, ["design", *guess], world), "06_seeing", caption)
 
 # %% [markdown]
-# **Published worlds:** the seeing agent's map is the reverse (most so in this world), the exclusive agent's agrees. (A
-# blind agent often fails.)
+# **Published worlds:** the seeing agent's map is the reverse (most so in this world), the exclusive agent's agrees. (On
+# PickupLoc a blind agent often fails.)
 #
 # ## How alike are two maps?
 #
@@ -267,13 +267,12 @@ run.figure(figures.visits(shares), "06_visits", caption)
 # %% [markdown]
 # ## What we may conclude
 #
-# Write first!
+# **Published worlds:** a blind agent first visits the usual type more than by chance. It agrees with your *bigram
+# counter* almost as with LLaMA, and could count itself ("pick up the red key"). It is structure learned from one's own
+# data, deep or not.
 #
-# **Published worlds:** a blind agent walks to the usual type more often than chance. It agrees with your *bigram counter*
-# almost as with LLaMA. So they share structure that each learned from its own data, deep or not.
-#
-# **Published worlds:** the signs fit a reading: it matters what a concept is *for*, to predict with or to tell apart.
-# But CLIP that sees all colours is not reversed, which speaks against it (if weakly).
+# **Published worlds:** the signs fit a reading: what counts is what a concept is *for*, to predict or to tell apart.
+# CLIP that sees colours is not reversed, which speaks against it.
 
 # %%
 counter = own_r.filter(like="agent ~ bigram counter").rename("r with the bigram counter")

@@ -70,8 +70,8 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # At precision@1 there is room: the models reach .69, and random vectors for words, added up by their places, reach
 # .99 with one of them.
 #
-# This does *not* say that the models share nothing but words. It says that a test in the same words cannot show
-# more. (Mutual k-NN, CKA and RSA are explained in notebook 08.)
+# **As published**: this does *not* say that the models share nothing but words. It says that a test in the same words
+# cannot show more. (Mutual k-NN, CKA, RSA: notebook 08.)
 
 # %% [markdown]
 # ## In synonyms: one score and its rivals, by hand
@@ -127,7 +127,9 @@ pd.Series({name: each.mean() for name, each in found.items()}).round(2)
 # rival is at chance. But MiniLM never hears the synonyms. In its place it is enough to keep sentences apart and
 # similar ones close, and a count does that.
 #
-# So most of this agreement is what *SmolLM2* knows. What is left for MiniLM?
+# **As published**: so most of this agreement is what *SmolLM2* knows.
+#
+# What is left for MiniLM?
 
 # %%
 more = found["SmolLM2 and MiniLM"] - found["3. SmolLM2 and tf-idf"]
@@ -165,7 +167,7 @@ rows.assign(beyond=beyond).loc[~untold, ["value", *rivals, "beyond"]].round(2)
 #
 # **As published**: precision@15 is beyond every rival, by .04. Colours are found far more often than by chance (one
 # in six), but with words in MiniLM's place still more often. Of order there is nothing. Verbs, places and types are
-# too few: two verbs can be renamed in one way only, so no p can be small.
+# too few: two verbs can be renamed in one way only, three types in five, so no p can be small.
 #
 # The same in sentences:
 
@@ -190,8 +192,8 @@ names = ("64 numbers of SmolLM2", "MiniLM")
 print(alignment.audit(file, Y, factors=factors, **options | {"names": names}).summary())
 
 # %% [markdown]
-# **As published**: in the same words the 64 numbers do as well as all 576. In synonyms they have lost nearly
-# everything. A score in the same words would not have told us.
+# **As published**: by precision@15 in the same words the 64 numbers do as well as all 576. In synonyms they have lost
+# nearly everything.
 
 # %% [markdown]
 # ## On your own

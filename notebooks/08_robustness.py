@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8 · Had we chosen otherwise (an appendix)
 #
-# **What you'll do**: change one choice at a time: the layer, the map and the split, the measure.
+# **What you'll do**: change one choice at a time: k, the map and the split, the layer, the measure.
 #
 # **What you'll learn**: which findings hang on a choice.
 #
@@ -41,81 +41,11 @@ study = results.tables(run.profile, run.store.get)
 table, settings = columns.instructions(run.profile), run.profile.alignment
 models = records.models(run.profile)
 spaces = {one: of_world(run, one) for one in run.worlds}  # label -> in first names, in synonyms
+decoders = [one.label for one in models if one.label in results.DECODERS] or [models[0].label]
+first = run.worlds[0]
 
 # %% [markdown]
-# ## 1 · Another layer?
-#
-# Notebook 05 read one layer of each model, which we had fixed in advance. Would another have told another story? Here
-# is order, in synonyms, at up to seven. (Layer 0: the words' own embeddings. CLIP and BLIP are read at a
-# special token, which there has read nothing.)
-#
-# *Luck* is the highest order that any untrained model reached in 05.
-#
-# **Guess first**: do decoders have order at each layer, or had we a lucky hand?
-
-# %%
-layers = pd.concat([run.get(appendix.LAYERS, world=world) for world in run.worlds])
-measure = "order" if "order" in set(layers["measure"]) else "precision_at_k"
-asked = layers.query("measure == @measure and encoder != 'permuted'")
-luck = study["order_null"].query("encoder == 'acted' and direction == 'both'")["value"]
-at_layers = figures.over_all_worlds(asked[["world", "model", "layer", "encoder", "value"]])
-run.table(at_layers, "08_layers")
-run.table(appendix.best_layers(layers), "08_best_layers")
-shown = ["acted", "codebook", "never_acted", "exchanged"]  # the first lies on top
-caption = "Bands: 95 % over worlds. Luck: the luckiest untrained model of all single worlds."
-run.figure(figures.curves(at_layers, shown, measure, luck.max()), "08_layers", caption)
-
-# %% [markdown]
-# **Published worlds:** at layer 0 nobody has order, since a mean of words has none. But at both blocks our decoders
-# and CLIP have it, far above luck. So with them we had no lucky hand. (A codebook mostly follows acted.)
-#
-# With SmolLM2 we had an unlucky one: none at layer 15, which we had fixed, a little at others. With BLIP and MiniLM
-# acting adds some at some layers, nowhere above luck. BERT knows no synonyms.
-
-# %% [markdown]
-# ### And had we picked the best layer?
-#
-# Whoever may pick the best of several layers finds more, even where there is nothing. So luck has to pick, too.
-# We take twenty models of the first family with random weights, in the first world, read each at every layer, and
-# pick for each the layer at which it has most order.
-#
-# **Guess**, and **fill in** the pick: how much does luck gain by picking, on average: .01, .05 or .15?
-
-# %%
-family, first = run.profile.encoders.families[0], run.worlds[0]
-folder = run.get(REFERENCE, **reference_parameters(first, family)).folder
-trained = hub.load(folder, family, "cpu")  # of it, luck has the words and the architecture
-both_names, A = [*table["text"], *table["second_text"]], spaces[first]["acted"][0]
-options = scores.options(run.profile, table, first)
-
-
-def at_each_layer(tower):  # order (or precision) of a model with these weights
-    model = replace(trained, tower=tower)
-    pairs = [np.split(model.embed(both_names, n), 2) for n in range(model.blocks + 1)]
-    asked = [alignment.synonyms(*pair, A, **options) for pair in pairs]
-    return [each.loc[each["measure"] == measure, "value"].mean() for each in asked]
-
-
-# %% tags=["fill-in"]
-lucky = []
-for draw in range(run.profile.alignment.untrained):
-    torch.manual_seed(draw)
-    lucky.append(at_each_layer(type(trained.tower)(trained.tower.config).eval()))
-lucky = pd.DataFrame(lucky)  # (draws, layers)
-picked = lucky.max(axis=1)  # fill in
-print(f"by picking, luck gains {picked.mean() - lucky.mean().mean():.3f}")
-read = pd.Series(at_each_layer(trained.tower))
-best = pd.DataFrame({f"{family}, trained": [*read, read.max()]})
-best["untrained, mean"] = [*lucky.mean(), picked.mean()]
-best["untrained, highest"] = [*lucky.max(), picked.max()]
-best.set_axis([*map("layer {}".format, lucky), "best layer"]).T.round(2)
-
-# %% [markdown]
-# **Published world** (one family, one world): luck gains about .05. Its luckiest model, at its best layer, stays far
-# below the trained one. (All models, beside permuted sentences: `tables/08_best_layers.csv`.)
-
-# %% [markdown]
-# ## 2 · Another k, other components, other splits?
+# ## 1 · Another k, other components, other splits?
 #
 # The paper's abstract names only k = 15. We had to fix more: 32 principal components, five folds, the mean of both
 # directions. What if one of these had been another? Let us first change one by hand, for one model in one world.
@@ -138,7 +68,6 @@ def tried(X, X2, A, world, k=settings.k, **how):  # a model with an agent, under
 
 
 # %%
-decoders = [one.label for one in models if one.label in results.DECODERS] or [models[0].label]
 reached = {}
 for k, name in product((1, 5, 15, 50), ("acted", "never acted")):
     found = tried(*spaces[first][decoders[0]], spaces[first][name][0], first, k)
@@ -147,10 +76,10 @@ reached = pd.Series(reached).unstack(sort=False).T
 reached.assign(added=reached["acted"] - reached["never acted"]).round(2)
 
 # %% [markdown]
-# **Published world:** more. For this one model in this one world the choice even turns the answer: acting adds at 1 and
-# 5 neighbours, and takes away at 15 and 50.
+# **Published world:** more. For this model in this world the choice even turns the answer: acting adds at 1 and 5
+# neighbours, and takes away at 15 and 50.
 #
-# Now for all decoders and worlds, and with more choices:
+# Was that one world? Now all decoders and all worlds, and more choices:
 
 # %%
 choices = {"as fixed": {}, "k = 1": {"k": 1}, "k = 5": {"k": 5}, "k = 50": {"k": 50}}
@@ -203,12 +132,84 @@ levels = pd.concat({name: levels.loc[name] for name in ("precision_at_k", "order
 levels[~levels.index.str.startswith("as fixed,")].rename(columns=figures.short).round(2)
 
 # %% [markdown]
-# **Published worlds:** *precision* hangs on the choice. The fewer neighbours count as near, the more acting adds. With
-# k = 50 it adds nothing, and with eight components it takes away.
+# **Published worlds:** *precision* hangs on the choice. Over all worlds acting adds at 15, too, but more at 1 and 5, and
+# nothing at 50. With eight components it takes away.
 #
 # **Published worlds:** *order* does not: acting adds it under every choice (a codebook about as much). Least is left
 # without a verb, within luck, since the map has then never seen a "put". (Without a colour or type *never acted*
 # falls below chance; that is part of the gain.)
+
+# %% [markdown]
+# ## 2 · Another layer?
+#
+# Notebook 05 read one layer of each model, which we had fixed in advance. Would another have told another story? Here
+# is order, in synonyms, at up to seven. (Layer 0: the words' own embeddings. CLIP and BLIP are read at a
+# special token, which there has read nothing.)
+#
+# *Luck* is the highest order that any untrained model reached in 05.
+#
+# **Guess first**: do decoders have order at each layer, or had we a lucky hand?
+
+# %%
+layers = pd.concat([run.get(appendix.LAYERS, world=world) for world in run.worlds])
+measure = "order" if "order" in set(layers["measure"]) else "precision_at_k"
+asked = layers.query("measure == @measure and encoder != 'permuted'")
+luck = study["order_null"].query("encoder == 'acted' and direction == 'both'")["value"]
+at_layers = figures.over_all_worlds(asked[["world", "model", "layer", "encoder", "value"]])
+run.table(at_layers, "08_layers")
+run.table(appendix.best_layers(layers), "08_best_layers")
+shown = ["acted", "codebook", "never_acted", "exchanged"]  # the first lies on top
+caption = "Bands: 95 % over worlds. Luck: the luckiest untrained model of all single worlds."
+run.figure(figures.curves(at_layers, shown, measure, luck.max()), "08_layers", caption)
+
+# %% [markdown]
+# **Published worlds:** at layer 0 nobody has order, since a mean of words has none. But at both blocks our decoders
+# and CLIP have it, above luck. So with them we had no lucky hand. (A codebook mostly follows acted.)
+#
+# **Published worlds:** with SmolLM2 we had an unlucky one: none at layer 15, which we had fixed, a little at others. With BLIP and MiniLM
+# acting adds some at some layers, nowhere above luck. BERT knows no synonyms.
+
+# %% [markdown]
+# ### And had we picked the best layer?
+#
+# Whoever may pick the best of several layers finds more, even where there is nothing. So luck has to pick, too.
+# We take twenty models of the first family with random weights, in the first world, read each at every layer, and
+# pick for each the layer at which it has most order.
+#
+# **Guess**, and **fill in** the pick: how much does luck gain by picking, on average: .01, .05 or .15?
+
+# %%
+family = run.profile.encoders.families[0]
+folder = run.get(REFERENCE, **reference_parameters(first, family)).folder
+trained = hub.load(folder, family, "cpu")  # of it, luck has the words and the architecture
+both_names, A = [*table["text"], *table["second_text"]], spaces[first]["acted"][0]
+options = scores.options(run.profile, table, first)
+
+
+def at_each_layer(tower):  # order (or precision) of a model with these weights
+    model = replace(trained, tower=tower)
+    pairs = [np.split(model.embed(both_names, n), 2) for n in range(model.blocks + 1)]
+    asked = [alignment.synonyms(*pair, A, **options) for pair in pairs]
+    return [each.loc[each["measure"] == measure, "value"].mean() for each in asked]
+
+
+# %% tags=["fill-in"]
+lucky = []
+for draw in range(run.profile.alignment.untrained):
+    torch.manual_seed(draw)
+    lucky.append(at_each_layer(type(trained.tower)(trained.tower.config).eval()))
+lucky = pd.DataFrame(lucky)  # (draws, layers)
+picked = lucky.max(axis=1)  # fill in
+print(f"by picking, luck gains {picked.mean() - lucky.mean().mean():.3f}")
+read = pd.Series(at_each_layer(trained.tower))
+best = pd.DataFrame({f"{family}, trained": [*read, read.max()]})
+best["untrained, mean"] = [*lucky.mean(), picked.mean()]
+best["untrained, highest"] = [*lucky.max(), picked.max()]
+best.set_axis([*map("layer {}".format, lucky), "best layer"]).T.round(2)
+
+# %% [markdown]
+# **Published world** (one family, one world): luck gains about .05. Its luckiest model, at its best layer, stays far
+# below the trained one. (All models, beside permuted sentences: `tables/08_best_layers.csv`.)
 
 # %% [markdown]
 # ## 3 · And without a map?
@@ -267,10 +268,9 @@ neighbours.rename(columns=figures.short)
 #
 # Solutions are in `solutions.md`.
 #
-# 1. How large must k be for a precision of 0.72? (Same words, both directions, the first decoder and the acted
-#    agent in the first world.)
-# 2. A weaker null permutes sentences (`permuted` in `layers`). What `precision_at_k` has it at its best layer, on
-#    average over models and draws?
+# 1. How large must k be for a precision of 0.72? (Same words, both directions, first decoder, *acted*, first world.)
+# 2. In `layers` the encoder `permuted` is a null (sentences exchanged). What `precision_at_k` has it at its best layer, on
+#    average over worlds, models and draws?
 # 3. Write `labels(table)`, a label per sentence, so that leaving out one label after another at least halves the
 #    precision of five random folds.
 

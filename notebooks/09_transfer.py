@@ -114,8 +114,8 @@ caption = "Success within 128 steps, 95 % over worlds. †: added after the resu
 run.figure(figures.transfer(differences, models), "09_transfer", caption)
 
 # %% [markdown]
-# **Published worlds:** nearly always. All that the map needs is that the words are kept apart, each in its place. So
-# success in first names shows no meaning. Public models reach as much, those trained here mostly less. Word counts
+# **Published worlds:** nearly always. It can be enough that words are kept apart, each in its place. So success in first
+# names shows no meaning. Public models reach as much, those trained here mostly less. Word counts
 # fail where two things are named, since they do not say what goes next to what. (Why they fail on PickupLoc is open.)
 
 # %% [markdown]
@@ -182,9 +182,9 @@ both = ridge.join(rotation)
 both[["right, rotation", "right, ridge", "order, rotation", "order, ridge", *names[2:]]].round(2)
 
 # %% [markdown]
-# **Published worlds:** mostly the model does not know. In synonyms neither map finds the very sentence in more than six
-# of a hundred cases, while the ridge finds it in first names in two thirds and more. (To be nearest is not all: Qwen's
-# vectors nearly always are, in first names, and the agent often fails on them.)
+# **Published worlds:** mostly the models seem to know too little. In synonyms neither map finds the very sentence in more
+# than six of a hundred cases; in first names the ridge does in two thirds and more. And without any map a model finds
+# only about half of the colours (04). Yet another map might find more.
 #
 # **Published worlds:** a part is lost by the ridge: with our decoders it keeps less order than the rotation. (With CLIP
 # more.)

@@ -101,9 +101,9 @@ tables = tables[tables["row"].isin(figures.QUESTIONS)]
 each = tables.groupby(["panel", "row", "encoder", "table"], sort=False)["value"].mean()
 over_tables = each.reset_index().drop(columns="table")
 found = run.table(figures.over_all_worlds(over_tables), "10_tables")
-acted = (
-    found.query("encoder == 'acted'").pivot(index="panel", columns="row", values="mean").round(2)
-)
+shown = found.query("encoder == 'acted'")
+acted = shown.pivot(index="panel", columns="row", values="mean").round(2)
+acted = acted.loc[found["panel"].unique()]
 
 # %% [markdown]
 # - *Its word vectors*: the model's own, before any layer: a dictionary without sentences.
@@ -117,16 +117,14 @@ acted = (
 if "swapped: model" in acted:
     told = acted[["swapped, by meaning: model", "swapped: model"]].itertuples()
     titles = {one: f"{figures.short(one)}:\nby meaning {a}, as told {b}" for one, a, b in told}
-    shown = found.query("encoder == 'acted'")
-    figure = figures.rows(shown, titles, "colour of six", limits=(0, 0.5), line=1 / 6)
-    caption = (
-        "95 % over tables. Blue: the model; grey: what knows less. First four rows: true synonyms."
-    )
+    order = list(figures.QUESTIONS)
+    figure = figures.rows(shown, titles, "colour of six", (), (0, 0.5), 1 / 6, order=order)
+    caption = "95 % over tables. Blue: the model. Grey: true synonyms, asked of what knows less."
     run.figure(figure, "10_tables", caption)
 
 # %%
 means = found.pivot(index="row", columns=["panel", "encoder"], values="mean").round(2)
-means.rename(index=figures.short, columns=figures.short)
+means.reindex(figures.QUESTIONS).rename(index=figures.short, columns=figures.short)
 
 # %% [markdown]
 # **Published worlds:** by meaning, swapped synonyms are found as often as true ones. Spelling, made-up words and random

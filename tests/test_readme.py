@@ -44,11 +44,11 @@ STATED = {
     "a word count": ("same_words", "precision_at_k", "word_count"),
     "count .75, a codebook": ("same_words", "precision_at_k", "codebook"),
     "So acting adds": ("same_words", "precision_at_k", "acted - never_acted"),
-    'than to "put B next to A"? In': ("synonyms", "order", "acted"),
+    'next to A" (and back)? In': ("synonyms", "order", "acted"),
     "of cases after acting,": ("synonyms", "order", "never_acted"),
     "proof of meaning: a codebook has": ("synonyms", "order", "codebook"),
     "between six colours correlate, r =": ("structure", "r", "own world", "blind agent ~ LLaMA"),
-    "sees colours does the reverse (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
+    "of one kind farther apart (r =": ("structure", "r", "own world", "seeing agent ~ LLaMA"),
     "So acting adds .03": ("same_words", "precision_at_k", "acted - never_acted", "decoders"),
     "Our decoders score": ("same_words", "precision_at_k", "between decoders", "decoders"),
     "with each other,": ("same_words", "precision_at_k", "acted", "decoders"),
@@ -79,7 +79,7 @@ TOLD = {
     ),
     '"Go to" and "pick up" become nearly one.': ("acting merges verbs of one consequence", "yes"),
     "still finds these kinds, as LLaMA does": ("blind agents share kinds with language", "yes"),
-    "An agent that sees colours does the reverse": (
+    "An agent that sees colours holds those of one kind farther": (
         "seeing agents have kinds with the opposite sign",
         "yes",
     ),

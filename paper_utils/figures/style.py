@@ -92,13 +92,13 @@ NAMES = {
 }
 # What public models are asked, and who is asked: the model, or a control in its place.
 QUESTIONS = {
-    "drawn: model": "synonyms: the model",
+    "drawn: model": "true synonyms",
+    "swapped, by meaning: model": "swapped, by meaning",
+    "swapped: model": "swapped, as told",
+    "pseudo: model": "made-up words",
     "drawn: layer 0": "its word vectors",
     "drawn: subwords": "its subwords",
     "drawn: letters": "letters alone",
-    "swapped: model": "swapped, as told",
-    "swapped, by meaning: model": "swapped, by meaning",
-    "pseudo: model": "made-up words",
     "own: untrained": "random weights",
 }
 NAMES |= QUESTIONS
