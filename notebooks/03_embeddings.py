@@ -204,7 +204,7 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
 # **Answer**: for word counts most often, then for MiniLM and the agent that never acted. For an agent that acted hardly
-# ever: it keeps the two orders apart.
+# ever. (Its nearest has another second type as often as by luck.)
 #
 # ## 3 · What a space is spent on
 #
@@ -230,7 +230,8 @@ told = "Blue: learned from language; green: from pictures, too; above: agents; b
 run.figure(figures.budget(values, everyone), "03_spaces", told)
 
 # %% [markdown]
-# **Answer**: the verb, which in that space has nearly all the variance.
+# **Answer**: the verb, which in that space has nearly all the variance: so it has one or two directions, the space of an
+# agent that acted many.
 #
 # So two spaces may look different only because they spend their variance on different words. *Linear CKA* shows it: the
 # cosine between two tables of inner products, each read as one long vector (1: alike).

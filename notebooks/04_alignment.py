@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebooks 02 and 03; singular values.
 #
-# **Found**: an agent that acted agrees with language models. But one that never acted does nearly as well, and the best
-# codes, which learned nothing, do better (means). With public models acting adds nothing, or takes away.
+# **Found**: an agent that acted agrees with language models. But among the 15 nearest one that never acted does nearly as
+# well, and the best codes, which learned nothing, do better (means).
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -200,8 +200,8 @@ for direction, cosines in zip(("a model asks", "an agent asks"), both_ways("acte
     print(f"{direction}: {precision(cosines):.2f}; in nobody's {k}: {N - neighbours} of {N}")
 
 # %% [markdown]
-# **Published world** (the first): when a model asks. Then many of the agent's sentences are near to nobody. Perhaps
-# rotated sentences crowd.
+# **Published world** (one model, one world; others in 08): it is harder when a model asks. Then many of the agent's
+# sentences are near to nobody. Perhaps rotated sentences crowd.
 #
 # ## Unheard synonyms: who has to know them?
 #

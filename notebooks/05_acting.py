@@ -51,6 +51,7 @@ model, N = models[0], len(table)  # the first model, by hand
 spaces = {w: of_world(run, w) for w in run.worlds}  # label -> in first names, in synonyms
 known = who_knows(found["knows_synonyms"])
 strangers = [one.label for one in models if one.label not in known]
+options = scores.options(run.profile, table, world)  # of all tests: folds, components, contrasts
 
 # %% [markdown]
 # ## What decides success?
@@ -146,7 +147,7 @@ cosines.rename(columns=figures.short).round(2)
 # ## Order: what is put next to what?
 #
 # As in 04, the map is fitted in first names, and the *model* is told synonyms. Its "put A next to B" is mapped into the agent's space: does it lie nearer to the agent's "put A
-# next to B" or "put B next to A"? And back? (Values are means of both ways.)
+# next to B" or "put B next to A"? And back, if the agent asks?
 #
 # **Guess first**: with which agent does it find the order: acted, never acted, wrong instructions?
 
@@ -163,25 +164,25 @@ def order(cosines):  # (ways, N, N) -> in what share of cases is the partner nea
 
 
 # %% tags=["nbval-check-output"]
-mine = found["scores"].query("model == @model.label and measure == 'order' and direction == 'both'")
-mine = mine.query("test == 'synonyms'").groupby("encoder")["value"].mean()  # over worlds
-options = scores.options(run.profile, table, world)
+mine = figures.values_of(found["scores"], "synonyms", "order").query("model == @model.label")
+mine = mine.groupby("encoder")["value"].mean()  # over worlds
 contrasts, width = options["contrasts"], options["n_components"]
 for agent in records.agents():
     right = []
     for one in run.worlds:
         (X, X2), (A,) = spaces[one][model.label], spaces[one][agent.label]
         folds = make_folds(N, options["cv"], contrasts.groups, one)
-        right.append(order(held_out_cosines((X, A), (X2, A), contrasts, folds, width)))
+        ways = held_out_cosines((X, A), (X2, A), contrasts, folds, width)
+        right.append([order(way[None]) for way in ways])  # a model asks, an agent asks
     assert np.isclose(np.mean(right), mine[agent.name], atol=1e-5)
-    print(f"{figures.short(agent.name)}, {model.label}: {np.mean(right):.2f}")
+    print(f"{figures.short(agent.name)}, {model.label}:", np.mean(right, axis=0).round(2))
 
 # %% [markdown]
-# And with all models? Even a model with random weights has some order by luck. The *wide band*, planned beforehand, is
-# the range of all such models (not agents), each in one world.
+# The first number: the model asks; the second: the agent. From now on their mean, and all models. Even a model with random
+# weights has some order by luck. The *wide band*, planned beforehand, is the range of all such models (not agents), each
+# in one world.
 #
-# But our points are means over eight worlds, and a mean varies less than one value, as the mean of eight dice varies less
-# than one die. So the *narrow band*, added after the results, is the range of such means.
+# But our points are means over eight worlds, which vary less, as a mean of eight dice does. So the *narrow band*, added after the results, is the range of such means.
 
 # %%
 luck = found["order_null"].query("encoder == 'acted' and direction == 'both'")

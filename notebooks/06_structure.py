@@ -197,7 +197,7 @@ print(over_all_worlds(beyond).round(2).to_string(index=False))
 blind.groupby("second").mean().rename(columns=figures.NAMES).round(2)
 
 # %%
-caption = "r, 95 % over worlds; strokes: single worlds. Controls: means over agents or draws."
+caption = "r, 95 % over worlds; strokes: single worlds. The counter read in its own world only."
 run.figure(figures.agreement(found["differences"], structure), "06_agreement", caption)
 figure = figures.sign(found["differences"], structure)
 caption = "As above. Added after the study: controls; exclusive agent with LLaMA and CLIP."
@@ -283,7 +283,7 @@ display(Markdown(figures.as_table(told)))
 # p: of signs over worlds; against another world approximate, since neighbours share learners.
 display(figures.tested(found["differences"], hypotheses).drop(columns="p_equivalent"))
 N, k = len(columns.instructions(run.profile)), run.profile.alignment.k
-caption = "The answer of notebooks 04 to 06. Exclusive: one colour of each kind. †: added later."
+caption = "The answer of notebooks 04 to 06. 3: two learners of one world. †: added later."
 run.figure(answer(found["differences"], k, N), "06_answer", caption)
 
 # %% [markdown]

@@ -135,7 +135,7 @@ levels[~levels.index.str.startswith("as fixed,")].rename(columns=figures.short).
 # **Published worlds:** *precision* hangs on the choice. Over all worlds acting adds at 15, too, but more at 1 and 5, and
 # nothing at 50. With eight components it takes away.
 #
-# **Published worlds:** *order* does not: acting adds it under every choice (a codebook about as much). Least is left
+# **Published worlds:** *order* does not: acting adds it under every choice (one codebook about as much). Least is left
 # without a verb, within luck, since the map has then never seen a "put". (Without a colour or type *never acted*
 # falls below chance; that is part of the gain.)
 
@@ -164,7 +164,7 @@ run.figure(figures.curves(at_layers, shown, measure, luck.max()), "08_layers", c
 
 # %% [markdown]
 # **Published worlds:** at layer 0 nobody has order, since a mean of words has none. But at both blocks our decoders
-# and CLIP have it, above luck. So with them we had no lucky hand. (A codebook mostly follows acted.)
+# and CLIP have it, above luck. How much depends on the block. (A codebook mostly follows acted.)
 #
 # **Published worlds:** with SmolLM2 we had an unlucky one: none at layer 15, which we had fixed, a little at others. With BLIP and MiniLM
 # acting adds some at some layers, nowhere above luck. BERT knows no synonyms.

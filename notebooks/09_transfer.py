@@ -138,8 +138,8 @@ above.pivot(index="model", columns="measure", values=["above it, 95 %", "verdict
 # *More*: p ≤ .05 (Holm over models); *same*: surely within .05; *open*: neither.
 #
 # **Published worlds:** on these levels the agent mostly fails, with all eight models. On PickupLoc three are above the best control
-# (CLIP, BLIP, SmolLM2), on PutNextLocal two, by little (DeepSeek, SmolLM2). With a codebook, which is told what means
-# the same, it succeeds (figure). So the agent *could* act on what it never heard.
+# (CLIP, BLIP, SmolLM2), on PutNextLocal two, by little (DeepSeek, SmolLM2). With a codebook, to
+# which two names of a thing are the same, it succeeds (figure).
 
 # %% [markdown]
 # ## Is it the model that does not know, or the map that loses it?

@@ -112,7 +112,9 @@ def agreement(differences, structure):
     pairs = [*BLIND, COUNTER]
     # Beside a codebook, which is in every run.
     found = [shared(differences, pair, "own world - codebook") for pair in pairs]
-    title = f"{found.count('shared')} of {len(pairs)} pairs share the kinds of colours"
+    title = (
+        f"{found.count('shared')} of {len(pairs)} pairs share the kinds, one with a mere counter"
+    )
     return _pairs(differences, structure, pairs, CONDITIONS, title)
 
 
