@@ -204,7 +204,7 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
 # **Answer**: for word counts most often, then for MiniLM and the agent that never acted. For an agent that acted hardly
-# ever. (Its nearest has another second type as often as by luck.)
+# ever. (Second types: .20, by luck .23.)
 #
 # ## 3 · What a space is spent on
 #
@@ -326,8 +326,7 @@ run.check(answers)
 #
 # Write three of your own first.
 #
-# - A space spends its variance on what its training made important: on the verb, if it read our stories; hardly, if it
-#   acted.
+# - Spaces spend their variance on different words: those that read our stories on the verb, one that acted hardly.
 # - A mean is only as good as what goes into it: never pool a sink.
 # - Two spaces that spend their variance on different words look different. Whether they *know* different things takes
 #   tests with codes beside them (notebooks 04 to 06).

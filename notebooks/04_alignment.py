@@ -45,7 +45,7 @@ run = Run.start("04_alignment", profile, seed, overrides, out)
 # - *word count*;
 # - *random words*: a random vector for each word, weighted by its place (20 draws);
 # - *edit distance* (†: added later): how many words must change;
-# - *codebook*: a random vector for each concept in each role. It is told which words are synonyms.
+# - *codebook*: a random vector for each concept in each role.
 #
 # Means and intervals are over worlds.
 
@@ -200,7 +200,7 @@ for direction, cosines in zip(("a model asks", "an agent asks"), both_ways("acte
     print(f"{direction}: {precision(cosines):.2f}; in nobody's {k}: {N - neighbours} of {N}")
 
 # %% [markdown]
-# **Published world** (one model, one world; others in 08): it is harder when a model asks. Then many of the agent's
+# **Published world** (one model, one world): it is harder when a model asks. Then many of the agent's
 # sentences are near to nobody. Perhaps rotated sentences crowd.
 #
 # ## Unheard synonyms: who has to know them?
@@ -208,7 +208,7 @@ for direction, cosines in zip(("a model asks", "an agent asks"), both_ways("acte
 # The map is fitted in first names, then the *model* is told synonyms. **Fill in** the codebook (N, 96): the sum of
 # random vectors, one for each word and role.
 
-# %% tags=["fill-in"]
+# %% tags=["fill-in", "one-hour"]
 one_hot = pd.get_dummies(table[columns.ROLES], prefix_sep="=", dtype=float)
 words = [name for name in one_hot if not name.endswith("=")]  # an empty role says nothing
 one_hot = one_hot[words].to_numpy()  # (N, words): a column for each word in each role

@@ -66,7 +66,7 @@ design
 # **Guess first**, from the picture: which two colours will the counter find most alike? Then **fill in** the
 # counter.
 
-# %% tags=["fill-in"]
+# %% tags=["fill-in", "one-hour"]
 # counts: a row per colour, a column per type (alphabetical): how often the type follows, as a share.
 stories = run.kinds.get(corpus.STORIES, world=world, rooms="kinds").train
 follows = pd.Series(stories).str.extractall(r"(?P<colour>\w+) (?P<type>key|ball|box)\b")
@@ -283,7 +283,9 @@ display(Markdown(figures.as_table(told)))
 # p: of signs over worlds; against another world approximate, since neighbours share learners.
 display(figures.tested(found["differences"], hypotheses).drop(columns="p_equivalent"))
 N, k = len(columns.instructions(run.profile)), run.profile.alignment.k
-caption = "The answer of notebooks 04 to 06. 3: two learners of one world. †: added later."
+caption = (
+    "Of notebooks 04 to 06. 3: two learners of one world; grey: all that should fail. †: later."
+)
 run.figure(answer(found["differences"], k, N), "06_answer", caption)
 
 # %% [markdown]

@@ -124,7 +124,7 @@ pd.Series({name: each.mean() for name, each in found.items()}).round(2)
 
 # %% [markdown]
 # **Answer**: the third. Whoever is told "crimson" has to know that it means "red". A count does not: the second
-# rival is at chance. But MiniLM never hears the synonyms. In its place it is enough to keep sentences apart and
+# rival is at chance (.03). But MiniLM never hears the synonyms. In its place it is enough to keep sentences apart and
 # similar ones close, and a count does that.
 #
 # **As published**: so most of this agreement is what *SmolLM2* knows.
@@ -153,7 +153,8 @@ print(
 options["effect"] = None  # whether so few sentences can show anything: see its doubts, below
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
-run.figure(told.plot("synonyms"), "07_synonyms", "Hollow squares: words in MiniLM's place, Y.")
+caption = "Hollow squares: words in MiniLM's place. Verb, type, location: too few."
+run.figure(told.plot("synonyms"), "07_synonyms", caption)
 rows = told.main.query("test == 'synonyms'").set_index("measure")
 assert np.isclose(rows["value"]["precision@15"], found["SmolLM2 and MiniLM"].mean(), atol=1e-5)
 untold = rows["verdict"].str.startswith("too few")

@@ -7,8 +7,8 @@
 #
 # **What you'll need**: notebook 05 (order).
 #
-# **Found**: with our decoders acting adds order at every block and under every choice. What it adds to *precision*
-# hangs on the choice, and can turn. By CKA and RSA, over whole spaces, it leads away from all models.
+# **Found**: with our decoders acting adds order at every block and under every choice. What it adds to *precision* hangs
+# on the choice, and can turn. By CKA and RSA, over whole spaces, it leads away from all models.
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -100,7 +100,7 @@ for word in [word for word in ("colour", "type", "verb") if table[word].nunique(
 
 
 # %% [markdown]
-# The hardest choices are those *left out*. There the map is fitted without any sentence that names, say, red. Then it
+# In the last choices a word is *left out*: the map is fitted without any sentence that names, say, red. Then it
 # has to map the sentences with red, a word that it has never seen.
 #
 # **Guess first**: under which choice does acting add least to precision?
@@ -132,12 +132,13 @@ levels = pd.concat({name: levels.loc[name] for name in ("precision_at_k", "order
 levels[~levels.index.str.startswith("as fixed,")].rename(columns=figures.short).round(2)
 
 # %% [markdown]
-# **Published worlds:** *precision* hangs on the choice. Over all worlds acting adds at 15, too, but more at 1 and 5, and
-# nothing at 50. With eight components it takes away.
+# **Answer**: with eight components, where it takes away.
+#
+# **Published worlds:** *precision* hangs on the choice. Over all worlds acting adds at 15, more at 1 and 5, at 50 hardly.
 #
 # **Published worlds:** *order* does not: acting adds it under every choice (one codebook about as much). Least is left
 # without a verb, within luck, since the map has then never seen a "put". (Without a colour or type *never acted*
-# falls below chance; that is part of the gain.)
+# falls below chance: part of the gain.)
 
 # %% [markdown]
 # ## 2 · Another layer?
@@ -261,7 +262,7 @@ neighbours.rename(columns=figures.short)
 # models farther. An agent that never acted and a codebook are nearer than it with all eight (in means).
 #
 # **Published worlds:** by CKA and RSA acting leads *away* from every model. But by CKA *wrong instructions*, nearly all
-# verb, are nearest to decoders and BERT: such a measure mostly asks on what a space spends its variance.
+# verb, are nearest to decoders and BERT: such a measure may mostly ask on what a space spends its variance.
 
 # %% [markdown]
 # ## On your own

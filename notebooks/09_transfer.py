@@ -8,7 +8,7 @@
 # **What you'll need**: notebooks 04 and 05; ridge regression.
 #
 # **Found**: in words that the agent heard it can often act on a model's vector, but on vectors of random words, too. If
-# the model is told synonyms, the agent mostly fails.
+# the model is told synonyms, the agent mostly fails (on two levels).
 
 # %% tags=["parameters"]
 # "release" is published and loads in seconds. For another seed or override take "laptop" (minutes).
@@ -184,7 +184,7 @@ both[["right, rotation", "right, ridge", "order, rotation", "order, ridge", *nam
 # %% [markdown]
 # **Published worlds:** mostly the models seem to know too little. In synonyms neither map finds the very sentence in more
 # than six of a hundred cases; in first names the ridge does in two thirds and more. And without any map a model finds
-# only about half of the colours (04). Yet another map might find more.
+# half of the colours at best (04). Yet another map might find more.
 #
 # **Published worlds:** a part is lost by the ridge: with our decoders it keeps less order than the rotation. (With CLIP
 # more.)

@@ -128,7 +128,7 @@ means.reindex(figures.QUESTIONS).rename(index=figures.short, columns=figures.sho
 
 # %% [markdown]
 # **Published worlds:** by meaning, swapped synonyms are found as often as true ones. Spelling, made-up words and random
-# weights are at chance. *As told* lies slightly below chance: whoever goes by meaning goes wrong by our table.
+# weights are at chance. *As told* is no more than chance: who goes by meaning goes wrong by our table.
 #
 # **Published worlds:** the agent need not have acted. With one that never did the models do as well or better, with a
 # codebook nearly as well. So this test measures what the *model* knows.

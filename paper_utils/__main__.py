@@ -108,6 +108,7 @@ def _notebooks(options):
 
     if options.student:
         notebooks.write_for_students(options.student)
+        notebooks.write_for_students(options.student / "one_hour", "one-hour")
     else:
         notebooks.build()
 

@@ -35,9 +35,8 @@ CODE = ("[a-z_]*.py", "[a-z]*/[a-z_]*.py", "profiles/[a-z]*.yaml", "templates/[a
 BLANK = re.compile(r"^(.*?(?: =|\breturn)) .*# fill in$", re.MULTILINE)
 # Paragraphs that tell what was found, or what to answer, and what to take away.
 FOUND = re.compile(
-    r"^\*\*(?:Found|As published|Published world|Answer).*?(?:\n\n(?!- )|\Z)"
-    r"|(?<=^Write three of your own first\.\n\n).*?(?=^## Provenance)",
-    re.MULTILINE | re.DOTALL,
+    r"(?ms)^\*\*(?:Found|As published|Published world|Answer).*?(?:\n\n(?!- )|\Z)"
+    r"|(?<=^Write three of your own first\.\n\n).*?(?=^## Provenance)"
 )
 
 
@@ -196,15 +195,14 @@ def build():
         execute(source, source.parent)
 
 
-def write_for_students(folder):
+def write_for_students(folder, gaps="fill-in"):
     """Writes every notebook into ``folder`` without outputs and without what was found, so that
     guessing is possible; lines that end in "# fill in" end in an ellipsis where the cell is tagged
-    "fill-in"."""
+    ``gaps``."""
     for source in sources():
         notebook = read(source)
         for cell in notebook.cells:
-            if "fill-in" in _tags(cell):
+            cell.source = FOUND.sub("", cell.source)
+            if gaps in _tags(cell):
                 cell.source = BLANK.sub(r"\1 ...  # fill in", cell.source)
-            elif cell.cell_type == "markdown":
-                cell.source = FOUND.sub("", cell.source)
         _write(folder / f"{source.stem}.ipynb", notebook)

@@ -66,7 +66,7 @@ TOLD = {
         "action agrees less with CLIP",
         "not settled",
     ),
-    "BERT knows no synonyms, so": (
+    "For BERT synonyms would tell, but ours knows none": (
         "action agrees less with BERT",
         "cannot be told: BERT does not know",
     ),
