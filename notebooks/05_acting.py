@@ -138,7 +138,7 @@ cosines.rename(columns=figures.short).round(2)
 # %% [markdown]
 # **Published worlds:** to an agent that never acted two orders are
 # nearly the same. Acting drives them and colours apart. It makes "go to" and "pick up" one (H4). Types do not fit:
-# a wrong one costs as much as a wrong colour, but is held no farther apart. (Nor places, quite.)
+# a wrong one costs as much as a wrong colour, but is no farther apart than untrained.
 #
 # **Published worlds:** a codebook holds orders apart, too; only acting merges verbs. After wrong instructions all
 # lies but that of the verb are as good as the truth.
@@ -305,7 +305,7 @@ run.check(answers)
 # Write three of your own first.
 #
 # 1. Ask a space for one thing at a time: after acting it shows order more, two verbs less.
-# 2. Ask behaviour, too: what an agent may confuse without harm, as two verbs, its space may lose. (Types do not fit.)
+# 2. Ask behaviour, too: what an agent may confuse without harm, as two verbs, its space may lose. (Types fit badly.)
 # 3. A code that knows words in their places has order, too.
 #
 # **Further reading**: Kornblith et al. (arXiv 1905.00414); Huh et al. (arXiv 2405.07987).

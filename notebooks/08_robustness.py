@@ -125,7 +125,7 @@ gains = gains.rename("value").reset_index()
 # Order asks which of two is nearer: it has no k.
 gains = gains[(gains["panel"] != "order") | ~gains["row"].str.startswith("k =")]
 gains = run.table(figures.over_all_worlds(gains), "08_choices")
-caption = "Acted, or a codebook, minus never acted; 95 % over worlds. Order has no k. Last two: not counted."
+caption = "Minus never acted; 95 % over worlds. Counted: surely above 0, but the last two rows."
 run.figure(figures.choices(gains), "08_choices", caption)
 levels = means.groupby(["panel", "row"], sort=False).mean()
 levels = pd.concat({name: levels.loc[name] for name in ("precision_at_k", "order")}, axis=1)
@@ -258,8 +258,8 @@ neighbours = neighbours.pivot(index="row", columns="hue", values="mean")[hues].r
 neighbours.rename(columns=figures.short)
 
 # %% [markdown]
-# **Published worlds:** by mutual k-NN no. With our decoders the agent is about as near as word counts, with all other
-# models farther. An agent that never acted and a codebook are nearer than it with all eight (in means).
+# **Published worlds:** by mutual k-NN the agent is about as near to our decoders as word counts are, and farther from all
+# other models. An agent that never acted and a codebook are nearer than it with all eight (Qwen: hardly).
 #
 # **Published worlds:** by CKA and RSA acting leads *away* from every model. But by CKA *wrong instructions*, nearly all
 # verb, are nearest to decoders and BERT: such a measure may mostly ask on what a space spends its variance.

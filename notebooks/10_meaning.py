@@ -156,7 +156,7 @@ if "drawn: model" in wide:
 # from the sentence around a word, or from how layers change the dictionary; this test cannot say. (Tables share words, so
 # the true intervals are wider.)
 #
-# Three in ten are few. A label on every word does better, as with the decoders trained here (04). And these are two
+# Three in ten are few. The decoders trained here, to which a name is a label, find more (04). And these are two
 # models, six colours and one sort of sentence.
 
 # %% [markdown]
