@@ -204,7 +204,7 @@ run.figure(figures.matrix(wide, found), "03_neighbours", told)
 
 # %% [markdown]
 # **Answer**: for word counts most often, then for MiniLM and the agent that never acted. For an agent that acted hardly
-# ever. (Second types: .20, by luck .23.)
+# ever. (Its nearest keeps colours, hardly second types.)
 #
 # ## 3 · What a space is spent on
 #

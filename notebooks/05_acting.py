@@ -140,8 +140,8 @@ cosines.rename(columns=figures.short).round(2)
 # nearly the same. Acting drives them and colours apart. It makes "go to" and "pick up" one (H4). Types do not fit:
 # a wrong one costs as much as a wrong colour, but is no farther apart than untrained.
 #
-# **Published worlds:** a codebook holds orders apart, too; only acting merges verbs. After wrong instructions all
-# lies but that of the verb are as good as the truth.
+# **Published worlds:** a codebook holds orders apart, too; only acting merges verbs. After wrong instructions
+# all lies but that of the verb are nearly the truth.
 
 # %% [markdown]
 # ## Order: what is put next to what?

@@ -70,8 +70,8 @@ report.main[["measure", "value", "null", "best_control", "control", "verdict"]].
 # At precision@1 there is room: the models reach .69, and random vectors for words, added up by their places, reach
 # .99 with one of them.
 #
-# **As published**: this does *not* say that the models share nothing but words. It says that a test in the same words
-# cannot show more. (Mutual k-NN, CKA, RSA: notebook 08.)
+# **As published**: this does *not* say that the models share nothing but words. It says that these tests, in the same
+# words, did not show more. (Mutual k-NN, CKA, RSA: notebook 08.)
 
 # %% [markdown]
 # ## In synonyms: one score and its rivals, by hand
@@ -124,7 +124,7 @@ pd.Series({name: each.mean() for name, each in found.items()}).round(2)
 
 # %% [markdown]
 # **Answer**: the third. Whoever is told "crimson" has to know that it means "red". A count does not: the second
-# rival is at chance (.03). But MiniLM never hears the synonyms. In its place it is enough to keep sentences apart and
+# rival is near chance. But MiniLM never hears the synonyms. In its place it is enough to keep sentences apart and
 # similar ones close, and a count does that.
 #
 # **As published**: so most of this agreement is what *SmolLM2* knows.
@@ -166,7 +166,7 @@ rows.assign(beyond=beyond).loc[~untold, ["value", *rivals, "beyond"]].round(2)
 # %% [markdown]
 # *best_control* stands in the place of SmolLM2, *words_for_Y* in that of MiniLM.
 #
-# **As published**: precision@15 is beyond every rival, by .04. Colours are found far more often than by chance (one
+# **As published**: precision@15 is beyond every rival, barely (.04). Colours are found far more often than by chance (one
 # in six), but with words in MiniLM's place still more often. Of order there is nothing. Verbs, places and types are
 # too few: two verbs can be renamed in one way only, three types in five, so no p can be small.
 #
@@ -177,7 +177,7 @@ print(told.summary())
 
 # %% [markdown]
 # The fourth line asks whether the six colours are *spaced* alike in both models (as 06 asks agents). The last one
-# tells doubts: sentences that come twice, one that dominates, too few. Here there are none.
+# tells doubts: sentences that come twice, one that dominates, too few sentences. Here there are none.
 #
 # ## Put in your own
 #

@@ -134,7 +134,7 @@ levels[~levels.index.str.startswith("as fixed,")].rename(columns=figures.short).
 # %% [markdown]
 # **Answer**: with eight components, where it takes away.
 #
-# **Published worlds:** *precision* hangs on the choice. Over all worlds acting adds at 15, more at 1 and 5, at 50 hardly.
+# **Published worlds:** *precision* hangs on the choice. Over all worlds acting adds at 15, more at 1 and 5, takes away at 50.
 #
 # **Published worlds:** *order* does not: acting adds it under every choice (one codebook about as much). Least is left
 # without a verb, within luck, since the map has then never seen a "put". (Without a colour or type *never acted*

@@ -51,7 +51,7 @@ spaces = {w: of_world(run, w) for w in run.worlds}  # label -> in first names, i
 # %% [markdown]
 # ## From a vector to actions
 #
-# Precision@15 says that two spaces are alike. Can one be *used* in the place of the other? We try it:
+# Precision@15 calls two spaces alike. Can one be *used* in the place of the other? We try it:
 #
 # a model's vector → a linear map (ridge regression) → a vector for the agent → actions.
 #
