@@ -7,7 +7,7 @@
 #
 # **What you'll need**: notebook 02; cosine similarity.
 #
-# **Found**: to models that read our stories two sentences differ most by their verb: it has over half of the variance. An
+# **Found**: to models that read our stories two sentences differ most by their verb (and its form): over half of the variance. An
 # agent that acted spends hardly any on it, word counts a third.
 
 # %% tags=["parameters"]

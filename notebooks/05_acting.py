@@ -98,8 +98,8 @@ pd.Series(success).unstack().reindex(index=list(lies)).round(2)
 # %% [markdown]
 # **Published world** (one agent; NaN: no sentence there says it). Another verb costs nothing: told "go to", the agent
 # picks the thing up all the same, and to pick it up it must go there. Another place costs a fifth of the episodes.
-# Another type or colour costs more, and where two things are named everything. So does the other order: not one of 128
-# episodes succeeds.
+# Another type or colour costs half where it need only go there, elsewhere nearly everything. So does the other order: not
+# one of 128 episodes succeeds.
 
 # %% [markdown]
 # ## Does its space keep these apart?

@@ -150,7 +150,7 @@ print(
 # highest rival.
 
 # %% tags=["nbval-check-output"]
-options["effect"] = None  # whether so few sentences can show anything: see its doubts, below
+options["effect"] = None  # power was told above: it needs no second simulation
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
 caption = "Hollow squares: words in MiniLM's place. Verb, type, location: too few."

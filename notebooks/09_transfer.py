@@ -183,7 +183,7 @@ both[["right, rotation", "right, ridge", "order, rotation", "order, ridge", *nam
 
 # %% [markdown]
 # **Published worlds:** in synonyms neither map finds the very sentence in more than six of a hundred cases; in first names
-# the ridge does in two thirds and more. And without any map a model finds half of the colours at best (04). So models
+# the ridge does in two thirds and more. And without any map a model finds about half of the colours at best (04). So models
 # know too little, or a map from first names misses it.
 #
 # **Published worlds:** a part is lost by the ridge: with our decoders it keeps less order than the rotation. (With CLIP
