@@ -164,8 +164,7 @@ gains[["mean", "low", "high", "p", "p_equivalent"]].round(3)
 # %% [markdown]
 # **Published worlds:**
 #
-# - Among the 15 nearest acting adds with Qwen, on average over decoders, a little over all six (decoders and BLIP, as in the
-#   paper: .06). With the other
+# - Among the 15 nearest acting adds with Qwen, on average over decoders, a little over all six (more over decoders and BLIP). With the other
 #   five nothing is settled. (BERT's interval lies below zero, but six were asked at once.) If only the nearest counts,
 #   acting adds with five of six.
 # - With public models, near 1, acting takes away a little (less than .05).

@@ -157,9 +157,9 @@ twin = row[swap].to_numpy()  # (N,): the row of "put B next to A" for "put A nex
 twins = np.flatnonzero(twin != row.to_numpy())
 
 
-def order(cosines):  # (ways, N, N) -> in what share of cases is the partner nearer than its twin?
-    partner = cosines[:, twins, twins]  # (ways, cases)
-    swapped = cosines[:, twins, twin[twins]]
+def order(cosines):  # (N, N) -> in what share of cases is the partner nearer than its twin?
+    partner = cosines[twins, twins]  # (cases,)
+    swapped = cosines[twins, twin[twins]]
     return np.mean(partner > swapped)  # fill in
 
 
@@ -173,7 +173,7 @@ for agent in records.agents():
         (X, X2), (A,) = spaces[one][model.label], spaces[one][agent.label]
         folds = make_folds(N, options["cv"], contrasts.groups, one)
         ways = held_out_cosines((X, A), (X2, A), contrasts, folds, width)
-        right.append([order(way[None]) for way in ways])  # a model asks, an agent asks
+        right.append([order(way) for way in ways])  # a model asks, an agent asks
     assert np.isclose(np.mean(right), mine[agent.name], atol=1e-5)
     print(f"{figures.short(agent.name)}, {model.label}:", np.mean(right, axis=0).round(2))
 

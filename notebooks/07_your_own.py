@@ -135,9 +135,7 @@ pd.Series({name: each.mean() for name, each in found.items()}).round(2)
 more = found["SmolLM2 and MiniLM"] - found["3. SmolLM2 and tf-idf"]
 drawn = np.random.default_rng(0).choice(more, (2000, len(X))).mean(axis=1)
 low, high = np.quantile(drawn, [0.025, 0.975])
-print(
-    f"MiniLM minus tf-idf: {more.mean():.2f} (95 % of samples of sentences: {low:.2f} to {high:.2f})"
-)
+print(f"MiniLM minus tf-idf: {more.mean():.2f}; 95 % of samples: {low:.2f} to {high:.2f}")
 
 # %% [markdown]
 # ## In synonyms: all scores at once
@@ -153,12 +151,12 @@ print(
 options["effect"] = None  # power was told above: it needs no second simulation
 told = alignment.audit(X, Y, texts, factors, X2, texts2=synonyms, **options)
 run.table(told.table, "07_audit_synonyms")
-caption = "Hollow squares: words in MiniLM's place. Verb, type, location: too few."
-run.figure(told.plot("synonyms"), "07_synonyms", caption)
 rows = told.main.query("test == 'synonyms'").set_index("measure")
 assert np.isclose(rows["value"]["precision@15"], found["SmolLM2 and MiniLM"].mean(), atol=1e-5)
 untold = rows["verdict"].str.startswith("too few")
-print("too few words to tell:", *rows.index[untold].str.replace("choice of ", ""))
+few = ", ".join(rows.index[untold].str.replace("choice of ", ""))
+caption = f"Hollow squares: words in MiniLM's place. Too few words to tell: {few}."
+run.figure(told.plot("synonyms"), "07_synonyms", caption)
 rivals = ["null", "best_control", "words_for_Y", "codebook"]
 beyond = rows["value"] - rows[rivals].max(axis=1)  # fill in
 rows.assign(beyond=beyond).loc[~untold, ["value", *rivals, "beyond"]].round(2)
@@ -166,7 +164,7 @@ rows.assign(beyond=beyond).loc[~untold, ["value", *rivals, "beyond"]].round(2)
 # %% [markdown]
 # *best_control* stands in the place of SmolLM2, *words_for_Y* in that of MiniLM.
 #
-# **As published**: precision@15 is beyond every rival, barely (.04). Colours are found far more often than by chance (one
+# **As published**: precision@15 is beyond every rival, barely. Colours are found far more often than by chance (one
 # in six), but with words in MiniLM's place still more often. Of order there is nothing. Verbs, places and types are
 # too few: two verbs can be renamed in one way only, three types in five, so no p can be small.
 #

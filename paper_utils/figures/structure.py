@@ -111,10 +111,8 @@ def agreement(differences, structure):
     strokes are single worlds (rows of ``structure``)."""
     pairs = [*BLIND, COUNTER]
     # Beside a codebook, which is in every run.
-    found = [shared(differences, pair, "own world - codebook") for pair in pairs]
-    title = (
-        f"{found.count('shared')} of {len(pairs)} pairs share the kinds, one with a mere counter"
-    )
+    found = [shared(differences, pair, "own world - codebook") for pair in pairs].count("shared")
+    title = f"Of {len(pairs)} pairs, one with a mere counter, {found} share the kinds of colours"
     return _pairs(differences, structure, pairs, CONDITIONS, title)
 
 
